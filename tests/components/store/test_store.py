@@ -1,0 +1,281 @@
+"""What a store promises, over a folder and over Google Cloud Storage alike."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from components.errors import SetlistError
+from components.store.store import Head, ModelStore, open_store
+
+from .conftest import Behind, Stage, read_tree, write_model
+
+TREE = {
+    "model.json": b'{"name": "two_tower"}',
+    "saved_model.pb": bytes(range(256)) * 50,
+    "variables/variables.data-00000-of-00001": b"\x00" * 9_000_000,  # beyond a one-request upload
+    "variables/variables.index": b"",
+    "assets/deep/er/vocabulary with spaces é.txt": "ö\n".encode(),
+    ".hidden": b"x",
+}
+
+
+def refused(pattern: str):
+    """Exactly one sentence, with the pattern in it."""
+    return pytest.raises(SetlistError, match=rf"^(?!.*\n).*{pattern}.*\.$")
+
+
+def test_a_new_store_is_empty(store: ModelStore):
+    assert store.head("home") is None
+    assert store.revisions("home") == store.history("home") == store.promoted("home") == []
+
+
+def test_what_is_staged_is_what_is_fetched(store: ModelStore, tmp_path: Path):
+    model = write_model(tmp_path / "model", TREE)
+    window = {"start": "2026-01-01T00:00:00+00:00", "cut": "2026-05-01T00:00:00+00:00"}
+    metadata = {"verdict": {"decision": "promote", "lift": 0.031, "rules": [1, None, True, "ü"]}}
+    revision = store.stage(
+        "home", model, run_id="run/1 ü", digest="d1", training_window=window, metadata=metadata
+    )
+    assert revision == 1
+    fetched = store.fetch("home", 1, tmp_path / "new" / "fetched")
+    assert read_tree(fetched) == TREE == read_tree(model)
+    assert fetched.stat().st_mode & 0o777 == (tmp_path / "new").stat().st_mode & 0o777
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["fetched"]
+    manifest = store.manifest("home", 1)
+    assert (manifest.name, manifest.revision, manifest.run_id) == ("home", 1, "run/1 ü")
+    assert (manifest.digest, manifest.training_window, manifest.metadata) == (
+        "d1",
+        window,
+        metadata,
+    )
+    assert {path: file.size for path, file in manifest.files.items()} == {
+        path: len(content) for path, content in TREE.items()
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", manifest.created)
+
+
+def test_a_store_is_the_same_however_its_address_is_written(uri: str, stage: Stage):
+    stage("run-1")
+    assert open_store(f"{uri}/").revisions("home") == [1]
+
+
+def test_staging_makes_nothing_live(store: ModelStore, stage: Stage):
+    assert [stage("run-1"), stage("run-2"), stage("run-3")] == [1, 2, 3]
+    assert store.revisions("home") == [1, 2, 3]
+    assert store.head("home") is None
+
+
+def test_a_run_has_one_revision_a_name(stage: Stage, behind: Behind):
+    assert [stage("run-1"), stage("run-2"), stage("run-1")] == [1, 2, 1]
+    assert stage("run-1", name="shortcuts") == 1
+    assert stage("9") == 3  # a run's id is not taken for a number
+    before = behind.objects.keys("")
+    with refused("run run-1 has claimed revision 1 of home for another model .*start a new run"):
+        stage("run-1", digest="another")
+    assert behind.objects.keys("") == before
+
+
+def test_promotions_are_remembered(store: ModelStore, stage: Stage):
+    for run in ("run-1", "run-2", "run-3"):
+        stage(run)
+    first = store.promote("home", 1, expected=None)
+    assert (first.live, first.previous) == (1, None)
+    assert store.head("home") == first
+    third = store.promote("home", 3, expected=first)
+    assert store.head("home") == third == Head(3, 1, third.version)
+    again = store.promote("home", 1, expected=third)
+    assert (again.live, again.previous) == (1, 3)
+    assert [(entry.revision, entry.run_id) for entry in store.history("home")] == [
+        (1, "run-1"),
+        (3, "run-3"),
+        (1, "run-1"),
+    ]
+    assert store.promoted("home") == [1, 3]
+
+
+def test_only_the_last_fifty_promotions_are_kept(store: ModelStore, stage: Stage):
+    stage("run-1"), stage("run-2")
+    head = None
+    for count in range(53):
+        head = store.promote("home", 1 + count % 2, expected=head)
+    history = store.history("home")
+    assert len(history) == 50
+    assert [entry.revision for entry in history[-2:]] == [2, 1]
+
+
+def test_head_moves_only_from_where_the_caller_saw_it(store: ModelStore, stage: Stage):
+    for run in ("run-1", "run-2", "run-3", "run-4", "run-5"):
+        stage(run)
+    seen = store.promote("home", 3, expected=None)
+    moved = store.promote("home", 4, expected=seen)
+    with refused(
+        "HEAD of home moved from revision 3 to 4 since this run was planned; "
+        "nothing was promoted, run again"
+    ):
+        store.promote("home", 5, expected=seen)
+    with refused("HEAD of home moved from no revision to 4 since"):
+        store.promote("home", 5, expected=None)
+    back = store.promote("home", 3, expected=moved)
+    with refused("HEAD of home moved from revision 3 to 3 since"):  # there and back is a move
+        store.promote("home", 5, expected=seen)
+    assert store.head("home") == back
+
+
+def test_promoting_what_is_live_changes_nothing(store: ModelStore, stage: Stage):
+    stage("run-1")
+    head = store.promote("home", 1, expected=None)
+    assert store.promote("home", 1, expected=None) == head
+    assert store.promote("home", 1, expected=head) == head
+    assert len(store.history("home")) == 1
+
+
+def test_head_that_the_caller_saw_must_exist(store: ModelStore, stage: Stage, behind: Behind):
+    stage("run-1"), stage("run-2")
+    head = store.promote("home", 1, expected=None)
+    behind.remove("home/HEAD")
+    with refused("moved from revision 1 to no revision"):
+        store.promote("home", 2, expected=head)
+
+
+def test_names_within_names_do_not_meet(store: ModelStore, stage: Stage, tmp_path: Path):
+    stage("run-1", name="home")
+    stage("run-1", name="home/discovery")
+    stage("run-2", name="home/discovery")
+    store.promote("home/discovery", 2, expected=None)
+    assert store.revisions("home") == [1]
+    assert store.revisions("home/discovery") == [1, 2]
+    assert store.head("home") is None
+    assert read_tree(store.fetch("home", 1, tmp_path / "a")) == {"saved_model.pb": b"run-1"}
+    assert read_tree(store.fetch("home/discovery", 2, tmp_path / "b")) == {
+        "saved_model.pb": b"run-2"
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/", "Home", "home/", "/home", "a//b", "../x", "a b", "home\n", "revisions", "a/head"],
+)
+def test_a_bad_name_is_refused(store: ModelStore, stage: Stage, name: str, tmp_path: Path):
+    for use in (
+        lambda: store.head(name),
+        lambda: store.history(name),
+        lambda: store.revisions(name),
+        lambda: store.promote(name, 1, expected=None),
+        lambda: store.fetch(name, 1, tmp_path / "to"),
+        lambda: stage("run-1", name=name),
+    ):
+        with refused("is no model name; write lower-case letters"):
+            use()
+
+
+def test_an_unknown_revision_is_refused(store: ModelStore, stage: Stage, tmp_path: Path):
+    with refused("home has no revision 1; its revisions are: none"):
+        store.promote("home", 1, expected=None)
+    stage("run-1"), stage("run-2")
+    with refused("home has no revision 7; its revisions are: 1, 2"):
+        store.fetch("home", 7, tmp_path / "to")
+    with refused("home has no revision -1"):
+        store.manifest("home", -1)
+    assert not (tmp_path / "to").exists()
+
+
+KEY = "home/revisions/1/saved_model.pb"
+
+
+def test_one_changed_byte_is_found(store: ModelStore, stage: Stage, behind: Behind, tmp_path: Path):
+    stage("run-1")
+    behind.put(KEY, b"run-2")
+    with refused(f"{KEY} is damaged .it has 5 bytes"):
+        store.fetch("home", 1, tmp_path / "to" / "model")
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_a_file_cut_short_is_found(store: ModelStore, stage: Stage, behind: Behind, tmp_path: Path):
+    stage("run-1")
+    behind.put(KEY, b"run")
+    with refused(f"{KEY} is damaged .it has 3 bytes .* its manifest says 5"):
+        store.fetch("home", 1, tmp_path / "to")
+
+
+def test_a_missing_file_is_named(store: ModelStore, stage: Stage, behind: Behind, tmp_path: Path):
+    stage("run-1")
+    behind.remove(KEY)
+    with refused(f"{KEY} is missing"):
+        store.fetch("home", 1, tmp_path / "to")
+
+
+def test_an_unlisted_file_is_named(store: ModelStore, stage: Stage, behind: Behind, tmp_path: Path):
+    stage("run-1")
+    behind.put("home/revisions/1/assets/more.txt", b"x")
+    with refused("home/revisions/1/assets/more.txt is not in the manifest"):
+        store.fetch("home", 1, tmp_path / "to")
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "a/../../x", "/etc/x", "..", "a\\..\\x", "./a", "a\nb", ""]
+)
+def test_a_manifest_cannot_name_a_path_outside(
+    store: ModelStore, stage: Stage, behind: Behind, tmp_path: Path, path: str
+):
+    stage("run-1")
+    document = json.loads(behind.get("home/revisions/1/manifest.json"))
+    document["files"][path] = document["files"].pop("saved_model.pb")
+    behind.put("home/revisions/1/manifest.json", json.dumps(document).encode())
+    with refused("manifest.json is damaged .*" + re.escape(repr(path))):
+        store.fetch("home", 1, tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_copied_manifest_is_refused(store: ModelStore, stage: Stage, behind: Behind):
+    stage("run-1"), stage("run-2")
+    behind.put("home/revisions/2/manifest.json", behind.get("home/revisions/1/manifest.json"))
+    with refused("home/revisions/2/manifest.json is the manifest of home revision 1"):
+        store.promote("home", 2, expected=None)
+
+
+@pytest.mark.parametrize("key", ["home/HEAD", "home/revisions/1/manifest.json"])
+def test_a_damaged_document_is_named(store: ModelStore, stage: Stage, behind: Behind, key: str):
+    stage("run-1")
+    store.promote("home", 1, expected=None)
+    behind.put(key, behind.get(key)[:-20])
+    with refused(f"{key} is damaged"):
+        store.promote("home", 1, expected=store.head("home"))
+
+
+def test_a_folder_that_is_taken_is_left_alone(store: ModelStore, stage: Stage, tmp_path: Path):
+    stage("run-1")
+    taken = write_model(tmp_path / "taken", {"mine": b"1"})
+    with refused("taken: cannot hold home revision 1 .* name a new or empty folder"):
+        store.fetch("home", 1, taken)
+    assert read_tree(taken) == {"mine": b"1"}
+    (tmp_path / "empty").mkdir()
+    assert read_tree(store.fetch("home", 1, tmp_path / "empty")) == {"saved_model.pb": b"run-1"}
+    with refused("cannot hold home revision 1"):
+        store.fetch("home", 1, taken / "mine" / "below-a-file")
+
+
+def test_a_model_that_cannot_be_stored_leaves_no_trace(
+    store: ModelStore, stage: Stage, behind: Behind, tmp_path: Path
+):
+    link = write_model(tmp_path / "link", {"a": b"1"})
+    (link / "b").symlink_to("a")
+    (tmp_path / "empty" / "assets").mkdir(parents=True)
+    own = write_model(tmp_path / "own", {"manifest.json": b"{}"})
+    odd = write_model(tmp_path / "odd", {"a\nb": b"1"})
+    some = {"run_id": "run-1", "digest": "d", "training_window": {}, "metadata": {}}
+    for model, pattern in (
+        (tmp_path / "nowhere", "there is no model folder"),
+        (tmp_path / "empty", "the model folder is empty"),
+        (link, "link/b: a model holds plain files only"),
+        (own, "'manifest.json' is where the store keeps its own list"),
+        (odd, "is no plain relative path"),
+    ):
+        with refused(pattern):
+            store.stage("home", model, **some)
+    with refused("manifest of home cannot be written: Out of range float values"):
+        stage("run-1", metadata={"lift": float("nan")})
+    with refused("manifest of home cannot be written: run_id"):
+        stage("")
+    assert behind.objects.keys("") == [key for key in behind.objects.keys("") if key[0] == "."]

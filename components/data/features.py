@@ -1,0 +1,62 @@
+"""What `transform` writes and every model, heuristic or learned, is fitted on.
+
+    FEATURES/items.parquet   one row an item of the catalogue, in tie order; the row number is the
+                             item's code. item_id, title, tags, released, plays, listeners
+    FEATURES/users.parquet   one row a listener, by id; the row number is the listener's code.
+                             user_id and the named inputs
+    FEATURES/plays.parquet   the training events, by listener, oldest first. user, item (codes),
+                             age_days (before the cut)
+    FEATURES/features.json   the window and the names of the inputs
+
+Nothing in it is later than the cut, and the catalogue is what was known at the cut.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.data.schema import Window
+
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features folder in memory."""
+
+    items: pd.DataFrame
+    users: pd.DataFrame
+    plays: pd.DataFrame
+    window: Window
+    inputs: tuple[str, ...]
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """[users + 1]: listener u's plays are the rows offsets[u] to offsets[u + 1]."""
+        return np.searchsorted(self.plays["user"].to_numpy(), np.arange(len(self.users) + 1))
+
+    def write(self, folder: Path) -> None:
+        """Write the folder; `Features.read(folder)` is equal to what was written."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.items.to_parquet(folder / "items.parquet", index=False)
+        self.users.to_parquet(folder / "users.parquet", index=False)
+        self.plays.to_parquet(folder / "plays.parquet", index=False)
+        document = {"window": self.window.to_json(), "inputs": list(self.inputs)}
+        (folder / "features.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The features that `write` left in the folder."""
+        document = json.loads((folder / "features.json").read_text("utf-8"))
+        return cls(
+            items=pd.read_parquet(folder / "items.parquet"),
+            users=pd.read_parquet(folder / "users.parquet"),
+            plays=pd.read_parquet(folder / "plays.parquet"),
+            window=Window.from_json(document["window"]),
+            inputs=tuple(document["inputs"]),
+        )

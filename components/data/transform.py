@@ -1,0 +1,82 @@
+"""From curated tables to features: one catalogue, one code for each id, histories and counts.
+
+Everything is fitted on the training period. What serving needs of it (the catalogue, the
+vocabularies of the named inputs) is written into each model by the model's own fitting, so there
+is no second implementation to drift away from this one.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from components.data.features import Features
+from components.data.schema import Window
+from components.errors import SetlistError
+from components.models.contract import tie_order
+
+DAY = 86_400  # seconds
+
+
+def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Path) -> Features:
+    """Fit the features on a curated dataset and write them to `output`.
+
+    The catalogue is what is known at the cut: items of the table released by then and, where the
+    table has no release date, items with a training event. Listeners are all of the dataset; those
+    without a training event have an empty history.
+
+    Args:
+        dataset: the folder that `curate` wrote.
+        window: the run's window; ages are counted back from its cut.
+        inputs: columns of the users table that become named inputs of the models.
+        output: the features folder to write.
+
+    Raises:
+        SetlistError: when an input is not a column of the users table.
+
+    """
+    train = pd.read_parquet(dataset / "train.parquet")
+    test_users = pd.read_parquet(dataset / "test.parquet", columns=["user_id"])["user_id"]
+    items = catalogue(pd.read_parquet(dataset / "items.parquet"), train, window.cut)
+    users = listeners(pd.read_parquet(dataset / "users.parquet"), train, test_users, inputs)
+
+    age = window.cut - train["timestamp"]
+    plays = pd.DataFrame(
+        {
+            "user": pd.Index(users["user_id"]).get_indexer(train["user_id"]).astype("int32"),
+            "item": pd.Index(items["item_id"]).get_indexer(train["item_id"]).astype("int32"),
+            "age_days": (age.dt.total_seconds() / DAY).astype("float32"),
+        }
+    ).sort_values("user", kind="stable", ignore_index=True)  # curated events are in time order
+    items["plays"] = plays["item"].value_counts().reindex(items.index, fill_value=0).astype("int64")
+    items["listeners"] = (
+        plays.drop_duplicates(["user", "item"])["item"]
+        .value_counts()
+        .reindex(items.index, fill_value=0)
+        .astype("int64")
+    )
+    features = Features(items=items, users=users, plays=plays, window=window, inputs=inputs)
+    features.write(output)
+    return features
+
+
+def catalogue(items: pd.DataFrame, train: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
+    """The items known at the cut, in tie order: released before it, or played before it."""
+    known = (items["released"] < cut) | items["item_id"].isin(train["item_id"].unique())
+    eligible = items[known].set_index("item_id")
+    return eligible.loc[tie_order(eligible.index)].reset_index()
+
+
+def listeners(
+    users: pd.DataFrame, train: pd.DataFrame, test_users: pd.Series, inputs: tuple[str, ...]
+) -> pd.DataFrame:
+    """user_id and the inputs of every listener of the dataset, sorted by id; "" is not known."""
+    missing = [name for name in inputs if name not in users.columns]
+    if missing:
+        present = ", ".join(column for column in users.columns if column != "user_id") or "none"
+        raise SetlistError(
+            f"inputs: the users table has no column {missing[0]!r} (it has: {present}); "
+            "correct the name, or take it out of `inputs`."
+        )
+    everyone = sorted({*train["user_id"].unique(), *test_users.unique()})
+    table = users.set_index("user_id")[list(inputs)].reindex(pd.Index(everyone, name="user_id"))
+    return table.fillna("").astype(str).reset_index()

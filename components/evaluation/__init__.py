@@ -1,0 +1,1 @@
+"""Evaluation: metrics, statistics, the evaluation of model folders and the gate."""

@@ -1,0 +1,438 @@
+"""Every model of a run on the same listeners, candidates and exclusions, by the contract alone.
+
+    EVALUATION/evaluation.json      what was evaluated on what (`Evaluation`)
+    EVALUATION/users.parquet        one row a listener: user_id, relevant, history, the slices
+    EVALUATION/items.parquet        one row an item of the catalogue, in code order
+    EVALUATION/truth.parquet        user, item: row numbers of the two tables above
+    EVALUATION/<model>/per_user.parquet   one row a listener, one column a metric
+    EVALUATION/<model>/top.npy            int32[listeners, K], codes best first, below 0 is no item
+
+Means are derived from per-user values, never stored alone.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from components.data.features import Features
+from components.errors import SetlistError
+from components.evaluation.metrics import (
+    CORPUS,
+    EMPTY,
+    FOREIGN,
+    PER_USER,
+    Catalogue,
+    Codes,
+    Ragged,
+    Ranking,
+    parse_metric,
+)
+from components.models.contract import digest, model_folders, read_catalogue
+from components.models.saved_model import SavedModel
+
+Shelf = Literal["discovery", "shortcuts"]
+Role = Literal["candidate", "heuristic", "live", "former"]
+BATCH = 256
+NEWCOMER, LIGHT = 5, 50
+"""The most plays before the cut of a newcomer and of a light listener."""
+
+
+class EvaluationSettings(BaseModel):
+    """The `evaluation` section of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shelf: Shelf = "discovery"
+    """discovery leaves out what a listener has played before, in lists and truth; shortcuts not."""
+    metrics: tuple[str, ...] = (
+        "ndcg@10",
+        "ndcg@100",
+        "recall_capped@20",
+        "coverage@10",
+        "gini@10",
+        "intra_list_diversity@10",
+        "popularity_lift@10",
+    )
+    newcomers: bool = True
+    """Whether listeners without any play before the cut are evaluated."""
+
+
+class Evaluated(BaseModel):
+    """One model of an evaluation."""
+
+    label: str
+    role: Role
+    kind: str
+    digest: str
+    revision: int | None = None
+    training_window: dict[str, str]
+    corpus: dict[str, float]
+    foreign: int
+    """How many listed ids are outside the catalogue; each is a miss."""
+    seconds: float
+
+
+class Evaluation(BaseModel):
+    """`evaluation.json`."""
+
+    shelf: Shelf
+    window: dict[str, str]
+    metrics: tuple[str, ...]
+    k: int
+    listeners: int
+    catalogue: int
+    left_out: dict[str, int]
+    """Test events and listeners that take no part, by reason."""
+    models: list[Evaluated]
+
+    def model(self, label: str) -> Evaluated:
+        """The model of that label."""
+        return next(model for model in self.models if model.label == label)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model folder and the part it plays in the run."""
+
+    folder: Path
+    label: str
+    role: Role
+    revision: int | None = None
+
+
+def contenders(heuristics: Path, candidate: Path, live: Path) -> list[Contender]:
+    """The models of a run: the candidate, the live and former revisions, the heuristics.
+
+    Args:
+        heuristics: a folder of model folders.
+        candidate: a model folder.
+        live: a folder of model folders named `live-3`, `former-2`, ... by revision.
+
+    """
+    rivals = [
+        Contender(folder, folder.name, "live" if role == "live" else "former", int(revision))
+        for folder in model_folders(live)
+        for role, _, revision in [folder.name.partition("-")]
+    ]
+    rules = [Contender(folder, folder.name, "heuristic") for folder in model_folders(heuristics)]
+    return [Contender(candidate, "candidate", "candidate"), *rivals, *rules]
+
+
+@dataclass(frozen=True)
+class Audience:
+    """The listeners who are evaluated, what they will play, and what every model is told."""
+
+    users: pd.DataFrame
+    truth: Ragged
+    history: Ragged
+    plays: Ragged
+    left_out: dict[str, int]
+
+
+def audience(features: Features, test: pd.DataFrame, settings: EvaluationSettings) -> Audience:
+    """Who is evaluated and what is relevant to them.
+
+    Relevant are the items of the catalogue that the listener plays in the test period, each once;
+    on the discovery shelf without what the listener knows already. Listeners without a relevant
+    item take no part, and are counted.
+
+    Raises:
+        SetlistError: when nobody is left.
+
+    """
+    user = pd.Index(features.users["user_id"]).get_indexer(test["user_id"])
+    item = pd.Index(features.items["item_id"]).get_indexer(test["item_id"])
+    offsets = features.offsets
+    counts = np.diff(offsets)
+    left_out = {"events on items that were not known at the cut": int((item < 0).sum())}
+    keep = item >= 0
+    if not settings.newcomers:
+        left_out["listeners without a history"] = len(np.unique(user[counts[user] == 0]))
+        keep &= counts[user] > 0
+    size = len(features.items)
+    relevant = np.unique(user[keep].astype(np.int64) * size + item[keep])
+    known = np.unique(features.plays["user"].to_numpy(np.int64) * size + features.plays["item"])
+    if settings.shelf == "discovery":
+        relevant = np.setdiff1d(relevant, known, assume_unique=True)
+    rows, truth = np.divmod(relevant, size)
+    chosen = np.unique(rows)
+    left_out["listeners without a relevant item"] = len(np.unique(user[keep])) - len(chosen)
+    if len(chosen) == 0:
+        raise SetlistError(
+            f"evaluation: no listener plays anything relevant to the {settings.shelf} shelf in the "
+            "test period; widen window.test_days, or choose the other shelf."
+        )
+    history = counts[chosen]
+    users = features.users.iloc[chosen].reset_index(drop=True)
+    users["relevant"] = np.bincount(np.searchsorted(chosen, rows), minlength=len(chosen))
+    users["history"] = history
+    users["listener"] = np.where(
+        history <= NEWCOMER, "newcomer", np.where(history <= LIGHT, "light", "heavy")
+    )
+    known_rows, known_items = np.divmod(known, size)
+    return Audience(
+        users=users,
+        truth=ragged(np.searchsorted(chosen, rows), truth, len(chosen)),
+        history=select(ragged(known_rows, known_items, len(counts)), chosen),
+        plays=select(Ragged(offsets, features.plays["item"].to_numpy(np.int32)), chosen),
+        left_out=left_out,
+    )
+
+
+def ragged(rows: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], length: int) -> Ragged:
+    """`length` rows from pairs that are sorted by row."""
+    return Ragged(np.searchsorted(rows, np.arange(length + 1)), codes.astype(np.int32))
+
+
+def select(table: Ragged, rows: npt.NDArray[np.int64]) -> Ragged:
+    """The given rows of the table, in that order."""
+    lengths = table.lengths[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    return Ragged(offsets, table.codes[np.repeat(table.offsets[rows], lengths) + within])
+
+
+def catalogue_of(features: Features) -> Catalogue:
+    """The item side of the metrics."""
+    tags = features.items["tags"].map(list)
+    names = sorted({tag for row in tags for tag in row})
+    code = {tag: position for position, tag in enumerate(names)}
+    table = np.zeros((len(tags), len(names)), np.bool_)
+    for row, own in enumerate(tags):
+        table[row, [code[tag] for tag in own]] = True
+    return Catalogue(
+        listeners=features.items["listeners"].to_numpy(np.int64),
+        tags=table,
+        training_listeners=features.plays["user"].nunique(),
+    )
+
+
+def batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Row numbers in batches of similar length: padding in user order costs a factor of five."""
+    order = np.argsort(lengths, kind="stable")
+    yield from (order[start : start + BATCH] for start in range(0, len(order), BATCH))
+
+
+def ask(
+    model: SavedModel, people: Audience, item_ids: pd.Index, shelf: Shelf, k: int
+) -> tuple[Codes, int]:
+    """The model's lists for the whole audience.
+
+    Returns:
+        int32[listeners, k], codes of `item_ids` best first; EMPTY where the model listed nothing,
+        FOREIGN where it listed an id outside the catalogue or one a second time.
+        The number of foreign ids.
+
+    """
+    top = np.full((len(people.users), k), EMPTY, np.int32)
+    foreign = 0
+    names = item_ids.to_numpy(dtype=object)
+    for rows in batches(people.plays.lengths):
+        plays = [names[codes].tolist() for codes in _rows(people.plays, rows)]
+        exclude = (
+            [names[codes].tolist() for codes in _rows(people.history, rows)]
+            if shelf == "discovery"
+            else [[] for _ in rows]
+        )
+        inputs = {
+            name: people.users[name].iloc[rows].tolist()
+            for name in model.info.categorical_inputs
+            if name in people.users
+        }
+        ids, _ = model.recommend(plays, exclude, k, inputs)
+        codes: Codes = np.reshape(item_ids.get_indexer(pd.Index(ids.ravel())), ids.shape)
+        codes[(codes < 0) & (ids != "")] = FOREIGN
+        foreign += int((codes == FOREIGN).sum())
+        top[rows, : ids.shape[1]] = without_repeats(codes.astype(np.int32))
+    return top, foreign
+
+
+def without_repeats(codes: Codes) -> Codes:
+    """The lists with every later mention of an item made FOREIGN: a second mention is no hit."""
+    order = np.argsort(codes, axis=1, kind="stable")
+    ranked = np.take_along_axis(codes, order, axis=1)
+    again = np.zeros_like(ranked, dtype=np.bool_)
+    again[:, 1:] = (ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] >= 0)
+    repeats = np.zeros_like(again)
+    np.put_along_axis(repeats, order, again, axis=1)
+    return np.where(repeats, np.int32(FOREIGN), codes)
+
+
+def _rows(table: Ragged, rows: npt.NDArray[np.int64]) -> Iterator[Codes]:
+    return (table.codes[table.offsets[row] : table.offsets[row + 1]] for row in rows)
+
+
+def measure(
+    ranking: Ranking, metrics: Sequence[str], shared: npt.NDArray[np.bool_] | None
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """All metrics of one model.
+
+    Args:
+        ranking: its lists beside the truth.
+        metrics: names with a cut-off, e.g. "ndcg@10".
+        shared: bool[items], the items that candidate and live model both know, or None. With it
+            each per-user accuracy is given a second time, as "ndcg@10 shared", on that truth only
+            (missing for a listener without any).
+
+    Returns:
+        One row a listener and one column a per-user metric; corpus-level values by name.
+
+    """
+    per_user: dict[str, npt.NDArray[np.float64]] = {}
+    corpus: dict[str, float] = {}
+    for text in metrics:
+        name, k = parse_metric(text)
+        if name in PER_USER:
+            per_user[text] = PER_USER[name](ranking, k)
+        else:
+            corpus[text] = CORPUS[name](ranking, k)
+    if shared is not None:
+        keep = shared[ranking.truth.codes]
+        rows = ranking.truth.rows[keep]
+        present = np.unique(rows)
+        part = Ranking(
+            top=ranking.top[present],
+            truth=ragged(
+                np.searchsorted(present, rows),
+                ranking.truth.codes[keep].astype(np.int64),
+                len(present),
+            ),
+            history=select(ranking.history, present),
+            catalogue=ranking.catalogue,
+        )
+        for text in metrics:
+            name, k = parse_metric(text)
+            if name in PER_USER:
+                values = np.full(len(ranking.top), np.nan)
+                values[present] = PER_USER[name](part, k)
+                per_user[f"{text} shared"] = values
+    return pd.DataFrame(per_user), corpus
+
+
+def evaluate(
+    models: Sequence[Contender],
+    features: Features,
+    dataset: Path,
+    settings: EvaluationSettings,
+    output: Path,
+) -> Evaluation:
+    """Evaluate every model and write the evaluation folder.
+
+    Raises:
+        SetlistError: for an unknown metric, a live model that was trained past the cut, a model
+            that answers outside the contract, or a test period without relevant plays.
+
+    """
+    k = max(parse_metric(text)[1] for text in settings.metrics)
+    people = audience(features, pd.read_parquet(dataset / "test.parquet"), settings)
+    catalogue = catalogue_of(features)
+    item_ids = pd.Index(features.items["item_id"])
+    shared = shared_catalogue(models, item_ids)
+    output.mkdir(parents=True, exist_ok=True)
+    people.users.to_parquet(output / "users.parquet", index=False)
+    features.items.to_parquet(output / "items.parquet", index=False)
+    pd.DataFrame(
+        {"user": people.truth.rows.astype(np.int32), "item": people.truth.codes}
+    ).to_parquet(output / "truth.parquet", index=False)
+    evaluated = []
+    for contender in models:
+        began = time.monotonic()
+        model = SavedModel(contender.folder)
+        trained_until = pd.Timestamp(model.info.training_window["end"])
+        if trained_until > features.window.cut:
+            raise SetlistError(
+                f"{contender.label} was trained on data until {trained_until:%Y-%m-%d %H:%M}, "
+                f"after the cut of this run ({features.window.cut:%Y-%m-%d %H:%M}), so it has seen "
+                "the test period; choose a later as_of."
+            )
+        top, foreign = ask(model, people, item_ids, settings.shelf, k)
+        ranking = Ranking(top, people.truth, people.history, catalogue)
+        per_user, corpus = measure(
+            ranking,
+            settings.metrics,
+            shared if contender.role in ("candidate", "live", "former") else None,
+        )
+        folder = output / contender.label
+        folder.mkdir()
+        np.save(folder / "top.npy", top)
+        per_user.to_parquet(folder / "per_user.parquet", index=False)
+        evaluated.append(
+            Evaluated(
+                label=contender.label,
+                role=contender.role,
+                kind=model.info.kind,
+                digest=digest(contender.folder),
+                revision=contender.revision,
+                training_window=model.info.training_window,
+                corpus=corpus,
+                foreign=foreign,
+                seconds=round(time.monotonic() - began, 2),
+            )
+        )
+        print(f"evaluated {contender.label} in {evaluated[-1].seconds:.1f} s", flush=True)
+    evaluation = Evaluation(
+        shelf=settings.shelf,
+        window=features.window.to_json(),
+        metrics=settings.metrics,
+        k=k,
+        listeners=len(people.users),
+        catalogue=catalogue.size,
+        left_out=people.left_out,
+        models=evaluated,
+    )
+    document = json.dumps(evaluation.model_dump(), indent=1, allow_nan=False)
+    (output / "evaluation.json").write_text(document + "\n", "utf-8")
+    return evaluation
+
+
+def shared_catalogue(
+    models: Sequence[Contender], item_ids: pd.Index
+) -> npt.NDArray[np.bool_] | None:
+    """bool[items]: what the candidate and the live models all know; None where nothing is live."""
+    rivals = [one for one in models if one.role in ("candidate", "live", "former")]
+    if not any(one.role == "live" for one in rivals):
+        return None
+    known = np.ones(len(item_ids), np.bool_)
+    for one in rivals:
+        known &= item_ids.isin(read_catalogue(one.folder))
+    return known
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """What was evaluated on what.
+
+    Raises:
+        SetlistError: when the folder holds no evaluation.
+
+    """
+    path = folder / "evaluation.json"
+    if not path.is_file():
+        raise SetlistError(f"{path} is missing; an evaluation is needed to give a verdict.")
+    return Evaluation.model_validate_json(path.read_bytes())
+
+
+def read_per_user(folder: Path, label: str) -> pd.DataFrame:
+    """One row a listener, one column a metric, of one model.
+
+    Raises:
+        SetlistError: when the model's values are missing.
+
+    """
+    path = folder / label / "per_user.parquet"
+    if not path.is_file():
+        raise SetlistError(f"{path} is missing; evaluate {label} before the gate.")
+    return pd.read_parquet(path)
+
+
+def read_values(folder: Path, model: Evaluated) -> dict[str, float]:
+    """The value of every metric of one model: means over listeners and corpus-level values."""
+    means = read_per_user(folder, model.label).mean()
+    return {str(name): float(value) for name, value in means.items()} | model.corpus

@@ -1,0 +1,172 @@
+"""The two-tower model: a listener is what she played, an item is what it is.
+
+    item tower   v_i = e_i + mean over the item's tags of t_tag            [dimension]
+    user tower   u   = a * bag + W bag + sum over the named inputs of x    [dimension]
+                 bag = sum_p w_p v_(h_p) / sum_p w_p, p the rank of a play from the latest back
+    score        u . v_i + b_i + recency prior of i
+
+There is no embedding of the listener's id, so that a listener who joined after training is served
+from the first play, and an item without plays is placed by its tags.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from components.models.recommender import Recommender, string_table
+
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int32]
+
+
+class TwoTower(tfrs.Model):
+    """The towers and their loss, over integer codes; strings come in with `Servable`."""
+
+    def __init__(
+        self,
+        *,
+        items: int,
+        tags: Floats,
+        input_sizes: Sequence[int],
+        history_length: int,
+        dimension: int,
+        sampling_probability: Floats,
+    ) -> None:
+        """Build the variables.
+
+        Args:
+            items: the size of the catalogue.
+            tags: float32[items, tags], rows that sum to 1 (or to 0 for an item without tags).
+            input_sizes: for each named input the number of its values; one more row is for
+                a value that is not known.
+            history_length: how many of the latest plays are read.
+            dimension: of the embeddings.
+            sampling_probability: float32[items], how probable each item is as a negative of a
+                batch; the loss corrects for it (Yi et al. 2019).
+
+        """
+        super().__init__()
+        start = tf.random_normal_initializer(stddev=dimension**-0.5)
+        self.item_embedding = tf.Variable(start([items, dimension]), name="item_embedding")
+        self.tag_embedding = tf.Variable(start([tags.shape[1], dimension]), name="tag_embedding")
+        self.item_bias = tf.Variable(tf.zeros([items]), name="item_bias")
+        self.tag_bias = tf.Variable(tf.zeros([tags.shape[1]]), name="tag_bias")
+        self.position_weight = tf.Variable(tf.zeros([history_length]), name="position_weight")
+        self.bag_scale = tf.Variable(1.0, name="bag_scale")
+        self.bag_kernel = tf.Variable(tf.zeros([dimension, dimension]), name="bag_kernel")
+        self.input_embeddings = [
+            tf.Variable(tf.zeros([size + 1, dimension]), name=f"input_{position}")
+            for position, size in enumerate(input_sizes)
+        ]
+        self.tags = tf.constant(tags)
+        self.history_length = history_length
+        self.sampling_probability = tf.constant(sampling_probability)
+        self.task = tfrs.tasks.Retrieval(
+            remove_accidental_hits=True, batch_metrics=None, loss_metrics=None
+        )
+
+    def item_tower(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """float32[items, dimension] and float32[items]: the vectors and biases of the catalogue."""
+        vectors = self.item_embedding + self.tags @ self.tag_embedding
+        bias = self.item_bias + tf.linalg.matvec(self.tags, self.tag_bias)
+        return vectors, bias
+
+    def user_tower(
+        self, vectors: tf.Tensor, history: tf.Tensor, inputs: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
+        """float32[batch, dimension].
+
+        Args:
+            vectors: of the catalogue, as `item_tower` gives them.
+            history: int32[batch, length], oldest first, -1 is padding.
+            inputs: for each named input int32[batch], -1 is a value that is not known.
+
+        """
+        present = tf.cast(history >= 0, tf.float32)
+        newer = tf.cumsum(present, axis=1, exclusive=True, reverse=True)
+        rank = tf.minimum(tf.cast(newer, tf.int32), self.history_length - 1)
+        weight = tf.exp(tf.gather(self.position_weight, rank)) * present
+        bag = tf.einsum("bl,bld->bd", weight, tf.gather(vectors, tf.maximum(history, 0)))
+        bag = bag / tf.maximum(tf.reduce_sum(weight, axis=1, keepdims=True), 1e-6)
+        user = self.bag_scale * bag + bag @ self.bag_kernel
+        for embedding, values in zip(self.input_embeddings, inputs, strict=True):
+            row = tf.where(values >= 0, values, embedding.shape[0] - 1)
+            user += tf.gather(embedding, row)
+        return user
+
+    def compute_loss(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        training: bool = False,  # noqa: ARG002, FBT
+    ) -> tf.Tensor:
+        """In-batch softmax over the targets of all listeners of the batch, bias as one dimension.
+
+        Args:
+            inputs: `history` int32[batch, length], `targets` int32[batch, targets] (-1 is none)
+                and `inputs` int32[batch, named inputs].
+            training: not used; the same loss is validated.
+
+        """
+        vectors, bias = self.item_tower()
+        named = tf.unstack(inputs["inputs"], num=len(self.input_embeddings), axis=1)
+        users = self.user_tower(vectors, inputs["history"], named)
+        targets = inputs["targets"]
+        real = tf.where(targets >= 0)
+        items = tf.gather_nd(targets, real)
+        queries = tf.gather(users, real[:, 0])
+        queries = tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1)
+        candidates = tf.concat([tf.gather(vectors, items), tf.gather(bias, items)[:, None]], axis=1)
+        # Each listener weighs the same, however many targets she has in the batch.
+        per_user = tf.reduce_sum(tf.cast(targets >= 0, tf.float32), axis=1)
+        return self.task(
+            queries,
+            candidates,
+            sample_weight=1 / tf.gather(per_user, real[:, 0]),
+            candidate_sampling_probability=tf.gather(self.sampling_probability, items),
+            candidate_ids=items,
+            compute_metrics=False,
+        )
+
+
+class Servable(Recommender):
+    """A trained two-tower under the model contract."""
+
+    kind = "two_tower"
+    fallback = "items without plays are placed by their tags"
+
+    def __init__(
+        self,
+        catalogue: Sequence[str],
+        towers: TwoTower,
+        vocabularies: Mapping[str, Sequence[str]],
+        prior: Floats,
+    ) -> None:
+        """Freeze the towers.
+
+        Args:
+            catalogue: the ids, in the order of the codes.
+            towers: trained.
+            vocabularies: the values of each named input, in the order of the codes.
+            prior: float32[items], added to every score.
+
+        """
+        super().__init__(
+            catalogue, history_length=towers.history_length, inputs=tuple(vocabularies)
+        )
+        vectors, bias = towers.item_tower()
+        self._vectors = tf.constant(vectors.numpy())
+        self._bias = tf.constant(bias.numpy() + prior)
+        self._towers = towers
+        self._values = [string_table(values) for values in vocabularies.values()]
+
+    def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """U . v + b + prior for the whole catalogue."""
+        named = [
+            table.lookup(inputs[name])
+            for name, table in zip(self.inputs, self._values, strict=True)
+        ]
+        users = self._towers.user_tower(self._vectors, history, named)
+        return tf.matmul(users, self._vectors, transpose_b=True) + self._bias

@@ -1,0 +1,79 @@
+"""The first step of a run: everything that "now" decides, settled once and passed on by value."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from components.data.curate import DataSettings, WindowSettings, resolve_window
+from components.data.schema import Window, parse_instant
+from components.data.source import fingerprint
+from components.errors import SetlistError
+from components.evaluation.gate import SeenHead
+from components.store.store import open_store
+
+
+class Plan(NamedTuple):
+    """What the run works on.
+
+    Attributes:
+        window: as `Window.to_json`.
+        data_fingerprint: SHA-256 over the listing of the input and how it is read.
+        head: HEAD of the store as `SeenHead`, {} where nothing is live.
+        rivals: the live revision and the former ones that the candidate has to stand beside.
+
+    """
+
+    window: dict[str, str]
+    data_fingerprint: str
+    head: dict[str, int | str]
+    rivals: list[int]
+
+
+def plan(
+    name: str,
+    store: str,
+    as_of: str,
+    data: DataSettings,
+    window: WindowSettings,
+    former: int,
+) -> Plan:
+    """Look at the clock, the input and the store, once.
+
+    Args:
+        name: of the model in the store.
+        store: a local folder or gs://bucket/prefix.
+        as_of: the end of the window; "" is now.
+        data: where the tables are.
+        window: the lengths of the two periods.
+        former: how many live revisions before the current one are rivals.
+
+    Raises:
+        SetlistError: when the live model has seen the test period: it would be no fair rival.
+
+    """
+    resolved = resolve_window(window, as_of, pd.Timestamp.now("UTC"))
+    models = open_store(store)
+    head = models.head(name)
+    rivals = models.promoted(name)[: former + 1] if head else []
+    for revision in rivals:
+        _fair(name, revision, models.manifest(name, revision).training_window["end"], resolved)
+    sources = {key: table for key in type(data).model_fields if (table := getattr(data, key))}
+    print(f"training {resolved.start:%Y-%m-%d} to {resolved.cut:%Y-%m-%d %H:%M} UTC", flush=True)
+    print(f"test period to {resolved.end:%Y-%m-%d %H:%M} UTC", flush=True)
+    print(f"live: {f'revision {head.live}' if head else 'nothing yet'}", flush=True)
+    return Plan(
+        window=resolved.to_json(),
+        data_fingerprint=fingerprint(sources),
+        head=SeenHead(**vars(head)).model_dump(exclude_none=True) if head else {},
+        rivals=rivals,
+    )
+
+
+def _fair(name: str, revision: int, trained_until: str, window: Window) -> None:
+    until = parse_instant(trained_until, "training_window.end")
+    if until > window.cut:
+        raise SetlistError(
+            f"revision {revision} of {name} was trained on data until {until:%Y-%m-%d %H:%M}, "
+            f"after the cut of this run ({window.cut:%Y-%m-%d %H:%M}), so it knows the test period; "
+            "choose a later as_of or another name."
+        )

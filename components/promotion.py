@@ -1,0 +1,80 @@
+"""Out of the store and into it: the live models to compare with, and the push of a winner."""
+
+import json
+from pathlib import Path
+
+from components.errors import SetlistError
+from components.evaluation.gate import Verdict
+from components.models.contract import digest, model_folders, read_info
+from components.store.store import Head, open_store
+
+
+def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list[str]:
+    """Fetch the live and the former revisions that the plan named.
+
+    Args:
+        store: a local folder or gs://bucket/prefix.
+        name: of the model.
+        rivals: revisions, the live one first; empty when nothing is live.
+        output: a folder for `live-3/`, `former-2/`, ...; `rivals.json` lists them, so that
+            "nothing is live" is a statement and not an empty folder.
+
+    Returns:
+        The names of the model folders.
+
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    models = open_store(store)
+    folders: list[str] = []
+    for revision in rivals:
+        folder = f"{'former' if folders else 'live'}-{revision}"
+        models.fetch(name, revision, output / folder)
+        folders.append(folder)
+        print(f"fetched revision {revision} of {name}", flush=True)
+    (output / "rivals.json").write_text(json.dumps(folders) + "\n", "utf-8")
+    return folders
+
+
+def push(
+    store: str,
+    name: str,
+    run_id: str,
+    candidate: Path,
+    heuristics: Path,
+    verdict: Verdict,
+) -> int:
+    """Put the model that the verdict names into the store and make it live.
+
+    Idempotent on `run_id`: a second call finds what the first one did.
+
+    Returns:
+        The revision.
+
+    Raises:
+        SetlistError: when the verdict is no promotion, the model is not the one that was judged,
+            or HEAD moved since the plan saw it; then nothing was promoted.
+
+    """
+    if verdict.decision != "promote" or not verdict.ships:
+        raise SetlistError(f"the verdict is {verdict.decision}, so nothing is pushed.")
+    folders = {"candidate": candidate} | {one.name: one for one in model_folders(heuristics)}
+    if verdict.ships not in folders:
+        raise SetlistError(f"the verdict ships {verdict.ships}, which this run did not make.")
+    folder = folders[verdict.ships]
+    if digest(folder) != verdict.ships_digest:
+        raise SetlistError(
+            f"{folder} is not the model that was judged (its digest differs); run again."
+        )
+    models = open_store(store)
+    revision = models.stage(
+        name,
+        folder,
+        run_id=run_id,
+        digest=verdict.ships_digest,
+        training_window=read_info(folder).training_window,
+        metadata={"label": verdict.ships, "verdict": verdict.model_dump(mode="json")},
+    )
+    expected = Head(**verdict.head.model_dump()) if verdict.head else None
+    models.promote(name, revision, expected=expected)
+    print(f"{verdict.ships} is revision {revision} of {name}, and live", flush=True)
+    return revision

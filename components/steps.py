@@ -1,0 +1,225 @@
+"""Every component of the pipeline, a few lines each: together they are its typed interface.
+
+A wrapper unwraps paths, calls one function and logs metrics; it does not think. All steps run in
+one image, named by the environment when the pipeline is compiled. Imports stand inside the
+functions because Kubeflow ships a function's source and nothing around it.
+"""
+
+import os
+from typing import Any, NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
+
+IMAGE = os.environ.get("SETLIST_IMAGE", "setlist-python:0.1.0")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def plan(
+    name: str,
+    store: str,
+    as_of: str,
+    data: dict[str, Any],
+    window: dict[str, Any],
+    policy: dict[str, Any],
+) -> NamedTuple("Plan", window=dict, data_fingerprint=str, head=dict, rivals=list):
+    """Settle the window, the input's fingerprint and the live revision. Never cached."""
+    from components.data.curate import DataSettings, WindowSettings
+    from components.evaluation.gate import Policy
+    from components.plan import plan
+
+    return plan(
+        name,
+        store,
+        as_of,
+        DataSettings.model_validate(data),
+        WindowSettings.model_validate(window),
+        Policy.model_validate(policy).former,
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def curate(
+    data: dict[str, Any],
+    data_fingerprint: str,
+    window: dict[str, Any],
+    curation: dict[str, Any],
+    dataset: Output[Dataset],
+    report: Output[Markdown],
+) -> None:
+    """Read, check, clean and split the tables. The fingerprint is part of the cache key."""
+    from pathlib import Path
+
+    from components.data.curate import CurationSettings, DataSettings, curate
+    from components.data.schema import Window
+
+    counts = curate(
+        DataSettings.model_validate(data),
+        Window.from_json(window),
+        CurationSettings.model_validate(curation),
+        Path(dataset.path),
+    )
+    Path(report.path).write_text(counts.markdown(), "utf-8")
+    dataset.metadata["fingerprint"] = data_fingerprint
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def transform(
+    dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
+) -> None:
+    """Fit catalogue, vocabularies and histories on the training period."""
+    from pathlib import Path
+
+    from components.data.schema import Window
+    from components.data.transform import transform
+
+    transform(Path(dataset.path), Window.from_json(window), tuple(inputs), Path(features.path))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def fit_heuristics(
+    features: Input[Dataset], heuristics: dict[str, Any], models: Output[Model]
+) -> None:
+    """Fit the simple rules, each as a model of the contract."""
+    from pathlib import Path
+
+    from components.data.features import Features
+    from components.models.heuristics import HeuristicSettings, fit_heuristics
+
+    fit_heuristics(
+        Features.read(Path(features.path)),
+        HeuristicSettings.model_validate(heuristics),
+        Path(models.path),
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def train(
+    features: Input[Dataset],
+    model: dict[str, Any],
+    candidate: Output[Model],
+    metrics: Output[Metrics],
+) -> None:
+    """Train the two-tower, saved under the same contract."""
+    from pathlib import Path
+
+    from components.data.features import Features
+    from components.models.train import ModelSettings, train
+
+    settings = ModelSettings.model_validate(model)
+    losses = train(
+        Features.read(Path(features.path)),
+        settings,
+        Path(candidate.path),
+        lambda epoch, loss: print(
+            f"epoch {epoch} of {settings.epochs}, loss {loss:.4f}", flush=True
+        ),
+    )
+    metrics.log_metric("loss", losses[-1])
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def resolve_live(store: str, name: str, rivals: list[Any], live: Output[Model]) -> None:
+    """Fetch the live model and its predecessors, or say that there is none."""
+    from pathlib import Path
+
+    from components.promotion import resolve_live
+
+    folders = resolve_live(store, name, [int(one) for one in rivals], Path(live.path))
+    live.metadata["live"] = folders[0] if folders else "none"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluate(
+    dataset: Input[Dataset],
+    features: Input[Dataset],
+    heuristics: Input[Model],
+    candidate: Input[Model],
+    live: Input[Model],
+    evaluation: dict[str, Any],
+    evaluations: Output[Artifact],
+    metrics: Output[Metrics],
+) -> None:
+    """Ask every model of the run the same questions."""
+    from pathlib import Path
+
+    from components.data.features import Features
+    from components.evaluation.evaluate import (
+        EvaluationSettings,
+        contenders,
+        evaluate,
+        read_values,
+    )
+
+    result = evaluate(
+        contenders(Path(heuristics.path), Path(candidate.path), Path(live.path)),
+        Features.read(Path(features.path)),
+        Path(dataset.path),
+        EvaluationSettings.model_validate(evaluation),
+        Path(evaluations.path),
+    )
+    for name, value in read_values(Path(evaluations.path), result.model("candidate")).items():
+        metrics.log_metric(name, value)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def gate(
+    evaluations: Input[Artifact],
+    policy: dict[str, Any],
+    head: dict[str, Any],
+    verdict: Output[Artifact],
+) -> str:
+    """Judge the candidate: promote, reject or undecided, with the reasons in the verdict.
+
+    One unnamed output, because kfp.local resolves no other in a `dsl.If`.
+    """
+    from pathlib import Path
+
+    from components.evaluation.gate import Policy, SeenHead, gate
+
+    judged = gate(
+        Path(evaluations.path),
+        Policy.model_validate(policy),
+        SeenHead.model_validate(head) if head else None,
+    )
+    judged.write(Path(verdict.path))
+    return judged.decision
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def report(evaluations: Input[Artifact], verdict: Input[Artifact], page: Output[HTML]) -> None:
+    """Write the page that shows the models side by side, and what they would recommend."""
+    from pathlib import Path
+
+    from components.dashboard.report import write_report
+
+    write_report(Path(evaluations.path), Path(verdict.path), Path(page.path))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def push(
+    store: str,
+    name: str,
+    run_id: str,
+    candidate: Input[Model],
+    heuristics: Input[Model],
+    verdict: Input[Artifact],
+    pushed: Output[Artifact],
+) -> None:
+    """Put the winner into the store and make it live. Never cached."""
+    import json
+    from pathlib import Path
+
+    from components.evaluation.gate import Verdict
+    from components.promotion import push
+
+    revision = push(
+        store,
+        name,
+        run_id,
+        Path(candidate.path),
+        Path(heuristics.path),
+        Verdict.read(Path(verdict.path)),
+    )
+    record = {"store": store, "name": name, "revision": revision}
+    Path(pushed.path).write_text(json.dumps(record) + "\n", "utf-8")

@@ -1,0 +1,1 @@
+"""The retraining pipeline, its settings, and the places where it runs."""

@@ -1,0 +1,81 @@
+"""`setlist`: the command line."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.errors import SetlistError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Retrain a recommender and ship it only if it is better.",
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file; the bundled sample if left out."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Replace one setting, e.g. --set as_of=2026-04-24 (can be repeated)."
+    ),
+]
+
+
+@app.command()
+def run(
+    config: Config = None,
+    change: Set = None,
+    workdir: Annotated[Path, typer.Option(help="Folder for the outputs of all runs.")] = Path(
+        ".setlist"
+    ),
+    docker: Annotated[
+        str, typer.Option(help="Run every step in a container of this image, without network.")
+    ] = "",
+) -> None:
+    """Run the whole pipeline on this machine and print what came of it.
+
+    Ends with 0 when the run finished, whatever the verdict, and with 1 when a step failed.
+    """
+    from pipelines.config import SAMPLE, read_settings
+    from pipelines.local import run_local
+    from pipelines.summary import Progress, print_summary
+
+    settings = read_settings(config or SAMPLE, change)
+    with Progress() as progress:
+        finished = run_local(settings, workdir, progress.say, docker)
+    print_summary(finished, settings)
+
+
+@app.command(name="compile")
+def compile_(
+    config: Config = None,
+    change: Set = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
+        "manifests/retraining.yaml"
+    ),
+) -> None:
+    """Compile the pipeline to YAML for a Kubeflow cluster, the settings as its defaults.
+
+    The image of the steps is the one that the variable SETLIST_IMAGE names.
+    """
+    from pipelines.cluster import compile_pipeline
+    from pipelines.config import SAMPLE, read_settings
+
+    compile_pipeline(read_settings(config or SAMPLE, change), output)
+    typer.echo(f"wrote {output}")
+
+
+def main() -> None:
+    """Run the command line; a fault that the user can mend is one sentence and exit code 1."""
+    try:
+        app()
+    except SetlistError as fault:
+        typer.secho(f"setlist: {fault}", fg="red", err=True)
+        sys.exit(1)

@@ -1,0 +1,132 @@
+"""The settings file: one YAML document, validated before anything runs.
+
+Its sections are the arguments of the pipeline, one to one, and each section is the settings class
+of the step that reads it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from components.data.curate import CurationSettings, DataSettings, WindowSettings
+from components.errors import SetlistError
+from components.evaluation.evaluate import EvaluationSettings
+from components.evaluation.gate import Policy, check_policy
+from components.models.heuristics import HeuristicSettings
+from components.models.train import ModelSettings
+
+SAMPLE = Path(__file__).with_name("sample.yaml")
+LOCAL = ("sample://", "gs://")
+Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
+
+
+class Settings(BaseModel):
+    """What a run is told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field("home", description="of the model in the store")
+    store: str = Field(".setlist/store", description="a local folder or gs://bucket/prefix")
+    as_of: Text = Field("", description="the end of the window; empty for the present moment")
+    data: DataSettings
+    window: WindowSettings = WindowSettings()
+    curation: CurationSettings = CurationSettings()
+    inputs: tuple[str, ...] = ()
+    heuristics: HeuristicSettings = HeuristicSettings()
+    model: ModelSettings = ModelSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    policy: Policy = Policy()
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the pipeline; `Settings.model_validate(s.arguments()) == s`."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
+    """Read and check a settings file.
+
+    Args:
+        path: of the YAML file.
+        overrides: `key=value` pairs that replace single settings, e.g. `policy.primary=mrr@10`;
+            the value is YAML.
+
+    Raises:
+        SetlistError: one sentence that names the file, the line and the key.
+
+    """
+    try:
+        node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as fault:
+        raise SetlistError(f"{path} does not exist; name a settings file.") from fault
+    except (OSError, UnicodeDecodeError) as fault:
+        raise SetlistError(f"{path} cannot be read: {fault}.") from fault
+    except yaml.MarkedYAMLError as fault:
+        line = fault.problem_mark.line + 1 if fault.problem_mark else 1
+        raise SetlistError(f"{path}, line {line}: this is not YAML: {fault.problem}.") from fault
+    if not isinstance(document, dict):
+        raise SetlistError(f"{path}: a settings file is a mapping of sections, and this is not.")
+    for override in overrides or []:
+        _override(document, override)
+    try:
+        settings = Settings.model_validate(document)
+        check_policy(settings.policy, settings.evaluation.metrics)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = "there is no such setting"
+        elif first["type"] == "missing":
+            message = "this setting is required"
+        raise SetlistError(
+            f"{path}, line {_line(node, first['loc'])}: {key}: {message}."
+        ) from fault
+    except SetlistError as fault:
+        raise SetlistError(f"{path}: {fault}") from fault
+    return settings
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise SetlistError(f"--set {override}: write it as key=value, e.g. policy.primary=mrr@10.")
+    *parents, last = key.split(".")
+    section = document
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise SetlistError(f"--set {override}: {parent} is not a section.")
+    try:
+        section[last] = yaml.safe_load(text)
+    except yaml.YAMLError as fault:
+        raise SetlistError(f"--set {override}: the value is not YAML.") from fault
+
+
+def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """The line, from 1, of the innermost part of `location` that stands in the document."""
+    line = 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not found:
+                break
+            key, node = found[0]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+def with_absolute_paths(settings: Settings) -> Settings:
+    """The settings with local paths made absolute, for steps that start elsewhere."""
+    document = settings.model_dump()
+    if not settings.store.startswith(LOCAL):
+        document["store"] = str(Path(settings.store).absolute())
+    for table in document["data"].values():
+        if table and not table["path"].startswith(LOCAL):
+            table["path"] = str(Path(table["path"]).absolute())
+    return Settings.model_validate(document)

@@ -1,0 +1,157 @@
+"""Run the pipeline on this machine: `kfp.local`, in subprocesses or in containers.
+
+The Kubeflow SDK writes everything to standard output. Here it goes to a log file, and the lines
+that say what happens become progress.
+"""
+
+import io
+import os
+import re
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.errors import SetlistError
+from pipelines.config import Settings, with_absolute_paths
+
+STARTED = re.compile(r"Executing task '([\w-]+)'")
+FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+FAULT = re.compile(r"(?:[\w.]+\.)?(SetlistError|[A-Z]\w*(?:Error|Exception)): (.+)")
+MADE = (
+    "plan",
+    "curate",
+    "transform",
+    "fit-heuristics",
+    "train",
+    "resolve-live",
+    "evaluate",
+    "gate",
+)
+
+
+Say = Callable[[str, str, float | None], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a finished run left behind.
+
+    Attributes:
+        root: the folder with the outputs of all steps.
+        log: everything that the steps printed.
+
+    """
+
+    root: Path
+    log: Path
+
+    def output(self, step: str, name: str) -> Path:
+        """Where a step wrote one of its outputs."""
+        return self.root / step / name
+
+
+class _Log(io.TextIOBase):
+    """Standard output while the pipeline runs: a file, and an eye on what is said."""
+
+    def __init__(self, path: Path, say: Say) -> None:
+        self.file = path.open("w", encoding="utf-8")
+        self.say = say
+        self.line = ""
+        self.task = ""
+        self.fault = ""
+        self.began: dict[str, float] = {}
+
+    def write(self, text: str) -> int:
+        self.file.write(COLOUR.sub("", text))
+        self.file.flush()
+        *lines, self.line = (self.line + text).split("\n")
+        for line in lines:
+            self._see(COLOUR.sub("", line).strip())
+        return len(text)
+
+    def _see(self, line: str) -> None:
+        if started := STARTED.search(line):
+            self.task = started[1]
+            self.began[self.task] = time.monotonic()
+            self.say(self.task, "", None)
+        elif finished := FINISHED.search(line):
+            seconds = time.monotonic() - self.began[finished[1]]
+            self.say(finished[1], finished[2], seconds)
+        elif fault := FAULT.fullmatch(line):
+            self.fault = fault[2] if fault[1] == "SetlistError" else f"{fault[1]}: {fault[2]}"
+        elif self.task and line and not line.startswith("["):
+            self.say(self.task, line, None)
+
+
+def run_local(
+    settings: Settings,
+    workdir: Path,
+    say: Say,
+    docker_image: str = "",
+) -> Run:
+    """Run the pipeline and wait for it.
+
+    Args:
+        settings: checked.
+        workdir: a folder for the outputs of all runs.
+        say: told (step, "", None) when a step starts, (step, line, None) for what it prints, and
+            (step, "SUCCESS" or "FAILURE", seconds) when it ends.
+        docker_image: run every step in a container of this image, without network.
+
+    Raises:
+        SetlistError: with the sentence of the step that failed, and where the log is.
+
+    """
+    settings = with_absolute_paths(settings)
+    workdir = workdir.absolute()
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise SetlistError(f"{workdir} cannot be made: {fault.strerror}; use --workdir.") from fault
+    if docker_image:
+        os.environ["SETLIST_IMAGE"] = docker_image
+        _check_mounted(settings, workdir)
+    from kfp import local
+
+    from pipelines.retraining import retraining
+
+    runner = (
+        local.DockerRunner(network_mode="none")
+        if docker_image
+        else local.SubprocessRunner(use_venv=False)
+    )
+    before = set(workdir.iterdir())
+    log = workdir / f"run-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
+    screen = _Log(log, say)
+    failed = ""
+    with redirect_stdout(screen):
+        try:
+            retraining(**settings.arguments())
+        except RuntimeError as fault:
+            failed = COLOUR.sub("", str(fault))
+    root = next(iter({path for path in workdir.iterdir() if path.is_dir()} - before), None)
+    # A container that fails can be recorded as a success, so what a step leaves decides.
+    missing = [step for step in MADE if root is None or not (root / step).is_dir()]
+    if failed or missing or root is None:
+        reason = screen.fault or failed or f"step {missing[0]} left nothing behind."
+        raise SetlistError(f"{reason} (step {screen.task or 'none'}; log: {log})")
+    return Run(root=root, log=log)
+
+
+def _check_mounted(settings: Settings, workdir: Path) -> None:
+    """A container sees the work folder and nothing else of this machine."""
+    local_paths = {"store": settings.store} | {
+        f"data.{key}.path": table.path
+        for key in type(settings.data).model_fields
+        if (table := getattr(settings.data, key))
+    }
+    for key, path in local_paths.items():
+        if not path.startswith(("gs://", "sample://")) and not Path(path).is_relative_to(workdir):
+            raise SetlistError(
+                f"{key}: {path} lies outside of {workdir}, which is all that the containers see; "
+                "move it there, or choose another --workdir."
+            )

@@ -1,0 +1,124 @@
+"""What a person sees of a run: progress while it goes on, and at the end what came of it."""
+
+import json
+import sys
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from components.evaluation.evaluate import (
+    Evaluated,
+    read_evaluation,
+    read_per_user,
+)
+from components.evaluation.gate import Verdict
+from components.evaluation.statistics import LEVEL, bootstrap
+from pipelines.config import Settings
+from pipelines.local import Run
+
+STEPS = {
+    "plan": "Plan the run",
+    "curate": "Curate the data",
+    "transform": "Transform to features",
+    "fit-heuristics": "Fit the heuristics",
+    "train": "Train the two-tower",
+    "resolve-live": "Fetch the live model",
+    "evaluate": "Evaluate all models",
+    "gate": "Judge the candidate",
+    "report": "Write the report",
+    "push": "Push to the store",
+}
+MARKS = {"pass": Text("pass", "green"), "fail": Text("FAIL", "red")}
+COLOURS = {"promote": "green", "reject": "red", "undecided": "yellow"}
+
+
+class Progress:
+    """One line a step on the terminal, and what the step says while it works."""
+
+    def __init__(self) -> None:
+        # The real screen: standard output is redirected while the pipeline runs.
+        self.console = Console(file=sys.stdout, highlight=False)
+        self.status = self.console.status("")
+
+    def __enter__(self) -> Self:
+        self.status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.status.stop()
+
+    def say(self, step: str, line: str, seconds: float | None = None) -> None:
+        """Show that a step started (no line), said something, or ended (with its seconds)."""
+        title = STEPS.get(step, step)
+        if seconds is not None:
+            mark = "[green]✓[/]" if line == "SUCCESS" else "[red]✗[/]"
+            self.console.print(f"{mark} {title:<24}{seconds:7.1f} s")
+        elif self.console.is_terminal:
+            self.status.update(Text(f"{title}  {line}"))
+        elif not line:
+            self.console.print(f"  {title} ...")
+
+
+def print_summary(run: Run, settings: Settings) -> None:
+    """Print models and metrics, the verdict with its reasons, and where everything is."""
+    evaluation_folder = run.output("evaluate", "evaluations")
+    evaluation = read_evaluation(evaluation_folder)
+    verdict = Verdict.read(run.output("gate", "verdict"))
+    console = Console(highlight=False)
+
+    table = Table(
+        title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
+        f"{evaluation.shelf} shelf, [{LEVEL:.0%} intervals]"
+    )
+    table.add_column("model", no_wrap=True)
+    for metric in evaluation.metrics:
+        table.add_column(metric.replace("_", " "), justify="right")
+    for model in evaluation.models:
+        values = read_per_user(evaluation_folder, model.label)
+        table.add_row(
+            Text(model.label, "bold" if model.role == "candidate" else ""),
+            *(_cell(model, metric, values) for metric in evaluation.metrics),
+        )
+    console.print(table)
+
+    reasons = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for reason in verdict.reasons:
+        mark = MARKS.get(reason.outcome, Text(reason.outcome, "yellow"))
+        reasons.add_row(mark, reason.rule, Text(reason.sentence))
+    colour = COLOURS[verdict.decision]
+    console.print(
+        Panel(
+            Group(Text(verdict.sentence, "bold"), "", reasons),
+            title=f"[bold {colour}]{verdict.decision.upper()}[/]",
+            border_style=colour,
+        )
+    )
+    pushed = run.output("push", "pushed")
+    if pushed.is_file():
+        record = json.loads(pushed.read_text("utf-8"))
+        console.print(
+            f"pushed   {verdict.ships} as revision {record['revision']} of {record['name']} "
+            f"in {record['store']}",
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"pushed   nothing; {settings.name} stays as it was")
+    console.print(f"report   {run.output('report', 'page')}", soft_wrap=True)
+    console.print(f"log      {run.log}", soft_wrap=True)
+
+
+def _cell(model: Evaluated, metric: str, values: pd.DataFrame) -> Text:
+    if metric in model.corpus:
+        return Text(f"{model.corpus[metric]:.4f}")
+    interval = bootstrap(values[[metric]].to_numpy())[0]
+    return Text(f"{interval.mean:.4f}\n") + Text(f"{interval.low:.4f} {interval.high:.4f}", "dim")

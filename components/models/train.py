@@ -18,12 +18,14 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dimension: int = Field(default=64, ge=1)
-    epochs: int = Field(default=30, ge=1)
+    epochs: int = Field(default=10, ge=1)
     batch: int = Field(default=256, ge=1)
     """Listeners a batch; each brings up to `targets` plays to predict."""
-    targets: int = Field(default=8, ge=1)
-    history_length: int = Field(default=100, ge=1)
-    learning_rate: float = Field(default=0.01, gt=0)
+    targets: int = Field(default=20, ge=1)
+    history_length: int = Field(default=200, ge=1)
+    learning_rate: float = Field(default=0.003, gt=0)
+    full_softmax_items: int = Field(default=50_000, ge=0)
+    """Up to this catalogue the loss runs over all items, beyond it over those of the batch."""
     recency_days: float = Field(default=30, ge=0)
     """Half-life of the recency prior; 0 for none."""
     seed: int = 1
@@ -76,6 +78,7 @@ def train(
         history_length=settings.history_length,
         dimension=settings.dimension,
         sampling_probability=sampling_probability(features),
+        full_softmax=len(features.items) <= settings.full_softmax_items,
     )
     towers.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
     step = tf.function(towers.train_step, reduce_retracing=True)

@@ -34,6 +34,7 @@ class TwoTower(tfrs.Model):
         history_length: int,
         dimension: int,
         sampling_probability: Floats,
+        full_softmax: bool,
     ) -> None:
         """Build the variables.
 
@@ -45,7 +46,8 @@ class TwoTower(tfrs.Model):
             history_length: how many of the latest plays are read.
             dimension: of the embeddings.
             sampling_probability: float32[items], how probable each item is as a negative of a
-                batch; the loss corrects for it (Yi et al. 2019).
+                batch; the sampled loss corrects for it (Yi et al. 2019).
+            full_softmax: whether the loss runs over the whole catalogue.
 
         """
         super().__init__()
@@ -64,6 +66,7 @@ class TwoTower(tfrs.Model):
         self.tags = tf.constant(tags)
         self.history_length = history_length
         self.sampling_probability = tf.constant(sampling_probability)
+        self.full_softmax = full_softmax
         self.task = tfrs.tasks.Retrieval(
             remove_accidental_hits=True, batch_metrics=None, loss_metrics=None
         )
@@ -100,35 +103,42 @@ class TwoTower(tfrs.Model):
     def compute_loss(
         self,
         inputs: Mapping[str, tf.Tensor],
-        training: bool = False,  # noqa: ARG002, FBT
+        training: bool = False,  # noqa: ARG002
     ) -> tf.Tensor:
-        """In-batch softmax over the targets of all listeners of the batch, bias as one dimension.
+        """Mean over listeners of the mean softmax cross-entropy of their targets.
+
+        Against the whole catalogue where that is affordable; beyond, against the other targets of
+        the batch, corrected for how probable each is there.
 
         Args:
             inputs: `history` int32[batch, length], `targets` int32[batch, targets] (-1 is none)
                 and `inputs` int32[batch, named inputs].
             training: not used; the same loss is validated.
-
         """
         vectors, bias = self.item_tower()
         named = tf.unstack(inputs["inputs"], num=len(self.input_embeddings), axis=1)
         users = self.user_tower(vectors, inputs["history"], named)
         targets = inputs["targets"]
+        share = tf.cast(targets >= 0, tf.float32)
+        share /= tf.maximum(tf.reduce_sum(share, axis=1, keepdims=True), 1)
+        if self.full_softmax:
+            logits = tf.matmul(users, vectors, transpose_b=True) + bias
+            own = tf.gather(logits, tf.maximum(targets, 0), batch_dims=1)
+            entropy = tf.reduce_logsumexp(logits, axis=1, keepdims=True) - own
+            return tf.reduce_mean(tf.reduce_sum(entropy * share, axis=1))
         real = tf.where(targets >= 0)
         items = tf.gather_nd(targets, real)
         queries = tf.gather(users, real[:, 0])
-        queries = tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1)
-        candidates = tf.concat([tf.gather(vectors, items), tf.gather(bias, items)[:, None]], axis=1)
-        # Each listener weighs the same, however many targets she has in the batch.
-        per_user = tf.reduce_sum(tf.cast(targets >= 0, tf.float32), axis=1)
-        return self.task(
-            queries,
-            candidates,
-            sample_weight=1 / tf.gather(per_user, real[:, 0]),
+        # The bias travels as one more dimension, so that TFRS's task needs no change.
+        total = self.task(
+            tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1),
+            tf.concat([tf.gather(vectors, items), tf.gather(bias, items)[:, None]], axis=1),
+            sample_weight=tf.gather_nd(share, real),
             candidate_sampling_probability=tf.gather(self.sampling_probability, items),
             candidate_ids=items,
             compute_metrics=False,
         )
+        return total / tf.cast(tf.shape(targets)[0], tf.float32)
 
 
 class Servable(Recommender):

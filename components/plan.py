@@ -74,6 +74,6 @@ def _fair(name: str, revision: int, trained_until: str, window: Window) -> None:
     if until > window.cut:
         raise SetlistError(
             f"revision {revision} of {name} was trained on data until {until:%Y-%m-%d %H:%M}, "
-            f"after the cut of this run ({window.cut:%Y-%m-%d %H:%M}), so it knows the test period; "
-            "choose a later as_of or another name."
+            f"after the cut of this run ({window.cut:%Y-%m-%d %H:%M}), so it knows the test "
+            "period; choose a later as_of or another name."
         )

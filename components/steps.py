@@ -22,7 +22,9 @@ def plan(
     data: dict[str, Any],
     window: dict[str, Any],
     policy: dict[str, Any],
-) -> NamedTuple("Plan", window=dict, data_fingerprint=str, head=dict, rivals=list):
+) -> NamedTuple(
+    "Plan", [("window", dict), ("data_fingerprint", str), ("head", dict), ("rivals", list)]
+):
     """Settle the window, the input's fingerprint and the live revision. Never cached."""
     from components.data.curate import DataSettings, WindowSettings
     from components.evaluation.gate import Policy

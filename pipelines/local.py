@@ -8,6 +8,7 @@ import io
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -128,7 +129,8 @@ def run_local(
     local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
     screen = _Log(log, say)
     failed = ""
-    with redirect_stdout(screen):
+    with redirect_stdout(screen), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*no effect in the current local runner")
         try:
             retraining(**settings.arguments())
         except RuntimeError as fault:

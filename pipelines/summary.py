@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 import pandas as pd
+from rich import box
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
@@ -75,14 +76,18 @@ def print_summary(run: Run, settings: Settings) -> None:
     evaluation = read_evaluation(evaluation_folder)
     verdict = Verdict.read(run.output("gate", "verdict"))
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a log has no edge; 80 columns would cut the figures
 
     table = Table(
         title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
-        f"{evaluation.shelf} shelf, [{LEVEL:.0%} intervals]"
+        f"{evaluation.shelf} shelf, {LEVEL:.0%} intervals",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
     )
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
-        table.add_column(metric.replace("_", " "), justify="right")
+        table.add_column(metric.replace("_", " ").replace("@", " @"), justify="right")
     for model in evaluation.models:
         values = read_per_user(evaluation_folder, model.label)
         table.add_row(
@@ -94,7 +99,7 @@ def print_summary(run: Run, settings: Settings) -> None:
     reasons = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for reason in verdict.reasons:
         mark = MARKS.get(reason.outcome, Text(reason.outcome, "yellow"))
-        reasons.add_row(mark, reason.rule, Text(reason.sentence))
+        reasons.add_row(mark, Text.assemble((reason.rule, "bold"), ": ", reason.sentence))
     colour = COLOURS[verdict.decision]
     console.print(
         Panel(
@@ -121,4 +126,5 @@ def _cell(model: Evaluated, metric: str, values: pd.DataFrame) -> Text:
     if metric in model.corpus:
         return Text(f"{model.corpus[metric]:.4f}")
     interval = bootstrap(values[[metric]].to_numpy())[0]
-    return Text(f"{interval.mean:.4f}\n") + Text(f"{interval.low:.4f} {interval.high:.4f}", "dim")
+    half = (interval.high - interval.low) / 2
+    return Text.assemble(f"{interval.mean:.4f}\n", (f"±{half:.4f}", "dim"))

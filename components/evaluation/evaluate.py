@@ -15,14 +15,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.data.features import Features
+from components.data.schema import parse_instant
 from components.errors import SetlistError
 from components.evaluation.metrics import (
     CORPUS,
@@ -35,7 +36,7 @@ from components.evaluation.metrics import (
     Ranking,
     parse_metric,
 )
-from components.models.contract import digest, model_folders, read_catalogue
+from components.models.contract import HISTORY_AGE, digest, read_catalogue
 from components.models.saved_model import SavedModel
 
 Shelf = Literal["discovery", "shortcuts"]
@@ -52,14 +53,17 @@ class EvaluationSettings(BaseModel):
 
     shelf: Shelf = "discovery"
     """discovery leaves out what a listener has played before, in lists and truth; shortcuts not."""
-    metrics: tuple[str, ...] = (
-        "ndcg@10",
-        "ndcg@100",
-        "recall_capped@20",
-        "coverage@10",
-        "gini@10",
-        "intra_list_diversity@10",
-        "popularity_lift@10",
+    metrics: tuple[str, ...] = Field(
+        (
+            "ndcg@10",
+            "ndcg@100",
+            "recall_capped@20",
+            "coverage@10",
+            "gini@10",
+            "intra_list_diversity@10",
+            "popularity_lift@10",
+        ),
+        min_length=1,
     )
     newcomers: bool = True
     """Whether listeners without any play before the cut are evaluated."""
@@ -68,7 +72,9 @@ class EvaluationSettings(BaseModel):
 class Evaluated(BaseModel):
     """One model of an evaluation."""
 
-    label: str
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    label: str = Field(pattern=r"^\w[\w.-]*$", description="also the name of its folder")
     role: Role
     kind: str
     digest: str
@@ -87,11 +93,17 @@ class Evaluation(BaseModel):
     window: dict[str, str]
     metrics: tuple[str, ...]
     k: int
-    listeners: int
+    listeners: int = Field(ge=1)
     catalogue: int
     left_out: dict[str, int]
     """Test events and listeners that take no part, by reason."""
     models: list[Evaluated]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if twice := _repeated([model.label for model in self.models]):
+            raise ValueError(f"two models are called {twice}")
+        return self
 
     def model(self, label: str) -> Evaluated:
         """The model of that label."""
@@ -114,15 +126,23 @@ def contenders(heuristics: Path, candidate: Path, live: Path) -> list[Contender]
     Args:
         heuristics: a folder of model folders.
         candidate: a model folder.
-        live: a folder of model folders named `live-3`, `former-2`, ... by revision.
+        live: a folder of model folders named `live-3`, `former-2`, ... by revision, and
+            `rivals.json`, the list of their names: one that was lost on the way is missed.
+
+    Raises:
+        SetlistError: when `rivals.json` is missing.
 
     """
+    listed = live / "rivals.json"
+    if not listed.is_file():
+        raise SetlistError(f"{listed} is missing; it lists the live models, even where none is.")
     rivals = [
-        Contender(folder, folder.name, "live" if role == "live" else "former", int(revision))
-        for folder in model_folders(live)
-        for role, _, revision in [folder.name.partition("-")]
+        Contender(live / name, name, "live" if role == "live" else "former", int(revision))
+        for name in json.loads(listed.read_text("utf-8"))
+        for role, _, revision in [name.partition("-")]
     ]
-    rules = [Contender(folder, folder.name, "heuristic") for folder in model_folders(heuristics)]
+    folders = sorted(path for path in heuristics.iterdir() if path.is_dir())
+    rules = [Contender(folder, folder.name, "heuristic") for folder in folders]
     return [Contender(candidate, "candidate", "candidate"), *rivals, *rules]
 
 
@@ -134,6 +154,8 @@ class Audience:
     truth: Ragged
     history: Ragged
     plays: Ragged
+    ages: npt.NDArray[np.float32]
+    """float32[plays]: of each code of `plays`, in days before the cut."""
     left_out: dict[str, int]
 
 
@@ -145,17 +167,28 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
     item take no part, and are counted.
 
     Raises:
-        SetlistError: when nobody is left.
+        SetlistError: when nobody is left, a listener is not in the features, or an input has the
+            name of a column of ours.
 
     """
+    if clash := {"relevant", "history", "listener"} & set(features.inputs):
+        raise SetlistError(f"inputs: the evaluation has its own column {min(clash)}; rename yours.")
     user = pd.Index(features.users["user_id"]).get_indexer(test["user_id"])
+    if (user < 0).any():
+        stranger = test["user_id"].iloc[int(np.argmax(user < 0))]
+        raise SetlistError(
+            f"test.parquet: listener {stranger} is not in the features; transform this dataset "
+            "again."
+        )
     item = pd.Index(features.items["item_id"]).get_indexer(test["item_id"])
     offsets = features.offsets
     counts = np.diff(offsets)
     left_out = {"events on items that were not known at the cut": int((item < 0).sum())}
+    eligible = np.unique(user)
     keep = item >= 0
     if not settings.newcomers:
-        left_out["listeners without a history"] = len(np.unique(user[counts[user] == 0]))
+        left_out["listeners without a history"] = int((counts[eligible] == 0).sum())
+        eligible = eligible[counts[eligible] > 0]
         keep &= counts[user] > 0
     size = len(features.items)
     relevant = np.unique(user[keep].astype(np.int64) * size + item[keep])
@@ -164,7 +197,7 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
         relevant = np.setdiff1d(relevant, known, assume_unique=True)
     rows, truth = np.divmod(relevant, size)
     chosen = np.unique(rows)
-    left_out["listeners without a relevant item"] = len(np.unique(user[keep])) - len(chosen)
+    left_out["listeners without a relevant item"] = len(eligible) - len(chosen)
     if len(chosen) == 0:
         raise SetlistError(
             f"evaluation: no listener plays anything relevant to the {settings.shelf} shelf in the "
@@ -178,11 +211,13 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
         history <= NEWCOMER, "newcomer", np.where(history <= LIGHT, "light", "heavy")
     )
     known_rows, known_items = np.divmod(known, size)
+    played = select(Ragged(offsets, np.arange(len(features.plays), dtype=np.int32)), chosen)
     return Audience(
         users=users,
         truth=ragged(np.searchsorted(chosen, rows), truth, len(chosen)),
         history=select(ragged(known_rows, known_items, len(counts)), chosen),
-        plays=select(Ragged(offsets, features.plays["item"].to_numpy(np.int32)), chosen),
+        plays=Ragged(played.offsets, features.plays["item"].to_numpy(np.int32)[played.codes]),
+        ages=features.plays["age_days"].to_numpy(np.float32)[played.codes],
         left_out=left_out,
     )
 
@@ -231,6 +266,9 @@ def ask(
         FOREIGN where it listed an id outside the catalogue or one a second time.
         The number of foreign ids.
 
+    Raises:
+        SetlistError: when the model lists more than k.
+
     """
     top = np.full((len(people.users), k), EMPTY, np.int32)
     foreign = 0
@@ -247,7 +285,17 @@ def ask(
             for name in model.info.categorical_inputs
             if name in people.users
         }
-        ids, _ = model.recommend(plays, exclude, k, inputs)
+        ages = (
+            [people.ages[slice(*people.plays.offsets[[row, row + 1]])].tolist() for row in rows]
+            if HISTORY_AGE in model.info.inputs
+            else None
+        )
+        ids, _ = model.recommend(plays, exclude, k, inputs, ages)
+        if ids.shape[1] > k:
+            raise SetlistError(
+                f"model {model.info.name} listed {ids.shape[1]} items where {k} were asked for; "
+                "the contract clips k."
+            )
         codes: Codes = np.reshape(item_ids.get_indexer(pd.Index(ids.ravel())), ids.shape)
         codes[(codes < 0) & (ids != "")] = FOREIGN
         foreign += int((codes == FOREIGN).sum())
@@ -279,7 +327,7 @@ def measure(
         ranking: its lists beside the truth.
         metrics: names with a cut-off, e.g. "ndcg@10".
         shared: bool[items], the items that candidate and live model both know, or None. With it
-            each per-user accuracy is given a second time, as "ndcg@10 shared", on that truth only
+            each per-user metric is given a second time, as "ndcg@10 shared", on that truth only
             (missing for a listener without any).
 
     Returns:
@@ -328,9 +376,14 @@ def evaluate(
 
     Raises:
         SetlistError: for an unknown metric, a live model that was trained past the cut, a model
-            that answers outside the contract, or a test period without relevant plays.
+            that answers outside the contract, a test period without relevant plays, two models
+            of one label, or an output that is not empty.
 
     """
+    if output.exists() and any(output.iterdir()):
+        raise SetlistError(f"{output} is not empty; remove it, or name another folder.")
+    if twice := _repeated([contender.label for contender in models]):
+        raise SetlistError(f"two models are called {twice}; rename one of the folders.")
     k = max(parse_metric(text)[1] for text in settings.metrics)
     people = audience(features, pd.read_parquet(dataset / "test.parquet"), settings)
     catalogue = catalogue_of(features)
@@ -346,7 +399,10 @@ def evaluate(
     for contender in models:
         began = time.monotonic()
         model = SavedModel(contender.folder)
-        trained_until = pd.Timestamp(model.info.training_window["end"])
+        trained_until = parse_instant(
+            model.info.training_window.get("end", ""),
+            f"{contender.folder / 'model.json'}: training_window.end",
+        )
         if trained_until > features.window.cut:
             raise SetlistError(
                 f"{contender.label} was trained on data until {trained_until:%Y-%m-%d %H:%M}, "
@@ -406,33 +462,49 @@ def shared_catalogue(
     return known
 
 
+def _repeated(labels: Sequence[str]) -> str:
+    """The first label that stands there a second time, "" for none."""
+    return next((one for place, one in enumerate(labels) if one in labels[:place]), "")
+
+
 def read_evaluation(folder: Path) -> Evaluation:
     """What was evaluated on what.
 
     Raises:
-        SetlistError: when the folder holds no evaluation.
+        SetlistError: when the folder holds no readable evaluation.
 
     """
     path = folder / "evaluation.json"
     if not path.is_file():
         raise SetlistError(f"{path} is missing; an evaluation is needed to give a verdict.")
-    return Evaluation.model_validate_json(path.read_bytes())
+    try:
+        return Evaluation.model_validate_json(path.read_bytes())
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        key = "".join(f"{part}: " for part in first["loc"])
+        raise SetlistError(f"{path}: {key}{first['msg']}; evaluate again.") from fault
 
 
 def read_per_user(folder: Path, label: str) -> pd.DataFrame:
     """One row a listener, one column a metric, of one model.
 
     Raises:
-        SetlistError: when the model's values are missing.
+        SetlistError: when the model's values are missing or damaged.
 
     """
     path = folder / label / "per_user.parquet"
     if not path.is_file():
         raise SetlistError(f"{path} is missing; evaluate {label} before the gate.")
-    return pd.read_parquet(path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as fault:
+        raise SetlistError(f"{path} is damaged; evaluate {label} again.") from fault
 
 
 def read_values(folder: Path, model: Evaluated) -> dict[str, float]:
-    """The value of every metric of one model: means over listeners and corpus-level values."""
-    means = read_per_user(folder, model.label).mean()
+    """The value of every metric of one model: means over listeners and corpus-level values.
+
+    A metric on shared truth is left out where there is no such truth.
+    """
+    means = read_per_user(folder, model.label).mean().dropna()
     return {str(name): float(value) for name, value in means.items()} | model.corpus

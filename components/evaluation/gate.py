@@ -14,7 +14,7 @@ from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import SetlistError
 from components.evaluation.evaluate import (
@@ -23,8 +23,13 @@ from components.evaluation.evaluate import (
     read_evaluation,
     read_per_user,
 )
-from components.evaluation.metrics import PER_USER, parse_metric
-from components.evaluation.statistics import Interval, bootstrap, smallest_detectable_lift
+from components.evaluation.metrics import LOWER_IS_BETTER, PER_USER, parse_metric
+from components.evaluation.statistics import (
+    FEWEST,
+    Interval,
+    bootstrap,
+    smallest_detectable_lift,
+)
 
 Decision = Literal["promote", "reject", "undecided"]
 Outcome = Literal["pass", "fail", "undecided"]
@@ -33,7 +38,7 @@ Outcome = Literal["pass", "fail", "undecided"]
 class Guardrail(BaseModel):
     """A bound on the point value of a metric, absolute or relative to the live model."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     metric: str
     at_least: float | None = None
@@ -51,7 +56,7 @@ class Guardrail(BaseModel):
 class Policy(BaseModel):
     """The `policy` section of the settings file: what a candidate has to show."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     primary: str = "ndcg@10"
     over_heuristics: float = Field(default=0.02, ge=0)
@@ -119,12 +124,15 @@ class Verdict(BaseModel):
         """The verdict that `write` left.
 
         Raises:
-            SetlistError: when there is none; without a verdict nothing is pushed.
+            SetlistError: when there is none that can be read; without one nothing is pushed.
 
         """
         if not path.is_file():
             raise SetlistError(f"{path} is missing; without a verdict nothing is pushed.")
-        return cls.model_validate_json(path.read_bytes())
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as fault:
+            raise SetlistError(f"{path} is no verdict; run the gate again.") from fault
 
 
 def check_policy(policy: Policy, metrics: tuple[str, ...]) -> None:
@@ -141,7 +149,13 @@ def check_policy(policy: Policy, metrics: tuple[str, ...]) -> None:
                 f"policy: {text} is not evaluated; add it to evaluation.metrics "
                 f"(now: {', '.join(metrics)})."
             )
-    if parse_metric(policy.primary)[0] not in PER_USER:
+    name, _ = parse_metric(policy.primary)
+    if name in LOWER_IS_BETTER:
+        raise SetlistError(
+            f"policy.primary: {policy.primary} is better when it is lower, and the gate asks for "
+            "more; choose an accuracy such as ndcg@10, or make it a guardrail."
+        )
+    if name not in PER_USER:
         raise SetlistError(
             f"policy.primary: {policy.primary} has no value for a single listener, so it has no "
             "paired interval; choose an accuracy such as ndcg@10."
@@ -163,7 +177,7 @@ def gate(evaluation_folder: Path, policy: Policy, head: SeenHead | None) -> Verd
     evaluation = read_evaluation(evaluation_folder)
     check_policy(policy, evaluation.metrics)
     by_role: dict[str, list[Evaluated]] = {}
-    for model in evaluation.models:
+    for model in sorted(evaluation.models, key=lambda model: model.label):
         by_role.setdefault(model.role, []).append(model)
     if len(by_role.get("candidate", [])) != 1:
         raise SetlistError(f"{evaluation_folder}: the gate needs exactly one candidate.")
@@ -175,9 +189,21 @@ def gate(evaluation_folder: Path, policy: Policy, head: SeenHead | None) -> Verd
             f"{evaluation_folder}: the live revision is {head.live if head else 'none'}, but "
             f"{live or 'none'} was evaluated; run the pipeline from its first step."
         )
+    former = [model.revision for model in by_role.get("former", [])]
+    if policy.former and head and head.previous and head.previous not in former:
+        raise SetlistError(
+            f"{evaluation_folder}: revision {head.previous}, live before {head.live}, was not "
+            "evaluated; run the pipeline from its first step."
+        )
     candidate = by_role["candidate"][0]
     judge = _Judge(evaluation_folder, evaluation, policy)
     heuristics = by_role["heuristic"]
+    best = max(heuristics, key=judge.mean)
+    if judge.mean(best) <= 0:
+        raise SetlistError(
+            f"{evaluation_folder}: no heuristic has a {policy.primary} above 0, so there is "
+            "nothing to beat; fit one that has an answer on this shelf, such as most_popular."
+        )
     reasons = [
         *(judge.better(candidate, heuristic) for heuristic in heuristics),
         *(judge.not_worse(candidate, one) for one in by_role.get("live", [])),
@@ -191,7 +217,7 @@ def gate(evaluation_folder: Path, policy: Policy, head: SeenHead | None) -> Verd
     ships: Evaluated | None = candidate if decision == "promote" else None
     sentence = _sentence(decision, reasons)
     if ships is None and head is None and policy.bootstrap == "heuristic":
-        ships = max(heuristics, key=judge.mean)
+        ships = best
         sentence += (
             f" Nothing is live yet, so the best heuristic, {ships.label} "
             f"({policy.primary} {judge.mean(ships):.4f}), goes live in its place."
@@ -224,7 +250,11 @@ class _Judge:
     def values(self, model: Evaluated, metric: str) -> npt.NDArray[np.float64]:
         """The per-user values of a metric."""
         table = read_per_user(self.folder, model.label)
-        if metric not in table or len(table) != self.evaluation.listeners:
+        if (
+            metric not in table
+            or table[metric].dtype != np.float64
+            or len(table) != self.evaluation.listeners
+        ):
             raise SetlistError(
                 f"{self.folder / model.label}: {metric} of {self.evaluation.listeners} listeners "
                 "is missing; evaluate the model again."
@@ -240,9 +270,14 @@ class _Judge:
 
     def point(self, model: Evaluated, metric: str) -> float:
         """The value of any metric."""
-        if metric in model.corpus:
-            return model.corpus[metric]
-        return float(self.values(model, metric).mean())
+        if parse_metric(metric)[0] in PER_USER:
+            return float(self.values(model, metric).mean())
+        if metric not in model.corpus:
+            raise SetlistError(
+                f"{self.folder / 'evaluation.json'}: {model.label} has no {metric}; evaluate the "
+                "model again."
+            )
+        return model.corpus[metric]
 
     def better(self, candidate: Evaluated, heuristic: Evaluated) -> Reason:
         """The candidate is better than a heuristic by the margin."""
@@ -260,9 +295,11 @@ class _Judge:
         needed = (factor - 1) * float(theirs.mean())
         # The interval of ours - factor * theirs, so that the margin is resampled with the rival.
         interval = bootstrap((ours - factor * theirs)[:, None])[0]
-        outcome: Outcome = (
-            "pass" if interval.low > 0 else "fail" if interval.high < 0 else "undecided"
-        )
+        outcome: Outcome = "undecided"
+        if len(ours) >= FEWEST and interval.low > 0:
+            outcome = "pass"
+        elif len(ours) >= FEWEST and interval.high < 0:
+            outcome = "fail"
         shown = Interval(
             float(ours.mean() - theirs.mean()), interval.low + needed, interval.high + needed
         )
@@ -283,7 +320,7 @@ class _Judge:
             low=shown.low,
             high=shown.high,
             needed=needed,
-            detectable=detectable,
+            detectable=detectable if np.isfinite(detectable) else None,
             sentence=sentence + ".",
         )
 

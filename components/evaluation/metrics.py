@@ -170,9 +170,10 @@ def intra_list_diversity(ranking: Ranking, k: int) -> Floats:
     for start in range(0, len(values), 2_000):
         codes = ranking.top[start : start + 2_000, :k]
         filled = codes >= 0
-        vectors = tags[codes] * filled[..., None]
+        known = np.maximum(codes, 0)
+        vectors = tags[known] * filled[..., None]
         both = vectors @ vectors.transpose(0, 2, 1)
-        size = sizes[codes] * filled
+        size = sizes[known] * filled
         either = size[:, :, None] + size[:, None, :] - both
         distance = 1 - np.divide(both, either, out=np.zeros_like(both), where=either > 0)
         pair = np.triu(filled[:, :, None] & filled[:, None, :], 1)
@@ -197,7 +198,8 @@ def popularity(ranking: Ranking, k: int) -> Floats:
 
 def _mean_over_list(values: Floats, codes: Codes) -> Floats:
     filled = codes >= 0
-    return np.where(filled, values[codes], 0).sum(axis=1) / np.maximum(filled.sum(axis=1), 1)
+    sums = np.where(filled, values[np.maximum(codes, 0)], 0).sum(axis=1)
+    return sums / np.maximum(filled.sum(axis=1), 1)
 
 
 def coverage(ranking: Ranking, k: int) -> float:

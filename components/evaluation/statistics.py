@@ -15,6 +15,9 @@ LEVEL = 0.95
 RESAMPLES = 2_000
 SEED = 20_210_131
 POWER = 0.8
+FEWEST = 30
+"""With fewer listeners a percentile interval is too narrow to be believed: measured on normal
+differences without an effect, its lower bound is above 0 for .07 of samples of 5, .25 of 2."""
 
 
 @dataclass(frozen=True)

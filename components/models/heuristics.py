@@ -68,11 +68,11 @@ class Relisten(Recommender):
     """What the listener played most often; of equally often played, the latest first."""
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
-        """Plays of each item in the history plus a fraction that grows with the latest of them."""
-        batch, length = tf.shape(history)[0], tf.shape(history)[1]
-        recency = tf.cast(tf.range(1, length + 1), tf.float32) / tf.cast(length + 1, tf.float32)
-        counts = scatter_sum(history, tf.ones_like(history, tf.float32), len(self.catalogue))
-        latest = scatter_max(history, tf.tile(recency[None, :], [batch, 1]), len(self.catalogue))
+        """Plays of each item in the history, plus half a play over the rank of the latest one."""
+        present = tf.cast(history >= 0, tf.float32)
+        newer = tf.cumsum(present, axis=1, exclusive=True, reverse=True)
+        counts = scatter_sum(history, present, len(self.catalogue))
+        latest = scatter_max(history, 0.5 / (1 + newer), len(self.catalogue))
         return tf.where(counts > 0, counts + latest, -np.inf)
 
 

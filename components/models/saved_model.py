@@ -65,22 +65,39 @@ class SavedModel:
             SetlistError: when the model answers with NaN or with a wrong shape.
 
         """
-        inputs = inputs or {}
         keep = self.info.history_length
+        ages = history_age_days or [[0.0] * len(plays) for plays in history]
+        return self.signature(
+            [plays[-keep:] for plays in history],
+            exclude,
+            k,
+            inputs or {},
+            [age[-keep:] for age in ages],
+        )
+
+    def signature(
+        self,
+        history: Sequence[Sequence[str]],
+        exclude: Sequence[Sequence[str]],
+        k: int,
+        inputs: Mapping[str, Sequence[str]],
+        history_age_days: Sequence[Sequence[float]] = (),
+    ) -> tuple[Strings, Floats]:
+        """`recommend` with the whole history sent, as a caller does who did not cut it."""
         arguments = {
-            "history": tf.constant(pad([plays[-keep:] for plays in history], "")),
-            "exclude": tf.constant(pad(exclude, "")),
+            "history": tf.constant(pad(history, ""), tf.string),
+            "exclude": tf.constant(pad(exclude, ""), tf.string),
             "k": tf.constant(k, tf.int32),
         }
         for name in self.info.categorical_inputs:
             arguments[name] = tf.constant(list(inputs.get(name, [""] * len(history))), tf.string)
         if HISTORY_AGE in self.info.inputs:
-            ages = history_age_days or [[0.0] * len(plays) for plays in history]
-            arguments[HISTORY_AGE] = tf.constant(pad([age[-keep:] for age in ages], np.float32(0)))
+            arguments[HISTORY_AGE] = tf.constant(pad(history_age_days, np.float32(0)))
         try:
             answer = self._recommend(**arguments)
         except tf.errors.InvalidArgumentError as fault:
-            raise SetlistError(f"model {self.info.name} failed: {fault.message}.") from fault
+            nan = "its scores contain NaN" if "contain NaN" in fault.message else fault.message
+            raise SetlistError(f"model {self.info.name} failed: {nan}.") from fault
         ids, scores = answer["item_ids"].numpy(), answer["scores"].numpy()
         if np.isnan(scores).any():
             raise SetlistError(f"model {self.info.name} answered with NaN scores; it is unusable.")

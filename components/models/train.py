@@ -72,12 +72,11 @@ def train(
     vocabularies = {name: sorted(set(features.users[name]) - {""}) for name in features.inputs}
     inputs = encode_inputs(features, vocabularies)
     towers = TwoTower(
-        items=len(features.items),
         tags=tag_weights(features),
         input_sizes=[len(values) for values in vocabularies.values()],
         history_length=settings.history_length,
         dimension=settings.dimension,
-        sampling_probability=sampling_probability(features),
+        plays=features.items["plays"].to_numpy(np.float32),
         full_softmax=len(features.items) <= settings.full_softmax_items,
     )
     towers.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
@@ -165,12 +164,6 @@ def tag_weights(features: Features) -> Floats:
     for row, own in enumerate(tags):
         weights[row, [code[tag] for tag in own]] = 1 / max(len(own), 1)
     return weights
-
-
-def sampling_probability(features: Features) -> Floats:
-    """float32[items]: each item's share of the plays; unplayed items are never drawn."""
-    plays = features.items["plays"].to_numpy(np.float32)
-    return np.maximum(plays / plays.sum(), np.float32(1e-9))
 
 
 def recency_prior(features: Features, half_life: float) -> Floats:

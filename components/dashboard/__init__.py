@@ -1,0 +1,1 @@
+"""What people look at: the report page of a run."""

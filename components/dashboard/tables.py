@@ -1,0 +1,225 @@
+"""Models beside one another: by metric, on the truth they share, and by group of listeners."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.dashboard.listeners import KINDS, clip, inputs_of
+from components.evaluation.evaluate import Evaluation
+from components.evaluation.gate import Verdict
+from components.evaluation.metrics import LOWER_IS_BETTER, PER_USER, parse_metric
+from components.evaluation.statistics import Interval, bootstrap
+
+FEWEST = 30
+"""Groups of fewer listeners are not compared."""
+GROUPS = 12
+"""How many groups of one slice column are shown, the largest first."""
+VALUE = 40
+"""The most characters that are shown of a slice's value."""
+SHARED = " shared"
+OF_THE_LIST_ALONE = {"intra_list_diversity", "novelty", "popularity"}
+"""Per-user metrics that do not read the truth, so have nothing to say about a part of it."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One model's value of one metric; `low` and `high` are None where there is no interval."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Metrics by model: one row a model, one column a metric."""
+
+    metrics: list[str]
+    rows: dict[str, list[Value]]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The second look, on the truth that candidate and live models all know."""
+
+    table: Table
+    listeners: int
+    """Those with any such truth."""
+    live: str
+    difference: Interval
+    """Candidate less live on the primary metric."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model's mean in a group, beside the group's best heuristic."""
+
+    mean: float
+    difference: float
+    settled: bool
+    """The paired interval of the difference does not hold zero."""
+    reference: bool
+    """This is the group's best heuristic."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The listeners who share a value of a slice column; no cells where they are too few."""
+
+    value: str
+    listeners: int
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The groups of one slice column."""
+
+    name: str
+    groups: list[Group]
+    unshown: int
+    """How many further values there are."""
+
+
+def primary_metric(evaluation: Evaluation, verdict: Verdict) -> str:
+    """The policy's primary metric: the paired rules of the verdict begin their sentence with it."""
+    per_user = [text for text in evaluation.metrics if parse_metric(text)[0] in PER_USER]
+    paired = [reason.sentence for reason in verdict.reasons if reason.low is not None]
+    return next(
+        (text for text in per_user if any(line.startswith(f"{text} ") for line in paired)),
+        per_user[0],
+    )
+
+
+def metric_table(
+    evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], silent: Collection[str]
+) -> Table:
+    """All models by all metrics; a model in `silent`, which lists nothing, is never the best."""
+    per_user = [text for text in evaluation.metrics if parse_metric(text)[0] in PER_USER]
+    found = _intervals(scores, per_user)
+    rows = {
+        model.label: [
+            Value(model.corpus[text]) if text in model.corpus else found[model.label, text]
+            for text in evaluation.metrics
+        ]
+        for model in evaluation.models
+    }
+    return _with_best(list(evaluation.metrics), rows, silent)
+
+
+def shared_truth(
+    evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], primary: str
+) -> Shared | None:
+    """What candidate, live and former models score on the truth that they all know.
+
+    None where nothing is live, or where they have no truth in common.
+    """
+    learned = [model for model in evaluation.models if model.role != "heuristic"]
+    live = next((model.label for model in learned if model.role == "live"), None)
+    if live is None:
+        return None
+    first = f"{primary}{SHARED}"
+    present = {
+        model.label: table[table[first].notna()]
+        for model in learned
+        for table in [scores[model.label]]
+    }
+    listeners = len(present[live])
+    if not listeners:
+        return None
+    metrics = [
+        text
+        for text in evaluation.metrics
+        for name, _ in [parse_metric(text)]
+        if name in PER_USER and name not in OF_THE_LIST_ALONE
+    ]
+    names = [f"{text}{SHARED}" for text in metrics]
+    found = _intervals(present, names)
+    table = _with_best(
+        metrics, {label: [found[label, name] for name in names] for label in present}
+    )
+    ours = next(model.label for model in learned if model.role == "candidate")
+    difference = present[ours][[first]].to_numpy() - present[live][[first]].to_numpy()
+    return Shared(table, listeners, live, bootstrap(difference)[0])
+
+
+def _intervals(
+    scores: Mapping[str, pd.DataFrame], metrics: Sequence[str]
+) -> dict[tuple[str, str], Value]:
+    # One bootstrap for all: the draws are the costly part, and columns stay paired.
+    names = [(label, metric) for label in scores for metric in metrics]
+    values = np.column_stack(
+        [scores[label][metric].to_numpy(np.float64) for label, metric in names]
+    )
+    return {
+        name: Value(interval.mean, interval.low, interval.high)
+        for name, interval in zip(names, bootstrap(values), strict=True)
+    }
+
+
+def _with_best(
+    metrics: list[str], rows: dict[str, list[Value]], silent: Collection[str] = ()
+) -> Table:
+    """The table with the best value of each column marked."""
+    speaking = [row for label, row in rows.items() if label not in silent]
+    for place, metric in enumerate(metrics):
+        lower = parse_metric(metric)[0] in LOWER_IS_BETTER
+        means = [row[place].mean for row in speaking]
+        best = (min if lower else max)(means, default=None)
+        for row in speaking:
+            row[place] = replace(row[place], best=row[place].mean == best)
+    return Table(metrics, rows)
+
+
+def slices(
+    evaluation: Evaluation,
+    users: pd.DataFrame,
+    scores: Mapping[str, pd.DataFrame],
+    primary: str,
+) -> list[Slice]:
+    """The primary metric of every model for the groups of every slice column."""
+    values = np.column_stack(
+        [scores[model.label][primary].to_numpy(np.float64) for model in evaluation.models]
+    )
+    heuristic = np.array([model.role == "heuristic" for model in evaluation.models])
+
+    def group(value: str, rows: npt.NDArray[np.bool_]) -> Group:
+        size = int(rows.sum())
+        return Group(
+            value=clip(value, VALUE) or "not known",
+            listeners=size,
+            cells=_compare(values[rows], heuristic) if size >= FEWEST else [],
+        )
+
+    found = [Slice("all", [group("all listeners", np.ones(len(users), np.bool_))], 0)]
+    for name in ["listener", *inputs_of(users)]:
+        counts = users[name].value_counts()
+        order = (
+            [kind for kind in KINDS if kind in counts]
+            if name == "listener"
+            else sorted(counts.index, key=lambda value: (-counts[value], value))
+        )
+        groups = [group(value, (users[name] == value).to_numpy()) for value in order[:GROUPS]]
+        found.append(Slice(name, groups, len(order) - len(groups)))
+    return found
+
+
+def _compare(values: npt.NDArray[np.float64], heuristic: npt.NDArray[np.bool_]) -> list[Cell]:
+    """The models' means in one group, each beside the best heuristic of that group."""
+    means = values.mean(axis=0)
+    reference = int(np.where(heuristic, means, -np.inf).argmax())
+    return [
+        Cell(
+            mean=float(mean),
+            difference=interval.mean,
+            settled=interval.low > 0 or interval.high < 0,
+            reference=place == reference,
+        )
+        for place, (mean, interval) in enumerate(
+            zip(means, bootstrap(values - values[:, [reference]]), strict=True)
+        )
+    ]

@@ -1,0 +1,349 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.errors import SetlistError
+from components.evaluation.metrics import (
+    CORPUS,
+    EMPTY,
+    FOREIGN,
+    LOWER_IS_BETTER,
+    PER_USER,
+    Catalogue,
+    Ragged,
+    Ranking,
+    parse_metric,
+)
+
+ACCURACIES = ("ndcg", "recall", "recall_capped", "precision", "hit_rate", "mrr", "map")
+
+
+def rows(lists) -> Ragged:
+    offsets = np.cumsum([0, *map(len, lists)])
+    return Ragged(offsets, np.array([code for row in lists for code in row], np.int32))
+
+
+def ranking(top, truth, history=None, *, listeners=None, training=1, tags=None, items=10):
+    counts = np.ones(items, np.int64) if listeners is None else np.array(listeners, np.int64)
+    table = np.zeros((len(counts), 1), np.bool_) if tags is None else np.array(tags, np.bool_)
+    return Ranking(
+        top=np.array(top, np.int32).reshape(len(truth), -1),
+        truth=rows(truth),
+        history=rows(history or [[] for _ in truth]),
+        catalogue=Catalogue(counts, table, training),
+    )
+
+
+# Six items, eight training listeners, five listeners who are evaluated.
+#
+#   item              0    1     2    3     4      5
+#   tags              x    x y   y    z     -      -
+#   listeners         8    4     4    2     1      0
+#   phi               1    1/2   1/2  1/4   1/8    0, for novelty half a listener: 1/16
+#   -log2 phi         0    1     1    2     3      4
+#
+#   listener          list            relevant     history   hits at ranks
+#   0                 1 0 3           0 3          1 2       2 3
+#   1                 2               2            0         1
+#   2                 nothing         0 1 2 3      -         -
+#   3                 4 foreign 5     1 5          3         3
+#   4                 0 1 2           0 1 2        4         1 2 3
+TABLE = ranking(
+    top=[[1, 0, 3], [2, EMPTY, EMPTY], [EMPTY] * 3, [4, FOREIGN, 5], [0, 1, 2]],
+    truth=[[0, 3], [2], [0, 1, 2, 3], [1, 5], [0, 1, 2]],
+    history=[[1, 2], [0], [], [3], [4]],
+    listeners=[8, 4, 4, 2, 1, 0],
+    training=8,
+    tags=[[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]],
+)
+D2, D3 = 1 / np.log2(3), 1 / 2  # the discounts of ranks 2 and 3; rank 1 has 1
+
+BY_HAND = {
+    "dcg@3": [D2 + D3, 1, 0, D3, 1 + D2 + D3],
+    # Ideal lists have 2, 1, 3 (cut at k), 2 and 3 hits.
+    "ndcg@3": [(D2 + D3) / (1 + D2), 1, 0, D3 / (1 + D2), 1],
+    "ndcg@2": [D2 / (1 + D2), 1, 0, 0, 1],
+    "recall@3": [2 / 2, 1 / 1, 0, 1 / 2, 3 / 3],
+    "recall@2": [1 / 2, 1 / 1, 0, 0, 2 / 3],
+    "recall_capped@2": [1 / 2, 1 / 1, 0, 0, 2 / 2],
+    "precision@3": [2 / 3, 1 / 3, 0, 1 / 3, 3 / 3],
+    "hit_rate@2": [1, 1, 0, 0, 1],
+    "mrr@3": [1 / 2, 1, 0, 1 / 3, 1],
+    # Listener 0: (1/2 + 2/3) / min(3, 2); listener 3: (1/3) / min(3, 2).
+    "map@3": [7 / 12, 1, 0, 1 / 6, 1],
+    # Listener 0: 1-0 share x of x y: 1/2, the other two pairs nothing: (1/2 + 1 + 1) / 3.
+    # Listener 3: one pair, no tags: 1. Listener 4: (1/2 + 1 + 1/2) / 3.
+    "intra_list_diversity@3": [2.5 / 3, 0, 0, 1, 2 / 3],
+    "intra_list_diversity@2": [1 / 2, 0, 0, 0, 1 / 2],
+    "novelty@3": [(1 + 0 + 2) / 3, 1, 0, (3 + 4) / 2, (0 + 1 + 1) / 3],
+    "popularity@3": [(4 + 8 + 2) / 3, 4, 0, (1 + 0) / 2, (8 + 4 + 4) / 3],
+    "coverage@3": 6 / 6,
+    "coverage@2": 4 / 6,  # 0, 1, 2 and 4
+    # Exposures 1 1 1 2 2 2: (-5 - 3 - 1 + 2 (1 + 3 + 5)) / (6 * 9).
+    "gini@3": 1 / 6,
+    # Exposures 0 0 1 1 2 2: (-1 + 1 + 2 (3 + 5)) / (6 * 6).
+    "gini@2": 16 / 36,
+    # Of the ten pairs, 0-4 share items 0 and 1, and 1-4 share item 2: 1 - (2/3 + 1/3) / 10.
+    "personalization@3": 1 - 1 / 10,
+    # Histories: (1/2 + 1 + 1/4 + 1/8) / 4 = .46875; listener 2 has none and is left out.
+    # Lists: (7/12 + 1/2 + 1/16 + 2/3) / 4 = .453125. (.453125 - .46875) / .46875 = -1/30.
+    "popularity_lift@3": -1 / 30,
+}
+
+
+def value(one: Ranking, text: str):
+    name, k = parse_metric(text)
+    return PER_USER[name](one, k) if name in PER_USER else CORPUS[name](one, k)
+
+
+@pytest.mark.parametrize("text", BY_HAND)
+def test_by_hand(text):
+    np.testing.assert_allclose(value(TABLE, text), BY_HAND[text], atol=1e-6)
+
+
+def test_every_metric_is_worked_out_by_hand():
+    assert {parse_metric(text)[0] for text in BY_HAND} == {*PER_USER, *CORPUS}
+    assert set(BY_HAND) | LOWER_IS_BETTER  # and what is said to be lower is known
+    assert {*PER_USER, *CORPUS} >= LOWER_IS_BETTER
+
+
+# The traps.
+
+
+def test_gini_counts_items_that_are_never_shown():
+    top = np.tile(np.arange(10), (50, 1))
+    same_ten = ranking(top, [[0]] * 50, items=10_000)
+    assert CORPUS["gini"](same_ten, 10) == pytest.approx(0.999)
+    assert CORPUS["coverage"](same_ten, 10) == pytest.approx(0.001)
+    assert CORPUS["personalization"](same_ten, 10) == pytest.approx(0)
+
+
+def test_gini_of_equal_exposure_is_0_and_of_no_exposure_1():
+    everything = ranking([[0, 1], [2, 3]], [[0], [0]], items=4)
+    assert CORPUS["gini"](everything, 2) == pytest.approx(0)
+    assert CORPUS["gini"](ranking([[EMPTY]], [[0]]), 1) == 1.0
+
+
+def test_diversity_divides_by_the_pairs():
+    all_apart = ranking([range(10)], [[0]], tags=np.eye(10))
+    assert PER_USER["intra_list_diversity"](all_apart, 10) == pytest.approx(1)  # and not 4.5
+    all_alike = ranking([range(10)], [[0]], tags=np.ones((10, 2)))
+    assert PER_USER["intra_list_diversity"](all_alike, 10) == pytest.approx(0)
+
+
+def test_ndcg_of_one_relevant_item_ranked_first_is_1():
+    assert PER_USER["ndcg"](ranking([range(10)], [[0]]), 10) == pytest.approx(1)  # and not .22
+
+
+def test_a_short_list_is_not_forgiven():
+    short = ranking([[0, 1, *[EMPTY] * 8]], [range(10)])
+    narrow = ranking([[0, 1]], [range(10)])  # the model's catalogue has two items
+    for one in (short, narrow):
+        assert PER_USER["precision"](one, 10) == pytest.approx(2 / 10)
+        assert PER_USER["recall"](one, 10) == pytest.approx(2 / 10)
+        assert PER_USER["ndcg"](one, 10) < 0.5
+
+
+@pytest.mark.parametrize("top", [[[EMPTY] * 3], [[FOREIGN] * 3], [[]]])
+@pytest.mark.parametrize("name", PER_USER)
+def test_a_list_without_known_items_scores_0(name, top):
+    # A catalogue of one item, too, where -2 is no position from the end.
+    for items in (1, 5):
+        assert PER_USER[name](ranking(top, [[0]], items=items), 3) == [0]
+
+
+def test_no_history_at_all_has_no_popularity_lift():
+    assert CORPUS["popularity_lift"](ranking([[0]], [[0]]), 1) == 0
+
+
+def test_one_listener_is_not_personalized():
+    assert CORPUS["personalization"](ranking([[0]], [[0]]), 1) == 0
+
+
+def test_diversity_of_more_listeners_than_a_block():
+    rng = np.random.default_rng(0)
+    tags = rng.random((30, 5)) < 0.4
+    top = np.array([rng.permutation(30)[:5] for _ in range(2_001)])
+    many = PER_USER["intra_list_diversity"](ranking(top, [[0]] * 2_001, tags=tags, items=30), 5)
+    last = PER_USER["intra_list_diversity"](ranking(top[-3:], [[0]] * 3, tags=tags, items=30), 5)
+    np.testing.assert_array_equal(many[-3:], last)
+
+
+# The laws.
+
+
+@st.composite
+def rankings(draw) -> Ranking:
+    items = draw(st.integers(1, 7))
+    codes = st.integers(0, items - 1)
+    people = draw(st.integers(1, 5))
+    width = draw(st.integers(1, 6))
+
+    def listed():
+        row = draw(st.lists(codes, unique=True, max_size=width))
+        holes = draw(st.lists(st.sampled_from([EMPTY, FOREIGN]), min_size=width, max_size=width))
+        return draw(st.permutations([*row, *holes[len(row) :]]))
+
+    some = st.lists(codes, unique=True)
+    training = draw(st.integers(items, 20))
+    counts = st.lists(st.integers(1, training), min_size=items, max_size=items)
+    tags = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=items, max_size=items)
+    return ranking(
+        [listed() for _ in range(people)],
+        [draw(st.lists(codes, unique=True, min_size=1)) for _ in range(people)],
+        [draw(some) for _ in range(people)],
+        listeners=draw(counts),
+        training=training,
+        tags=draw(tags),
+    )
+
+
+cutoffs = st.integers(1, 8)
+
+
+def lists_of(table: Ragged) -> list[list[int]]:
+    return [part.tolist() for part in np.split(table.codes, table.offsets[1:-1])]
+
+
+@given(rankings(), cutoffs)
+def test_bounds(one, k):
+    for name in (*ACCURACIES, "intra_list_diversity"):
+        values = PER_USER[name](one, k)
+        assert values.shape == (len(one.top),)
+        assert values.dtype == np.float64
+        assert ((values >= 0) & (values <= 1 + 1e-6)).all(), name
+    assert (PER_USER["dcg"](one, k) >= PER_USER["ndcg"](one, k) - 1e-9).all()
+    assert (PER_USER["novelty"](one, k) >= 0).all()
+    assert (PER_USER["popularity"](one, k) <= one.catalogue.listeners.max()).all()
+    for name in ("coverage", "gini", "personalization"):
+        assert -1e-9 <= CORPUS[name](one, k) <= 1, name
+    assert CORPUS["popularity_lift"](one, k) >= -1 - 1e-9
+
+
+@given(rankings(), cutoffs, st.randoms(use_true_random=False))
+def test_renaming_the_items_changes_nothing(one, k, random):
+    order = list(range(one.catalogue.size))
+    random.shuffle(order)
+    renamed = np.array(order, np.int32)  # old code to new code
+    back = np.argsort(renamed)
+    other = Ranking(
+        top=np.where(one.top >= 0, renamed[np.maximum(one.top, 0)], one.top),
+        truth=Ragged(one.truth.offsets, renamed[one.truth.codes]),
+        history=Ragged(one.history.offsets, renamed[one.history.codes]),
+        catalogue=Catalogue(
+            one.catalogue.listeners[back],
+            one.catalogue.tags[back],
+            one.catalogue.training_listeners,
+        ),
+    )
+    for name, metric in (PER_USER | CORPUS).items():
+        np.testing.assert_allclose(metric(other, k), metric(one, k), atol=1e-6, err_msg=name)
+
+
+@given(rankings(), cutoffs, st.randoms(use_true_random=False))
+def test_reordering_the_listeners_reorders_the_values(one, k, random):
+    order = list(range(len(one.top)))
+    random.shuffle(order)
+    truth, history = lists_of(one.truth), lists_of(one.history)
+    other = Ranking(
+        one.top[order],
+        rows([truth[place] for place in order]),
+        rows([history[place] for place in order]),
+        one.catalogue,
+    )
+    for name, metric in PER_USER.items():
+        np.testing.assert_allclose(metric(other, k), metric(one, k)[order], atol=1e-6)
+    for name, corpus in CORPUS.items():
+        assert corpus(other, k) == pytest.approx(corpus(one, k)), name
+
+
+@given(rankings(), cutoffs)
+def test_a_longer_list_never_loses(one, k):
+    for name in ("hit_rate", "dcg", "recall", "mrr"):
+        assert (PER_USER[name](one, k + 1) >= PER_USER[name](one, k)).all(), name
+    assert CORPUS["coverage"](one, k + 1) >= CORPUS["coverage"](one, k)
+
+
+@given(rankings(), cutoffs)
+def test_the_ideal_list_has_1(one, k):
+    truth = lists_of(one.truth)
+    width = max(k, one.catalogue.size)
+    top = [[*row, *[EMPTY] * (width - len(row))] for row in truth]
+    ideal = Ranking(np.array(top, np.int32), one.truth, one.history, one.catalogue)
+    for name in ("ndcg", "recall_capped", "hit_rate", "mrr", "map"):
+        np.testing.assert_allclose(PER_USER[name](ideal, k), 1, err_msg=name)
+
+
+@given(rankings(), cutoffs)
+def test_empty_and_foreign_positions_are_the_same_miss(one, k):
+    for hole in (EMPTY, FOREIGN):
+        top = np.where(one.top >= 0, one.top, np.int32(hole))
+        other = Ranking(top, one.truth, one.history, one.catalogue)
+        for metric in (PER_USER | CORPUS).values():
+            np.testing.assert_array_equal(metric(other, k), metric(one, k))
+
+
+@given(rankings(), cutoffs)
+def test_one_listener_at_a_time(one, k):
+    """Hits, averages over lists and pairs, written as the definitions say them."""
+    truth = lists_of(one.truth)
+    tags = [set(np.flatnonzero(row)) for row in one.catalogue.tags]
+    for place, row in enumerate(one.top[:, :k].tolist()):
+        known = [code for code in row if code >= 0]
+        hits = len(set(known) & set(truth[place]))
+        assert PER_USER["recall"](one, k)[place] == pytest.approx(hits / len(truth[place]))
+        assert PER_USER["precision"](one, k)[place] == pytest.approx(hits / k)
+        counts = [one.catalogue.listeners[code] for code in known]
+        assert PER_USER["popularity"](one, k)[place] == pytest.approx(np.mean(counts or [0]))
+        distances = [
+            1 - len(tags[a] & tags[b]) / len(tags[a] | tags[b]) if tags[a] | tags[b] else 1
+            for a, b in combinations(known, 2)
+        ]
+        diversity = PER_USER["intra_list_diversity"](one, k)[place]
+        assert diversity == pytest.approx(np.mean(distances or [0]), abs=1e-6)
+
+
+@given(rankings(), cutoffs)
+def test_personalization_is_the_mean_over_pairs(one, k):
+    lists = [{code for code in row if code >= 0} for row in one.top[:, :k].tolist()]
+    overlaps = [len(a & b) / k for a, b in combinations(lists, 2)]
+    expected = 1 - np.mean(overlaps) if overlaps else 0
+    assert CORPUS["personalization"](one, k) == pytest.approx(expected)
+
+
+# Names.
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([*PER_USER, *CORPUS]), st.integers(1, 10**6))
+def test_names_are_read(name, k):
+    assert parse_metric(f"{name}@{k}") == (name, k)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "choose from ndcg"),
+        ("auc@10", "'auc@10' is not known"),
+        ("NDCG@10", "'NDCG@10' is not known"),
+        ("ndcg", "for example ndcg@10"),
+        ("ndcg@", "for example ndcg@10"),
+        ("ndcg@0", "for example ndcg@10"),
+        ("ndcg@-1", "for example ndcg@10"),
+        ("ndcg@1.5", "for example ndcg@10"),
+        ("ndcg@10@10", "for example ndcg@10"),
+        ("gini@²", "for example gini@10"),
+        ("ndcg@10 shared", "for example ndcg@10"),
+    ],
+)
+def test_a_wrong_name_is_one_sentence(text, says):
+    with pytest.raises(SetlistError) as caught:
+        parse_metric(text)
+    message = str(caught.value)
+    assert says in message
+    assert message.endswith(".")
+    assert ". " not in message
+    assert "\n" not in message

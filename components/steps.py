@@ -86,7 +86,8 @@ def fit_heuristics(
     from pathlib import Path
 
     from components.data.features import Features
-    from components.models.heuristics import HeuristicSettings, fit_heuristics
+    from components.models.heuristics import fit_heuristics
+    from components.models.settings import HeuristicSettings
 
     fit_heuristics(
         Features.read(Path(features.path)),
@@ -106,7 +107,8 @@ def train(
     from pathlib import Path
 
     from components.data.features import Features
-    from components.models.train import ModelSettings, train
+    from components.models.settings import ModelSettings
+    from components.models.train import train
 
     settings = ModelSettings.model_validate(model)
     losses = train(
@@ -146,12 +148,8 @@ def evaluate(
     from pathlib import Path
 
     from components.data.features import Features
-    from components.evaluation.evaluate import (
-        EvaluationSettings,
-        contenders,
-        evaluate,
-        read_values,
-    )
+    from components.evaluation.evaluate import contenders, evaluate
+    from components.evaluation.evaluation import EvaluationSettings, read_values
 
     result = evaluate(
         contenders(Path(heuristics.path), Path(candidate.path), Path(live.path)),

@@ -12,10 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from components.data.curate import CurationSettings, DataSettings, WindowSettings
 from components.errors import SetlistError
-from components.evaluation.evaluate import EvaluationSettings
+from components.evaluation.evaluation import EvaluationSettings
 from components.evaluation.gate import Policy, check_policy
-from components.models.heuristics import HeuristicSettings
-from components.models.train import ModelSettings
+from components.models.settings import HeuristicSettings, ModelSettings
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
 LOCAL = ("sample://", "gs://")

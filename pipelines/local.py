@@ -124,7 +124,7 @@ def run_local(
         if docker_image
         else local.SubprocessRunner(use_venv=False)
     )
-    before = set(workdir.iterdir())
+    before = set(workdir.glob("retraining-*"))
     log = workdir / f"run-{time.strftime('%Y%m%d-%H%M%S')}.log"
     local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
     screen = _Log(log, say)
@@ -135,7 +135,7 @@ def run_local(
             retraining(**settings.arguments())
         except RuntimeError as fault:
             failed = COLOUR.sub("", str(fault))
-    root = next(iter({path for path in workdir.iterdir() if path.is_dir()} - before), None)
+    root = next(iter(set(workdir.glob("retraining-*")) - before), None)
     # A container that fails can be recorded as a success, so what a step leaves decides.
     missing = [step for step in MADE if root is None or not (root / step).is_dir()]
     if failed or missing or root is None:

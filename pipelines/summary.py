@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from components.evaluation.evaluate import (
+from components.evaluation.evaluation import (
     Evaluated,
     read_evaluation,
     read_per_user,

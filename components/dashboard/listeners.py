@@ -16,8 +16,8 @@ VALUES, EACH = 4, 2
 """How many values of the first input, and how many listeners of each class and value."""
 DEPTH = 10
 PLAYED = 12
-TITLE, TAG, TAGS = 80, 24, 4
-"""The most that is shown of a title, of a tag, and how many tags: the page has to stay small."""
+TITLE, VALUE, TAG, TAGS = 80, 40, 24, 4
+"""The most characters shown of a title, a value and a tag, and the most tags: pages stay small."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ def sample(
 
     return [
         Listener(
-            user_id=users["user_id"].iloc[row],
+            user_id=clip(users["user_id"].iloc[row], VALUE),
             kind=users["listener"].iloc[row],
-            facts={name: users[name].iloc[row] for name in inputs_of(users)},
+            facts={name: clip(users[name].iloc[row], VALUE) for name in inputs_of(users)},
             history=int(users["history"].iloc[row]),
             relevant=len(relevant[row]),
             played=[

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from components.dashboard.listeners import DEPTH, sample
 from components.dashboard.tables import FEWEST, metric_table, primary_metric, shared_truth, slices
 from components.errors import SetlistError
-from components.evaluation.evaluate import read_evaluation, read_per_user
+from components.evaluation.evaluation import read_evaluation, read_per_user
 from components.evaluation.gate import Reason, Verdict
 from components.evaluation.metrics import LOWER_IS_BETTER, Codes
 from components.evaluation.statistics import LEVEL

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.dashboard.listeners import KINDS, clip, inputs_of
-from components.evaluation.evaluate import Evaluation
+from components.dashboard.listeners import KINDS, VALUE, clip, inputs_of
+from components.evaluation.evaluation import Evaluation
 from components.evaluation.gate import Verdict
 from components.evaluation.metrics import LOWER_IS_BETTER, PER_USER, parse_metric
 from components.evaluation.statistics import Interval, bootstrap
@@ -17,8 +17,6 @@ FEWEST = 30
 """Groups of fewer listeners are not compared."""
 GROUPS = 12
 """How many groups of one slice column are shown, the largest first."""
-VALUE = 40
-"""The most characters that are shown of a slice's value."""
 SHARED = " shared"
 OF_THE_LIST_ALONE = {"intra_list_diversity", "novelty", "popularity"}
 """Per-user metrics that do not read the truth, so have nothing to say about a part of it."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import SetlistError
-from components.evaluation.evaluate import (
+from components.evaluation.evaluation import (
     Evaluated,
     Evaluation,
     read_evaluation,

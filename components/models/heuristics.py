@@ -7,28 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict
 
 from components.data.features import Features
 from components.errors import SetlistError
 from components.models.recommender import Recommender, string_table
+from components.models.settings import HeuristicSettings
 
 Floats = npt.NDArray[np.float32]
 ALL_TIME_WEIGHT = 1e-6
 """How much an all-time count weighs beside a recent or a segment's: enough to order the rest."""
-
-
-class HeuristicSettings(BaseModel):
-    """The `heuristics` section of the settings file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fit: tuple[str, ...] = ()
-    """Which ones; empty for all that the data allow."""
-    recent_days: float = 7
-    segment: str = ""
-    """The users' column of `popular_by_segment`; "" for the first of `inputs`."""
-    neighbours: int = 100
 
 
 class Popular(Recommender):

@@ -20,7 +20,6 @@ class Plan(NamedTuple):
         data_fingerprint: SHA-256 over the listing of the input and how it is read.
         head: HEAD of the store as `SeenHead`, {} where nothing is live.
         rivals: the live revision and the former ones that the candidate has to stand beside.
-
     """
 
     window: dict[str, str]
@@ -49,7 +48,6 @@ def plan(
 
     Raises:
         SetlistError: when the live model has seen the test period: it would be no fair rival.
-
     """
     resolved = resolve_window(window, as_of, pd.Timestamp.now("UTC"))
     models = open_store(store)

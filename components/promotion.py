@@ -21,7 +21,6 @@ def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list
 
     Returns:
         The names of the model folders.
-
     """
     output.mkdir(parents=True, exist_ok=True)
     models = open_store(store)
@@ -53,7 +52,6 @@ def push(
     Raises:
         SetlistError: when the verdict is no promotion, the model is not the one that was judged,
             or HEAD moved since the plan saw it; then nothing was promoted.
-
     """
     if verdict.decision != "promote" or not verdict.ships:
         raise SetlistError(f"the verdict is {verdict.decision}, so nothing is pushed.")

@@ -17,7 +17,8 @@ from components.evaluation.gate import Policy, check_policy
 from components.models.settings import HeuristicSettings, ModelSettings
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
-LOCAL = ("sample://", "gs://")
+LOCATIONS = ("sample://", "gs://")
+"""How a path begins that does not lie on this machine's disk."""
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
 
 
@@ -53,7 +54,6 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
 
     Raises:
         SetlistError: one sentence that names the file, the line and the key.
-
     """
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
@@ -123,9 +123,9 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 def with_absolute_paths(settings: Settings) -> Settings:
     """The settings with local paths made absolute, for steps that start elsewhere."""
     document = settings.model_dump()
-    if not settings.store.startswith(LOCAL):
+    if not settings.store.startswith(LOCATIONS):
         document["store"] = str(Path(settings.store).absolute())
     for table in document["data"].values():
-        if table and not table["path"].startswith(LOCAL):
+        if table and not table["path"].startswith(LOCATIONS):
             table["path"] = str(Path(table["path"]).absolute())
     return Settings.model_validate(document)

@@ -14,6 +14,8 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp import local
+
 from components.errors import SetlistError
 from pipelines.config import Settings, with_absolute_paths
 
@@ -21,7 +23,6 @@ STARTED = re.compile(r"Executing task '([\w-]+)'")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FAULT = re.compile(r"(?:[\w.]+\.)?(SetlistError|[A-Z]\w*(?:Error|Exception)): (.+)")
-MADE = (
     "plan",
     "curate",
     "transform",
@@ -43,7 +44,6 @@ class Run:
     Attributes:
         root: the folder with the outputs of all steps.
         log: everything that the steps printed.
-
     """
 
     root: Path
@@ -104,7 +104,6 @@ def run_local(
 
     Raises:
         SetlistError: with the sentence of the step that failed, and where the log is.
-
     """
     settings = with_absolute_paths(settings)
     workdir = workdir.absolute()
@@ -114,16 +113,13 @@ def run_local(
         raise SetlistError(f"{workdir} cannot be made: {fault.strerror}; use --workdir.") from fault
     if docker_image:
         os.environ["SETLIST_IMAGE"] = docker_image
-        _check_mounted(settings, workdir)
-    from kfp import local
+        from pipelines.containers import container_runner
 
+        runner = container_runner(docker_image, workdir, settings)
+    else:
+        runner = local.SubprocessRunner(use_venv=False)
     from pipelines.retraining import retraining
 
-    runner = (
-        local.DockerRunner(network_mode="none")
-        if docker_image
-        else local.SubprocessRunner(use_venv=False)
-    )
     before = set(workdir.glob("retraining-*"))
     log = workdir / f"run-{time.strftime('%Y%m%d-%H%M%S')}.log"
     local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
@@ -136,24 +132,6 @@ def run_local(
         except RuntimeError as fault:
             failed = COLOUR.sub("", str(fault))
     root = next(iter(set(workdir.glob("retraining-*")) - before), None)
-    # A container that fails can be recorded as a success, so what a step leaves decides.
-    missing = [step for step in MADE if root is None or not (root / step).is_dir()]
-    if failed or missing or root is None:
-        reason = screen.fault or failed or f"step {missing[0]} left nothing behind."
-        raise SetlistError(f"{reason} (step {screen.task or 'none'}; log: {log})")
+    if failed or root is None:
+        raise SetlistError(f"{screen.fault or failed} (step {screen.task}; log: {log})")
     return Run(root=root, log=log)
-
-
-def _check_mounted(settings: Settings, workdir: Path) -> None:
-    """A container sees the work folder and nothing else of this machine."""
-    local_paths = {"store": settings.store} | {
-        f"data.{key}.path": table.path
-        for key in type(settings.data).model_fields
-        if (table := getattr(settings.data, key))
-    }
-    for key, path in local_paths.items():
-        if not path.startswith(("gs://", "sample://")) and not Path(path).is_relative_to(workdir):
-            raise SetlistError(
-                f"{key}: {path} lies outside of {workdir}, which is all that the containers see; "
-                "move it there, or choose another --workdir."
-            )

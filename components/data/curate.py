@@ -42,7 +42,6 @@ class WindowSettings(pydantic.BaseModel, extra="forbid", frozen=True):
     Attributes:
         train_days, test_days: lengths. Left out they are 90 and 14; around `split_at`, unbounded.
         split_at: the cut, as ISO text or Unix seconds; None places the window before `as_of`.
-
     """
 
     train_days: float | None = pydantic.Field(None, gt=0, le=36_500)
@@ -58,7 +57,6 @@ class CurationSettings(pydantic.BaseModel, extra="forbid", frozen=True):
         min_user_events: a training event stays if its user has so many of what is left then.
         max_events_per_day: a user with more on one UTC day is a bot, and that day's events are
             rejected; the day of the cut counts as two.
-
     """
 
     min_item_events: int = pydantic.Field(1, ge=1)
@@ -85,7 +83,6 @@ class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
         unknown_users: listeners of the dataset that the users table lacks.
         items, users: rows of the two tables written.
         notes: sentences on the tables of items and users.
-
     """
 
     window: dict[str, str]
@@ -163,7 +160,6 @@ def curate(
     Raises:
         SetlistError: when a table cannot be read, or no event is left in the window or on one of
             its sides; nothing is written then. Also when `output` exists and is not empty.
-
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise SetlistError(f"{output}: it exists already; remove it or name another folder.")

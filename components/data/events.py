@@ -47,7 +47,6 @@ class Events:
         time: [rows] microseconds since 1970, meaningless where `dated` is false.
         keep: [rows] the events still in.
         counts: one entry a rule applied so far.
-
     """
 
     def __init__(self, raw: pd.DataFrame, unit: Unit) -> None:
@@ -127,7 +126,6 @@ def clean(
 
     Raises:
         SetlistError: when nothing is left.
-
     """
     time = events.time
     in_range = events.dated & (time >= _micro(EARLIEST)) & (time < _micro(LATEST))
@@ -170,7 +168,6 @@ def split(
 
     Raises:
         SetlistError: when the window or one of its sides is empty.
-
     """
     span = events.span()
     inside = (events.time >= _micro(window.start)) & (events.time < _micro(window.end))

@@ -45,7 +45,6 @@ def open_table(path: Path, label: str) -> Table:
 
     Raises:
         SetlistError: when the file is not what its name promises; so does the table's `load`.
-
     """
     form = str(format_of(label))
     with _readable(label, form):

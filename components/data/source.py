@@ -48,7 +48,6 @@ class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
         where: the rows kept, as (the file's column, one of == != < <= > >=, value); all must hold.
         tags_separator: splits a `tags` column of strings.
         timestamp_unit: of numeric timestamps.
-
     """
 
     path: str
@@ -66,7 +65,6 @@ def listing(source: TableSource) -> list[tuple[str, int, str]]:
 
     Raises:
         SetlistError: when there is no file, or one that is in no known format.
-
     """
     with _files(source) as files:
         return [(file.name, file.size, file.version) for file in files]
@@ -77,7 +75,6 @@ def fingerprint(sources: Mapping[str, TableSource]) -> str:
 
     Raises:
         SetlistError: as `listing`.
-
     """
     document = {
         name: {"settings": source.model_dump(mode="json"), "files": listing(source)}
@@ -102,7 +99,6 @@ def read(
 
     Raises:
         SetlistError: when a file is missing, unreadable or lacks a column, or a setting is wrong.
-
     """
     if optional is not None:
         for name in source.columns:

@@ -32,7 +32,6 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
 
     Raises:
         SetlistError: when an input is not a column of the users table.
-
     """
     train = pd.read_parquet(dataset / "train.parquet")
     test_users = pd.read_parquet(dataset / "test.parquet", columns=["user_id"])["user_id"]

@@ -64,7 +64,6 @@ def contenders(heuristics: Path, candidate: Path, live: Path) -> list[Contender]
 
     Raises:
         SetlistError: when `rivals.json` is missing.
-
     """
     listed = live / "rivals.json"
     if not listed.is_file():
@@ -102,7 +101,6 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
     Raises:
         SetlistError: when nobody is left, a listener is not in the features, or an input has the
             name of a column of ours.
-
     """
     if clash := {"relevant", "history", "listener"} & set(features.inputs):
         raise SetlistError(f"inputs: the evaluation has its own column {min(clash)}; rename yours.")
@@ -201,7 +199,6 @@ def ask(
 
     Raises:
         SetlistError: when the model lists more than k.
-
     """
     top = np.full((len(people.users), k), EMPTY, np.int32)
     foreign = 0
@@ -265,7 +262,6 @@ def measure(
 
     Returns:
         One row a listener and one column a per-user metric; corpus-level values by name.
-
     """
     per_user: dict[str, npt.NDArray[np.float64]] = {}
     corpus: dict[str, float] = {}
@@ -311,7 +307,6 @@ def evaluate(
         SetlistError: for an unknown metric, a live model that was trained past the cut, a model
             that answers outside the contract, a test period without relevant plays, two models
             of one label, or an output that is not empty.
-
     """
     if output.exists() and any(output.iterdir()):
         raise SetlistError(f"{output} is not empty; remove it, or name another folder.")

@@ -92,7 +92,6 @@ def read_evaluation(folder: Path) -> Evaluation:
 
     Raises:
         SetlistError: when the folder holds no readable evaluation.
-
     """
     path = folder / "evaluation.json"
     if not path.is_file():
@@ -110,7 +109,6 @@ def read_per_user(folder: Path, label: str) -> pd.DataFrame:
 
     Raises:
         SetlistError: when the model's values are missing or damaged.
-
     """
     path = folder / label / "per_user.parquet"
     if not path.is_file():

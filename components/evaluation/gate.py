@@ -125,7 +125,6 @@ class Verdict(BaseModel):
 
         Raises:
             SetlistError: when there is none that can be read; without one nothing is pushed.
-
         """
         if not path.is_file():
             raise SetlistError(f"{path} is missing; without a verdict nothing is pushed.")
@@ -140,7 +139,6 @@ def check_policy(policy: Policy, metrics: tuple[str, ...]) -> None:
 
     Raises:
         SetlistError: naming the metric and where to add it.
-
     """
     for text in policy.metrics():
         parse_metric(text)
@@ -172,7 +170,6 @@ def gate(evaluation_folder: Path, policy: Policy, head: SeenHead | None) -> Verd
 
     Raises:
         SetlistError: when an evaluation, a metric or the live model is missing: it fails closed.
-
     """
     evaluation = read_evaluation(evaluation_folder)
     check_policy(policy, evaluation.metrics)

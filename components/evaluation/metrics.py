@@ -30,7 +30,6 @@ class Catalogue:
         listeners: int64[items], training listeners of each item.
         tags: bool[items, tags].
         training_listeners: how many listeners the training period has.
-
     """
 
     listeners: npt.NDArray[np.int64]
@@ -75,7 +74,6 @@ class Ranking:
             twice in a row.
         truth: the relevant items of each listener, each once, at least one.
         history: the items that each listener played in training.
-
     """
 
     top: Codes
@@ -277,7 +275,6 @@ def parse_metric(text: str) -> tuple[str, int]:
 
     Raises:
         SetlistError: for an unknown name or a cut-off that is not a positive whole number.
-
     """
     name, _, cutoff = text.partition("@")
     if name not in PER_USER and name not in CORPUS:

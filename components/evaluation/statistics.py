@@ -39,7 +39,6 @@ def bootstrap(values: Floats) -> list[Interval]:
 
     Returns:
         One interval a column.
-
     """
     listeners = len(values)
     generator = np.random.default_rng(SEED)

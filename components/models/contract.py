@@ -66,7 +66,6 @@ def read_info(folder: Path) -> ModelInfo:
 
     Raises:
         SetlistError: when there is no readable `model.json` or no SavedModel beside it.
-
     """
     path = folder / "model.json"
     if not path.is_file() or not (folder / "saved_model" / "saved_model.pb").is_file():
@@ -99,7 +98,6 @@ def file_digests(folder: Path) -> dict[str, str]:
 
     Raises:
         SetlistError: when the folder holds a link, which could lead outside of it.
-
     """
     digests = {}
     for path in sorted(folder.rglob("*")):

@@ -197,7 +197,6 @@ def fit_heuristics(features: Features, settings: HeuristicSettings, output: Path
 
     Raises:
         SetlistError: for a name that is not known.
-
     """
     unknown = [name for name in settings.fit if name not in HEURISTICS]
     if unknown:

@@ -36,7 +36,6 @@ class Recommender(tf.Module):
             catalogue: the ids that can be recommended, in tie order; the position is the code.
             history_length: how many of the latest plays are read.
             inputs: the named inputs that `score` reads.
-
         """
         super().__init__()
         if list(catalogue) != tie_order(catalogue):
@@ -57,7 +56,6 @@ class Recommender(tf.Module):
         Returns:
             float32[batch, catalogue] (or [1, catalogue] where it is the same for everybody);
             -inf for an item without evidence.
-
         """
         raise NotImplementedError
 

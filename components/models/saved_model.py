@@ -26,7 +26,6 @@ class SavedModel:
 
         Raises:
             SetlistError: when it is no model folder, or its SavedModel lacks `recommend`.
-
         """
         self.info: ModelInfo = read_info(folder)
         self._loaded = tf.saved_model.load(str(folder / "saved_model"))
@@ -63,7 +62,6 @@ class SavedModel:
 
         Raises:
             SetlistError: when the model answers with NaN or with a wrong shape.
-
         """
         keep = self.info.history_length
         ages = history_age_days or [[0.0] * len(plays) for plays in history]

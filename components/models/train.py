@@ -34,7 +34,6 @@ def train(
 
     Raises:
         SetlistError: when there is nothing to learn from, or the loss is not finite.
-
     """
     if len(features.items) < 2:
         raise SetlistError(
@@ -111,7 +110,6 @@ def hide(plays: Codes, count: int, generator: np.random.Generator) -> tuple[Code
     Returns:
         history: int32[batch, length], -1 where a target was; targets: int32[batch, count], each
         item once, -1 for none.
-
     """
     present = plays >= 0
     draw = np.where(present, generator.random(plays.shape), 2.0)

@@ -50,7 +50,6 @@ class TwoTower(tfrs.Model):
                 others' shares are how probable they are in a batch, for which the sampled loss
                 corrects (Yi et al. 2019).
             full_softmax: whether the loss runs over the whole catalogue.
-
         """
         super().__init__()
         start = tf.random_normal_initializer(stddev=dimension**-0.5)
@@ -89,7 +88,6 @@ class TwoTower(tfrs.Model):
             vectors: of the catalogue, as `item_tower` gives them.
             history: int32[batch, length], oldest first, -1 is padding.
             inputs: for each named input int32[batch], -1 is a value that is not known.
-
         """
         present = tf.cast(history >= 0, tf.float32)
         newer = tf.cumsum(present, axis=1, exclusive=True, reverse=True)
@@ -165,7 +163,6 @@ class Servable(Recommender):
             towers: trained.
             vocabularies: the values of each named input, in the order of the codes.
             prior: float32[items], added to every score.
-
         """
         super().__init__(
             catalogue, history_length=towers.history_length, inputs=tuple(vocabularies)

@@ -8,8 +8,9 @@ import pytest
 from components.data.features import Features
 from components.data.schema import Window, parse_instant
 from components.models.contract import tie_order
-from components.models.heuristics import HeuristicSettings, fit_heuristics
-from components.models.train import ModelSettings, train
+from components.models.heuristics import fit_heuristics
+from components.models.settings import HeuristicSettings, ModelSettings
+from components.models.train import train
 
 ITEMS, LISTENERS = 24, 48
 WINDOW = Window(*(parse_instant(f"2026-0{month}-01", "window") for month in (1, 4, 5)))

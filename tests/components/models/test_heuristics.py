@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from components.errors import SetlistError
-from components.models.heuristics import HeuristicSettings, Popular, fit_heuristics
+from components.models.heuristics import Popular, fit_heuristics
 from components.models.saved_model import SavedModel
+from components.models.settings import HeuristicSettings
 
 
 def listed(models, name, history=(), country="", k=25, exclude=()):

@@ -7,7 +7,8 @@ import pytest
 
 from components.errors import SetlistError
 from components.models.saved_model import SavedModel
-from components.models.train import ModelSettings, hide, latest, recency_prior, train
+from components.models.settings import ModelSettings
+from components.models.train import hide, latest, recency_prior, train
 
 
 def parities(ids):

@@ -1,0 +1,76 @@
+# Needs Python 3.11 to 3.13, git and make; everything else goes into .venv, from hashed locks.
+PYTHON ?= python3
+UV_VERSION := $(shell sed -n 's/^ARG UV_VERSION=//p' components/Dockerfile)
+IMAGE ?= setlist:latest
+BASE ?=
+
+BIN := .venv/bin
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+COMMIT := $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
+
+# uv does not read pip's configuration: an index or a certificate that only pip knows is handed on.
+pip_setting = $(shell $(BIN)/pip config list | sed -n "s/^.*\.$(1)='\(.*\)'$$/\1/p" | head -n 1)
+UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(call pip_setting,index-url)}" \
+     SSL_CERT_FILE="$${SSL_CERT_FILE:-$(call pip_setting,cert)}" $(BIN)/uv
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --no-deps
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: .venv/.installed-run ## Run the whole pipeline here, on the bundled sample
+	$(BIN)/setlist run
+
+.PHONY: test
+test: .venv/.installed-dev ## Check the formatting, lint, types and imports, then run the tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+.PHONY: format
+format: .venv/.installed-dev ## Format the code and mend what the linter can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: compile
+compile: .venv/.installed-run ## Compile the pipeline to manifests/retraining.yaml
+	$(BIN)/setlist compile
+
+.PHONY: image
+image: ## Build the image that every step runs in (IMAGE=name, BASE=another Python base)
+	docker build --file components/Dockerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) \
+	  --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
+
+# Pins that still fit are kept; remove a lock to renew all of its pins.
+.PHONY: lock
+lock: .venv/.uv-$(UV_VERSION) ## Bring both locks in line with pyproject.toml
+	@$(COMPILE_LOCK) -o requirements.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-dev.lock --group dev -c requirements.lock pyproject.toml
+COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+               --custom-compile-command 'make lock'
+
+.PHONY: clean
+clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
+	rm -rf .venv build *.egg-info .*_cache .hypothesis
+	find components pipelines tests -name __pycache__ -exec rm -rf {} +
+
+.venv/.uv-$(UV_VERSION):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "setlist needs Python 3.11, 3.12 or 3.13, which $(PYTHON) is not: name another, as in 'make PYTHON=python3.12'." >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+# The project itself is installed editable, built with the setuptools that the lock names.
+.venv/.installed-run: requirements.lock
+.venv/.installed-dev: requirements-dev.lock
+.venv/.installed-run .venv/.installed-dev: LOCK = $(filter %.lock,$^)
+.venv/.installed-run .venv/.installed-dev: pyproject.toml .venv/.uv-$(UV_VERSION)
+	@echo "Installing $(LOCK) into .venv; the first time takes a minute."
+	@$(INSTALL) --require-hashes --build-constraints $(LOCK) --compile-bytecode -r $(LOCK)
+	@$(INSTALL) --no-build-isolation --offline --editable .
+	@touch $@

@@ -1,0 +1,72 @@
+"""Run the steps in containers of one image: the laptop's rehearsal of the cluster."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import docker
+from kfp import local
+from kfp.local import docker_task_handler
+
+from components.errors import SetlistError
+from pipelines.config import LOCATIONS, Settings
+
+
+def container_runner(image: str, workdir: Path, settings: Settings) -> local.DockerRunner:
+    """A runner without network, whose containers may write into `workdir` and nowhere else.
+
+    Raises:
+        SetlistError: when no engine answers, the image is not there, or the settings name a local
+            path outside of `workdir`.
+    """
+    _check_mounted(settings, workdir)
+    try:
+        attributes = docker.from_env().images.get(image).attrs
+    except docker.errors.ImageNotFound as fault:
+        raise SetlistError(
+            f"the image {image} is not on this machine; build it with `make image IMAGE={image}`."
+        ) from fault
+    except docker.errors.DockerException as fault:
+        raise SetlistError(
+            f"no Docker engine answers ({fault}); start one, or leave out --docker."
+        ) from fault
+    # kfp lets the engine remove a container at its end, and when that is quicker than the question
+    # for the exit code, a failure is recorded as a success (4 of 30 runs).
+    docker_task_handler.run_docker_container = _run_container
+    if os.getuid():
+        return local.DockerRunner(network_mode="none", user=f"{os.getuid()}:{os.getgid()}")
+    user, _, group = attributes["Config"]["User"].partition(":")
+    for path in [workdir, *workdir.rglob("*")]:
+        os.chown(path, int(user or 0), int(group or 0), follow_symlinks=False)
+    return local.DockerRunner(network_mode="none")
+
+
+def _run_container(
+    client: docker.DockerClient,
+    image: str,
+    command: list[str],
+    volumes: dict[str, Any],
+    **arguments: Any,  # noqa: ANN401
+) -> int:
+    container = client.containers.run(image, command, detach=True, volumes=volumes, **arguments)
+    try:
+        for line in container.logs(stream=True):
+            print(line.decode(), end="")  # noqa: T201
+        return int(container.wait()["StatusCode"])
+    finally:
+        container.remove(force=True)
+
+
+def _check_mounted(settings: Settings, workdir: Path) -> None:
+    """A container sees the work folder and nothing else of this machine."""
+    paths = {"store": settings.store} | {
+        f"data.{key}.path": table.path
+        for key in type(settings.data).model_fields
+        if (table := getattr(settings.data, key))
+    }
+    for key, path in paths.items():
+        if not path.startswith(LOCATIONS) and not Path(path).is_relative_to(workdir):
+            raise SetlistError(
+                f"{key}: {path} lies outside of {workdir}, which is all that the containers see; "
+                "move it there, or choose another --workdir."
+            )

@@ -37,7 +37,7 @@ format: .venv/.installed-dev ## Format the code and mend what the linter can
 
 .PHONY: compile
 compile: .venv/.installed-run ## Compile the pipeline to manifests/retraining.yaml
-	$(BIN)/setlist compile
+	$(BIN)/setlist compile --set store=gs://your-bucket/setlist
 
 .PHONY: image
 image: ## Build the image that every step runs in (IMAGE=name, BASE=another Python base)

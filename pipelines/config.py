@@ -4,6 +4,7 @@ Its sections are the arguments of the pipeline, one to one, and each section is 
 of the step that reads it.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from components.evaluation.gate import Policy, check_policy
 from components.models.settings import HeuristicSettings, ModelSettings
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
-LOCATIONS = ("sample://", "gs://")
+ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*://")
 """How a path begins that does not lie on this machine's disk."""
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
 
@@ -105,8 +106,8 @@ def _override(document: dict[str, Any], override: str) -> None:
 
 
 def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
-    """The line, from 1, of the innermost part of `location` that stands in the document."""
-    line = 1
+    """The line, from 1, of the innermost part of `location` in the document; 0 for none."""
+    line = 0
     for part in location:
         if isinstance(node, yaml.MappingNode):
             found = [(key, value) for key, value in node.value if key.value == str(part)]
@@ -123,9 +124,9 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 def with_absolute_paths(settings: Settings) -> Settings:
     """The settings with local paths made absolute, for steps that start elsewhere."""
     document = settings.model_dump()
-    if not settings.store.startswith(LOCATIONS):
+    if not ELSEWHERE.match(settings.store):
         document["store"] = str(Path(settings.store).absolute())
     for table in document["data"].values():
-        if table and not table["path"].startswith(LOCATIONS):
+        if table and not ELSEWHERE.match(table["path"]):
             table["path"] = str(Path(table["path"]).absolute())
     return Settings.model_validate(document)

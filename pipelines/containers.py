@@ -9,7 +9,7 @@ from kfp import local
 from kfp.local import docker_task_handler
 
 from components.errors import SetlistError
-from pipelines.config import LOCATIONS, Settings
+from pipelines.config import ELSEWHERE, Settings
 
 
 def container_runner(image: str, workdir: Path, settings: Settings) -> local.DockerRunner:
@@ -65,7 +65,7 @@ def _check_mounted(settings: Settings, workdir: Path) -> None:
         if (table := getattr(settings.data, key))
     }
     for key, path in paths.items():
-        if not path.startswith(LOCATIONS) and not Path(path).is_relative_to(workdir):
+        if not ELSEWHERE.match(path) and not Path(path).is_relative_to(workdir):
             raise SetlistError(
                 f"{key}: {path} lies outside of {workdir}, which is all that the containers see; "
                 "move it there, or choose another --workdir."

@@ -23,17 +23,6 @@ STARTED = re.compile(r"Executing task '([\w-]+)'")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FAULT = re.compile(r"(?:[\w.]+\.)?(SetlistError|[A-Z]\w*(?:Error|Exception)): (.+)")
-    "plan",
-    "curate",
-    "transform",
-    "fit-heuristics",
-    "train",
-    "resolve-live",
-    "evaluate",
-    "gate",
-)
-
-
 Say = Callable[[str, str, float | None], None]
 
 
@@ -63,6 +52,7 @@ class _Log(io.TextIOBase):
         self.line = ""
         self.task = ""
         self.fault = ""
+        self.failed = ""
         self.began: dict[str, float] = {}
 
     def write(self, text: str) -> int:
@@ -81,6 +71,9 @@ class _Log(io.TextIOBase):
         elif finished := FINISHED.search(line):
             seconds = time.monotonic() - self.began[finished[1]]
             self.say(finished[1], finished[2], seconds)
+            if finished[2] == "FAILURE" and not self.failed:
+                # Branches that do not depend on it go on; what they say is not the reason.
+                self.failed = f"{self.fault} (step {finished[1]})"
         elif fault := FAULT.fullmatch(line):
             self.fault = fault[2] if fault[1] == "SetlistError" else f"{fault[1]}: {fault[2]}"
         elif self.task and line and not line.startswith("["):
@@ -133,5 +126,5 @@ def run_local(
             failed = COLOUR.sub("", str(fault))
     root = next(iter(set(workdir.glob("retraining-*")) - before), None)
     if failed or root is None:
-        raise SetlistError(f"{screen.fault or failed} (step {screen.task}; log: {log})")
+        raise SetlistError(f"{screen.failed or failed}\nThe log is {log}")
     return Run(root=root, log=log)

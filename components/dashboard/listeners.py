@@ -104,7 +104,6 @@ def sample(
         tops: int32[listeners, depth], the top of each model's lists.
         scores: the per-user values of each model.
         primary: the metric that a list is labelled with.
-
     """
     rows = choose(users)
     items = pd.read_parquet(folder / "items.parquet")

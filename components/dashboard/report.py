@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.dashboard.listeners import DEPTH, sample
-from components.dashboard.tables import FEWEST, metric_table, primary_metric, shared_truth, slices
+from components.dashboard.tables import FEWEST, metric_table, shared_truth, slices
 from components.errors import SetlistError
 from components.evaluation.evaluation import read_evaluation, read_per_user
 from components.evaluation.gate import Reason, Verdict
@@ -58,7 +58,6 @@ def write_report(evaluations: Path, verdict: Path, page: Path) -> None:
     Raises:
         SetlistError: when the evaluation or the verdict is missing or incomplete, or the verdict
             is about another evaluation.
-
     """
     evaluation = read_evaluation(evaluations)
     judged = Verdict.read(verdict)
@@ -74,7 +73,7 @@ def write_report(evaluations: Path, verdict: Path, page: Path) -> None:
     scores = {model.label: read_per_user(evaluations, model.label) for model in evaluation.models}
     tops = {model.label: _top(evaluations / model.label / "top.npy") for model in evaluation.models}
     silent = {label for label, top in tops.items() if (top < 0).all()}
-    primary = primary_metric(evaluation, judged)
+    primary = judged.primary
     html = (
         _environment()
         .get_template("report.html.j2")

@@ -9,7 +9,6 @@ import pandas as pd
 
 from components.dashboard.listeners import KINDS, VALUE, clip, inputs_of
 from components.evaluation.evaluation import Evaluation
-from components.evaluation.gate import Verdict
 from components.evaluation.metrics import LOWER_IS_BETTER, PER_USER, parse_metric
 from components.evaluation.statistics import Interval, bootstrap
 
@@ -81,16 +80,6 @@ class Slice:
     groups: list[Group]
     unshown: int
     """How many further values there are."""
-
-
-def primary_metric(evaluation: Evaluation, verdict: Verdict) -> str:
-    """The policy's primary metric: the paired rules of the verdict begin their sentence with it."""
-    per_user = [text for text in evaluation.metrics if parse_metric(text)[0] in PER_USER]
-    paired = [reason.sentence for reason in verdict.reasons if reason.low is not None]
-    return next(
-        (text for text in per_user if any(line.startswith(f"{text} ") for line in paired)),
-        per_user[0],
-    )
 
 
 def metric_table(

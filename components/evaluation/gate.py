@@ -105,6 +105,8 @@ class Verdict(BaseModel):
     """What push needs to know, and what a person wants to read."""
 
     decision: Decision
+    primary: str
+    """The metric that the paired rules compare."""
     ships: str = ""
     """The label of the model that goes live; "" for none."""
     ships_digest: str = ""
@@ -222,6 +224,7 @@ def gate(evaluation_folder: Path, policy: Policy, head: SeenHead | None) -> Verd
         decision = "promote"
     return Verdict(
         decision=decision,
+        primary=policy.primary,
         ships=ships.label if ships else "",
         ships_digest=ships.digest if ships else "",
         sentence=sentence,

@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.data.features import Features
 from components.errors import SetlistError
 from components.models.recommender import Recommender, string_table
-from components.models.settings import HeuristicSettings
+from components.models.settings import Heuristic, HeuristicSettings
 
 Floats = npt.NDArray[np.float32]
 ALL_TIME_WEIGHT = 1e-6
@@ -180,7 +180,7 @@ def co_visited(features: Features, settings: HeuristicSettings) -> Recommender:
     return CoVisited(features.items["item_id"].tolist(), neighbours, similarity)
 
 
-HEURISTICS: dict[str, Callable[[Features, HeuristicSettings], Recommender]] = {
+HEURISTICS: dict[Heuristic, Callable[[Features, HeuristicSettings], Recommender]] = {
     "most_popular": most_popular,
     "recently_popular": recently_popular,
     "popular_by_segment": popular_by_segment,
@@ -194,15 +194,7 @@ def fit_heuristics(features: Features, settings: HeuristicSettings, output: Path
 
     Returns:
         Their names, in order.
-
-    Raises:
-        SetlistError: for a name that is not known.
     """
-    unknown = [name for name in settings.fit if name not in HEURISTICS]
-    if unknown:
-        raise SetlistError(
-            f"heuristics.fit: {unknown[0]!r} is not known; choose from {', '.join(HEURISTICS)}."
-        )
     names = settings.fit or tuple(
         name for name in HEURISTICS if name != "popular_by_segment" or features.inputs
     )

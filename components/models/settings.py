@@ -1,6 +1,12 @@
 """What the settings file says of the models; reading it needs no TensorFlow."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+Heuristic = Literal[
+    "most_popular", "recently_popular", "popular_by_segment", "relisten", "co_visited"
+]
 
 
 class HeuristicSettings(BaseModel):
@@ -8,7 +14,7 @@ class HeuristicSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    fit: tuple[str, ...] = ()
+    fit: tuple[Heuristic, ...] = ()
     """Which ones; empty for all that the data allow."""
     recent_days: float = 7
     segment: str = ""

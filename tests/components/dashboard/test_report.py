@@ -1,0 +1,455 @@
+"""The report of a small evaluation that is written by hand, read back with an HTML parser."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.dashboard.listeners import choose
+from components.dashboard.report import forest, write_report
+from components.errors import SetlistError
+from components.evaluation.evaluation import Evaluated, Evaluation
+from components.evaluation.gate import Guardrail, Policy, Reason, SeenHead, gate
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(2)</script>",
+    "\"><b onclick='alert(3)'>{{ 7 * 7 }}",
+    "</bdi></td></table><!--",
+)
+ITEMS = 14
+UNTAGGED, NEW = 5, 6
+VOID = {"meta", "br", "wbr", "img", "link", "input", "hr", "base"}
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str | None]
+    children: list["Element | str"] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.raw.split())
+
+    @property
+    def raw(self) -> str:
+        return "".join(one if isinstance(one, str) else one.raw for one in self.children)
+
+    def all(self, tag: str = "", of: str = "") -> "list[Element]":
+        """The elements below with that tag and that class."""
+        below = [
+            found
+            for one in self.children
+            if isinstance(one, Element)
+            for found in (one, *one.all())
+        ]
+        return [
+            one
+            for one in below
+            if tag in ("", one.tag)
+            and (not of or of in (one.attributes.get("class") or "").split())
+        ]
+
+    def one(self, tag: str = "", of: str = "") -> "Element":
+        (found,) = self.all(tag, of)
+        return found
+
+    def section(self, name: str) -> "Element":
+        (found,) = (one for one in self.all("section") if one.attributes["aria-labelledby"] == name)
+        return found
+
+    def rows(self) -> list[list[str]]:
+        """The text of a table's cells."""
+        return [
+            [cell.text for cell in row.all() if cell.tag in ("th", "td")] for row in self.all("tr")
+        ]
+
+
+class Page(HTMLParser):
+    """A tree of the page; an end tag that closes nothing fails the test."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open = [Element("page", {})]
+        self.feed(text)
+        self.close()
+        assert len(self.open) == 1, "not all elements are closed"
+        self.root = self.open[0]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, dict(attrs))
+        self.open[-1].children.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].children.append(Element(tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) -> tuple[Path, Path]:
+    """An evaluation of 76 listeners and the gate's verdict about it.
+
+    The values of a model are the same for everybody but a fixed ripple, so its mean is exact.
+    """
+    count = 76
+    users = pd.DataFrame(
+        {
+            "user_id": [f"u<{number:02}>" for number in range(count)],
+            "country": ["SE"] * 40 + [""] * 30 + ["<i>NG</i>"] * 6,
+            "relevant": 2,
+            "history": [0, 20, 80, 20] * 19,
+            "listener": ["newcomer", "light", "heavy", "light"] * 19,
+        }
+    )
+    names = [*titles, *(f"Title {number}" for number in range(len(titles), ITEMS))]
+    items = pd.DataFrame(
+        {
+            "item_id": [f"i{number}" for number in range(ITEMS)],
+            "title": names,
+            "tags": [[] if item == UNTAGGED else ["folk", "<u>"] for item in range(ITEMS)],
+            "released": pd.NaT,
+            "plays": 3,
+            "listeners": [0 if item == NEW else 2 for item in range(ITEMS)],
+        }
+    )
+    evaluations = folder / "evaluations"
+    evaluations.mkdir()
+    users.to_parquet(evaluations / "users.parquet", index=False)
+    items.to_parquet(evaluations / "items.parquet", index=False)
+    pd.DataFrame({"user": np.repeat(np.arange(count), 2), "item": [0, 13] * count}).to_parquet(
+        evaluations / "truth.parquet", index=False
+    )
+    shown = np.arange(10)
+    models = []
+    for label, role, mean, gini, top in (
+        ("candidate", "candidate", 0.5, 0.25, shown),
+        *([("live-7", "live", 0.4, 0.5, np.r_[13, shown[1:8], -2, -1])] if live else []),
+        ("co_visited", "heuristic", 0.3, 0.75, np.r_[shown[1:], 13]),
+        ("relisten", "heuristic", 0.0, 0.0, np.full(10, -1)),
+    ):
+        home = evaluations / label
+        home.mkdir()
+        np.save(home / "top.npy", np.tile(top.astype(np.int32), (count, 1)))
+        ripple = np.tile([0.01, -0.01], count // 2) * (mean > 0)
+        values = pd.DataFrame({"ndcg@10": mean + ripple, "intra_list_diversity@10": mean})
+        if live and role != "heuristic":
+            values["ndcg@10 shared"] = 0.5
+            values["intra_list_diversity@10 shared"] = 0.5
+            values.loc[:5, ["ndcg@10 shared", "intra_list_diversity@10 shared"]] = np.nan
+        values.to_parquet(home / "per_user.parquet", index=False)
+        models.append(
+            Evaluated(
+                label=label,
+                role=role,
+                kind="two_tower" if role != "heuristic" else "heuristic",
+                digest=hashlib.sha256(label.encode()).hexdigest(),
+                revision=7 if role == "live" else None,
+                training_window={"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T06:00"},
+                corpus={"gini@10": gini},
+                foreign=count if role == "live" else 0,
+                seconds=1.5,
+            )
+        )
+    evaluation = Evaluation(
+        shelf="discovery",
+        window={
+            "start": "2026-01-01T00:00:00+00:00",
+            "cut": "2026-04-01T00:00:00+00:00",
+            "end": "2026-04-15T00:00:00+00:00",
+        },
+        metrics=("ndcg@10", "intra_list_diversity@10", "gini@10"),
+        k=10,
+        listeners=count,
+        catalogue=ITEMS,
+        left_out={"events on items that were not known at the cut": 1234},
+        models=models,
+    )
+    (evaluations / "evaluation.json").write_text(json.dumps(evaluation.model_dump()))
+    policy = Policy(guardrails=(Guardrail(metric="gini@10", at_most=0.2),))
+    verdict = folder / "verdict"
+    gate(evaluations, policy, SeenHead(live=7, version="1") if live else None).write(verdict)
+    return evaluations, verdict
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("run")
+    page = folder / "page"
+    write_report(*build(folder), page)
+    assert sorted(path.name for path in folder.iterdir()) == ["evaluations", "page", "verdict"]
+    return page.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Element:
+    return Page(text).root
+
+
+def test_verdict_comes_first_with_every_rule(page: Element) -> None:
+    first = page.one("main").all("section")[0]
+    assert first.one(of="badge").text == "reject"
+    assert first.one(of="sentence").text == "The candidate is refused; it broke: gini@10 at most."
+    assert "Nothing goes live" in first.text
+    assert "revision 7" in first.text
+    header, *rules = first.one("table").rows()
+    assert header == ["outcome", "rule", "value", "interval", "needed", "in words"]
+    assert rules[0][:2] == ["pass", "better than co_visited"]
+    assert rules[0][2:5] == ["+0.2000", "+0.2000 to +0.2000", "+0.0060"]
+    assert rules[0][5].startswith("ndcg@10 0.5000, co_visited 0.3000: +0.2000")
+    assert rules[2][:2] == ["pass", "not worse than live-7"]
+    assert rules[3][:5] == ["FAIL", "gini@10 at most", "0.2500", "none", "0.2000"]
+
+
+def test_models_stand_side_by_side(page: Element) -> None:
+    header, *rows = page.section("models").all("table")[0].rows()
+    assert header == [
+        "model",
+        "ndcg@10higher is better",
+        "intra list diversity@10higher is better",
+        "gini@10lower is better",
+    ]
+    assert [row[0] for row in rows] == [
+        "candidate",
+        "live-7live",
+        "co_visitedheuristic",
+        "relistenheuristic, lists nothing here",
+    ]
+    assert rows[0][1].startswith("0.5000 (best)")
+    assert rows[0][3] == "0.2500 (best)", "relisten has .0, but shows nobody anything"
+    low, _, high = rows[1][1].removeprefix("0.4000").strip().split(" ")
+    assert 0.39 < float(low) < 0.4 < float(high) < 0.41
+
+
+def test_shared_truth_is_its_own_table(page: Element) -> None:
+    section = page.section("models")
+    header, *rows = section.all("table")[1].rows()
+    assert header == ["model", "ndcg@10higher is better"], "diversity does not depend on truth"
+    assert [row[0] for row in rows] == ["candidate", "live-7live"]
+    assert "(70 listeners have any)" in section.text
+    assert "Candidate less live-7: ndcg@10 +0.0000" in section.text
+
+
+def test_without_a_live_model_there_is_no_shared_truth(tmp_path: Path) -> None:
+    write_report(*build(tmp_path, live=False), tmp_path / "page")
+    page = Page((tmp_path / "page").read_text("utf-8")).root
+    assert len(page.section("models").all("table")) == 1
+    assert page.one(of="badge").text == "promote"
+    assert "Goes live: co_visited." in page.section("verdict").text
+    assert "Nothing was live" in page.section("verdict").text
+
+
+def test_plot_has_a_row_for_every_other_model(page: Element) -> None:
+    drawing = page.one("svg")
+    assert [one.all("text")[0].text for one in drawing.all("g")] == [
+        "better than co_visited",
+        "better than relisten",
+        "not worse than live-7",
+    ]
+    assert all(one.attributes["class"] == "pass" for one in drawing.all("g"))
+
+
+def reason(value: float, low: float | None, high: float | None) -> Reason:
+    return Reason(
+        rule="r", outcome="fail", value=value, low=low, high=high, needed=0.01, sentence="s"
+    )
+
+
+def test_axis_of_the_plot_holds_zero_and_all_intervals() -> None:
+    drawn = forest([reason(-0.03, -0.04, -0.02), reason(1.0, None, None), reason(0.1, 0, 0.13)])
+    assert len(drawn.marks) == 2, "a guardrail has no interval"
+    assert "0" in [text for _, text in drawn.ticks]
+    assert drawn.ticks[0][0] == 0
+    assert drawn.ticks[-1][0] == drawn.width
+    zero = next(x for x, text in drawn.ticks if text == "0")
+    for mark in drawn.marks:
+        assert 0 <= mark.low < mark.mean < mark.high <= drawn.width
+        assert mark.needed > zero
+    assert drawn.marks[1].low == zero
+
+
+def test_axis_of_no_length_can_be_drawn() -> None:
+    assert forest([]).marks == []
+    flat = reason(0, 0, 0).model_copy(update={"needed": 0.0})
+    assert forest([flat]).marks[0].mean == 0
+
+
+def test_slices_compare_with_the_best_heuristic_of_the_group(page: Element) -> None:
+    table = page.section("slices").one("table")
+    rows = {row[0]: row[1:] for row in table.rows()}
+    assert rows["all listeners"] == [
+        "76",
+        "0.5000+0.2000",
+        "0.4000+0.1000",
+        "0.3000best heuristic",
+        "0.0000",
+    ]
+    assert rows["newcomer"] == ["19", "too few to say (under 30 listeners)"]
+    assert rows["light"][0] == "38"
+    assert rows["not known"][0] == "30"
+    assert rows["<i>NG</i>"][:2] == ["6", "too few to say (under 30 listeners)"]
+    assert list(rows).index("SE") > list(rows).index("by country")
+    tinted = [cell.text for cell in table.all("td", "up")]
+    assert len(tinted) == 2 * 4, "candidate and live, in the four groups that are large enough"
+    assert all(cell.endswith(("+0.2000", "+0.1000")) for cell in tinted)
+    assert table.all("td", "down") == []
+
+
+def test_listeners_see_every_list(page: Element) -> None:
+    cards = page.section("listeners").all("article")
+    assert len(cards) == 17, "2 of each of 3 classes in 3 countries, but NG has one newcomer only"
+    card = cards[0]
+    assert "0 plays before the cut (newcomer)" in card.text
+    assert "SE" in card.text
+    header, *rows = card.one("table").rows()
+    assert header[1] == "candidate1 played, ndcg@10 0.5100"
+    assert [row[0] for row in rows] == [str(rank) for rank in range(1, 11)]
+    candidate, live, _, relisten = zip(*(row[1:] for row in rows), strict=True)
+    assert candidate[0] == f"{HOSTILE[0]}folk, <u> played"
+    assert candidate[UNTAGGED] == "Title 5no tags"
+    assert candidate[NEW] == "Title 6folk, <u> new item"
+    assert live[0] == "Title 13folk, <u> played"
+    assert live[8:] == ("not in the catalogue", "nothing listed")
+    assert set(relisten) == {"nothing listed"}
+    assert [cell.text for cell in card.all("td", "hit")] == [candidate[0], live[0], rows[9][3]]
+
+
+def test_same_listeners_are_chosen_from_a_table_in_any_order() -> None:
+    users = pd.DataFrame(
+        {
+            "user_id": [f"u{number}" for number in range(600)],
+            "country": [f"c{number % 7 * number % 5}" for number in range(600)],
+            "relevant": 1,
+            "history": 1,
+            "listener": [("heavy", "light", "newcomer")[number % 3] for number in range(600)],
+        }
+    )
+    chosen = users["user_id"].iloc[choose(users)].tolist()
+    assert len(set(chosen)) == len(chosen) == 24
+    shuffled = users.sample(frac=1, random_state=1).reset_index(drop=True)
+    assert shuffled["user_id"].iloc[choose(shuffled)].tolist() == chosen
+    assert len(choose(users.drop(columns="country"))) == 24
+
+
+def test_data_says_what_was_left_out_and_which_models(page: Element) -> None:
+    section = page.section("data")
+    assert "2026-04-01 to 2026-04-15" in section.text
+    left_out, models = (table.rows() for table in section.all("table"))
+    assert left_out[1] == ["events on items that were not known at the cut", "1,234"]
+    assert models[2] == [
+        "live-7live",
+        "two tower",
+        "7",
+        "2026-01-01 to 2026-04-01 06:00",
+        "76",
+        hashlib.sha256(b"live-7").hexdigest(),
+    ]
+
+
+def test_hostile_text_is_text(text: str, page: Element) -> None:
+    for title in HOSTILE:
+        assert title not in text
+    assert {one.tag for one in page.all()}.isdisjoint({"img", "b", "i", "u"})
+    attributes = {name for one in page.all() for name in one.attributes}
+    assert not any(name.startswith("on") for name in attributes)
+    assert "49" not in page.section("listeners").all("article")[0].one("table").rows()[3][1]
+    script = page.one("script")
+    assert "alert" not in script.text
+
+
+def test_nothing_but_the_own_script_may_run(page: Element) -> None:
+    (script,) = page.one("script").children
+    assert isinstance(script, str)
+    sha = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(
+        one.attributes["content"] for one in page.all("meta") if "http-equiv" in one.attributes
+    )
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{sha}';" in policy
+
+
+def test_page_needs_nothing_beside_it(text: str, page: Element) -> None:
+    for word in ("http://", "https://", "url(", "@import"):
+        assert word not in text
+    for one in page.all():
+        assert not {"src", "href", "srcset", "data", "action"} & set(one.attributes)
+    assert len(text.encode()) < 3_000_000
+
+
+def test_long_titles_do_not_swell_the_page(tmp_path: Path) -> None:
+    write_report(*build(tmp_path, titles=("&" * 100_000,) * ITEMS), tmp_path / "page")
+    assert (tmp_path / "page").stat().st_size < 1_000_000
+
+
+def test_page_can_be_read_by_everybody(page: Element) -> None:
+    assert page.one("html").attributes["lang"] == "en"
+    assert page.one("title").text.startswith("reject")
+    assert len(page.all("h1")) == 1
+    for table in page.all("table"):
+        assert table.one("caption").text
+        for header in table.all("th"):
+            assert header.attributes["scope"] in ("col", "row", "rowgroup")
+    for box in page.all("div", "scroll"):
+        assert box.attributes["tabindex"] == "0"
+        assert {"aria-label", "aria-labelledby"} & set(box.attributes)
+    assert page.one("svg").attributes["role"] == "img"
+    assert page.one("svg").attributes["aria-label"]
+    identities = [one.attributes["id"] for one in page.all() if "id" in one.attributes]
+    assert len(identities) == len(set(identities))
+
+
+def test_without_scripts_all_listeners_are_shown_and_no_picker(page: Element) -> None:
+    section = page.section("listeners")
+    assert "hidden" in section.one(of="picker").attributes
+    cards = section.all("article")
+    assert not any("hidden" in card.attributes for card in cards)
+    choices = [one.attributes["value"] for one in section.all("option")]
+    assert choices == [*(card.attributes["id"] for card in cards), ""]
+    assert section.one("label").attributes["for"] == section.one("select").attributes["id"]
+
+
+def test_page_is_the_same_twice(tmp_path: Path) -> None:
+    folders = build(tmp_path)
+    for name in ("one", "two"):
+        write_report(*folders, tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_verdict_about_another_evaluation_is_refused(tmp_path: Path) -> None:
+    evaluations, verdict = build(tmp_path)
+    path = evaluations / "evaluation.json"
+    path.write_text(path.read_text().replace("1234", "1235"))
+    with pytest.raises(SetlistError, match="not about the evaluation"):
+        write_report(evaluations, verdict, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "users.parquet",
+        "items.parquet",
+        "truth.parquet",
+        "live-7/top.npy",
+        "live-7/per_user.parquet",
+    ],
+)
+def test_missing_part_is_named_and_no_page_is_written(tmp_path: Path, name: str) -> None:
+    evaluations, verdict = build(tmp_path)
+    (evaluations / name).unlink()
+    with pytest.raises(SetlistError, match=f"{name} is missing"):
+        write_report(evaluations, verdict, tmp_path / "page")
+    assert not (tmp_path / "page").exists()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
 
-IMAGE = os.environ.get("SETLIST_IMAGE", "setlist-python:0.1.0")
+IMAGE = os.environ.get("SETLIST_IMAGE", "setlist:latest")
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -79,3 +79,7 @@ def main() -> None:
     except SetlistError as fault:
         typer.secho(f"setlist: {fault}", fg="red", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 
+import yaml
 from kfp import compiler
 
 from pipelines.config import Settings
 from pipelines.retraining import retraining
+
+HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"
 
 
 def compile_pipeline(settings: Settings, output: Path) -> None:
@@ -17,4 +20,10 @@ def compile_pipeline(settings: Settings, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     beside = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
     compiler.Compiler().compile(retraining, str(beside), pipeline_parameters=settings.arguments())
+    # The compiler's own order of the defaults changes from process to process.
+    documents = [
+        yaml.safe_dump(document, sort_keys=True, width=100)
+        for document in yaml.safe_load_all(beside.read_text("utf-8"))
+    ]
+    beside.write_text(HEADER + "---\n".join(documents), "utf-8")
     beside.replace(output)

@@ -81,9 +81,9 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
             message = "there is no such setting"
         elif first["type"] == "missing":
             message = "this setting is required"
-        raise SetlistError(
-            f"{path}, line {_line(node, first['loc'])}: {key}: {message}."
-        ) from fault
+        line = _line(node, first["loc"])
+        where = f"{path}, line {line}" if line else str(path)
+        raise SetlistError(f"{where}: {key}: {message}.") from fault
     except SetlistError as fault:
         raise SetlistError(f"{path}: {fault}") from fault
     return settings

@@ -119,7 +119,7 @@ def run_local(
     screen = _Log(log, say)
     failed = ""
     with redirect_stdout(screen), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*no effect in the current local runner")
+        warnings.filterwarnings("ignore", module=r"kfp\.local")  # display names, image names
         try:
             retraining(**settings.arguments())
         except RuntimeError as fault:

@@ -27,7 +27,8 @@ from components.errors import SetlistError
 
 TIMEOUT = 60  # seconds, for one request to Google Cloud Storage
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
+_COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -52,7 +53,7 @@ class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
 
     path: str
     columns: dict[str, str] = {}
-    where: list[tuple[str, str, str | float | int | bool]] = []
+    where: list[tuple[str, Comparison, str | float | int | bool]] = []
     tags_separator: str = pydantic.Field("|", min_length=1)
     timestamp_unit: Unit = "s"
 
@@ -129,11 +130,9 @@ def _names(
 ) -> dict[str, str]:
     """Our name -> the file's name, of every column to read; the columns of `where` are checked."""
     present = f"{table.label} (it has: {', '.join(table.columns)})"
-    for column, op, _ in source.where:
+    for column, _, _ in source.where:
         if column not in table.columns:
             raise SetlistError(f"where: there is no column {column!r} in {present}; correct it.")
-        if op not in _COMPARE:
-            raise SetlistError(f"where: {op!r} is no comparison; use one of {' '.join(_COMPARE)}.")
     mapped = {**{name: name for name in required}, **source.columns}
     for ours, theirs in mapped.items():
         if theirs not in table.columns:
@@ -146,7 +145,7 @@ def _names(
     return mapped | {n: n for n in optional if n in table.columns and n not in mapped}
 
 
-def _holds(column: pd.Series, op: str, value: str | float | bool) -> pd.Series:
+def _holds(column: pd.Series, op: Comparison, value: str | float | bool) -> pd.Series:
     """Where the condition holds; a missing value fulfils only `!=`."""
     left: pd.Series
     right: Any = value

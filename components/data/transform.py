@@ -21,8 +21,8 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
     """Fit the features on a curated dataset and write them to `output`.
 
     The catalogue is what is known at the cut: items of the table released by then and, where the
-    table has no release date, items with a training event. Listeners are all of the dataset; those
-    without a training event have an empty history.
+    table has no release date, items with a training event. Listeners of the test period without
+    a training event are kept apart: they are evaluated, and nothing is fitted on them.
 
     Args:
         dataset: the folder that `curate` wrote.
@@ -34,9 +34,11 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
         SetlistError: when an input is not a column of the users table.
     """
     train = pd.read_parquet(dataset / "train.parquet")
-    test_users = pd.read_parquet(dataset / "test.parquet", columns=["user_id"])["user_id"]
+    test = pd.read_parquet(dataset / "test.parquet", columns=["user_id"])
     items = catalogue(pd.read_parquet(dataset / "items.parquet"), train, window.cut)
-    users = listeners(pd.read_parquet(dataset / "users.parquet"), train, test_users, inputs)
+    table = pd.read_parquet(dataset / "users.parquet")
+    known, later = set(train["user_id"]), set(test["user_id"])
+    users = listeners(table, known, inputs)
 
     age = window.cut - train["timestamp"]
     plays = pd.DataFrame(
@@ -53,7 +55,14 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
         .reindex(items.index, fill_value=0)
         .astype("int64")
     )
-    features = Features(items=items, users=users, plays=plays, window=window, inputs=inputs)
+    features = Features(
+        items=items,
+        users=users,
+        newcomers=listeners(table, later - known, inputs),
+        plays=plays,
+        window=window,
+        inputs=inputs,
+    )
     features.write(output)
     return features
 
@@ -65,10 +74,8 @@ def catalogue(items: pd.DataFrame, train: pd.DataFrame, cut: pd.Timestamp) -> pd
     return eligible.loc[tie_order(eligible.index)].reset_index()
 
 
-def listeners(
-    users: pd.DataFrame, train: pd.DataFrame, test_users: pd.Series, inputs: tuple[str, ...]
-) -> pd.DataFrame:
-    """user_id and the inputs of every listener of the dataset, sorted by id; "" is not known."""
+def listeners(users: pd.DataFrame, ids: set[str], inputs: tuple[str, ...]) -> pd.DataFrame:
+    """user_id and the inputs of the given listeners, sorted by id; "" is not known."""
     missing = [name for name in inputs if name not in users.columns]
     if missing:
         present = ", ".join(column for column in users.columns if column != "user_id") or "none"
@@ -76,6 +83,6 @@ def listeners(
             f"inputs: the users table has no column {missing[0]!r} (it has: {present}); "
             "correct the name, or take it out of `inputs`."
         )
-    everyone = sorted({*train["user_id"].unique(), *test_users.unique()})
-    table = users.set_index("user_id")[list(inputs)].reindex(pd.Index(everyone, name="user_id"))
+    index = pd.Index(sorted(ids), name="user_id", dtype="str")
+    table = users.set_index("user_id")[list(inputs)].reindex(index)
     return table.fillna("").astype(str).reset_index()

@@ -104,7 +104,8 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
     """
     if clash := {"relevant", "history", "listener"} & set(features.inputs):
         raise SetlistError(f"inputs: the evaluation has its own column {min(clash)}; rename yours.")
-    user = pd.Index(features.users["user_id"]).get_indexer(test["user_id"])
+    everyone = features.everyone
+    user = pd.Index(everyone["user_id"]).get_indexer(test["user_id"])
     if (user < 0).any():
         stranger = test["user_id"].iloc[int(np.argmax(user < 0))]
         raise SetlistError(
@@ -135,7 +136,7 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
             "test period; widen window.test_days, or choose the other shelf."
         )
     history = counts[chosen]
-    users = features.users.iloc[chosen].reset_index(drop=True)
+    users = everyone.iloc[chosen].reset_index(drop=True)
     users["relevant"] = np.bincount(np.searchsorted(chosen, rows), minlength=len(chosen))
     users["history"] = history
     users["listener"] = np.where(

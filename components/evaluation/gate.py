@@ -142,7 +142,7 @@ def check_policy(policy: Policy, metrics: tuple[str, ...]) -> None:
     Raises:
         SetlistError: naming the metric and where to add it.
     """
-    for text in policy.metrics():
+    for text in (*metrics, *policy.metrics()):
         parse_metric(text)
         if text not in metrics:
             raise SetlistError(

@@ -24,7 +24,8 @@ from components.errors import SetlistError
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 NOW = pd.Timestamp("2026-05-20T06:00:00.7Z")
 CUT = pd.Timestamp("2026-05-10", tz="UTC")
-WINDOW = resolve_window(WindowSettings(split_at="2026-05-10"), "", NOW)
+SETTINGS = WindowSettings(split_at="2026-05-10", train_days=90, test_days=14)
+WINDOW = resolve_window(SETTINGS, "", NOW)
 TRAIN_DAY, TEST_DAY = "2026-05-01", "2026-05-11"
 
 
@@ -71,13 +72,18 @@ def fault(tmp_path, events, **more) -> str:
     [
         ({}, "", ("2026-02-05T06:00", "2026-05-06T06:00", "2026-05-20T06:00")),
         ({}, "2026-05-15", ("2026-01-31", "2026-05-01", "2026-05-15")),
-        ({"train_days": None}, "2026-05-15", ("1970-01-01", "2026-05-01", "2026-05-15")),
+        ({"train_days": None}, "2026-05-15", ("2026-01-31", "2026-05-01", "2026-05-15")),
         (
             {"train_days": 0.5, "test_days": 1.0},
             "2026-05-15",
             ("2026-05-13T12", "2026-05-14", "2026-05-15"),
         ),
-        ({"split_at": "2026-05-10"}, "2020-01-01", ("2026-02-09", "2026-05-10", "2026-05-24")),
+        ({"split_at": "2026-05-10"}, "2020-01-01", ("1970-01-01", "2026-05-10", "2100-01-01")),
+        (
+            {"split_at": "2026-05-10", "train_days": 90, "test_days": 14},
+            "",
+            ("2026-02-09", "2026-05-10", "2026-05-24"),
+        ),
         (
             {"split_at": 977516291.0, "train_days": None, "test_days": None},
             "",
@@ -94,8 +100,6 @@ def test_the_window(settings, as_of, expected):
 
 
 def test_faults_of_the_window():
-    with pytest.raises(SetlistError, match="test_days: without split_at"):
-        resolve_window(WindowSettings(test_days=None), "", NOW)
     with pytest.raises(SetlistError, match="as_of: 'soon' is not a date"):
         resolve_window(WindowSettings(), "soon", NOW)
     with pytest.raises(SetlistError, match="split_at: 'x'"):

@@ -106,7 +106,6 @@ def test_by_hand(text):
 
 def test_every_metric_is_worked_out_by_hand():
     assert {parse_metric(text)[0] for text in BY_HAND} == {*PER_USER, *CORPUS}
-    assert set(BY_HAND) | LOWER_IS_BETTER  # and what is said to be lower is known
     assert {*PER_USER, *CORPUS} >= LOWER_IS_BETTER
 
 
@@ -174,6 +173,8 @@ def test_diversity_of_more_listeners_than_a_block():
 
 # The laws.
 
+laws = settings(deadline=None, max_examples=60)  # no deadline: machines are busy
+
 
 @st.composite
 def rankings(draw) -> Ranking:
@@ -208,6 +209,7 @@ def lists_of(table: Ragged) -> list[list[int]]:
     return [part.tolist() for part in np.split(table.codes, table.offsets[1:-1])]
 
 
+@laws
 @given(rankings(), cutoffs)
 def test_bounds(one, k):
     for name in (*ACCURACIES, "intra_list_diversity"):
@@ -223,6 +225,7 @@ def test_bounds(one, k):
     assert CORPUS["popularity_lift"](one, k) >= -1 - 1e-9
 
 
+@laws
 @given(rankings(), cutoffs, st.randoms(use_true_random=False))
 def test_renaming_the_items_changes_nothing(one, k, random):
     order = list(range(one.catalogue.size))
@@ -243,6 +246,7 @@ def test_renaming_the_items_changes_nothing(one, k, random):
         np.testing.assert_allclose(metric(other, k), metric(one, k), atol=1e-6, err_msg=name)
 
 
+@laws
 @given(rankings(), cutoffs, st.randoms(use_true_random=False))
 def test_reordering_the_listeners_reorders_the_values(one, k, random):
     order = list(range(len(one.top)))
@@ -255,11 +259,12 @@ def test_reordering_the_listeners_reorders_the_values(one, k, random):
         one.catalogue,
     )
     for name, metric in PER_USER.items():
-        np.testing.assert_allclose(metric(other, k), metric(one, k)[order], atol=1e-6)
+        np.testing.assert_allclose(metric(other, k), metric(one, k)[order], atol=1e-6, err_msg=name)
     for name, corpus in CORPUS.items():
         assert corpus(other, k) == pytest.approx(corpus(one, k)), name
 
 
+@laws
 @given(rankings(), cutoffs)
 def test_a_longer_list_never_loses(one, k):
     for name in ("hit_rate", "dcg", "recall", "mrr"):
@@ -267,6 +272,7 @@ def test_a_longer_list_never_loses(one, k):
     assert CORPUS["coverage"](one, k + 1) >= CORPUS["coverage"](one, k)
 
 
+@laws
 @given(rankings(), cutoffs)
 def test_the_ideal_list_has_1(one, k):
     truth = lists_of(one.truth)
@@ -277,6 +283,7 @@ def test_the_ideal_list_has_1(one, k):
         np.testing.assert_allclose(PER_USER[name](ideal, k), 1, err_msg=name)
 
 
+@laws
 @given(rankings(), cutoffs)
 def test_empty_and_foreign_positions_are_the_same_miss(one, k):
     for hole in (EMPTY, FOREIGN):
@@ -286,6 +293,7 @@ def test_empty_and_foreign_positions_are_the_same_miss(one, k):
             np.testing.assert_array_equal(metric(other, k), metric(one, k))
 
 
+@laws
 @given(rankings(), cutoffs)
 def test_one_listener_at_a_time(one, k):
     """Hits, averages over lists and pairs, written as the definitions say them."""
@@ -306,6 +314,7 @@ def test_one_listener_at_a_time(one, k):
         assert diversity == pytest.approx(np.mean(distances or [0]), abs=1e-6)
 
 
+@laws
 @given(rankings(), cutoffs)
 def test_personalization_is_the_mean_over_pairs(one, k):
     lists = [{code for code in row if code >= 0} for row in one.top[:, :k].tolist()]
@@ -317,7 +326,7 @@ def test_personalization_is_the_mean_over_pairs(one, k):
 # Names.
 
 
-@settings(max_examples=30)
+@laws
 @given(st.sampled_from([*PER_USER, *CORPUS]), st.integers(1, 10**6))
 def test_names_are_read(name, k):
     assert parse_metric(f"{name}@{k}") == (name, k)

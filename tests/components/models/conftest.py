@@ -52,7 +52,14 @@ def checkerboard() -> Features:
             "country": ["Chile" if user % 2 == 0 else "Japan" for user in range(LISTENERS)],
         }
     )
-    return Features(items=items, users=users, plays=table, window=WINDOW, inputs=("country",))
+    return Features(
+        items=items,
+        users=users,
+        newcomers=users[:0],
+        plays=table,
+        window=WINDOW,
+        inputs=("country",),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from pathlib import Path
 import google.cloud.storage
 import pytest
 
-
 from components.store.objects import Objects, open_objects
 from components.store.store import ModelStore
 

@@ -1,0 +1,114 @@
+"""The pipeline as Kubeflow sees it, and what its steps import."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.cluster import compile_pipeline
+from pipelines.config import SAMPLE, read_settings
+
+MANIFEST = Path(__file__).parents[2] / "manifests" / "retraining.yaml"
+STEPS = [
+    *("plan", "curate", "transform", "fit-heuristics", "train", "resolve-live", "evaluate"),
+    *("gate", "report", "push"),
+]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compiled") / "retraining.yaml"
+    compile_pipeline(read_settings(SAMPLE, ["store=gs://your-bucket/setlist"]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def spec(compiled):
+    return yaml.safe_load(compiled.read_text())
+
+
+def test_the_committed_manifest_is_what_the_code_compiles_to(compiled):
+    assert MANIFEST.read_bytes() == compiled.read_bytes(), "run `make compile` and commit"
+
+
+def test_it_is_the_same_in_another_process(compiled, tmp_path):
+    command = [sys.executable, "-m", "pipelines.cli", "compile", "-o", str(tmp_path / "p.yaml")]
+    command += ["--set", "store=gs://your-bucket/setlist"]
+    for seed in ("1", "2"):
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, check=True)
+        assert (tmp_path / "p.yaml").read_bytes() == compiled.read_bytes()
+
+
+def test_nothing_else_is_left_beside_it(compiled):
+    assert [path.name for path in compiled.parent.iterdir()] == ["retraining.yaml"]
+
+
+def test_every_step_runs_in_the_one_image_and_installs_nothing(spec):
+    executors = spec["deploymentSpec"]["executors"]
+    assert sorted(executors) == sorted(f"exec-{step}" for step in STEPS)
+    for executor in executors.values():
+        assert executor["container"]["image"] == "setlist:latest"
+        assert "pip install" not in " ".join(executor["container"]["command"])
+
+
+def test_only_plan_and_push_are_never_cached(spec):
+    tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-condition-1"]["dag"]["tasks"]
+    tasks.pop("condition-1")
+    cached = {name: task["cachingOptions"].get("enableCache") for name, task in tasks.items()}
+    assert {name for name, one in cached.items() if not one} == {"plan", "push"}
+    assert set(cached) == set(STEPS)
+
+
+def test_push_stands_behind_the_gate(spec):
+    condition = spec["root"]["dag"]["tasks"]["condition-1"]
+    assert "== 'promote'" in condition["triggerPolicy"]["condition"]
+    assert list(spec["components"]["comp-condition-1"]["dag"]["tasks"]) == ["push"]
+
+
+def test_every_later_step_takes_the_plans_values(spec):
+    tasks = spec["root"]["dag"]["tasks"]
+    produced = {
+        (name, key): value["taskOutputParameter"]["producerTask"]
+        for name, task in tasks.items()
+        for key, value in task["inputs"].get("parameters", {}).items()
+        if "taskOutputParameter" in value
+    }
+    for step, key in [
+        ("curate", "window"),
+        ("curate", "data_fingerprint"),
+        ("transform", "window"),
+        ("resolve-live", "rivals"),
+        ("gate", "head"),
+    ]:
+        assert produced[step, key] == "plan"
+    assert not any("as_of" in task["inputs"].get("parameters", {}) for name, task in tasks.items()
+                   if name != "plan")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "components.plan",
+        "components.data.curate, components.data.transform",
+        "components.evaluation.gate",
+        "components.promotion",
+        "components.dashboard.report",
+        "pipelines.cli, pipelines.config, pipelines.local, pipelines.summary, pipelines.retraining",
+    ],
+)
+def test_what_needs_no_tensorflow_does_not_import_it(modules):
+    code = f"import sys, {modules}; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_the_image_is_named_by_the_environment(tmp_path):
+    environment = os.environ | {"SETLIST_IMAGE": "registry.example/setlist@sha256:0"}
+    target = tmp_path / "p.yaml"
+    command = [sys.executable, "-m", "pipelines.cli", "compile", "--output", str(target)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert target.read_text().count("image: registry.example/setlist@sha256:0") == len(STEPS)

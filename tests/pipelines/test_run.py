@@ -1,0 +1,207 @@
+"""The whole loop on real parts, as a person starts it: the command, its exit code, what it leaves.
+
+The tables are a fifth of the bundled sample, written as CSV. Three runs on one store: the
+candidate is refused and a heuristic goes live; the candidate meets it and wins; it meets itself
+and an impossible margin, and nothing moves. A fourth pushes to a bucket.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from google.cloud import storage
+
+from components.data import sample
+from components.evaluation.evaluation import read_evaluation
+from components.evaluation.gate import Verdict
+from components.models.contract import digest
+from components.store.store import open_store
+from pipelines.config import SAMPLE
+
+SETLIST = [sys.executable, "-m", "pipelines.cli"]
+IMPOSSIBLE = "policy.over_heuristics=5"
+EASY = "policy.over_heuristics=0"
+
+
+@dataclass
+class Finished:
+    code: int
+    out: str
+    err: str
+    root: Path
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.read(self.root / "gate" / "verdict")
+
+    @property
+    def labels(self) -> set[str]:
+        evaluation = read_evaluation(self.root / "evaluate" / "evaluations")
+        return {model.label for model in evaluation.models}
+
+
+def setlist_run(work: Path, *changes: str, **environment: str) -> Finished:
+    before = set(work.glob("retraining-*"))
+    done = subprocess.run(
+        [*SETLIST, "run", "--config", str(work / "settings.yaml"), "--workdir", str(work)]
+        + [argument for change in changes for argument in ("--set", change)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=work,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+    )
+    (root,) = set(work.glob("retraining-*")) - before or {work}
+    return Finished(done.returncode, done.stdout, done.stderr, root)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A work folder with tables and settings."""
+    folder = tmp_path_factory.mktemp("work")
+    whole = sample.generate()
+    some = set(whole.listeners["listener"].iloc[::5])
+    whole.events[whole.events["listener"].isin(some)].to_csv(folder / "events.csv", index=False)
+    whole.playlists.to_csv(folder / "playlists.csv", index=False)
+    whole.listeners.to_csv(folder / "listeners.csv", index=False)
+    settings = yaml.safe_load(SAMPLE.read_text())
+    for table, name in (("events", "events"), ("items", "playlists"), ("users", "listeners")):
+        settings["data"][table]["path"] = f"{name}.csv"
+    settings |= {"store": "store", "model": {"epochs": 15}}
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(work):
+    return setlist_run(work, IMPOSSIBLE)
+
+
+@pytest.fixture(scope="module")
+def second(work, first):
+    return setlist_run(work, EASY)
+
+
+@pytest.fixture(scope="module")
+def third(work, second):
+    return setlist_run(work, IMPOSSIBLE)
+
+
+def test_a_refused_candidate_lets_the_best_heuristic_start(work, first):
+    assert first.code == 0, first.out + first.err
+    verdict = first.verdict
+    assert verdict.decision == "promote"
+    assert verdict.ships in {"co_visited", "popular_by_segment"}
+    assert "goes live in its place" in first.out.replace("\n", " ")
+    assert f"pushed   {verdict.ships} as revision 1 of home" in first.out
+    assert open_store(str(work / "store")).head("home").live == 1
+
+
+def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, tmp_path):
+    assert second.code == 0, second.out + second.err
+    assert "live-1" in second.labels
+    assert second.verdict.decision == "promote"
+    assert second.verdict.ships == "candidate"
+    assert any(reason.rule == "not worse than live-1" for reason in second.verdict.reasons)
+    store = open_store(str(work / "store"))
+    assert (store.head("home").live, store.head("home").previous) == (2, 1)
+    fetched = store.fetch("home", 2, tmp_path / "model")
+    assert digest(fetched) == digest(second.root / "train" / "candidate")
+    metadata = store.manifest("home", 2).metadata
+    assert metadata["verdict"]["ships"] == "candidate"
+
+
+def test_a_refusing_policy_moves_nothing(work, third):
+    assert third.code == 0, "a refusal is a result, not a failure"
+    assert third.verdict.decision == "reject"
+    assert {"live-2", "former-1"} <= third.labels
+    assert "REJECT" in third.out
+    assert "pushed   nothing" in third.out
+    assert not (third.root / "push").exists()
+    store = open_store(str(work / "store"))
+    assert store.head("home").live == 2
+    assert store.revisions("home") == [1, 2]
+
+
+def test_the_summary_shows_models_metrics_verdict_and_where_things_are(second):
+    for words in ("ndcg @10", "candidate", "co_visited", "PROMOTE", "needed above", "report   "):
+        assert words in second.out
+    page = second.root / "report" / "page"
+    assert str(page) in second.out
+    assert "<!doctype html>" in page.read_text().lower()[:100]
+    assert "Traceback" not in second.out + second.err
+
+
+def test_progress_is_said_step_by_step(second):
+    lines = [line for line in second.out.splitlines() if line.startswith("✓")]
+    assert len(lines) == 10
+    assert lines[0].startswith("✓ Plan the run")
+
+
+def test_curation_says_what_it_dropped(second):
+    report = (second.root / "curate" / "report").read_text()
+    assert "# Curation" in report
+    rejected = pd.read_parquet(second.root / "curate" / "dataset" / "rejected.parquet")
+    assert len(rejected) > 0
+
+
+def test_pushes_to_a_bucket(work, gcs_emulator, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
+    client = storage.Client.create_anonymous_client()
+    client.project = "p"
+    client.create_bucket("models")
+    done = setlist_run(work, EASY, "store=gs://models/setlist", STORAGE_EMULATOR_HOST=gcs_emulator)
+    assert done.code == 0, done.out + done.err
+    names = {blob.name for blob in client.list_blobs("models")}
+    assert "setlist/home/HEAD" in names
+    assert "setlist/home/revisions/1/manifest.json" in names
+    assert "setlist/home/revisions/1/saved_model/saved_model.pb" in names
+    pointer = json.loads(client.bucket("models").blob("setlist/home/HEAD").download_as_bytes())
+    assert pointer["live"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (["data.events.path=none.csv"], "none.csv: there is no such file or folder"),
+        (["data.events.columns.item_id=song"], "there is no column 'song'"),
+        (["as_of=2020-01-01", "name=fresh"], "no event lies in the window"),
+        (["inputs=[city]"], "the users table has no column 'city'"),
+        (["store=events.csv/store"], "store "),
+        (["data.events.columns.timestamp=playlist"], "all "),
+        (["as_of=2026-04-20"], "choose a later as_of"),
+    ],
+)
+def test_bad_input_ends_with_one_sentence_and_without_a_push(work, third, changes, sentence):
+    before = sorted((work / "store").rglob("*"))
+    done = setlist_run(work, *changes)
+    assert done.code == 1
+    said = [line for line in done.err.splitlines() if line.startswith("setlist: ")]
+    assert len(said) == 1, done.err
+    assert sentence in said[0]
+    assert "Traceback" not in done.out + done.err
+    assert sorted((work / "store").rglob("*")) == before
+
+
+def test_a_work_folder_that_cannot_be_made():
+    done = subprocess.run(
+        [*SETLIST, "run", "--workdir", "/proc/none/x"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("setlist: /proc/none/x cannot be made")
+
+
+def test_containers_see_the_work_folder_only(work):
+    command = [*SETLIST, "run", "--config", "settings.yaml", "--workdir", "inner"]
+    done = subprocess.run(
+        [*command, "--docker", "any"], capture_output=True, text=True, check=False, cwd=work
+    )
+    assert done.returncode == 1
+    assert "lies outside of" in done.stderr

@@ -28,7 +28,7 @@ test: .venv/.installed-dev ## Check the formatting, lint, types and imports, the
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: format
 format: .venv/.installed-dev ## Format the code and mend what the linter can

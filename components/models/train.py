@@ -9,7 +9,7 @@ import tensorflow as tf
 from components.data.features import Features
 from components.errors import SetlistError
 from components.models.settings import ModelSettings
-from components.models.two_tower import Codes, Floats, Servable, TwoTower
+from components.models.two_tower import Codes, Floats, Servable, TwoTower, UserTower
 
 
 def train(
@@ -51,11 +51,10 @@ def train(
         )
     vocabularies = {name: sorted(set(features.users[name]) - {""}) for name in features.inputs}
     inputs = encode_inputs(features, vocabularies)
+    sizes = [len(values) for values in vocabularies.values()]
     towers = TwoTower(
+        UserTower(sizes, settings.history_length, settings.dimension),
         tags=tag_weights(features),
-        input_sizes=[len(values) for values in vocabularies.values()],
-        history_length=settings.history_length,
-        dimension=settings.dimension,
         plays=features.items["plays"].to_numpy(np.float32),
         full_softmax=len(features.items) <= settings.full_softmax_items,
     )

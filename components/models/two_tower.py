@@ -24,39 +24,20 @@ UNPLAYED = 1e9
 """Takes an item out of the softmax; finite, because -inf times 0 is NaN in the gradient."""
 
 
-class TwoTower(tfrs.Model):
-    """The towers and their loss, over integer codes; strings come in with `Servable`."""
+class UserTower(tf.Module):
+    """From a history and the named inputs to a vector; all that serving needs of the training."""
 
-    def __init__(
-        self,
-        *,
-        tags: Floats,
-        input_sizes: Sequence[int],
-        history_length: int,
-        dimension: int,
-        plays: Floats,
-        full_softmax: bool,
-    ) -> None:
+    def __init__(self, input_sizes: Sequence[int], history_length: int, dimension: int) -> None:
         """Build the variables.
 
         Args:
-            tags: float32[items, tags], rows that sum to 1 (or to 0 for an item without tags).
             input_sizes: for each named input the number of its values; one more row is for
                 a value that is not known.
-            history_length: how many of the latest plays are read.
-            dimension: of the embeddings.
-            plays: float32[items], training plays. An item without any has no embedding or bias of
-                its own, only its tags', and is no negative: nothing is known against it. The
-                others' shares are how probable they are in a batch, for which the sampled loss
-                corrects (Yi et al. 2019).
-            full_softmax: whether the loss runs over the whole catalogue.
+            history_length: how many of the latest plays have a weight of their own.
+            dimension: of the vectors.
         """
         super().__init__()
-        start = tf.random_normal_initializer(stddev=dimension**-0.5)
-        self.item_embedding = tf.Variable(start([len(plays), dimension]), name="item_embedding")
-        self.tag_embedding = tf.Variable(start([tags.shape[1], dimension]), name="tag_embedding")
-        self.item_bias = tf.Variable(tf.zeros([len(plays)]), name="item_bias")
-        self.tag_bias = tf.Variable(tf.zeros([tags.shape[1]]), name="tag_bias")
+        self.history_length = history_length
         self.position_weight = tf.Variable(tf.zeros([history_length]), name="position_weight")
         self.bag_scale = tf.Variable(1.0, name="bag_scale")
         self.bag_kernel = tf.Variable(tf.zeros([dimension, dimension]), name="bag_kernel")
@@ -64,28 +45,14 @@ class TwoTower(tfrs.Model):
             tf.Variable(tf.zeros([size + 1, dimension]), name=f"input_{position}")
             for position, size in enumerate(input_sizes)
         ]
-        self.tags = tf.constant(tags)
-        self.history_length = history_length
-        self.played = tf.constant((plays > 0).astype(np.float32))
-        self.sampling_probability = tf.constant(plays / plays.sum())
-        self.full_softmax = full_softmax
-        self.task = tfrs.tasks.Retrieval(
-            remove_accidental_hits=True, batch_metrics=None, loss_metrics=None
-        )
 
-    def item_tower(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """float32[items, dimension] and float32[items]: the vectors and biases of the catalogue."""
-        vectors = self.item_embedding * self.played[:, None] + self.tags @ self.tag_embedding
-        bias = self.item_bias * self.played + tf.linalg.matvec(self.tags, self.tag_bias)
-        return vectors, bias
-
-    def user_tower(
+    def __call__(
         self, vectors: tf.Tensor, history: tf.Tensor, inputs: Sequence[tf.Tensor]
     ) -> tf.Tensor:
         """float32[batch, dimension].
 
         Args:
-            vectors: of the catalogue, as `item_tower` gives them.
+            vectors: float32[items, dimension], of the catalogue.
             history: int32[batch, length], oldest first, -1 is padding.
             inputs: for each named input int32[batch], -1 is a value that is not known.
         """
@@ -100,6 +67,46 @@ class TwoTower(tfrs.Model):
             row = tf.where(values >= 0, values, embedding.shape[0] - 1)
             user += tf.gather(embedding, row)
         return user
+
+
+class TwoTower(tfrs.Model):
+    """The towers and their loss, over integer codes; strings come in with `Servable`."""
+
+    def __init__(
+        self, user_tower: UserTower, *, tags: Floats, plays: Floats, full_softmax: bool
+    ) -> None:
+        """Build the variables of the item tower.
+
+        Args:
+            user_tower: the other one.
+            tags: float32[items, tags], rows that sum to 1 (or to 0 for an item without tags).
+            plays: float32[items], training plays. An item without any has no embedding or bias of
+                its own, only its tags', and is no negative: nothing is known against it. The
+                others' shares are how probable they are in a batch, for which the sampled loss
+                corrects (Yi et al. 2019).
+            full_softmax: whether the loss runs over the whole catalogue.
+        """
+        super().__init__()
+        dimension = user_tower.bag_kernel.shape[0]
+        start = tf.random_normal_initializer(stddev=dimension**-0.5)
+        self.item_embedding = tf.Variable(start([len(plays), dimension]), name="item_embedding")
+        self.tag_embedding = tf.Variable(start([tags.shape[1], dimension]), name="tag_embedding")
+        self.item_bias = tf.Variable(tf.zeros([len(plays)]), name="item_bias")
+        self.tag_bias = tf.Variable(tf.zeros([tags.shape[1]]), name="tag_bias")
+        self.user_tower = user_tower
+        self.tags = tf.constant(tags)
+        self.played = tf.constant((plays > 0).astype(np.float32))
+        self.sampling_probability = tf.constant(plays / plays.sum())
+        self.full_softmax = full_softmax
+        self.task = tfrs.tasks.Retrieval(
+            remove_accidental_hits=True, batch_metrics=None, loss_metrics=None
+        )
+
+    def item_tower(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """float32[items, dimension] and float32[items]: the vectors and biases of the catalogue."""
+        vectors = self.item_embedding * self.played[:, None] + self.tags @ self.tag_embedding
+        bias = self.item_bias * self.played + tf.linalg.matvec(self.tags, self.tag_bias)
+        return vectors, bias
 
     def compute_loss(
         self,
@@ -117,7 +124,7 @@ class TwoTower(tfrs.Model):
             training: not used; the same loss is validated.
         """
         vectors, bias = self.item_tower()
-        named = tf.unstack(inputs["inputs"], num=len(self.input_embeddings), axis=1)
+        named = tf.unstack(inputs["inputs"], num=len(self.user_tower.input_embeddings), axis=1)
         users = self.user_tower(vectors, inputs["history"], named)
         targets = inputs["targets"]
         share = tf.cast(targets >= 0, tf.float32)
@@ -165,12 +172,12 @@ class Servable(Recommender):
             prior: float32[items], added to every score.
         """
         super().__init__(
-            catalogue, history_length=towers.history_length, inputs=tuple(vocabularies)
+            catalogue, history_length=towers.user_tower.history_length, inputs=tuple(vocabularies)
         )
         vectors, bias = towers.item_tower()
         self._vectors = tf.constant(vectors.numpy())
         self._bias = tf.constant(bias.numpy() + prior)
-        self._towers = towers
+        self._user_tower = towers.user_tower
         self._values = [string_table(values) for values in vocabularies.values()]
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -179,5 +186,5 @@ class Servable(Recommender):
             table.lookup(inputs[name])
             for name, table in zip(self.inputs, self._values, strict=True)
         ]
-        users = self._towers.user_tower(self._vectors, history, named)
+        users = self._user_tower(self._vectors, history, named)
         return tf.matmul(users, self._vectors, transpose_b=True) + self._bias

@@ -1,6 +1,7 @@
 """The pipeline as Kubeflow sees it, and what its steps import."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,14 @@ def test_the_image_is_named_by_the_environment(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert target.read_text().count("image: registry.example/setlist@sha256:0") == len(STEPS)
+
+
+def test_the_picture_shows_the_graph(spec):
+    """Every arrow of docs/pipeline.dot is a dependency, and every dependency an arrow."""
+    tasks = spec["root"]["dag"]["tasks"]
+    tasks["push"] = tasks.pop("condition-1")
+    expected = {
+        (one, name) for name, task in tasks.items() for one in task.get("dependentTasks", [])
+    }
+    picture = (MANIFEST.parents[1] / "docs" / "pipeline.dot").read_text()
+    assert set(re.findall(r'"([\w-]+)" -> "([\w-]+)"', picture)) == expected

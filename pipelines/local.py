@@ -7,6 +7,7 @@ that say what happens become progress.
 import io
 import os
 import re
+import shutil
 import time
 import warnings
 from collections.abc import Callable
@@ -127,4 +128,6 @@ def run_local(
     root = next(iter(set(workdir.glob("retraining-*")) - before), None)
     if failed or root is None:
         raise SetlistError(f"{screen.failed or failed}\nThe log is {log}")
+    # The artifact's own name has no ending, and a browser would show its source.
+    shutil.copyfile(root / "report" / "page", root / "report.html")
     return Run(root=root, log=log)

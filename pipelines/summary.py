@@ -118,7 +118,7 @@ def print_summary(run: Run, settings: Settings) -> None:
         )
     else:
         console.print(f"pushed   nothing; {settings.name} stays as it was")
-    console.print(f"report   {run.output('report', 'page')}", soft_wrap=True)
+    console.print(f"report   {run.root / 'report.html'}", soft_wrap=True)
     console.print(f"log      {run.log}", soft_wrap=True)
 
 

@@ -133,7 +133,7 @@ def test_a_refusing_policy_moves_nothing(work, third):
 def test_the_summary_shows_models_metrics_verdict_and_where_things_are(second):
     for words in ("ndcg @10", "candidate", "co_visited", "PROMOTE", "needed above", "report   "):
         assert words in second.out
-    page = second.root / "report" / "page"
+    page = second.root / "report.html"
     assert str(page) in second.out
     assert "<!doctype html>" in page.read_text().lower()[:100]
     assert "Traceback" not in second.out + second.err

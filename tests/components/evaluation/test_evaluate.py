@@ -15,10 +15,10 @@ from components.data.features import Features
 from components.data.schema import TIMESTAMP_DTYPE, Window, parse_instant
 from components.data.transform import transform
 from components.errors import SetlistError
+from components.evaluation.audience import audience
 from components.evaluation.evaluate import (
     BATCH,
     Contender,
-    audience,
     batches,
     contenders,
     evaluate,
@@ -32,8 +32,9 @@ from components.evaluation.evaluation import (
 )
 from components.evaluation.metrics import EMPTY, FOREIGN
 from components.models.contract import HISTORY_AGE, ModelInfo, digest, tie_order, write_info
-from components.models.heuristics import HeuristicSettings, Popular, fit_heuristics
+from components.models.heuristics import Popular, fit_heuristics
 from components.models.recommender import Recommender
+from components.models.settings import HeuristicSettings
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 WINDOW = Window(*(parse_instant(f"2026-0{month}-01", "window") for month in (1, 2, 3)))

@@ -1,0 +1,183 @@
+"""Planning, fetching rivals and pushing, on a real store and with model folders on disk."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from components.data.curate import DataSettings, WindowSettings
+from components.data.schema import Window
+from components.data.source import TableSource
+from components.errors import SetlistError
+from components.evaluation.gate import SeenHead, Verdict
+from components.models.contract import ModelInfo, digest, write_info
+from components.plan import plan
+from components.promotion import push, resolve_live
+from components.store.store import open_store
+
+WINDOW = {"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T00:00:00+00:00"}
+
+
+def model(folder: Path, name: str) -> Path:
+    """A folder that is a model to everything that does not ask it."""
+    (folder / "saved_model").mkdir(parents=True)
+    (folder / "saved_model" / "saved_model.pb").write_text(f"the graph of {name}")
+    info = ModelInfo(
+        name=name,
+        kind="test",
+        catalogue_size=1,
+        history_length=1,
+        training_window=WINDOW,
+        code_version="0",
+    )
+    write_info(folder, info, ["song"])
+    return folder
+
+
+@pytest.fixture
+def candidate(tmp_path):
+    return model(tmp_path / "candidate", "two_tower")
+
+
+@pytest.fixture
+def heuristics(tmp_path):
+    model(tmp_path / "heuristics" / "most_popular", "most_popular")
+    return tmp_path / "heuristics"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return str(tmp_path / "store")
+
+
+def verdict(folder: Path | None, label="candidate", head=None, decision="promote") -> Verdict:
+    return Verdict(
+        decision=decision,
+        primary="ndcg@10",
+        ships=label if folder else "",
+        ships_digest=digest(folder) if folder else "",
+        sentence="",
+        reasons=[],
+        evaluation_digest="0" * 64,
+        policy_digest="0" * 64,
+        head=head,
+    )
+
+
+def seen(store: str) -> SeenHead:
+    return SeenHead(**vars(open_store(store).head("home")))
+
+
+def test_push_makes_the_candidate_live_and_keeps_the_verdict(store, candidate, heuristics):
+    judged = verdict(candidate)
+    assert push(store, "home", "run-1", candidate, heuristics, judged) == 1
+    models = open_store(store)
+    assert models.head("home").live == 1
+    manifest = models.manifest("home", 1)
+    assert manifest.digest == digest(candidate)
+    assert manifest.training_window == WINDOW
+    assert manifest.metadata["label"] == "candidate"
+    assert Verdict.model_validate(manifest.metadata["verdict"]) == judged
+
+
+def test_push_is_idempotent_on_the_run(store, candidate, heuristics):
+    judged = verdict(candidate)
+    for _ in range(3):
+        assert push(store, "home", "run-1", candidate, heuristics, judged) == 1
+    assert open_store(store).revisions("home") == [1]
+
+
+def test_push_ships_the_heuristic_that_the_verdict_names(store, candidate, heuristics):
+    judged = verdict(heuristics / "most_popular", "most_popular")
+    push(store, "home", "run-1", candidate, heuristics, judged)
+    assert open_store(store).manifest("home", 1).digest == digest(heuristics / "most_popular")
+
+
+@pytest.mark.parametrize("decision", ["reject", "undecided"])
+def test_a_refusal_is_never_pushed(store, candidate, heuristics, decision):
+    judged = verdict(candidate, decision=decision)
+    with pytest.raises(SetlistError, match=f"the verdict is {decision}"):
+        push(store, "home", "run-1", candidate, heuristics, judged)
+    assert open_store(store).head("home") is None
+
+
+def test_a_model_that_was_not_judged_is_never_pushed(store, candidate, heuristics):
+    judged = verdict(candidate)
+    (candidate / "catalogue.txt").write_text("another song\n")
+    with pytest.raises(SetlistError, match="is not the model that was judged"):
+        push(store, "home", "run-1", candidate, heuristics, judged)
+    with pytest.raises(SetlistError, match="which this run did not make"):
+        push(store, "home", "run-1", candidate, heuristics, verdict(candidate, "stranger"))
+    assert open_store(store).revisions("home") == []
+
+
+def test_of_two_runs_planned_on_the_same_head_one_wins(store, candidate, heuristics, tmp_path):
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    head = seen(store)
+    other = model(tmp_path / "other", "other")
+    push(store, "home", "run-2", other, heuristics, verdict(other, head=head))
+    late = model(tmp_path / "late", "late")
+    with pytest.raises(SetlistError, match="moved from revision 1 to 2 since this run was planned"):
+        push(store, "home", "run-3", late, heuristics, verdict(late, head=head))
+    assert open_store(store).head("home").live == 2
+
+
+def test_a_store_that_cannot_be_written_is_named(candidate, heuristics, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetlistError, match=r"store .*file"):
+        push(str(tmp_path / "file"), "home", "r", candidate, heuristics, verdict(candidate))
+
+
+def test_rivals_are_fetched_by_name_and_listed(store, candidate, heuristics, tmp_path):
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    other = model(tmp_path / "other", "other")
+    push(store, "home", "run-2", other, heuristics, verdict(other, head=seen(store)))
+    assert resolve_live(store, "home", [2, 1], tmp_path / "live") == ["live-2", "former-1"]
+    assert digest(tmp_path / "live" / "live-2") == digest(other)
+    assert digest(tmp_path / "live" / "former-1") == digest(candidate)
+
+
+def test_nothing_live_is_a_statement(store, tmp_path):
+    assert resolve_live(store, "home", [], tmp_path / "live") == []
+    assert json.loads((tmp_path / "live" / "rivals.json").read_text()) == []
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text("user_id,item_id,timestamp\nann,song,2026-04-01\n")
+    return DataSettings(events=TableSource(path=str(path)))
+
+
+def test_the_plan_settles_window_data_and_rivals(store, candidate, heuristics, data):
+    settings = WindowSettings(train_days=30, test_days=10)
+    empty = plan("home", store, "2026-05-01", data, settings, 3)
+    assert Window.from_json(empty.window).cut == pd.Timestamp("2026-04-21", tz="UTC")
+    assert (empty.head, empty.rivals) == ({}, [])
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    later = plan("home", store, "2026-05-01", data, settings, 3)
+    assert later.rivals == [1]
+    assert SeenHead.model_validate(later.head) == seen(store)
+    assert later.data_fingerprint == empty.data_fingerprint
+
+
+def test_the_plan_follows_the_input(store, data):
+    settings = WindowSettings()
+    before = plan("home", store, "2026-05-01", data, settings, 3).data_fingerprint
+    with Path(data.events.path).open("a") as file:
+        file.write("bob,song,2026-04-02\n")
+    assert plan("home", store, "2026-05-01", data, settings, 3).data_fingerprint != before
+
+
+def test_now_is_now(store, data):
+    window = Window.from_json(plan("home", store, "", data, WindowSettings(), 3).window)
+    assert abs(window.end - pd.Timestamp.now("UTC")) < pd.Timedelta(minutes=1)
+
+
+def test_a_live_model_that_knows_the_test_period_is_no_contender(
+    store, candidate, heuristics, data
+):
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    with pytest.raises(SetlistError, match="revision 1 of home was trained on data until 2026-04"):
+        plan("home", store, "2026-04-10", data, WindowSettings(), 3)

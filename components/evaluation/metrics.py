@@ -101,6 +101,9 @@ class Ranking:
         return np.bincount(codes[codes >= 0], minlength=self.catalogue.size)
 
 
+CALIBRATION_WEIGHT = 0.01
+"""How much of the history's own distribution is mixed into the list's, so that KL stays finite."""
+
 PerUser = Callable[[Ranking, int], Floats]
 Corpus = Callable[[Ranking, int], float]
 
@@ -178,6 +181,66 @@ def intra_list_diversity(ranking: Ranking, k: int) -> Floats:
         pairs = pair.sum(axis=(1, 2))
         values[start : start + 2_000] = (distance * pair).sum(axis=(1, 2)) / np.maximum(pairs, 1)
     return values
+
+
+def serendipity(ranking: Ranking, k: int) -> Floats:
+    """Sum over the list of rel_i * (1 - mean similarity of i to the history), over k (Zhang 2012).
+
+    The similarity is the Jaccard index of the tags. A hit of a listener without a history counts
+    in full: there is nothing that it could be like.
+    """
+    rows, places = np.nonzero(ranking.hits[:, :k])
+    items = ranking.top[rows, places]
+    offsets, lengths = ranking.history.offsets, ranking.history.lengths[rows]
+    tags = ranking.catalogue.tags
+    similarity = np.zeros(len(rows))
+    pairs = np.concatenate([[0], np.cumsum(lengths)])
+    start = 0
+    while start < len(rows):  # blocks of whole hits, each of about 200,000 pairs
+        stop = max(start + 1, int(np.searchsorted(pairs, pairs[start] + 200_000, "right")) - 1)
+        own = np.repeat(np.arange(stop - start), lengths[start:stop])
+        first = np.repeat(
+            offsets[rows[start:stop]] - pairs[start:stop] + pairs[start], lengths[start:stop]
+        )
+        past = tags[ranking.history.codes[first + np.arange(len(own))]]
+        new = tags[items[start:stop]][own]
+        both = (past & new).sum(axis=1)
+        either = (past | new).sum(axis=1)
+        jaccard = np.divide(both, either, out=np.zeros(len(own)), where=either > 0)
+        similarity[start:stop] = np.bincount(own, jaccard, minlength=stop - start)
+        start = stop
+    surprise = 1 - similarity / np.maximum(lengths, 1)
+    return np.bincount(rows, surprise, minlength=len(ranking.top)) / k
+
+
+def calibration(ranking: Ranking, k: int) -> Floats:
+    """KL(p || (1 - a) q + a p), a = 0.01: p the tags of the history, q of the list (Steck 2018).
+
+    An item spreads a weight of one over its tags. 0 is calibrated, lower is better. 0 also for a
+    listener whose history has no tags; -log a for a list without any.
+    """
+    weights = ranking.catalogue.tags / np.maximum(
+        ranking.catalogue.tags.sum(axis=1, keepdims=True), 1
+    )
+    history, values = ranking.history, np.zeros(len(ranking.top))
+    for start in range(0, len(values), 2_000):
+        stop = min(start + 2_000, len(values))
+        offsets = history.offsets[start : stop + 1]
+        rows = np.repeat(np.arange(stop - start), np.diff(offsets))
+        played = np.zeros((stop - start, weights.shape[1]))
+        np.add.at(played, rows, weights[history.codes[offsets[0] : offsets[-1]]])
+        codes = ranking.top[start:stop, :k]
+        shown = (weights[np.maximum(codes, 0)] * (codes >= 0)[..., None]).sum(axis=1)
+        p, q = (_shares(table) for table in (played, shown))
+        mixed = (1 - CALIBRATION_WEIGHT) * q + CALIBRATION_WEIGHT * p
+        ratio = np.divide(p, mixed, out=np.ones_like(p), where=p > 0)
+        values[start:stop] = (p * np.log(ratio)).sum(axis=1)
+    return values
+
+
+def _shares(table: Floats) -> Floats:
+    """Each row divided by its sum; a row of zeros stays."""
+    return table / np.maximum(table.sum(axis=1, keepdims=True), 1e-300)
 
 
 def novelty(ranking: Ranking, k: int) -> Floats:
@@ -258,6 +321,8 @@ PER_USER: dict[str, PerUser] = {
     "mrr": mrr,
     "map": average_precision,
     "intra_list_diversity": intra_list_diversity,
+    "serendipity": serendipity,
+    "calibration": calibration,
     "novelty": novelty,
     "popularity": popularity,
 }
@@ -267,7 +332,7 @@ CORPUS: dict[str, Corpus] = {
     "personalization": personalization,
     "popularity_lift": popularity_lift,
 }
-LOWER_IS_BETTER = frozenset({"gini", "popularity", "popularity_lift"})
+LOWER_IS_BETTER = frozenset({"calibration", "gini", "popularity", "popularity_lift"})
 
 
 def parse_metric(text: str) -> tuple[str, int]:

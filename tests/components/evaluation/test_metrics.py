@@ -78,6 +78,19 @@ BY_HAND = {
     # Listener 3: one pair, no tags: 1. Listener 4: (1/2 + 1 + 1/2) / 3.
     "intra_list_diversity@3": [2.5 / 3, 0, 0, 1, 2 / 3],
     "intra_list_diversity@2": [1 / 2, 0, 0, 0, 1 / 2],
+    # Listener 0: item 0 is like item 1 by 1/2 and not like item 2, item 3 is like neither:
+    # (1 - 1/4 + 1) / 3. The others' hits share no tag with what they played.
+    "serendipity@3": [1.75 / 3, 1 / 3, 0, 1 / 3, 3 / 3],
+    # Listener 0: p = x 1/4, y 3/4; q = x 1/2, y 1/6, z 1/3. Listeners 1 and 3: nothing of what they
+    # play is in the list, only the mixed-in hundredth is left. 2 and 4: no history, or no tags.
+    "calibration@3": [
+        1 / 4 * np.log(1 / 4 / (0.99 / 2 + 0.01 / 4))
+        + 3 / 4 * np.log(3 / 4 / (0.99 / 6 + 0.01 * 3 / 4)),
+        np.log(100),
+        0,
+        np.log(100),
+        0,
+    ],
     "novelty@3": [(1 + 0 + 2) / 3, 1, 0, (3 + 4) / 2, (0 + 1 + 1) / 3],
     "popularity@3": [(4 + 8 + 2) / 3, 4, 0, (1 + 0) / 2, (8 + 4 + 4) / 3],
     "coverage@3": 6 / 6,

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 from kfp import compiler
 
+from components.errors import SetlistError
 from pipelines.config import Settings
 from pipelines.retraining import retraining
 
@@ -16,14 +17,27 @@ def compile_pipeline(settings: Settings, output: Path) -> None:
     """Compile the pipeline with the settings as the defaults of its parameters.
 
     The same settings and image give the same bytes. The file appears whole or not at all.
+
+    Raises:
+        SetlistError: when the file cannot be written.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
     beside = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
-    compiler.Compiler().compile(retraining, str(beside), pipeline_parameters=settings.arguments())
-    # The compiler's own order of the defaults changes from process to process.
-    documents = [
-        yaml.safe_dump(document, sort_keys=True, width=100)
-        for document in yaml.safe_load_all(beside.read_text("utf-8"))
-    ]
-    beside.write_text(HEADER + "---\n".join(documents), "utf-8")
-    beside.replace(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        compiler.Compiler().compile(
+            retraining, str(beside), pipeline_parameters=settings.arguments()
+        )
+        # The compiler's own order of the defaults changes from process to process.
+        documents = [
+            yaml.safe_dump(document, sort_keys=True, width=100)
+            for document in yaml.safe_load_all(beside.read_text("utf-8"))
+        ]
+        beside.write_text(HEADER + "---\n".join(documents), "utf-8")
+        beside.replace(output)
+    except OSError as fault:
+        raise SetlistError(
+            f"{output} cannot be written ({fault.strerror}); name another --output."
+        ) from fault
+    finally:
+        if beside.exists():
+            beside.unlink()

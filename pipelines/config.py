@@ -18,9 +18,27 @@ from components.evaluation.gate import Policy, check_policy
 from components.models.settings import HeuristicSettings, ModelSettings
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
-ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*://")
-"""How a path begins that does not lie on this machine's disk."""
+ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+"""How a path begins that does not lie on this machine's disk, or was meant not to (gs:/bucket)."""
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which dates stay the text that was written, and no key stands twice."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for place, (key, _) in enumerate(node.value):
+            if key.value in keys[:place]:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 class Settings(BaseModel):
@@ -57,8 +75,8 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
         SetlistError: one sentence that names the file, the line and the key.
     """
     try:
-        node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-        document = yaml.safe_load(path.read_text("utf-8"))
+        node = yaml.compose(path.read_text("utf-8"), Loader=_Loader)
+        document = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506
     except FileNotFoundError as fault:
         raise SetlistError(f"{path} does not exist; name a settings file.") from fault
     except (OSError, UnicodeDecodeError) as fault:
@@ -66,6 +84,9 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     except yaml.MarkedYAMLError as fault:
         line = fault.problem_mark.line + 1 if fault.problem_mark else 1
         raise SetlistError(f"{path}, line {line}: this is not YAML: {fault.problem}.") from fault
+    except (yaml.YAMLError, ValueError) as fault:
+        reason = str(fault).splitlines()[0]
+        raise SetlistError(f"{path}: this is not YAML: {reason}.") from fault
     if not isinstance(document, dict):
         raise SetlistError(f"{path}: a settings file is a mapping of sections, and this is not.")
     for override in overrides or []:
@@ -83,6 +104,9 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
             message = "this setting is required"
         line = _line(node, first["loc"])
         where = f"{path}, line {line}" if line else str(path)
+        for override in overrides or []:
+            if f"{key}.".startswith(f"{override.partition('=')[0]}."):
+                where = f"--set {override}"
         raise SetlistError(f"{where}: {key}: {message}.") from fault
     except SetlistError as fault:
         raise SetlistError(f"{path}: {fault}") from fault
@@ -100,8 +124,8 @@ def _override(document: dict[str, Any], override: str) -> None:
         if not isinstance(section, dict):
             raise SetlistError(f"--set {override}: {parent} is not a section.")
     try:
-        section[last] = yaml.safe_load(text)
-    except yaml.YAMLError as fault:
+        section[last] = yaml.load(text, Loader=_Loader)  # noqa: S506
+    except (yaml.YAMLError, ValueError) as fault:
         raise SetlistError(f"--set {override}: the value is not YAML.") from fault
 
 
@@ -125,8 +149,8 @@ def with_absolute_paths(settings: Settings) -> Settings:
     """The settings with local paths made absolute, for steps that start elsewhere."""
     document = settings.model_dump()
     if not ELSEWHERE.match(settings.store):
-        document["store"] = str(Path(settings.store).absolute())
+        document["store"] = str(Path(settings.store).expanduser().absolute())
     for table in document["data"].values():
         if table and not ELSEWHERE.match(table["path"]):
-            table["path"] = str(Path(table["path"]).absolute())
+            table["path"] = str(Path(table["path"]).expanduser().absolute())
     return Settings.model_validate(document)

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from kfp import local
+from kfp.local import executor_input_utils
 
 from components.errors import SetlistError
 from pipelines.config import Settings, with_absolute_paths
@@ -47,8 +49,8 @@ class Run:
 class _Log(io.TextIOBase):
     """Standard output while the pipeline runs: a file, and an eye on what is said."""
 
-    def __init__(self, path: Path, say: Say) -> None:
-        self.file = path.open("w", encoding="utf-8")
+    def __init__(self, file: TextIO, say: Say) -> None:
+        self.file = file
         self.say = say
         self.line = ""
         self.task = ""
@@ -67,6 +69,7 @@ class _Log(io.TextIOBase):
     def _see(self, line: str) -> None:
         if started := STARTED.search(line):
             self.task = started[1]
+            self.fault = ""
             self.began[self.task] = time.monotonic()
             self.say(self.task, "", None)
         elif finished := FINISHED.search(line):
@@ -74,7 +77,8 @@ class _Log(io.TextIOBase):
             self.say(finished[1], finished[2], seconds)
             if finished[2] == "FAILURE" and not self.failed:
                 # Branches that do not depend on it go on; what they say is not the reason.
-                self.failed = f"{self.fault} (step {finished[1]})"
+                said = self.fault or "it ended without saying why, as when memory runs out"
+                self.failed = f"{said} (step {finished[1]})"
         elif fault := FAULT.fullmatch(line):
             self.fault = fault[2] if fault[1] == "SetlistError" else f"{fault[1]}: {fault[2]}"
         elif self.task and line and not line.startswith("["):
@@ -105,6 +109,8 @@ def run_local(
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise SetlistError(f"{workdir} cannot be made: {fault.strerror}; use --workdir.") from fault
+    if not os.access(workdir, os.W_OK | os.X_OK):
+        raise SetlistError(f"{workdir}: no permission to write; use --workdir.")
     if docker_image:
         os.environ["SETLIST_IMAGE"] = docker_image
         from pipelines.containers import container_runner
@@ -114,19 +120,23 @@ def run_local(
         runner = local.SubprocessRunner(use_venv=False)
     from pipelines.retraining import retraining
 
-    before = set(workdir.glob("retraining-*"))
-    log = workdir / f"run-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    # Two runs may share a work folder. kfp names a run's outputs by the time and does not tell the
+    # name, so it is told one.
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    root = workdir / f"retraining-{stamp}"
+    executor_input_utils.get_local_pipeline_resource_name = lambda _: root.name
+    log = workdir / f"run-{stamp}.log"
     local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
-    screen = _Log(log, say)
     failed = ""
-    with redirect_stdout(screen), warnings.catch_warnings():
+    with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
+        screen = _Log(file, say)
         warnings.filterwarnings("ignore", module=r"kfp\.local")  # display names, image names
         try:
-            retraining(**settings.arguments())
+            with redirect_stdout(screen):
+                retraining(**settings.arguments())
         except RuntimeError as fault:
             failed = COLOUR.sub("", str(fault))
-    root = next(iter(set(workdir.glob("retraining-*")) - before), None)
-    if failed or root is None:
+    if failed:
         raise SetlistError(f"{screen.failed or failed}\nThe log is {log}")
     # The artifact's own name has no ending, and a browser would show its source.
     shutil.copyfile(root / "report" / "page", root / "report.html")

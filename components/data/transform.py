@@ -5,6 +5,7 @@ vocabularies of the named inputs) is written into each model by the model's own 
 is no second implementation to drift away from this one.
 """
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,11 @@ import pandas as pd
 from components.data.features import Features
 from components.data.schema import Window
 from components.errors import SetlistError
-from components.models.contract import tie_order
+from components.models.contract import HISTORY_AGE, tie_order
 
 DAY = 86_400  # seconds
+TAKEN = {"user_id", "history", "exclude", "k", HISTORY_AGE, "relevant", "listener"}
+"""No names for inputs: tables, the models' signature or the evaluation have their own of them."""
 
 
 def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Path) -> Features:
@@ -31,8 +34,15 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
         output: the features folder to write.
 
     Raises:
-        SetlistError: when an input is not a column of the users table.
+        SetlistError: when an input is not a column of the users table, or cannot have its name.
     """
+    for place, name in enumerate(inputs):
+        plain = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
+        if name in TAKEN or name in inputs[:place] or not plain:
+            raise SetlistError(
+                f"inputs: {name!r} is no name for an input, because it is taken, stands twice or "
+                "is more than letters, digits and _; give the column another in data.users.columns."
+            )
     train = pd.read_parquet(dataset / "train.parquet")
     test = pd.read_parquet(dataset / "test.parquet", columns=["user_id"])
     items = catalogue(pd.read_parquet(dataset / "items.parquet"), train, window.cut)

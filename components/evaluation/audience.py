@@ -36,11 +36,8 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
     item take no part, and are counted.
 
     Raises:
-        SetlistError: when nobody is left, a listener is not in the features, or an input has the
-            name of a column of ours.
+        SetlistError: when nobody is left, or a listener is not in the features.
     """
-    if clash := {"relevant", "history", "listener"} & set(features.inputs):
-        raise SetlistError(f"inputs: the evaluation has its own column {min(clash)}; rename yours.")
     everyone = features.everyone
     user = pd.Index(everyone["user_id"]).get_indexer(test["user_id"])
     if (user < 0).any():

@@ -16,10 +16,10 @@ class HeuristicSettings(BaseModel):
 
     fit: tuple[Heuristic, ...] = ()
     """Which ones; empty for all that the data allow."""
-    recent_days: float = 7
+    recent_days: float = Field(default=7, gt=0)
     segment: str = ""
     """The users' column of `popular_by_segment`; "" for the first of `inputs`."""
-    neighbours: int = 100
+    neighbours: int = Field(default=100, ge=1)
 
 
 class ModelSettings(BaseModel):
@@ -38,4 +38,4 @@ class ModelSettings(BaseModel):
     """Up to this catalogue the loss runs over all items, beyond it over those of the batch."""
     recency_days: float = Field(default=30, ge=0)
     """Half-life of the recency prior; 0 for none."""
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=2**32)

@@ -1,5 +1,6 @@
 """A settings file is right, or one sentence says where it is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,12 @@ def test_one_setting_can_be_replaced():
             "line 4: policy.guardrails.0: a guardrail needs either at_least or at_most",
         ),
         (
+            "policy: {former: 1}\ndata: {events: {path: e.csv}}\npolicy: {former: 2}",
+            "line 3: this is not YAML: the key 'policy' stands twice",
+        ),
+        ("name: \x00", "this is not YAML: unacceptable character"),
+        ("name: !!int x", "this is not YAML"),
+        (
             "data: {events: {path: e.csv}}\nevaluation: {metrics: [ndgc@10]}",
             "metric 'ndgc@10' is not known",
         ),
@@ -89,9 +96,26 @@ def test_files_that_cannot_be_read(tmp_path):
         read_settings(tmp_path / "latin.yaml")
 
 
-@pytest.mark.parametrize("override", ["policy", "name.first=x", "name=[x"])
+def test_dates_need_no_quotes():
+    settings = read_settings(
+        SAMPLE,
+        [
+            "as_of=2026-02-30",
+            "window.split_at=2026-04-01",
+            "data.events.where=[[played_at, '>=', 2026-01-01]]",
+        ],
+    )
+    assert settings.as_of == "2026-02-30", "the first step says that there is no such day"
+    assert settings.window.split_at == "2026-04-01"
+    assert settings.data.events.where == [("played_at", ">=", "2026-01-01")]
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["policy", "name.first=x", "name=[x", "name=!!int x", "model.dimension=0", "window={days: 3}"],
+)
 def test_overrides_that_make_no_sense_are_named(override):
-    with pytest.raises(SetlistError, match="--set "):
+    with pytest.raises(SetlistError, match=f"^--set {re.escape(override)}: "):
         read_settings(SAMPLE, [override])
 
 
@@ -101,5 +125,7 @@ def test_local_paths_become_absolute_and_addresses_stay():
     assert settings.data.items is not None
     assert settings.data.items.path == str(Path.cwd() / "items.csv")
     assert settings.data.events.path == "sample://events"
-    for address in ("gs://bucket/prefix", "s3://bucket"):
+    home = with_absolute_paths(read_settings(SAMPLE, ["store=~/store"]))
+    assert home.store == str(Path.home() / "store")
+    for address in ("gs://bucket/prefix", "s3://bucket", "gs:/bucket", "GS://bucket"):
         assert with_absolute_paths(read_settings(SAMPLE, [f"store={address}"])).store == address

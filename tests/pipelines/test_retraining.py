@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.errors import SetlistError
 from pipelines.cluster import compile_pipeline
 from pipelines.config import SAMPLE, read_settings
 
@@ -41,6 +42,12 @@ def test_it_is_the_same_in_another_process(compiled, tmp_path):
     for seed in ("1", "2"):
         subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, check=True)
         assert (tmp_path / "p.yaml").read_bytes() == compiled.read_bytes()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SetlistError, match=r"p.yaml cannot be written"):
+        compile_pipeline(read_settings(SAMPLE), tmp_path / "file" / "p.yaml")
 
 
 def test_nothing_else_is_left_beside_it(compiled):

@@ -5,8 +5,10 @@ candidate is refused and a heuristic goes live; the candidate meets it and wins;
 and an impossible margin, and nothing moves. A fourth pushes to a bucket.
 """
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from components.evaluation.gate import Verdict
 from components.models.contract import digest
 from components.store.store import open_store
 from pipelines.config import SAMPLE
+from pipelines.local import _Log
 
 SETLIST = [sys.executable, "-m", "pipelines.cli"]
 IMPOSSIBLE = "policy.over_heuristics=5"
@@ -167,12 +170,39 @@ def test_pushes_to_a_bucket(work, gcs_emulator, monkeypatch):
     assert pointer["live"] == 1
 
 
+def test_two_runs_at_once_in_one_work_folder_each_find_their_own(work):
+    command = [*SETLIST, "run", "--config", "settings.yaml", "--workdir", "shared"]
+    command += ["--set", "model.epochs=1", "--set", "heuristics.fit=[most_popular]"]
+    running = {
+        name: subprocess.Popen(
+            [*command, "--set", f"name={name}"], cwd=work, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("one", "two")
+    }
+    for name, process in running.items():
+        out, _ = process.communicate()
+        assert process.returncode == 0, out
+        assert f"as revision 1 of {name}" in out
+        (page,) = re.findall(r"^report   (.+)$", out, re.MULTILINE)
+        pushed = json.loads((Path(page).parent / "push" / "pushed").read_text())
+        assert pushed["name"] == name
+
+
+def test_a_step_that_dies_silently_is_named():
+    log = _Log(io.StringIO(), lambda *_: None)
+    log.write("Executing task 'curate'\nValueError: of another step\n")
+    log.write("Executing task 'train'\nTask 'train' finished with status FAILURE\n")
+    assert log.failed == "it ended without saying why, as when memory runs out (step train)"
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         (["data.events.path=none.csv"], "none.csv: there is no such file or folder"),
         (["data.events.columns.item_id=song"], "there is no column 'song'"),
         (["as_of=2020-01-01", "name=fresh"], "no event lies in the window"),
+        (["as_of=2026-02-30"], "as_of: '2026-02-30' is not a date"),
+        (["store=gs:/bucket"], "'gs:/bucket' is no address of a store"),
         (["inputs=[city]"], "the users table has no column 'city'"),
         (["store=events.csv/store"], "store "),
         (["data.events.columns.timestamp=playlist"], "all "),

@@ -115,6 +115,15 @@ def test_an_input_that_is_no_column_is_named(folder, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    "inputs", [("user_id",), ("k",), ("history",), ("country", "country"), ("age band",)]
+)
+def test_an_input_that_cannot_have_its_name_is_refused(folder, tmp_path, inputs):
+    with pytest.raises(SetlistError, match="is no name for an input"):
+        transform(folder.parent / "dataset", Features.read(folder).window, inputs, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
 def test_nothing_after_the_cut_moves_a_training_artefact(folder, tmp_path):
     """A future-only item, a future-only listener of a new country, and a flood of future plays."""
     later = features_of(

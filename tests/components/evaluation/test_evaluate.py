@@ -1,6 +1,5 @@
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -366,14 +365,6 @@ def test_tables_of_different_runs_are_refused(world):
     test = events([("zoe", "a")], "2026-02-02")
     message = refusal(lambda: audience(features, test, EvaluationSettings()))
     assert "listener zoe is not in the features" in message
-
-
-@pytest.mark.parametrize("name", ["history", "relevant", "listener"])
-def test_an_input_must_not_take_the_name_of_a_column_of_ours(world, name):
-    data, features = world
-    clash = replace(features, inputs=("country", name))
-    test = pd.read_parquet(data / "test.parquet")
-    assert name in refusal(lambda: audience(clash, test, EvaluationSettings()))
 
 
 # What the models are told.

@@ -7,7 +7,7 @@ import yaml
 from kfp import compiler
 
 from components.errors import SetlistError
-from pipelines.config import Settings
+from pipelines.config import ELSEWHERE, Settings
 from pipelines.retraining import retraining
 
 HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"
@@ -19,8 +19,14 @@ def compile_pipeline(settings: Settings, output: Path) -> None:
     The same settings and image give the same bytes. The file appears whole or not at all.
 
     Raises:
-        SetlistError: when the file cannot be written.
+        SetlistError: when the store or a table lies on this machine, or the file cannot be written.
     """
+    for key, path in settings.locations().items():
+        if not ELSEWHERE.match(path):
+            raise SetlistError(
+                f"{key}: {path} lies on this machine's disk, which a cluster does not see; "
+                f"use gs://bucket/prefix, for example --set {key}=gs://your-bucket/prefix."
+            )
     beside = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

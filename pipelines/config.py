@@ -58,6 +58,13 @@ class Settings(BaseModel):
     evaluation: EvaluationSettings = EvaluationSettings()
     policy: Policy = Policy()
 
+    def locations(self) -> dict[str, str]:
+        """Where the store and the tables are, by the key of the setting."""
+        tables = {key: getattr(self.data, key) for key in type(self.data).model_fields}
+        return {"store": self.store} | {
+            f"data.{key}.path": table.path for key, table in tables.items() if table
+        }
+
     def arguments(self) -> dict[str, Any]:
         """The arguments of the pipeline; `Settings.model_validate(s.arguments()) == s`."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -36,7 +36,11 @@ def container_runner(image: str, workdir: Path, settings: Settings) -> local.Doc
     if os.getuid():
         return local.DockerRunner(network_mode="none", user=f"{os.getuid()}:{os.getgid()}")
     user, _, group = attributes["Config"]["User"].partition(":")
-    for path in [workdir, *workdir.rglob("*")]:
+    # The containers write into the folder itself, to make the run's own, and into a local store.
+    own = [workdir]
+    if not ELSEWHERE.match(settings.store) and Path(settings.store).is_dir():
+        own += [Path(settings.store), *Path(settings.store).rglob("*")]
+    for path in own:
         os.chown(path, int(user or 0), int(group or 0), follow_symlinks=False)
     return local.DockerRunner(network_mode="none")
 
@@ -59,12 +63,7 @@ def _run_container(
 
 def _check_mounted(settings: Settings, workdir: Path) -> None:
     """A container sees the work folder and nothing else of this machine."""
-    paths = {"store": settings.store} | {
-        f"data.{key}.path": table.path
-        for key in type(settings.data).model_fields
-        if (table := getattr(settings.data, key))
-    }
-    for key, path in paths.items():
+    for key, path in settings.locations().items():
         if not ELSEWHERE.match(path) and not Path(path).is_relative_to(workdir):
             raise SetlistError(
                 f"{key}: {path} lies outside of {workdir}, which is all that the containers see; "

@@ -16,12 +16,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.dashboard.listeners import DEPTH, sample
-from components.dashboard.tables import FEWEST, metric_table, shared_truth, slices
+from components.dashboard.tables import metric_table, shared_truth, slices
 from components.errors import SetlistError
 from components.evaluation.evaluation import read_evaluation, read_per_user
 from components.evaluation.gate import Reason, Verdict
 from components.evaluation.metrics import LOWER_IS_BETTER, Codes
-from components.evaluation.statistics import LEVEL
+from components.evaluation.statistics import FEWEST, LEVEL
 
 PLOT = 380.0
 """Width of the plotting area in the units of the drawing."""

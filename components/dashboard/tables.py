@@ -10,14 +10,12 @@ import pandas as pd
 from components.dashboard.listeners import KINDS, VALUE, clip, inputs_of
 from components.evaluation.evaluation import Evaluation
 from components.evaluation.metrics import LOWER_IS_BETTER, PER_USER, parse_metric
-from components.evaluation.statistics import Interval, bootstrap
+from components.evaluation.statistics import FEWEST, Interval, bootstrap
 
-FEWEST = 30
-"""Groups of fewer listeners are not compared."""
 GROUPS = 12
 """How many groups of one slice column are shown, the largest first."""
 SHARED = " shared"
-OF_THE_LIST_ALONE = {"intra_list_diversity", "novelty", "popularity"}
+OF_THE_LIST_ALONE = {"calibration", "intra_list_diversity", "novelty", "popularity"}
 """Per-user metrics that do not read the truth, so have nothing to say about a part of it."""
 
 

@@ -57,6 +57,9 @@ class CurationSettings(pydantic.BaseModel, extra="forbid", frozen=True):
         min_user_events: a training event stays if its user has so many of what is left then.
         max_events_per_day: a user with more on one UTC day is a bot, and that day's events are
             rejected; the day of the cut counts as two.
+
+    What falls under the support is unknown to everything downstream: above 1, a listener's list may
+    hold an item that she played and that was too rare, and count it as a discovery.
     """
 
     min_item_events: int = pydantic.Field(1, ge=1)

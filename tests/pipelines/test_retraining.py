@@ -14,6 +14,7 @@ from pipelines.cluster import compile_pipeline
 from pipelines.config import SAMPLE, read_settings
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "retraining.yaml"
+CLUSTER = "store=gs://your-bucket/setlist"
 STEPS = [
     *("plan", "curate", "transform", "fit-heuristics", "train", "resolve-live", "evaluate"),
     *("gate", "report", "push"),
@@ -23,7 +24,7 @@ STEPS = [
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
     path = tmp_path_factory.mktemp("compiled") / "retraining.yaml"
-    compile_pipeline(read_settings(SAMPLE, ["store=gs://your-bucket/setlist"]), path)
+    compile_pipeline(read_settings(SAMPLE, [CLUSTER]), path)
     return path
 
 
@@ -38,7 +39,7 @@ def test_the_committed_manifest_is_what_the_code_compiles_to(compiled):
 
 def test_it_is_the_same_in_another_process(compiled, tmp_path):
     command = [sys.executable, "-m", "pipelines.cli", "compile", "-o", str(tmp_path / "p.yaml")]
-    command += ["--set", "store=gs://your-bucket/setlist"]
+    command += ["--set", CLUSTER]
     for seed in ("1", "2"):
         subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, check=True)
         assert (tmp_path / "p.yaml").read_bytes() == compiled.read_bytes()
@@ -47,7 +48,17 @@ def test_it_is_the_same_in_another_process(compiled, tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SetlistError, match=r"p.yaml cannot be written"):
-        compile_pipeline(read_settings(SAMPLE), tmp_path / "file" / "p.yaml")
+        compile_pipeline(read_settings(SAMPLE, [CLUSTER]), tmp_path / "file" / "p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [([], "store"), ([CLUSTER, "data.items.path=items.csv"], "data.items.path")],
+)
+def test_what_a_cluster_does_not_see_is_not_compiled(tmp_path, changes, key):
+    with pytest.raises(SetlistError, match=f"^{key}: .* lies on this machine's disk"):
+        compile_pipeline(read_settings(SAMPLE, changes), tmp_path / "p.yaml")
+    assert not (tmp_path / "p.yaml").exists()
 
 
 def test_nothing_else_is_left_beside_it(compiled):
@@ -117,6 +128,7 @@ def test_the_image_is_named_by_the_environment(tmp_path):
     environment = os.environ | {"SETLIST_IMAGE": "registry.example/setlist@sha256:0"}
     target = tmp_path / "p.yaml"
     command = [sys.executable, "-m", "pipelines.cli", "compile", "--output", str(target)]
+    command += ["--set", CLUSTER]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert target.read_text().count("image: registry.example/setlist@sha256:0") == len(STEPS)

@@ -6,18 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import SetlistError
-from components.evaluation.metrics import (
-    CORPUS,
-    EMPTY,
-    FOREIGN,
-    LOWER_IS_BETTER,
-    PER_USER,
-    Catalogue,
-    Ragged,
-    Ranking,
-    parse_metric,
-)
+from components.evaluation.metrics import BUILT_IN, parse_metric
+from components.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged, Ranking
 
+PER_USER = {name: one for name, one in BUILT_IN.items() if one.per == "listener"}
+CORPUS = {name: one for name, one in BUILT_IN.items() if one.per == "corpus"}
 ACCURACIES = ("ndcg", "recall", "recall_capped", "precision", "hit_rate", "mrr", "map")
 
 
@@ -108,8 +101,7 @@ BY_HAND = {
 
 
 def value(one: Ranking, text: str):
-    name, k = parse_metric(text)
-    return PER_USER[name](one, k) if name in PER_USER else CORPUS[name](one, k)
+    return parse_metric(text)(one)
 
 
 @pytest.mark.parametrize("text", BY_HAND)
@@ -118,8 +110,7 @@ def test_by_hand(text):
 
 
 def test_every_metric_is_worked_out_by_hand():
-    assert {parse_metric(text)[0] for text in BY_HAND} == {*PER_USER, *CORPUS}
-    assert {*PER_USER, *CORPUS} >= LOWER_IS_BETTER
+    assert {parse_metric(text).metric.name for text in BY_HAND} == {*PER_USER, *CORPUS}
 
 
 # The traps.
@@ -342,7 +333,8 @@ def test_personalization_is_the_mean_over_pairs(one, k):
 @laws
 @given(st.sampled_from([*PER_USER, *CORPUS]), st.integers(1, 10**6))
 def test_names_are_read(name, k):
-    assert parse_metric(f"{name}@{k}") == (name, k)
+    found = parse_metric(f"{name}@{k}")
+    assert (found.metric.name, found.k) == (name, k)
 
 
 @pytest.mark.parametrize(

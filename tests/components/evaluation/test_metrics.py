@@ -340,7 +340,7 @@ def test_names_are_read(name, k):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "choose from ndcg"),
+        ("", "choose from dcg, ndcg"),
         ("auc@10", "'auc@10' is not known"),
         ("NDCG@10", "'NDCG@10' is not known"),
         ("ndcg", "for example ndcg@10"),

@@ -8,7 +8,8 @@ from components.data.curate import DataSettings, WindowSettings, resolve_window
 from components.data.schema import Window, parse_instant
 from components.data.source import fingerprint
 from components.errors import SetlistError
-from components.evaluation.gate import SeenHead
+from components.evaluation.verdict import SeenHead, Verdict
+from components.store.manifest import Manifest
 from components.store.store import open_store
 
 
@@ -19,7 +20,7 @@ class Plan(NamedTuple):
         window: as `Window.to_json`.
         data_fingerprint: SHA-256 over the listing of the input and how it is read.
         head: HEAD of the store as `SeenHead`, {} where nothing is live.
-        rivals: the live revision and the former ones that the candidate has to stand beside.
+        rivals: the live revision and, where that is another, the anchor.
     """
 
     window: dict[str, str]
@@ -34,7 +35,7 @@ def plan(
     as_of: str,
     data: DataSettings,
     window: WindowSettings,
-    former: int,
+    anchor: bool,
 ) -> Plan:
     """Look at the clock, the input and the store, once.
 
@@ -44,7 +45,7 @@ def plan(
         as_of: the end of the window; "" is now.
         data: where the tables are.
         window: the lengths of the two periods.
-        former: how many live revisions before the current one are rivals.
+        anchor: whether the policy holds candidates against the anchor, too.
 
     Raises:
         SetlistError: when the live model has seen the test period: it would be no fair rival.
@@ -52,7 +53,8 @@ def plan(
     resolved = resolve_window(window, as_of, pd.Timestamp.now("UTC"))
     models = open_store(store)
     head = models.head(name)
-    rivals = models.promoted(name)[: former + 1] if head else []
+    stands = _anchor(models.manifest(name, head.live)) if head and anchor else None
+    rivals = [revision for revision in (head and head.live, stands) if revision]
     for revision in rivals:
         _fair(name, revision, models.manifest(name, revision).training_window["end"], resolved)
     sources = {key: table for key in type(data).model_fields if (table := getattr(data, key))}
@@ -62,9 +64,15 @@ def plan(
     return Plan(
         window=resolved.to_json(),
         data_fingerprint=fingerprint(sources),
-        head=SeenHead(**vars(head)).model_dump(exclude_none=True) if head else {},
+        head=SeenHead(**vars(head), anchor=stands).model_dump(exclude_none=True) if head else {},
         rivals=rivals,
     )
+
+
+def _anchor(live: Manifest) -> int | None:
+    """The revision that the live model's verdict named; None where it is its own anchor."""
+    verdict = live.metadata.get("verdict")
+    return Verdict.model_validate(verdict).anchor if verdict else None
 
 
 def _fair(name: str, revision: int, trained_until: str, window: Window) -> None:

@@ -4,19 +4,19 @@ import json
 from pathlib import Path
 
 from components.errors import SetlistError
-from components.evaluation.gate import Verdict
+from components.evaluation.verdict import Verdict
 from components.models.contract import digest, model_folders, read_info
 from components.store.store import Head, open_store
 
 
 def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list[str]:
-    """Fetch the live and the former revisions that the plan named.
+    """Fetch the live revision and the anchor that the plan named.
 
     Args:
         store: a local folder or gs://bucket/prefix.
         name: of the model.
         rivals: revisions, the live one first; empty when nothing is live.
-        output: a folder for `live-3/`, `former-2/`, ...; `rivals.json` lists them, so that
+        output: a folder for `live-3/` and `anchor-2/`; `rivals.json` lists them, so that
             "nothing is live" is a statement and not an empty folder.
 
     Returns:
@@ -26,7 +26,7 @@ def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list
     models = open_store(store)
     folders: list[str] = []
     for revision in rivals:
-        folder = f"{'former' if folders else 'live'}-{revision}"
+        folder = f"{'anchor' if folders else 'live'}-{revision}"
         models.fetch(name, revision, output / folder)
         folders.append(folder)
         print(f"fetched revision {revision} of {name}", flush=True)
@@ -42,7 +42,7 @@ def push(
     heuristics: Path,
     verdict: Verdict,
 ) -> int:
-    """Put the model that the verdict names into the store and make it live.
+    """Put the model that the verdict names into the store and, in mode auto, make it live.
 
     Idempotent on `run_id`: a second call finds what the first one did.
 
@@ -72,7 +72,33 @@ def push(
         training_window=read_info(folder).training_window,
         metadata={"label": verdict.ships, "verdict": verdict.model_dump(mode="json")},
     )
-    expected = Head(**verdict.head.model_dump()) if verdict.head else None
-    models.promote(name, revision, expected=expected)
+    if verdict.mode == "manual":
+        print(f"{verdict.ships} is revision {revision} of {name}, staged", flush=True)
+        return revision
+    models.promote(name, revision, expected=_seen(verdict))
     print(f"{verdict.ships} is revision {revision} of {name}, and live", flush=True)
     return revision
+
+
+def promote_staged(store: str, name: str, revision: int) -> None:
+    """Make a revision live that `push` staged.
+
+    Raises:
+        SetlistError: when there is no such revision, it carries no verdict that ships it, or HEAD
+            moved since it was judged.
+    """
+    models = open_store(store)
+    said = models.manifest(name, revision).metadata.get("verdict")
+    verdict = Verdict.model_validate(said) if said else None
+    if verdict is None or not verdict.ships:
+        raise SetlistError(
+            f"store {store}: revision {revision} of {name} has no verdict that ships it; promote "
+            "one that passed the gate."
+        )
+    models.promote(name, revision, expected=_seen(verdict))
+
+
+def _seen(verdict: Verdict) -> Head | None:
+    """HEAD as the plan saw it, in the store's own terms."""
+    seen = verdict.head
+    return Head(seen.live, seen.previous, seen.version) if seen else None

@@ -27,7 +27,7 @@ def plan(
 ):
     """Settle the window, the input's fingerprint and the live revision. Never cached."""
     from components.data.curate import DataSettings, WindowSettings
-    from components.evaluation.gate import Policy
+    from components.evaluation.policy import Policy
     from components.plan import plan
 
     return plan(
@@ -36,7 +36,7 @@ def plan(
         as_of,
         DataSettings.model_validate(data),
         WindowSettings.model_validate(window),
-        Policy.model_validate(policy).former,
+        Policy.model_validate(policy).anchor,
     )
 
 
@@ -124,7 +124,7 @@ def train(
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def resolve_live(store: str, name: str, rivals: list[Any], live: Output[Model]) -> None:
-    """Fetch the live model and its predecessors, or say that there is none."""
+    """Fetch the live model and the anchor, or say that there is none."""
     from pathlib import Path
 
     from components.promotion import resolve_live
@@ -148,7 +148,8 @@ def evaluate(
     from pathlib import Path
 
     from components.data.features import Features
-    from components.evaluation.evaluate import contenders, evaluate
+    from components.evaluation.contenders import contenders
+    from components.evaluation.evaluate import evaluate
     from components.evaluation.evaluation import EvaluationSettings, read_values
 
     result = evaluate(
@@ -175,7 +176,9 @@ def gate(
     """
     from pathlib import Path
 
-    from components.evaluation.gate import Policy, SeenHead, gate
+    from components.evaluation.gate import gate
+    from components.evaluation.policy import Policy
+    from components.evaluation.verdict import SeenHead
 
     judged = gate(
         Path(evaluations.path),
@@ -210,7 +213,7 @@ def push(
     import json
     from pathlib import Path
 
-    from components.evaluation.gate import Verdict
+    from components.evaluation.verdict import Verdict
     from components.promotion import push
 
     revision = push(

@@ -72,8 +72,66 @@ def compile_(
     typer.echo(f"wrote {output}")
 
 
+@app.command()
+def gate(
+    evaluations: Annotated[
+        list[Path],
+        typer.Argument(help="Evaluation folders, or the folders of runs, which hold one."),
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(help="A policy file; the default policy if left out.")
+    ] = None,
+) -> None:
+    """Judge evaluations that exist, without a pipeline and without pushing anything.
+
+    Ends with 0 when every candidate would be promoted, else with 2.
+    """
+    from components.evaluation.policy import Policy
+    from pipelines.config import read_policy
+    from pipelines.summary import print_verdict, screen
+    from pipelines.trial import trial
+
+    chosen = read_policy(policy) if policy else Policy()
+    console, promoted = screen(), True
+    for folder in evaluations:
+        verdict = trial(folder, chosen)
+        promoted = promoted and verdict.ships == "candidate"
+        console.print(f"\n{folder}", soft_wrap=True)
+        print_verdict(console, verdict)
+    if not promoted:
+        raise typer.Exit(2)
+
+
+@app.command(name="policy")
+def policy_schema() -> None:
+    """Print the JSON schema of a policy file, for an editor or a check before a commit."""
+    from components.evaluation.policy import schema
+
+    typer.echo(schema(), nl=False)
+
+
+models = typer.Typer(no_args_is_help=True, help="The models of a store.")
+app.add_typer(models, name="models")
+
+
+@models.command()
+def promote(
+    revision: Annotated[int, typer.Argument(help="The revision to make live.")],
+    name: Annotated[str, typer.Option(help="The model's name in the store.")] = "home",
+    store: Annotated[str, typer.Option(help="A local folder or gs://bucket/prefix.")] = (
+        ".setlist/store"
+    ),
+) -> None:
+    """Make a staged revision live, if what was live when it was judged still is."""
+    from components.promotion import promote_staged
+
+    promote_staged(store, name, revision)
+    typer.echo(f"revision {revision} of {name} is live")
+
+
 def main() -> None:
     """Run the command line; a fault that the user can mend is one sentence and exit code 1."""
+    sys.path.insert(0, "")  # metrics of your own are imported from the working folder
     try:
         app()
     except SetlistError as fault:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from components.data.curate import CurationSettings, DataSettings, WindowSettings
 from components.errors import SetlistError
-from components.evaluation.evaluation import EvaluationSettings
-from components.evaluation.gate import Policy, check_policy
+from components.evaluation.evaluation import EvaluationSettings, Measured
+from components.evaluation.policy import Policy, check_policy
 from components.models.settings import HeuristicSettings, ModelSettings
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
@@ -74,16 +74,48 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     """Read and check a settings file.
 
     Args:
-        path: of the YAML file.
+        path: of the YAML file. Its `policy` is a section, or the path of a policy file beside it.
         overrides: `key=value` pairs that replace single settings, e.g. `policy.primary=mrr@10`;
             the value is YAML.
 
     Raises:
         SetlistError: one sentence that names the file, the line and the key.
     """
+    document, node = _read(path, "a settings file is a mapping of sections")
+    if isinstance(document.get("policy"), str):
+        document["policy"] = read_policy(path.parent / document["policy"]).model_dump()
+    for override in overrides or []:
+        _override(document, override)
     try:
-        node = yaml.compose(path.read_text("utf-8"), Loader=_Loader)
-        document = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506
+        settings = Settings.model_validate(document)
+        metrics = settings.evaluation.metrics
+        check_policy(settings.policy, tuple(Measured.of(text) for text in metrics))
+    except ValidationError as fault:
+        raise SetlistError(_sentence(fault, path, node, overrides or [])) from fault
+    except SetlistError as fault:
+        raise SetlistError(f"{path}: {fault}") from fault
+    return settings
+
+
+def read_policy(path: Path) -> Policy:
+    """Read and check a policy file: the `policy` section of a settings file, by itself.
+
+    Raises:
+        SetlistError: one sentence that names the file, the line and the key.
+    """
+    document, node = _read(path, "a policy is a mapping of rules")
+    try:
+        return Policy.model_validate(document)
+    except ValidationError as fault:
+        raise SetlistError(_sentence(fault, path, node, [])) from fault
+
+
+def _read(path: Path, what: str) -> tuple[dict[str, Any], yaml.Node | None]:
+    """The document in a YAML file, and its nodes, which know their lines."""
+    try:
+        text = path.read_text("utf-8")
+        node = yaml.compose(text, Loader=_Loader)
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506
     except FileNotFoundError as fault:
         raise SetlistError(f"{path} does not exist; name a settings file.") from fault
     except (OSError, UnicodeDecodeError) as fault:
@@ -95,29 +127,27 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
         reason = str(fault).splitlines()[0]
         raise SetlistError(f"{path}: this is not YAML: {reason}.") from fault
     if not isinstance(document, dict):
-        raise SetlistError(f"{path}: a settings file is a mapping of sections, and this is not.")
-    for override in overrides or []:
-        _override(document, override)
-    try:
-        settings = Settings.model_validate(document)
-        check_policy(settings.policy, settings.evaluation.metrics)
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = "there is no such setting"
-        elif first["type"] == "missing":
-            message = "this setting is required"
-        line = _line(node, first["loc"])
-        where = f"{path}, line {line}" if line else str(path)
-        for override in overrides or []:
-            if f"{key}.".startswith(f"{override.partition('=')[0]}."):
-                where = f"--set {override}"
-        raise SetlistError(f"{where}: {key}: {message}.") from fault
-    except SetlistError as fault:
-        raise SetlistError(f"{path}: {fault}") from fault
-    return settings
+        raise SetlistError(f"{path}: {what}, and this is not.")
+    return document, node
+
+
+def _sentence(
+    fault: ValidationError, path: Path, node: yaml.Node | None, overrides: list[str]
+) -> str:
+    """What is wrong, where."""
+    first = fault.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such setting"
+    elif first["type"] == "missing":
+        message = "this setting is required"
+    line = _line(node, first["loc"])
+    where = f"{path}, line {line}" if line else str(path)
+    for override in overrides:
+        if f"{key}.".startswith(f"{override.partition('=')[0]}."):
+            where = f"--set {override}"
+    return f"{where}: {key}: {message}."
 
 
 def _override(document: dict[str, Any], override: str) -> None:

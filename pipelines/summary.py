@@ -17,8 +17,8 @@ from components.evaluation.evaluation import (
     read_evaluation,
     read_per_user,
 )
-from components.evaluation.gate import Verdict
 from components.evaluation.statistics import LEVEL, bootstrap
+from components.evaluation.verdict import Verdict
 from pipelines.config import Settings
 from pipelines.local import Run
 
@@ -70,14 +70,20 @@ class Progress:
             self.console.print(f"  {title} ...")
 
 
+def screen() -> Console:
+    """Standard output, wide enough for the figures."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a log has no edge; 80 columns would cut the figures
+    return console
+
+
 def print_summary(run: Run, settings: Settings) -> None:
     """Print models and metrics, the verdict with its reasons, and where everything is."""
     evaluation_folder = run.output("evaluate", "evaluations")
     evaluation = read_evaluation(evaluation_folder)
     verdict = Verdict.read(run.output("gate", "verdict"))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 120  # a log has no edge; 80 columns would cut the figures
+    console = screen()
 
     table = Table(
         title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
@@ -87,15 +93,35 @@ def print_summary(run: Run, settings: Settings) -> None:
     )
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
-        table.add_column(metric.replace("_", " ").replace("@", " @"), justify="right")
+        table.add_column(metric.label.replace("_", " ").replace("@", " @"), justify="right")
     for model in evaluation.models:
         values = read_per_user(evaluation_folder, model.label)
         table.add_row(
             Text(model.label, "bold" if model.role == "candidate" else ""),
-            *(_cell(model, metric, values) for metric in evaluation.metrics),
+            *(_cell(model, metric.name, values) for metric in evaluation.metrics),
         )
     console.print(table)
 
+    print_verdict(console, verdict)
+    pushed = run.output("push", "pushed")
+    if pushed.is_file():
+        record = json.loads(pushed.read_text("utf-8"))
+        where = f"revision {record['revision']} of {record['name']} in {record['store']}"
+        console.print(f"pushed   {verdict.ships} as {where}", soft_wrap=True)
+        if verdict.mode == "manual":
+            console.print(
+                f"staged   to make it live: setlist models promote --store {record['store']} "
+                f"--name {record['name']} {record['revision']}",
+                soft_wrap=True,
+            )
+    else:
+        console.print(f"pushed   nothing; {settings.name} stays as it was")
+    console.print(f"report   {run.root / 'report.html'}", soft_wrap=True)
+    console.print(f"log      {run.log}", soft_wrap=True)
+
+
+def print_verdict(console: Console, verdict: Verdict) -> None:
+    """Print the verdict with its reasons."""
     reasons = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for reason in verdict.reasons:
         mark = MARKS.get(reason.outcome, Text(reason.outcome, "yellow"))
@@ -108,18 +134,6 @@ def print_summary(run: Run, settings: Settings) -> None:
             border_style=colour,
         )
     )
-    pushed = run.output("push", "pushed")
-    if pushed.is_file():
-        record = json.loads(pushed.read_text("utf-8"))
-        console.print(
-            f"pushed   {verdict.ships} as revision {record['revision']} of {record['name']} "
-            f"in {record['store']}",
-            soft_wrap=True,
-        )
-    else:
-        console.print(f"pushed   nothing; {settings.name} stays as it was")
-    console.print(f"report   {run.root / 'report.html'}", soft_wrap=True)
-    console.print(f"log      {run.log}", soft_wrap=True)
 
 
 def _cell(model: Evaluated, metric: str, values: pd.DataFrame) -> Text:

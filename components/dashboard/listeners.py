@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.evaluation.metrics import FOREIGN, Codes
+from components.evaluation.ranking import FOREIGN, Codes
 
 KINDS = ("newcomer", "light", "heavy")
 """The classes of the slice `listener`, in the order in which people read them."""

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.dashboard.listeners import DEPTH, sample
 from components.dashboard.tables import metric_table, shared_truth, slices
 from components.errors import SetlistError
-from components.evaluation.evaluation import read_evaluation, read_per_user
-from components.evaluation.gate import Reason, Verdict
-from components.evaluation.metrics import LOWER_IS_BETTER, Codes
+from components.evaluation.evaluation import read_evaluation, read_per_user, read_users
+from components.evaluation.ranking import Codes
 from components.evaluation.statistics import FEWEST, LEVEL
+from components.evaluation.verdict import Reason, Verdict
 
 PLOT = 380.0
 """Width of the plotting area in the units of the drawing."""
@@ -66,10 +65,10 @@ def write_report(evaluations: Path, verdict: Path, page: Path) -> None:
         raise SetlistError(
             f"{verdict} is not about the evaluation in {evaluations}; run the gate again."
         )
-    for name in ("users.parquet", "items.parquet", "truth.parquet"):
+    users = read_users(evaluations, evaluation)
+    for name in ("items.parquet", "truth.parquet"):
         if not (evaluations / name).is_file():
             raise SetlistError(f"{evaluations / name} is missing; evaluate the models again.")
-    users = pd.read_parquet(evaluations / "users.parquet")
     scores = {model.label: read_per_user(evaluations, model.label) for model in evaluation.models}
     tops = {model.label: _top(evaluations / model.label / "top.npy") for model in evaluation.models}
     silent = {label for label, top in tops.items() if (top < 0).all()}
@@ -155,5 +154,5 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters |= {"number": _number, "source_hash": _source_hash}
-    environment.globals |= {"fewest": FEWEST, "lower_is_better": LOWER_IS_BETTER}
+    environment.globals |= {"fewest": FEWEST}
     return environment

@@ -7,16 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.dashboard.listeners import KINDS, VALUE, clip, inputs_of
-from components.evaluation.evaluation import Evaluation
-from components.evaluation.metrics import LOWER_IS_BETTER, PER_USER, parse_metric
+from components.dashboard.listeners import KINDS, VALUE, clip
+from components.evaluation.evaluation import (
+    ITEM_PARTS,
+    LISTENER,
+    SHARED,
+    Evaluation,
+    Measured,
+)
 from components.evaluation.statistics import FEWEST, Interval, bootstrap
 
 GROUPS = 12
 """How many groups of one slice column are shown, the largest first."""
-SHARED = " shared"
-OF_THE_LIST_ALONE = {"calibration", "intra_list_diversity", "novelty", "popularity"}
-"""Per-user metrics that do not read the truth, so have nothing to say about a part of it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Value:
 class Table:
     """Metrics by model: one row a model, one column a metric."""
 
-    metrics: list[str]
+    metrics: list[Measured]
     rows: dict[str, list[Value]]
 
 
@@ -72,7 +74,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Slice:
-    """The groups of one slice column."""
+    """The groups of one slice: of listeners, or of the plays that are counted as true."""
 
     name: str
     groups: list[Group]
@@ -84,12 +86,14 @@ def metric_table(
     evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], silent: Collection[str]
 ) -> Table:
     """All models by all metrics; a model in `silent`, which lists nothing, is never the best."""
-    per_user = [text for text in evaluation.metrics if parse_metric(text)[0] in PER_USER]
+    per_user = [metric.name for metric in evaluation.metrics if metric.per == "listener"]
     found = _intervals(scores, per_user)
     rows = {
         model.label: [
-            Value(model.corpus[text]) if text in model.corpus else found[model.label, text]
-            for text in evaluation.metrics
+            Value(model.corpus[metric.name])
+            if metric.per == "corpus"
+            else found[model.label, metric.name]
+            for metric in evaluation.metrics
         ]
         for model in evaluation.models
     }
@@ -99,7 +103,7 @@ def metric_table(
 def shared_truth(
     evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], primary: str
 ) -> Shared | None:
-    """What candidate, live and former models score on the truth that they all know.
+    """What candidate, live model and anchor score on the truth that they all know.
 
     None where nothing is live, or where they have no truth in common.
     """
@@ -107,7 +111,7 @@ def shared_truth(
     live = next((model.label for model in learned if model.role == "live"), None)
     if live is None:
         return None
-    first = f"{primary}{SHARED}"
+    first = f"{primary} {SHARED}"
     present = {
         model.label: table[table[first].notna()]
         for model in learned
@@ -117,12 +121,9 @@ def shared_truth(
     if not listeners:
         return None
     metrics = [
-        text
-        for text in evaluation.metrics
-        for name, _ in [parse_metric(text)]
-        if name in PER_USER and name not in OF_THE_LIST_ALONE
+        metric for metric in evaluation.metrics if metric.per == "listener" and metric.reads_truth
     ]
-    names = [f"{text}{SHARED}" for text in metrics]
+    names = [f"{metric.name} {SHARED}" for metric in metrics]
     found = _intervals(present, names)
     table = _with_best(
         metrics, {label: [found[label, name] for name in names] for label in present}
@@ -147,14 +148,13 @@ def _intervals(
 
 
 def _with_best(
-    metrics: list[str], rows: dict[str, list[Value]], silent: Collection[str] = ()
+    metrics: list[Measured], rows: dict[str, list[Value]], silent: Collection[str] = ()
 ) -> Table:
     """The table with the best value of each column marked."""
     speaking = [row for label, row in rows.items() if label not in silent]
     for place, metric in enumerate(metrics):
-        lower = parse_metric(metric)[0] in LOWER_IS_BETTER
         means = [row[place].mean for row in speaking]
-        best = (min if lower else max)(means, default=None)
+        best = (min if metric.better == "lower" else max)(means, default=None)
         for row in speaking:
             row[place] = replace(row[place], best=row[place].mean == best)
     return Table(metrics, rows)
@@ -166,7 +166,7 @@ def slices(
     scores: Mapping[str, pd.DataFrame],
     primary: str,
 ) -> list[Slice]:
-    """The primary metric of every model for the groups of every slice column."""
+    """The primary metric of every model for the groups of every slice, and by part of the truth."""
     values = np.column_stack(
         [scores[model.label][primary].to_numpy(np.float64) for model in evaluation.models]
     )
@@ -181,15 +181,26 @@ def slices(
         )
 
     found = [Slice("all", [group("all listeners", np.ones(len(users), np.bool_))], 0)]
-    for name in ["listener", *inputs_of(users)]:
+    for name in evaluation.slices:
         counts = users[name].value_counts()
         order = (
             [kind for kind in KINDS if kind in counts]
-            if name == "listener"
+            if name == LISTENER
             else sorted(counts.index, key=lambda value: (-counts[value], value))
         )
         groups = [group(value, (users[name] == value).to_numpy()) for value in order[:GROUPS]]
         found.append(Slice(name, groups, len(order) - len(groups)))
+    if evaluation.metric(primary).reads_truth:
+        parts = []
+        for part in ITEM_PARTS:
+            table = np.column_stack(
+                [scores[model.label][f"{primary} {part}"] for model in evaluation.models]
+            )
+            present = np.isfinite(table).all(axis=1)
+            size = int(present.sum())
+            cells = _compare(table[present], heuristic) if size >= FEWEST else []
+            parts.append(Group(part, size, cells))
+        found.append(Slice("plays of", parts, 0))
     return found
 
 

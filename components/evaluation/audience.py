@@ -8,11 +8,14 @@ import pandas as pd
 
 from components.data.features import Features
 from components.errors import SetlistError
-from components.evaluation.evaluation import EvaluationSettings
-from components.evaluation.metrics import Ragged
+from components.evaluation.evaluation import LISTENER, EvaluationSettings
+from components.evaluation.ranking import Floats, Ragged
 
 NEWCOMER, LIGHT = 5, 50
 """The most plays before the cut of a newcomer and of a light listener."""
+KINDS = ("newcomer", "light", "heavy")
+AT_MOST = 200_000
+"""How many listeners are evaluated at most; a fixed sample of more."""
 
 
 @dataclass(frozen=True)
@@ -21,22 +24,34 @@ class Audience:
 
     users: pd.DataFrame
     truth: Ragged
+    gains: Floats
+    """float64[truth]: the largest weight of the listener's test events on the item."""
     history: Ragged
     plays: Ragged
     ages: npt.NDArray[np.float32]
     """float32[plays]: of each code of `plays`, in days before the cut."""
     left_out: dict[str, int]
+    sampled_from: int
 
 
-def audience(features: Features, test: pd.DataFrame, settings: EvaluationSettings) -> Audience:
+def audience(
+    features: Features, test: pd.DataFrame, users: pd.DataFrame, settings: EvaluationSettings
+) -> Audience:
     """Who is evaluated and what is relevant to them.
 
     Relevant are the items of the catalogue that the listener plays in the test period, each once;
     on the discovery shelf without what the listener knows already. Listeners without a relevant
     item take no part, and are counted.
 
+    Args:
+        features: what `transform` wrote.
+        test: the events of the test period.
+        users: the curated table of users, for the slices.
+        settings: the shelf, the slices, whether newcomers take part.
+
     Raises:
-        SetlistError: when nobody is left, or a listener is not in the features.
+        SetlistError: when nobody is left, a listener is not in the features, or a slice is no
+            column of the users table.
     """
     everyone = features.everyone
     user = pd.Index(everyone["user_id"]).get_indexer(test["user_id"])
@@ -57,10 +72,13 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
         eligible = eligible[counts[eligible] > 0]
         keep &= counts[user] > 0
     size = len(features.items)
-    relevant = np.unique(user[keep].astype(np.int64) * size + item[keep])
+    relevant, pair = np.unique(user[keep].astype(np.int64) * size + item[keep], return_inverse=True)
+    gains = np.zeros(len(relevant))
+    np.maximum.at(gains, pair, test["weight"].to_numpy(np.float64)[keep])
     known = np.unique(features.plays["user"].to_numpy(np.int64) * size + features.plays["item"])
     if settings.shelf == "discovery":
-        relevant = np.setdiff1d(relevant, known, assume_unique=True)
+        new = ~np.isin(relevant, known, assume_unique=True)
+        relevant, gains = relevant[new], gains[new]
     rows, truth = np.divmod(relevant, size)
     chosen = np.unique(rows)
     left_out["listeners without a relevant item"] = len(eligible) - len(chosen)
@@ -69,22 +87,58 @@ def audience(features: Features, test: pd.DataFrame, settings: EvaluationSetting
             f"evaluation: no listener plays anything relevant to the {settings.shelf} shelf in the "
             "test period; widen window.test_days, or choose the other shelf."
         )
-    history = counts[chosen]
-    users = everyone.iloc[chosen].reset_index(drop=True)
-    users["relevant"] = np.bincount(np.searchsorted(chosen, rows), minlength=len(chosen))
-    users["history"] = history
-    users["listener"] = np.where(
-        history <= NEWCOMER, "newcomer", np.where(history <= LIGHT, "light", "heavy")
-    )
+    kind = np.array(KINDS, dtype=object)[(counts[chosen, None] > [NEWCOMER, LIGHT]).sum(axis=1)]
+    present = len(chosen)
+    kept = _sample(everyone["user_id"].iloc[chosen], kind)
+    chosen, kind = chosen[kept], kind[kept]
+    taken = np.isin(rows, chosen)
+    rows, truth, gains = rows[taken], truth[taken], gains[taken]
+    people = everyone.iloc[chosen].reset_index(drop=True)
+    for name in settings.slices:
+        if name not in people:
+            people[name] = _column(users, name, people["user_id"])
+    people["relevant"] = np.bincount(np.searchsorted(chosen, rows), minlength=len(chosen))
+    people["history"] = counts[chosen]
+    people[LISTENER] = kind
     known_rows, known_items = np.divmod(known, size)
     played = select(Ragged(offsets, np.arange(len(features.plays), dtype=np.int32)), chosen)
     return Audience(
-        users=users,
+        users=people,
         truth=ragged(np.searchsorted(chosen, rows), truth, len(chosen)),
+        gains=gains,
         history=select(ragged(known_rows, known_items, len(counts)), chosen),
         plays=Ragged(played.offsets, features.plays["item"].to_numpy(np.int32)[played.codes]),
         ages=features.plays["age_days"].to_numpy(np.float32)[played.codes],
         left_out=left_out,
+        sampled_from=present,
+    )
+
+
+def _sample(user_ids: pd.Series, kind: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+    """Row numbers of at most `AT_MOST` listeners, of every kind the same share.
+
+    The same listeners on every machine and in every run in which they appear: those whose hash of
+    the id is smallest.
+    """
+    if len(kind) <= AT_MOST:
+        return np.arange(len(kind))
+    order = pd.util.hash_array(user_ids.to_numpy(dtype=object), categorize=False)
+    share = AT_MOST / len(kind)
+    place = pd.Series(order).groupby(kind).rank(method="first").to_numpy()
+    size = pd.Series(kind).groupby(kind).transform("size").to_numpy()
+    return np.flatnonzero(place <= np.floor(size * share))
+
+
+def _column(users: pd.DataFrame, name: str, ids: pd.Series) -> pd.Series:
+    taken = {"user_id", "relevant", "history", LISTENER}
+    if name not in users or name in taken:
+        present = ", ".join(column for column in users.columns if column not in taken) or "none"
+        raise SetlistError(
+            f"evaluation.slices: the users table has no column {name!r} (it has: {present}); "
+            "correct the name, or take it out."
+        )
+    return (
+        users.set_index("user_id")[name].reindex(ids).fillna("").astype(str).reset_index(drop=True)
     )
 
 

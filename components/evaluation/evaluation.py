@@ -2,10 +2,14 @@
 
     EVALUATION/evaluation.json      what was evaluated on what (`Evaluation`)
     EVALUATION/users.parquet        one row a listener: user_id, relevant, history, the slices
-    EVALUATION/items.parquet        one row an item of the catalogue, in code order
-    EVALUATION/truth.parquet        user, item: row numbers of the two tables above
-    EVALUATION/<model>/per_user.parquet   one row a listener, one column a metric
+    EVALUATION/items.parquet        one row an item of the catalogue, in code order; head, torso,
+                                    tail and new say which part of it the item belongs to
+    EVALUATION/truth.parquet        user, item, gain: row numbers of the two tables above
+    EVALUATION/requests.parquet     what the models were told of a few listeners, word by word
+    EVALUATION/<model>/per_user.parquet   one row a listener, one column a metric; "ndcg@10 tail" is
+                                          the metric on that part of the truth, missing without any
     EVALUATION/<model>/top.npy            int32[listeners, K], codes best first, below 0 is no item
+    EVALUATION/<model>/answers.parquet    its lists and scores for requests.parquet
 
 Means are derived from per-user values, never stored alone. Reading it needs no TensorFlow.
 """
@@ -18,9 +22,16 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import SetlistError
+from components.evaluation.metric import Better, Per
+from components.evaluation.metrics import parse_metric
 
 Shelf = Literal["discovery", "shortcuts"]
-Role = Literal["candidate", "heuristic", "live", "former"]
+Role = Literal["candidate", "heuristic", "live", "anchor"]
+LEARNED: tuple[Role, ...] = ("candidate", "live", "anchor")
+LISTENER = "listener"
+"""The slice that is always there: newcomer, light or heavy, by plays before the cut."""
+ITEM_PARTS = ("head", "torso", "tail", "new")
+SHARED = "shared"
 
 
 class EvaluationSettings(BaseModel):
@@ -44,6 +55,58 @@ class EvaluationSettings(BaseModel):
     )
     newcomers: bool = True
     """Whether listeners without any play before the cut are evaluated."""
+    slices: tuple[str, ...] = ()
+    """Columns of the users table by which listeners are grouped, beside the named inputs."""
+
+
+class Measured(BaseModel):
+    """A metric of an evaluation, with what has to be known of it to read its values.
+
+    It stands in the folder so that gate and report need not import a metric that is not ours.
+    """
+
+    name: str
+    per: Per
+    better: Better
+    reads_truth: bool
+    meaning: str
+    """The first line of its docstring."""
+
+    @property
+    def label(self) -> str:
+        """The name in tables: without the module of a metric that is not ours."""
+        return self.name.rpartition(":")[2]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """What the settings mean by a name such as "ndcg@10".
+
+        Raises:
+            SetlistError: when there is no such metric.
+        """
+        found = parse_metric(text).metric
+        return cls(
+            name=text,
+            per=found.per,
+            better=found.better,
+            reads_truth=found.reads_truth,
+            meaning=(found.__doc__ or "").strip().partition("\n")[0],
+        )
+
+
+class Infra(BaseModel):
+    """What a fresh process found of a model; see `components.evaluation.infra`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    faults: list[str]
+    """Sentences on what it did that it must not; empty for a sound model."""
+    requests: int
+    p50_ms: float
+    p99_ms: float
+    """Latency of a request for one listener at full depth, in milliseconds."""
+    size_mb: float
+    """Of the model folder, in megabytes of a million bytes."""
 
 
 class Evaluated(BaseModel):
@@ -55,11 +118,19 @@ class Evaluated(BaseModel):
     role: Role
     kind: str
     digest: str
+    content: str
+    """Digest of its SavedModel alone: the same model under another name has the same."""
     revision: int | None = None
     training_window: dict[str, str]
     corpus: dict[str, float]
     foreign: int
     """How many listed ids are outside the catalogue; each is a miss."""
+    excluded: int
+    """How many listed ids the caller had excluded."""
+    known: float
+    """The share of the catalogue that the model can recommend at all."""
+    infra: Infra | None = None
+    """None for a model that cannot be shipped by this run."""
     seconds: float
 
 
@@ -68,9 +139,13 @@ class Evaluation(BaseModel):
 
     shelf: Shelf
     window: dict[str, str]
-    metrics: tuple[str, ...]
+    metrics: tuple[Measured, ...]
+    slices: tuple[str, ...]
+    """Columns of users.parquet by which listeners are grouped."""
     k: int
     listeners: int = Field(ge=1)
+    sampled_from: int
+    """How many listeners there were; more than `listeners` where a sample of them was taken."""
     catalogue: int
     left_out: dict[str, int]
     """Test events and listeners that take no part, by reason."""
@@ -81,6 +156,20 @@ class Evaluation(BaseModel):
         if twice := repeated([model.label for model in self.models]):
             raise ValueError(f"two models are called {twice}")
         return self
+
+    def metric(self, name: str) -> Measured:
+        """The metric of that name.
+
+        Raises:
+            SetlistError: when it is not evaluated.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise SetlistError(
+            f"{name} is not evaluated; add it to evaluation.metrics "
+            f"(now: {', '.join(metric.name for metric in self.metrics)})."
+        )
 
     def model(self, label: str) -> Evaluated:
         """The model of that label."""
@@ -119,10 +208,25 @@ def read_per_user(folder: Path, label: str) -> pd.DataFrame:
         raise SetlistError(f"{path} is damaged; evaluate {label} again.") from fault
 
 
+def read_users(folder: Path, evaluation: Evaluation) -> pd.DataFrame:
+    """One row a listener: who it is, and the slices.
+
+    Raises:
+        SetlistError: when the table is missing, or not that of the evaluation.
+    """
+    path = folder / "users.parquet"
+    if not path.is_file():
+        raise SetlistError(f"{path} is missing; evaluate the models again.")
+    users = pd.read_parquet(path)
+    if len(users) != evaluation.listeners or not set(evaluation.slices) <= set(users):
+        raise SetlistError(f"{path} is not that of its evaluation; evaluate the models again.")
+    return users
+
+
 def read_values(folder: Path, model: Evaluated) -> dict[str, float]:
     """The value of every metric of one model: means over listeners and corpus-level values.
 
-    A metric on shared truth is left out where there is no such truth.
+    A metric on a part of the truth is left out where nobody has any.
     """
     means = read_per_user(folder, model.label).mean().dropna()
     return {str(name): float(value) for name, value in means.items()} | model.corpus

@@ -41,7 +41,8 @@ def serendipity(ranking: Ranking, k: int) -> Floats:
     The similarity is the Jaccard index of the tags. A hit of a listener without a history counts
     in full: there is nothing that it could be like.
     """
-    rows, places = np.nonzero(ranking.hits[:, :k])
+    hits = ranking.hits.until(k)
+    rows, places = hits.rows, hits.ranks
     items = ranking.top[rows, places]
     offsets, lengths = ranking.history.offsets, ranking.history.lengths[rows]
     tags = ranking.catalogue.tags

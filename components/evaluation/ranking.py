@@ -17,6 +17,8 @@ Bools = npt.NDArray[np.bool_]
 
 EMPTY, FOREIGN = -1, -2
 """Codes of a position that was not filled, and of an id outside the catalogue (a miss)."""
+CACHE = 2**20
+"""Bytes that a table of random access may have: about the second-level cache of one core."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,26 @@ class Ragged:
 
 
 @dataclass(frozen=True)
+class Hits:
+    """The positions that hold a relevant item, best ranks first: those of the first k come first.
+
+    Attributes:
+        rows: int64[hits], the listener; of one rank in ascending order.
+        ranks: int64[hits], from 0, ascending.
+        ordinals: int64[hits], which hit of its listener it is, from 1.
+    """
+
+    rows: npt.NDArray[np.int64]
+    ranks: npt.NDArray[np.int64]
+    ordinals: npt.NDArray[np.int64]
+
+    def until(self, k: int) -> "Hits":
+        """The hits among the first k, views of these arrays."""
+        end = int(np.searchsorted(self.ranks, k))
+        return Hits(self.rows[:end], self.ranks[:end], self.ordinals[:end])
+
+
+@dataclass(frozen=True)
 class Ranking:
     """One model's lists beside the truth.
 
@@ -71,21 +93,66 @@ class Ranking:
             twice in a row.
         truth: the relevant items of each listener, each once, at least one.
         history: the items that each listener played in training.
+        gains: float64[codes of truth], 0 or more: how relevant each is; None where each counts 1.
     """
 
     top: Codes
     truth: Ragged
     history: Ragged
     catalogue: Catalogue
+    gains: Floats | None = None
 
     @cached_property
-    def hits(self) -> Bools:
-        """bool[listeners, K]: the position holds a relevant item."""
+    def hits(self) -> Hits:
+        """Every position that holds a relevant item.
+
+        A table of listeners by items answers fastest, but grows with the catalogue; so it is one
+        of few listeners that fits a processor's cache, filled and emptied for each block of them.
+        """
+        listeners, depth = self.top.shape
+        # Two columns more, which stay false: EMPTY and FOREIGN fall into those of the row before.
+        width = self.catalogue.size - FOREIGN
+        block = min(max(CACHE // width, 1), max(listeners, 1))
+        relevant = self.truth.rows * width + self.truth.codes
+        table = np.zeros(block * width, np.bool_)
+        starts = np.arange(block)[:, None] * width
+        found = []
+        for first in range(0, listeners, block):
+            top = self.top[first : first + block]
+            bounds = self.truth.offsets[[first, first + len(top)]]
+            own = relevant[slice(*bounds)] - first * width
+            table[own] = True
+            found.append(np.flatnonzero(table.take(starts[: len(top)] + top)) + first * depth)
+            table[own] = False
+        rows, ranks = np.divmod(np.concatenate([np.zeros(0, np.int64), *found]), max(depth, 1))
+        ordinals = np.arange(1, len(rows) + 1) - np.searchsorted(rows, rows)
+        # Numbers of at most 16 bits are sorted by radix.
+        order = np.argsort(ranks.astype(np.min_scalar_type(depth)), kind="stable")
+        return Hits(rows[order], ranks[order], ordinals[order])
+
+    @cached_property
+    def first_hits(self) -> npt.NDArray[np.int64]:
+        """int64[listeners]: the rank, from 0, of the first relevant item; K where there is none."""
+        first = np.full(len(self.top), self.top.shape[1])
+        first[self.hits.rows[::-1]] = self.hits.ranks[::-1]  # the last to be written stays
+        return first
+
+    @cached_property
+    def hit_truth(self) -> npt.NDArray[np.int64]:
+        """int64[hits]: the place in `truth.codes` of the item that each hit is."""
         size = self.catalogue.size
-        relevant = np.sort(self.truth.rows * size + self.truth.codes)
-        asked = np.arange(len(self.top))[:, None] * size + self.top
-        place = np.minimum(np.searchsorted(relevant, asked), max(len(relevant) - 1, 0))
-        return (self.top >= 0) & (relevant[place] == asked)
+        relevant = self.truth.rows * size + self.truth.codes
+        order = np.argsort(relevant)
+        hits = self.hits
+        asked = hits.rows * size + self.top[hits.rows, hits.ranks]
+        return order[np.searchsorted(relevant, asked, sorter=order)]
+
+    @cached_property
+    def best_first(self) -> npt.NDArray[np.int64]:
+        """int64[codes of truth]: places in `truth.codes`, each listener's largest gains first."""
+        if self.gains is None:
+            return np.arange(len(self.truth.codes))
+        return np.lexsort([-self.gains, self.truth.rows])
 
     @cached_property
     def relevant(self) -> npt.NDArray[np.int64]:

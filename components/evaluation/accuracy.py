@@ -1,7 +1,5 @@
 """How many of the things that a listener went on to play are in the list, and how far up."""
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +18,8 @@ def _count(ranking: Ranking, k: int) -> npt.NDArray[np.int64]:
 
 def _sum(ranking: Ranking, k: int, worth: Floats) -> Floats:
     """float64[listeners]: the sum of `worth` [hits among the first k] over each one's hits."""
-    return np.bincount(ranking.hits.until(k).rows, worth, minlength=len(ranking.top))
+    sums: Floats = np.bincount(ranking.hits.until(k).rows, worth, minlength=len(ranking.top))
+    return sums
 
 
 @metric()
@@ -42,18 +41,25 @@ def ndcg_graded(ranking: Ranking, k: int) -> Floats:
 
     The ideal list holds all of R_u, the largest gains first, cut at k. 0 where all gains are 0.
     """
-    return _graded(ranking, k, lambda gains: gains)
+    return _graded(ranking, k, _gains(ranking))
 
 
 @metric()
 def ndcg_graded_exp(ranking: Ranking, k: int) -> Floats:
     """`ndcg_graded` with 2^g - 1 in place of g (Burges et al. 2005)."""
-    return _graded(ranking, k, lambda gains: np.exp2(gains) - 1)
+    gains, truth = _gains(ranking), ranking.truth
+    most = np.repeat(gains[ranking.best_first][truth.offsets[:-1]], truth.lengths)
+    # Over 2^most, which cancels: plays in the thousands are gains, too, and must not overflow.
+    return _graded(ranking, k, np.exp2(gains - most) - np.exp2(-most))
 
 
-def _graded(ranking: Ranking, k: int, worth: Callable[[Floats], Floats]) -> Floats:
+def _gains(ranking: Ranking) -> Floats:
+    return np.ones(len(ranking.truth.codes)) if ranking.gains is None else ranking.gains
+
+
+def _graded(ranking: Ranking, k: int, gains: Floats) -> Floats:
+    """`ndcg` with gains, float64[codes of truth], in the order of those of the ranking."""
     truth = ranking.truth
-    gains = worth(np.ones(len(truth.codes)) if ranking.gains is None else ranking.gains)
     ranks = ranking.hits.until(k).ranks
     at_hits = gains[ranking.hit_truth[: len(ranks)]]
     found = _sum(ranking, k, at_hits * _discounts(ranking.top.shape[1])[ranks])

@@ -19,7 +19,9 @@ def rows(lists) -> Ragged:
     return Ragged(offsets, np.array([code for row in lists for code in row], np.int32))
 
 
-def ranking(top, truth, history=None, *, listeners=None, training=1, tags=None, items=10):
+def ranking(
+    top, truth, history=None, *, listeners=None, training=1, tags=None, items=10, gains=None
+):
     counts = np.ones(items, np.int64) if listeners is None else np.array(listeners, np.int64)
     table = np.zeros((len(counts), 1), np.bool_) if tags is None else np.array(tags, np.bool_)
     return Ranking(
@@ -27,6 +29,7 @@ def ranking(top, truth, history=None, *, listeners=None, training=1, tags=None, 
         truth=rows(truth),
         history=rows(history or [[] for _ in truth]),
         catalogue=Catalogue(counts, table, training),
+        gains=None if gains is None else np.concatenate(gains).astype(np.float64),
     )
 
 
@@ -38,12 +41,12 @@ def ranking(top, truth, history=None, *, listeners=None, training=1, tags=None, 
 #   phi               1    1/2   1/2  1/4   1/8    0, for novelty half a listener: 1/16
 #   -log2 phi         0    1     1    2     3      4
 #
-#   listener          list            relevant     history   hits at ranks
-#   0                 1 0 3           0 3          1 2       2 3
-#   1                 2               2            0         1
-#   2                 nothing         0 1 2 3      -         -
-#   3                 4 foreign 5     1 5          3         3
-#   4                 0 1 2           0 1 2        4         1 2 3
+#   listener          list            relevant     gains     history   hits at ranks
+#   0                 1 0 3           0 3          1 3       1 2       2 3
+#   1                 2               2            2         0         1
+#   2                 nothing         0 1 2 3      1 1 1 1   -         -
+#   3                 4 foreign 5     1 5          2 1       3         3
+#   4                 0 1 2           0 1 2        1 2 0     4         1 2 3
 TABLE = ranking(
     top=[[1, 0, 3], [2, EMPTY, EMPTY], [EMPTY] * 3, [4, FOREIGN, 5], [0, 1, 2]],
     truth=[[0, 3], [2], [0, 1, 2, 3], [1, 5], [0, 1, 2]],
@@ -51,6 +54,7 @@ TABLE = ranking(
     listeners=[8, 4, 4, 2, 1, 0],
     training=8,
     tags=[[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]],
+    gains=[[1, 3], [2], [1, 1, 1, 1], [2, 1], [1, 2, 0]],
 )
 D2, D3 = 1 / np.log2(3), 1 / 2  # the discounts of ranks 2 and 3; rank 1 has 1
 
@@ -59,6 +63,24 @@ BY_HAND = {
     # Ideal lists have 2, 1, 3 (cut at k), 2 and 3 hits.
     "ndcg@3": [(D2 + D3) / (1 + D2), 1, 0, D3 / (1 + D2), 1],
     "ndcg@2": [D2 / (1 + D2), 1, 0, 0, 1],
+    # Ideal lists have gains 3 1, 2, 1 1 1, 2 1 and 2 1 0; cut at 1 only the first of these.
+    "ndcg_graded@3": [
+        (1 * D2 + 3 * D3) / (3 + 1 * D2),
+        1,
+        0,
+        1 * D3 / (2 + 1 * D2),
+        (1 + 2 * D2) / (2 + 1 * D2),
+    ],
+    "ndcg_graded@1": [0, 1, 0, 0, 1 / 2],
+    # The same with 2^g - 1: gains of 3, 2 and 1 weigh 7, 3 and 1.
+    "ndcg_graded_exp@3": [
+        (1 * D2 + 7 * D3) / (7 + 1 * D2),
+        1,
+        0,
+        1 * D3 / (3 + 1 * D2),
+        (1 + 3 * D2) / (3 + 1 * D2),
+    ],
+    "ndcg_graded_exp@1": [0, 1, 0, 0, 1 / 3],
     "recall@3": [2 / 2, 1 / 1, 0, 1 / 2, 3 / 3],
     "recall@2": [1 / 2, 1 / 1, 0, 0, 2 / 3],
     "recall_capped@2": [1 / 2, 1 / 1, 0, 0, 2 / 2],

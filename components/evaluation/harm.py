@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from components.evaluation.evaluation import LISTENER
 from components.evaluation.policy import SliceRule
 from components.evaluation.statistics import LEVEL, holm, sign_flip, smallest_detectable_lift
 from components.evaluation.verdict import Reason
 
 Floats = npt.NDArray[np.float64]
+SAID = {LISTENER: "history length"}
+"""How a sentence names a slice, where not by its column."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Group:
         return (self.ours - self.theirs)[self.members]
 
 
-def harm(groups: Sequence[Group], rule: SliceRule, metric: str, rival: str) -> Iterator[Reason]:
+def harm(groups: Sequence[Group], policy: SliceRule, metric: str, rival: str) -> Iterator[Reason]:
     """One reason a slice: fails where a group is served worse by more than the tolerance.
 
     The p-values of the one-sided paired sign-flip test are corrected over all groups of all slices
@@ -48,29 +51,30 @@ def harm(groups: Sequence[Group], rule: SliceRule, metric: str, rival: str) -> I
 
     Args:
         groups: of all slices.
-        rule: with the tolerance and the smallest size.
+        policy: with the tolerance and the smallest size.
         metric: the name of the primary metric.
         rival: the label of the model that listeners would have otherwise.
     """
-    judged = [group for group in groups if group.size >= rule.at_least]
+    judged = [group for group in groups if group.size >= policy.at_least]
     adjusted = np.empty(0)
     if judged:
         losses = np.column_stack(
             [
-                np.where(one.members, one.ours - (1 - rule.tolerance) * one.theirs, 0)
+                np.where(one.members, one.ours - (1 - policy.tolerance) * one.theirs, 0)
                 for one in judged
             ]
         )
         adjusted = holm(sign_flip(losses, "less"))
     p_values = {(one.slice, one.value): float(p) for one, p in zip(judged, adjusted, strict=True)}
     for name in dict.fromkeys(group.slice for group in groups):
+        rule = f"no group by {SAID.get(name, name.replace('_', ' '))} worse off than with {rival}"
         own = [group for group in judged if group.slice == name]
-        small = [group for group in groups if group.slice == name and group.size < rule.at_least]
+        small = [group for group in groups if group.slice == name and group.size < policy.at_least]
         few = ", ".join(f"{group.value or 'not known'} ({group.size})" for group in small[:5])
         few = f"too few to say: {few}{' and others' if small[5:] else ''}" if small else ""
         if not own:
             yield Reason(
-                rule=f"no {name} worse off than with {rival}",
+                rule=rule,
                 outcome="pass",
                 value=0,
                 needed=0,
@@ -80,10 +84,10 @@ def harm(groups: Sequence[Group], rule: SliceRule, metric: str, rival: str) -> I
         worst = min(own, key=lambda one: (p_values[name, one.value], one.differences.mean()))
         p = p_values[name, worst.value]
         lift = float(worst.differences.mean())
-        needed = -rule.tolerance * float(worst.theirs[worst.members].mean())
+        needed = -policy.tolerance * float(worst.theirs[worst.members].mean())
         detectable = smallest_detectable_lift(worst.differences)
         yield Reason(
-            rule=f"no {name} worse off than with {rival}",
+            rule=rule,
             outcome="fail" if p <= 1 - LEVEL else "pass",
             value=lift,
             needed=needed,

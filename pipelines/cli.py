@@ -102,6 +102,50 @@ def gate(
         raise typer.Exit(2)
 
 
+@app.command()
+def backtest(
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="A run's folder, whose settings are replayed; instead of --config."),
+    ] = None,
+    config: Config = None,
+    change: Set = None,
+    policy: Annotated[
+        list[Path] | None,
+        typer.Option(help="A policy file (can be repeated); the settings' own if left out."),
+    ] = None,
+    cuts: Annotated[int, typer.Option(min=2, help="How many past cuts.")] = 4,
+    every: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Days between two cuts; the test period if left out."),
+    ] = None,
+    workdir: Annotated[Path, typer.Option(help="Folder for what is made; it is emptied.")] = Path(
+        ".setlist/backtest"
+    ),
+) -> None:
+    """Replay the whole decision over past cuts: what would have been shipped when.
+
+    And what listeners would have got of it: the way to choose a policy before trusting it. The
+    last cut is that of a run as of the settings' `as_of`, the others lie before it.
+    """
+    from components.evaluation.policy import check_policy
+    from pipelines.backtest import backtest
+    from pipelines.config import SAMPLE, read_policy, read_settings
+    from pipelines.local import SETTINGS
+    from pipelines.summary import Progress, print_backtest
+
+    settings = read_settings(run / SETTINGS if run else config or SAMPLE, change)
+    policies = {path.stem: read_policy(path) for path in policy or []}
+    for one in policies.values():
+        check_policy(one, settings.evaluation.measured())
+    with Progress() as progress:
+        found = backtest(
+            settings, policies or {"policy": settings.policy}, cuts, every, workdir, progress.say
+        )
+    print_backtest(found)
+    typer.echo(f"all of it  {workdir / 'backtest.json'}")
+
+
 @app.command(name="policy")
 def policy_schema() -> None:
     """Print the JSON schema of a policy file, for an editor or a check before a commit."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from components.data.curate import CurationSettings, DataSettings, WindowSettings
 from components.errors import SetlistError
-from components.evaluation.evaluation import EvaluationSettings, Measured
+from components.evaluation.evaluation import EvaluationSettings
 from components.evaluation.policy import Policy, check_policy
 from components.models.settings import HeuristicSettings, ModelSettings
 
@@ -88,8 +88,7 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
         _override(document, override)
     try:
         settings = Settings.model_validate(document)
-        metrics = settings.evaluation.metrics
-        check_policy(settings.policy, tuple(Measured.of(text) for text in metrics))
+        check_policy(settings.policy, settings.evaluation.measured())
     except ValidationError as fault:
         raise SetlistError(_sentence(fault, path, node, overrides or [])) from fault
     except SetlistError as fault:

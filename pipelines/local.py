@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import yaml
 from kfp import local
 from kfp.local import executor_input_utils
 
@@ -26,6 +27,8 @@ STARTED = re.compile(r"Executing task '([\w-]+)'")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FAULT = re.compile(r"(?:[\w.]+\.)?(SetlistError|[A-Z]\w*(?:Error|Exception)): (.+)")
+SETTINGS = "settings.yaml"
+"""What a run was told, in its folder: `setlist run --config RUN/settings.yaml` does it again."""
 Say = Callable[[str, str, float | None], None]
 
 
@@ -138,6 +141,8 @@ def run_local(
             failed = COLOUR.sub("", str(fault))
     if failed:
         raise SetlistError(f"{screen.failed or failed}\nThe log is {log}")
+    text = yaml.safe_dump(settings.arguments(), sort_keys=False, allow_unicode=True)
+    (root / SETTINGS).write_text(text, "utf-8")
     # The artifact's own name has no ending, and a browser would show its source.
     shutil.copyfile(root / "report" / "page", root / "report.html")
     return Run(root=root, log=log)

@@ -18,7 +18,8 @@ from components.evaluation.evaluation import (
     read_per_user,
 )
 from components.evaluation.statistics import LEVEL, bootstrap
-from components.evaluation.verdict import Verdict
+from components.evaluation.verdict import Verdict, decide
+from pipelines.backtest import Backtest
 from pipelines.config import Settings
 from pipelines.local import Run
 
@@ -142,3 +143,53 @@ def _cell(model: Evaluated, metric: str, values: pd.DataFrame) -> Text:
     interval = bootstrap(values[[metric]].to_numpy())[0]
     half = (interval.high - interval.low) / 2
     return Text.assemble(f"{interval.mean:.4f}\n", (f"±{half:.4f}", "dim"))
+
+
+def print_backtest(result: Backtest) -> None:
+    """Print what every course shipped when, and what listeners would have got."""
+    console = screen()
+    for name, entries in result.courses.items():
+        table = Table(
+            title=f"\n{name}: {result.primary} by cut",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1),
+            title_justify="left",
+        )
+        for column in ("as of", "candidate", "best heuristic", "verdict", "live from then on"):
+            table.add_column(column, no_wrap=True)
+        table.add_column("listeners got", justify="right", no_wrap=True)
+        for cut, entry in zip(result.cuts, entries, strict=True):
+            rule = cut.best_heuristic
+            decision: str = entry.verdict.decision if entry.verdict else "-"
+            if entry.verdict and entry.ships not in ("", "candidate"):
+                decision = f"heuristic, {decide(entry.verdict.reasons)}"
+            table.add_row(
+                cut.as_of[:10],
+                f"{cut.values['candidate']:.4f}",
+                f"{cut.values[rule]:.4f} {rule}",
+                Text(decision, COLOURS.get(decision, "")),
+                Text(entry.live or "nothing", "bold" if entry.ships else ""),
+                "not known yet" if entry.got is None else f"{entry.got:.4f}",
+            )
+        console.print(table)
+        for cut, entry in zip(result.cuts, entries, strict=True):
+            for reason in entry.verdict.reasons if entry.verdict else []:
+                if reason.outcome == "pass":
+                    continue
+                console.print(
+                    f"  {cut.as_of[:10]}  {reason.outcome:<9}  {reason.rule}: {reason.sentence}"
+                )
+
+    means = Table(
+        title=f"\nwhat listeners got, mean {result.primary} of all periods but the last",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    means.add_column("course")
+    means.add_column("mean", justify="right")
+    means.add_column("shipped", justify="right")
+    for name, entries in result.courses.items():
+        got = [entry.got for entry in entries if entry.got is not None]
+        mean = f"{sum(got) / len(got):.4f}" if got else "nothing"
+        means.add_row(name, mean, str(sum(bool(entry.ships) for entry in entries)))
+    console.print(means)

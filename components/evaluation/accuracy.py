@@ -18,8 +18,8 @@ def _count(ranking: Ranking, k: int) -> npt.NDArray[np.int64]:
 
 def _sum(ranking: Ranking, k: int, worth: Floats) -> Floats:
     """float64[listeners]: the sum of `worth` [hits among the first k] over each one's hits."""
-    sums: Floats = np.bincount(ranking.hits.until(k).rows, worth, minlength=len(ranking.top))
-    return sums
+    sums = np.bincount(ranking.hits.until(k).rows, worth, minlength=len(ranking.top))
+    return np.asarray(sums, np.float64)
 
 
 @metric()

@@ -17,6 +17,9 @@ KINDS = ("newcomer", "light", "heavy")
 AT_MOST = 200_000
 """How many listeners are evaluated at most; a fixed sample of more."""
 
+TAKEN = {"user_id", "relevant", "history", LISTENER, "item_part"}
+"""No names for slices: the evaluation and the policy have their own of them."""
+
 
 @dataclass(frozen=True)
 class Audience:
@@ -95,7 +98,7 @@ def audience(
     rows, truth, gains = rows[taken], truth[taken], gains[taken]
     people = everyone.iloc[chosen].reset_index(drop=True)
     for name in settings.slices:
-        if name not in people:
+        if name in TAKEN or name not in people:
             people[name] = _column(users, name, people["user_id"])
     people["relevant"] = np.bincount(np.searchsorted(chosen, rows), minlength=len(chosen))
     people["history"] = counts[chosen]
@@ -130,12 +133,11 @@ def _sample(user_ids: pd.Series, kind: npt.NDArray[np.object_]) -> npt.NDArray[n
 
 
 def _column(users: pd.DataFrame, name: str, ids: pd.Series) -> pd.Series:
-    taken = {"user_id", "relevant", "history", LISTENER}
-    if name not in users or name in taken:
-        present = ", ".join(column for column in users.columns if column not in taken) or "none"
+    if name not in users or name in TAKEN:
+        present = ", ".join(column for column in users.columns if column not in TAKEN) or "none"
         raise SetlistError(
-            f"evaluation.slices: the users table has no column {name!r} (it has: {present}); "
-            "correct the name, or take it out."
+            f"evaluation.slices: {name!r} is no column of the users table by which to slice "
+            f"(those are: {present}); correct the name, or take it out."
         )
     return (
         users.set_index("user_id")[name].reindex(ids).fillna("").astype(str).reset_index(drop=True)

@@ -27,7 +27,6 @@ from components.evaluation.evaluation import (
     Evaluated,
     Evaluation,
     EvaluationSettings,
-    Measured,
     Shelf,
     repeated,
 )
@@ -104,7 +103,7 @@ def evaluate(
     evaluation = Evaluation(
         shelf=settings.shelf,
         window=features.window.to_json(),
-        metrics=tuple(Measured.of(text) for text in settings.metrics),
+        metrics=settings.measured(),
         slices=tuple(dict.fromkeys((LISTENER, *features.inputs, *settings.slices))),
         k=exam.k,
         listeners=len(people.users),

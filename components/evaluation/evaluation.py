@@ -34,31 +34,6 @@ ITEM_PARTS = ("head", "torso", "tail", "new")
 SHARED = "shared"
 
 
-class EvaluationSettings(BaseModel):
-    """The `evaluation` section of the settings file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    shelf: Shelf = "discovery"
-    """discovery leaves out what a listener has played before, in lists and truth; shortcuts not."""
-    metrics: tuple[str, ...] = Field(
-        (
-            "ndcg@10",
-            "ndcg@100",
-            "recall_capped@20",
-            "coverage@10",
-            "gini@10",
-            "intra_list_diversity@10",
-            "popularity_lift@10",
-        ),
-        min_length=1,
-    )
-    newcomers: bool = True
-    """Whether listeners without any play before the cut are evaluated."""
-    slices: tuple[str, ...] = ()
-    """Columns of the users table by which listeners are grouped, beside the named inputs."""
-
-
 class Measured(BaseModel):
     """A metric of an evaluation, with what has to be known of it to read its values.
 
@@ -92,6 +67,39 @@ class Measured(BaseModel):
             reads_truth=found.reads_truth,
             meaning=(found.__doc__ or "").strip().partition("\n")[0],
         )
+
+
+class EvaluationSettings(BaseModel):
+    """The `evaluation` section of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shelf: Shelf = "discovery"
+    """discovery leaves out what a listener has played before, in lists and truth; shortcuts not."""
+    metrics: tuple[str, ...] = Field(
+        (
+            "ndcg@10",
+            "ndcg@100",
+            "recall_capped@20",
+            "coverage@10",
+            "gini@10",
+            "intra_list_diversity@10",
+            "popularity_lift@10",
+        ),
+        min_length=1,
+    )
+    newcomers: bool = True
+    """Whether listeners without any play before the cut are evaluated."""
+    slices: tuple[str, ...] = ()
+    """Columns of the users table by which listeners are grouped, beside the named inputs."""
+
+    def measured(self) -> tuple[Measured, ...]:
+        """The metrics.
+
+        Raises:
+            SetlistError: when there is no metric of a name.
+        """
+        return tuple(Measured.of(text) for text in self.metrics)
 
 
 class Infra(BaseModel):

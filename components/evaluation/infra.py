@@ -52,10 +52,14 @@ def inspect(evaluation: Path, models: Sequence[Contender]) -> dict[str, Infra]:
         for model in models:
             command += [model.label, str(model.folder)]
         try:
-            done = subprocess.run(command, timeout=PATIENCE * len(models), check=False)  # noqa: S603
+            done = subprocess.run(  # noqa: S603 - our own module
+                command, timeout=PATIENCE * len(models), check=False, capture_output=True, text=True
+            )
             fault = f"the process that loaded it ended with exit code {done.returncode}"
         except subprocess.TimeoutExpired:
             fault = f"it did not answer within {PATIENCE} s"
+            if done.returncode:
+                print(done.stderr[-2_000:], flush=True)
         if output.is_file():
             return Found.model_validate_json(output.read_bytes()).root
     broken = Infra(faults=[fault], requests=0, p50_ms=0, p99_ms=0, size_mb=0)

@@ -4,22 +4,53 @@
 """
 
 import json
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from components.errors import SetlistError
 from components.evaluation.evaluation import Measured
 from components.evaluation.verdict import Mode
 
+NULL = "null"
+"""Kubeflow carries no null inside an argument; this word, in JSON, stands for one."""
 
-class Guardrail(BaseModel):
+
+class Part(BaseModel):
+    """A part of the policy document; `P.model_validate(p.model_dump(mode="json")) == p`.
+
+    The same holds with `exclude_none`, which would else bring back the default of a rule that was
+    switched off.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_null(cls, document: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+        if not isinstance(document, dict):
+            return document
+        return {name: None if value == NULL else value for name, value in document.items()}
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _write_null(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields.items()
+        off = [name for name, field in fields if getattr(self, name) is None is not field.default]
+        return write(self) | dict.fromkeys(off, NULL)
+
+
+class Guardrail(Part):
     """A bound on the point value of a metric, absolute or relative to another model's.
 
     Exactly one of `at_least` and `at_most` is given.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     metric: str = Field(description="e.g. coverage@10; it has to be evaluated")
     at_least: float | None = None
@@ -37,10 +68,8 @@ class Guardrail(BaseModel):
         return self
 
 
-class SliceRule(BaseModel):
+class SliceRule(Part):
     """No group of listeners may be served clearly worse than it is now."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     tolerance: float = Field(
         0.1, ge=0, lt=1, description="how much worse, relative to the group's value, is tolerated"
@@ -55,20 +84,16 @@ class SliceRule(BaseModel):
     )
 
 
-class Limits(BaseModel):
+class Limits(Part):
     """What a model may cost in serving; null for no limit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     p50_ms: float | None = Field(None, gt=0, description="median latency of one request")
     p99_ms: float | None = Field(250.0, gt=0, description="99th percentile of the same")
     size_mb: float | None = Field(2_000.0, gt=0, description="of the model folder")
 
 
-class Policy(BaseModel):
+class Policy(Part):
     """What a candidate has to show."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     primary: str = Field("ndcg@10", description="the metric that is compared, per listener")
     over_heuristics: float = Field(

@@ -17,8 +17,8 @@ Bools = npt.NDArray[np.bool_]
 
 EMPTY, FOREIGN = -1, -2
 """Codes of a position that was not filled, and of an id outside the catalogue (a miss)."""
-CACHE = 2**20
-"""Bytes that a table of random access may have: about the second-level cache of one core."""
+CACHE = 2**21
+"""Bytes of a table of random access: one that stays in a processor's cache, which a call fills."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ class Ranking:
             found.append(np.flatnonzero(table.take(starts[: len(top)] + top)) + first * depth)
             table[own] = False
         rows, ranks = np.divmod(np.concatenate([np.zeros(0, np.int64), *found]), max(depth, 1))
-        ordinals = np.arange(1, len(rows) + 1) - np.searchsorted(rows, rows)
+        counts = np.bincount(rows, minlength=listeners)
+        ordinals = np.arange(1, len(rows) + 1) - (np.cumsum(counts) - counts)[rows]
         # Numbers of at most 16 bits are sorted by radix.
         order = np.argsort(ranks.astype(np.min_scalar_type(depth)), kind="stable")
         return Hits(rows[order], ranks[order], ordinals[order])

@@ -199,7 +199,12 @@ class Rules:
         columns = self.evaluation.slices if rule.columns is None else rule.columns
         groups = []
         for column in columns:
-            if column == ITEM_PART and self.evaluation.metric(primary).reads_truth:
+            if column == ITEM_PART:
+                if not self.evaluation.metric(primary).reads_truth:
+                    raise SetlistError(
+                        f"policy.slices.columns: {primary} is the same for plays of any items, so "
+                        f"{ITEM_PART} says nothing; take it out, or choose an accuracy."
+                    )
                 for part in ITEM_PARTS:
                     ours, theirs = (
                         self._column(one, f"{primary} {part}") for one in (candidate, rival)

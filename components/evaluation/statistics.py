@@ -19,7 +19,10 @@ FLIPS = 10_000
 SEED = 20_210_131
 POWER = 0.8
 FEWEST = 30
-"""TODO"""
+"""With fewer listeners no interval can be believed where large losses are rare: what a sample does
+not hold, nobody can resample. Measured on small wins for .4 of listeners against large losses for
+.15, without an effect: the lower bound is above 0 for .097 of samples of 10, .056 of 20, .033 of 30
+(nominal: .025)."""
 CHUNK = 4_000_000
 """Weights or signs held at a time, 32 MB; it has no influence on a result."""
 DECIMALS = 12
@@ -43,11 +46,23 @@ def bootstrap(values: Floats, resamples: int = RESAMPLES) -> list[Interval]:
     paired. The quantiles of the resampled means are corrected for bias and skewness (BCa, Efron
     1987) and for the narrowness of a resample (Hesterberg 2015, "expanded"). BCa alone promises
     too much where nearly every value is 0, Student's t where values are skewed, a percentile
-    interval in both; TODO
+    interval in both. Measured: how often the lower bound is above a true mean of 0 (nominal: .025;
+    20,000 samples, deviation .001) for a percentile interval and for this one. Sparse: each of two
+    models has a hit for .05 of listeners. Skewed: small wins for .4 of listeners, large losses for
+    .15; very skewed: for .2 and .05.
+
+        listeners          30          100         300        1,000
+        sparse         .019 .008   .034 .023   .028 .025   .026 .024
+        skewed         .054 .033   .037 .027   .031 .025   .028 .026
+        very skewed    .190 .174   .056 .037   .039 .027   .034 .027
+
+    It is wider than a percentile interval by .09 with 30 listeners, .04 with 100 and .02 with 300
+    or more where differences are normal, and at most .34, .15, .08 and .04 in the table's cases.
 
     Args:
         values: float64[listeners, columns], at least one listener, finite. Their unit is kept.
-        resamples: how many; 10,000 over 100,000 listeners and 20 columns take TODO.
+        resamples: how many, some hundreds at least; 10,000 over 100,000 listeners and 20 columns take
+            about 8 s and .2 GB on two cores.
 
     Returns:
         One interval a column, rounded to `DECIMALS`. That of a single listener is its value.
@@ -90,13 +105,17 @@ def sign_flip(
 
     Without an effect, a listener's difference is as likely with either sign. All columns see the
     same flips. On recommendations this test keeps its level, where Wilcoxon's and the sign test
-    do not (Ihemelandu and Ekstrand, SIGIR 2023).
+    do not (Ihemelandu and Ekstrand, SIGIR 2023). It assumes symmetry, and errs like Student's t
+    where few listeners' differences are skewed: measured at a nominal .025 on the skewed cases of
+    `bootstrap`, on the side that errs, .051 and .124 with 30 listeners, .031 and .045 with 300,
+    .029 and .036 with 1,000.
 
     Args:
         differences: float64[listeners, columns], finite. A listener outside of a column's group
             has 0 there, which no sign changes.
         alternative: "less" asks whether the mean is below 0.
-        flips: how many; 10,000 over 200,000 listeners and 20 columns take TODO.
+        flips: how many; 10,000 over 200,000 listeners and 20 columns take about
+            8 s and .2 GB on two cores.
 
     Returns:
         float64[columns]: (1 + flips at least as extreme as the truth) / (1 + flips).

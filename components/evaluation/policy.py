@@ -41,8 +41,11 @@ class Part(BaseModel):
 
     @model_serializer(mode="wrap", when_used="json")
     def _write_null(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = type(self).model_fields.items()
-        off = [name for name, field in fields if getattr(self, name) is None is not field.default]
+        off = [
+            name
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) is None and field.default is not None
+        ]
         return write(self) | dict.fromkeys(off, NULL)
 
 

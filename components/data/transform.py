@@ -16,7 +16,7 @@ from components.errors import SetlistError
 from components.models.contract import HISTORY_AGE, tie_order
 
 DAY = 86_400  # seconds
-TAKEN = {"user_id", "history", "exclude", "k", HISTORY_AGE, "relevant", "listener"}
+TAKEN = {"user_id", "history", "exclude", "k", HISTORY_AGE, "relevant", "listener", "item_part"}
 """No names for inputs: tables, the models' signature or the evaluation have their own of them."""
 
 

@@ -40,7 +40,7 @@ class Interval:
 
 
 def bootstrap(values: Floats, resamples: int = RESAMPLES) -> list[Interval]:
-    """Intervals of the mean of each column: the wider, side by side, of BCa and Student's t.
+    """Intervals of the mean of each column: on each side the wider of BCa and Student's t.
 
     Listeners are resampled with replacement (Efron 1979), whole rows at a time, so columns stay
     paired. The quantiles of the resampled means are corrected for bias and skewness (BCa, Efron
@@ -51,18 +51,18 @@ def bootstrap(values: Floats, resamples: int = RESAMPLES) -> list[Interval]:
     models has a hit for .05 of listeners. Skewed: small wins for .4 of listeners, large losses for
     .15; very skewed: for .2 and .05.
 
-        listeners          30          100         300        1,000
-        sparse         .019 .008   .034 .023   .028 .025   .026 .024
-        skewed         .054 .033   .037 .027   .031 .025   .028 .026
-        very skewed    .190 .174   .056 .037   .039 .027   .034 .027
+        listeners          30          100         300        1,000       3,000
+        sparse         .019 .008   .034 .023   .028 .025   .026 .024   .024 .022
+        skewed         .054 .033   .037 .027   .031 .025   .028 .026   .027 .025
+        very skewed    .190 .174   .056 .037   .039 .027   .034 .027   .029 .026
 
     It is wider than a percentile interval by .09 with 30 listeners, .04 with 100 and .02 with 300
     or more where differences are normal, and at most .34, .15, .08 and .04 in the table's cases.
 
     Args:
         values: float64[listeners, columns], at least one listener, finite. Their unit is kept.
-        resamples: how many, some hundreds at least; 10,000 over 100,000 listeners and 20 columns take
-            about 8 s and .2 GB on two cores.
+        resamples: how many, some hundreds at least; 10,000 over 100,000 listeners and 20 columns
+            take about 7 s and .2 GB on two cores that are free.
 
     Returns:
         One interval a column, rounded to `DECIMALS`. That of a single listener is its value.
@@ -115,7 +115,7 @@ def sign_flip(
             has 0 there, which no sign changes.
         alternative: "less" asks whether the mean is below 0.
         flips: how many; 10,000 over 200,000 listeners and 20 columns take about
-            8 s and .2 GB on two cores.
+            7 s and .2 GB on two cores that are free.
 
     Returns:
         float64[columns]: (1 + flips at least as extreme as the truth) / (1 + flips).

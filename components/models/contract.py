@@ -11,6 +11,11 @@ filled is "" with -inf; k is clipped to 0..catalogue; equal scores are ordered b
 NaN is an error. A named input is a categorical string[batch] ("" when not known), except
 `history_age_days: float32[batch, length]`, the age of each play.
 
+A model whose score is a dot product may offer two more signatures, over the codes that are the
+line numbers of catalogue.txt: `items() -> items: float32[catalogue, d]` and `embed(history:
+int32[batch, length], <named inputs>) -> users: float32[batch, d]`, -1 for padding and unknown ids.
+Whoever asks for many listeners at once may take these instead; the lists are the same.
+
 This module needs no TensorFlow, so that the store, the gate and the report can read it.
 """
 
@@ -23,6 +28,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components.errors import SetlistError
 
 HISTORY_AGE = "history_age_days"
+EMPTY, FOREIGN = -1, -2
+"""Codes of a position that was not filled, and of an id outside the caller's catalogue."""
 
 
 class ModelInfo(BaseModel):

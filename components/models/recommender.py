@@ -64,11 +64,7 @@ class Recommender(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """The contract's signature, in the graph; see `components.models.contract`."""
         batch = tf.shape(history)[0]
-        codes = self._codes.lookup(history)
-        # Only the latest plays count, wherever a caller put the padding.
-        newer = tf.cumsum(tf.cast(codes >= 0, tf.int32), axis=1, reverse=True)
-        codes = tf.where(newer <= self.history_length, codes, -1)
-        scores = self.score(codes, inputs)
+        scores = self.score(self.latest(self._codes.lookup(history)), inputs)
         scores = tf.broadcast_to(scores, [batch, len(self.catalogue)])
         tf.debugging.assert_equal(
             tf.reduce_any(tf.math.is_nan(scores)), False, "the model's scores contain NaN"
@@ -83,19 +79,15 @@ class Recommender(tf.Module):
         ids = tf.where(top.values > -np.inf, tf.gather(self._item_ids, top.indices), "")
         return {"item_ids": ids, "scores": top.values}
 
-    def export(self, folder: Path, name: str, window: Window) -> None:
-        """Write the model folder of the contract."""
+    def latest(self, codes: tf.Tensor) -> tf.Tensor:
+        """The codes with all but the latest plays made -1, wherever a caller put the padding."""
+        newer = tf.cumsum(tf.cast(codes >= 0, tf.int32), axis=1, reverse=True)
+        return tf.where(newer <= self.history_length, codes, -1)
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """What the SavedModel can be asked, by name."""
         strings = tf.TensorSpec([None, None], tf.string)
-        arguments: dict[str, tf.TensorSpec] = {
-            "history": tf.TensorSpec(strings.shape, tf.string, name="history"),
-            "exclude": tf.TensorSpec(strings.shape, tf.string, name="exclude"),
-        }
-        for name_of_input in self.inputs:
-            arguments[name_of_input] = (
-                tf.TensorSpec([None, None], tf.float32, name=name_of_input)
-                if name_of_input == HISTORY_AGE
-                else tf.TensorSpec([None], tf.string, name=name_of_input)
-            )
+        arguments = {"history": strings, "exclude": strings, **self.input_specs()}
 
         @tf.function
         def recommend(
@@ -109,17 +101,26 @@ class Recommender(tf.Module):
         ) -> dict[str, tf.Tensor]:
             return self.recommend(history, exclude, SERVING_K, inputs)
 
+        return {
+            "recommend": recommend.get_concrete_function(
+                k=tf.TensorSpec([], tf.int32), **arguments
+            ),
+            "serving_default": serving_default.get_concrete_function(**arguments),
+        }
+
+    def input_specs(self) -> dict[str, tf.TensorSpec]:
+        """The types of the named inputs."""
+        return {
+            name: tf.TensorSpec([None, None], tf.float32)
+            if name == HISTORY_AGE
+            else tf.TensorSpec([None], tf.string)
+            for name in self.inputs
+        }
+
+    def export(self, folder: Path, name: str, window: Window) -> None:
+        """Write the model folder of the contract."""
         folder.mkdir(parents=True, exist_ok=True)
-        tf.saved_model.save(
-            self,
-            str(folder / "saved_model"),
-            signatures={
-                "recommend": recommend.get_concrete_function(
-                    k=tf.TensorSpec([], tf.int32, name="k"), **arguments
-                ),
-                "serving_default": serving_default.get_concrete_function(**arguments),
-            },
-        )
+        tf.saved_model.save(self, str(folder / "saved_model"), signatures=self.signatures())
         info = ModelInfo(
             name=name,
             kind=self.kind,
@@ -131,6 +132,44 @@ class Recommender(tf.Module):
             code_version=version("setlist"),
         )
         write_info(folder, info, self.catalogue)
+
+
+class DotProduct(Recommender):
+    """A model whose score is the dot product of a listener's and an item's vector.
+
+    Subclasses set `vectors` and implement `embed`; a bias travels as one more dimension. The
+    SavedModel then offers both beside `recommend`, so that exact retrieval for many listeners is
+    one pruned matrix product; see `components.models.retrieval`.
+    """
+
+    vectors: tf.Tensor
+    """float32[catalogue, d], finite."""
+
+    def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """float32[batch, d], finite; the arguments are those of `score`."""
+        raise NotImplementedError
+
+    def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The dot product with every item."""
+        return tf.matmul(self.embed(history, inputs), self.vectors, transpose_b=True)
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """With `embed` of histories in codes, and `items`."""
+
+        @tf.function
+        def embed(history: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"users": self.embed(self.latest(history), inputs)}
+
+        @tf.function
+        def items() -> dict[str, tf.Tensor]:
+            return {"items": self.vectors}
+
+        codes = tf.TensorSpec([None, None], tf.int32)
+        return {
+            **super().signatures(),
+            "embed": embed.get_concrete_function(history=codes, **self.input_specs()),
+            "items": items.get_concrete_function(),
+        }
 
 
 def string_table(values: Sequence[str]) -> tf.lookup.StaticHashTable:

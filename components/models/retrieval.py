@@ -7,7 +7,6 @@ more than k items, and only these are sorted.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,34 +14,26 @@ import numpy.typing as npt
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
-BLOCK = 2**24
-"""Scores in memory at a time: 64 MiB. The matrix product packs the items once a block."""
+BLOCK = 2**25
+"""Scores in memory at a time: 128 MiB. The matrix product packs the items once a block."""
 PART = 2**20
 """Scores that one thread selects from at a time, so that they are still in its cache."""
 GROUPS = 5
 """Groups of items for each place in the list: more make a closer bound that costs more to find."""
 
 
-class Ragged(Protocol):
-    """A list of item codes for each listener: row u is codes[offsets[u]:offsets[u + 1]]."""
-
-    @property
-    def offsets(self) -> npt.NDArray[np.int64]:
-        """int64[listeners + 1], from 0 up to the number of codes."""
-
-    @property
-    def codes(self) -> Codes:
-        """int32[offsets[-1]]."""
-
-
-def top(users: Floats, items: Floats, exclude: Ragged | None, k: int) -> tuple[Codes, Floats]:
+def top(
+    users: Floats, items: Floats, k: int, offsets: npt.NDArray[np.int64], exclude: Codes
+) -> tuple[Codes, Floats]:
     """The k items with the largest dot product, for each listener.
 
     Args:
-        users: float32[listeners, d].
-        items: float32[items, d].
-        exclude: the codes that are not listed for each listener; those below 0 mean nothing.
+        users: float32[listeners, d], finite.
+        items: float32[items, d], finite.
         k: the length of the lists.
+        offsets: int64[listeners + 1]; what is not listed for listener u are the codes
+            exclude[offsets[u]:offsets[u + 1]], of which those below 0 mean nothing.
+        exclude: int32[offsets[-1]].
 
     Returns:
         codes: int32[listeners, k], best first, of equal scores the lower code first; -1 where
@@ -50,10 +41,10 @@ def top(users: Floats, items: Floats, exclude: Ragged | None, k: int) -> tuple[C
         scores: float32[listeners, k], -inf there.
 
     Raises:
-        ValueError: when a score is NaN.
+        ValueError: when a vector is not finite or a score is NaN.
     """
-    if np.isnan(users).any() or np.isnan(items).any():
-        raise ValueError("vectors contain NaN")
+    if not (np.isfinite(users).all() and np.isfinite(items).all()):
+        raise ValueError("its vectors contain NaN or an infinity")
     codes = np.full((len(users), max(k, 0)), -1, np.int32)
     scores = np.full(codes.shape, -np.inf, np.float32)
     places = min(codes.shape[1], len(items))
@@ -64,29 +55,24 @@ def top(users: Floats, items: Floats, exclude: Ragged | None, k: int) -> tuple[C
     buffer = np.empty((min(height, len(users)), len(items)), np.float32)
 
     def select(start: int, first: int, stop: int) -> None:
-        """Fill rows `first` to `stop` from the buffer, which begins with row `start`."""
-        codes[first:stop, :places], scores[first:stop, :places] = best(
-            buffer[first - start : stop - start], places
+        """Fill `part` rows from `first` on; the buffer holds the rows `start` to `stop`."""
+        rows = slice(first, min(first + part, stop))
+        codes[rows, :places], scores[rows, :places] = best(
+            buffer[rows.start - start : rows.stop - start], places
         )
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(users), height):
             stop = min(start + height, len(users))
-            np.matmul(users[start:stop], items.T, out=buffer[: stop - start])
-            if exclude is not None:
-                remove(buffer, exclude, start, stop)
-            parts = [(row, min(row + part, stop)) for row in range(start, stop, part)]
-            for done in [threads.submit(select, start, *rows) for rows in parts]:
+            with np.errstate(over="ignore", invalid="ignore"):  # `best` sees NaN
+                np.matmul(users[start:stop], items.T, out=buffer[: stop - start])
+            rows = np.repeat(np.arange(stop - start), np.diff(offsets[start : stop + 1]))
+            out = exclude[offsets[start] : offsets[stop]]
+            buffer[rows[out >= 0], out[out >= 0]] = -np.inf
+            parts = range(start, stop, part)
+            for done in [threads.submit(select, start, row, stop) for row in parts]:
                 done.result()
     return codes, scores
-
-
-def remove(block: Floats, exclude: Ragged, start: int, stop: int) -> None:
-    """Make the excluded cells -inf in the block of the listeners from `start` to `stop`."""
-    offsets = exclude.offsets[start : stop + 1]
-    codes = exclude.codes[offsets[0] : offsets[-1]]
-    rows = np.repeat(np.arange(stop - start), np.diff(offsets))
-    block[rows[codes >= 0], codes[codes >= 0]] = -np.inf
 
 
 def best(block: Floats, k: int) -> tuple[Codes, Floats]:
@@ -103,7 +89,7 @@ def best(block: Floats, k: int) -> tuple[Codes, Floats]:
     rest = items - whole
     np.maximum(maxima[:, :rest], block[:, whole:], out=maxima[:, :rest])
     if np.isnan(maxima).any():
-        raise ValueError("scores contain NaN")
+        raise ValueError("its scores contain NaN")
     maxima.partition(groups - k, axis=1)
     # Not below the least finite score, so that a cell of -inf reaches no bound.
     bound = np.maximum(maxima[:, groups - k], np.finfo(np.float32).min)

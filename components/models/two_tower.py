@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from components.models.recommender import Recommender, string_table
+from components.models.recommender import DotProduct, string_table
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -150,7 +150,7 @@ class TwoTower(tfrs.Model):
         return total / tf.cast(tf.shape(targets)[0], tf.float32)
 
 
-class Servable(Recommender):
+class Servable(DotProduct):
     """A trained two-tower under the model contract."""
 
     kind = "two_tower"
@@ -175,16 +175,17 @@ class Servable(Recommender):
             catalogue, history_length=towers.user_tower.history_length, inputs=tuple(vocabularies)
         )
         vectors, bias = towers.item_tower()
+        # Twice, because a slice would be copied for every request.
         self._vectors = tf.constant(vectors.numpy())
-        self._bias = tf.constant(bias.numpy() + prior)
+        self.vectors = tf.concat([vectors, (bias + prior)[:, None]], axis=1)
         self._user_tower = towers.user_tower
         self._values = [string_table(values) for values in vocabularies.values()]
 
-    def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """U . v + b + prior for the whole catalogue."""
+    def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """U and a 1, so that u . v + b + prior is one dot product."""
         named = [
             table.lookup(inputs[name])
             for name, table in zip(self.inputs, self._values, strict=True)
         ]
         users = self._user_tower(self._vectors, history, named)
-        return tf.matmul(users, self._vectors, transpose_b=True) + self._bias
+        return tf.concat([users, tf.ones_like(users[:, :1])], axis=1)

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from components.models.contract import digest, read_catalogue, tie_order
+from components.errors import SetlistError
+from components.models.contract import EMPTY, FOREIGN, digest, read_catalogue, tie_order
 from components.models.saved_model import SavedModel
 
 CHILE = {"country": ["Chile"]}
@@ -31,6 +34,30 @@ assert (full["item_ids"].numpy() == fixed["item_ids"].numpy()).all()
 assert (full["scores"].numpy() == fixed["scores"].numpy()).all()
 print(json.dumps([item.decode() for item in full["item_ids"].numpy()[0]]))
 """
+
+
+class Rows(NamedTuple):
+    """Codes of each listener, one after the other."""
+
+    offsets: np.ndarray
+    codes: np.ndarray
+
+
+def coded(item_ids: pd.Index, lists: list[list[str]]) -> Rows:
+    codes = item_ids.get_indexer([item for row in lists for item in row]).astype(np.int32)
+    assert (codes >= 0).all()
+    return Rows(np.cumsum([0, *map(len, lists)]), codes)
+
+
+def assert_alike(expected, got, tolerance=1e-4):
+    """The same scores place by place, and another item only where the scores are that close."""
+    np.testing.assert_array_equal(expected[0] == EMPTY, got[0] == EMPTY)
+    np.testing.assert_allclose(expected[1], got[1], rtol=0, atol=tolerance)
+    for row, place in zip(*np.nonzero(expected[0] != got[0]), strict=True):
+        score = expected[1][row, place]
+        at = np.flatnonzero(got[0][row] == expected[0][row, place])
+        own = got[1][row, at[0]] if len(at) == 1 else got[1][row, -1]
+        assert abs(own - score) <= tolerance, f"place {place} of listener {row}"
 
 
 class ModelConformance:
@@ -139,6 +166,36 @@ class ModelConformance:
         assert (ids == longer[0]).all()
         np.testing.assert_allclose(scores, longer[1], rtol=1e-5)
 
+    @pytest.mark.parametrize("k", [0, 1, 7, 24, 200])
+    def test_lists_of_an_audience_are_those_of_recommend(self, loaded, folder, k):
+        # The caller's catalogue is in another order, lacks two items and has two of its own.
+        own = sorted(read_catalogue(folder))
+        item_ids = pd.Index([*own[2:], "only-the-caller", "knows-these"])
+        generator = np.random.default_rng(7)
+        plays = [[], ["only-the-caller"], [*own[2:9], "knows-these"]]
+        exclude = [[], own[2:], ["knows-these", *own[2:5]]]
+        for length in generator.integers(1, 40, 300):
+            plays.append(generator.choice(item_ids, length).tolist())
+            exclude.append(sorted({*plays[-1], *generator.choice(item_ids, 3)}))
+        countries = generator.choice(["Chile", "Japan", "", "Atlantis"], len(plays)).tolist()
+        ids, scores = loaded.recommend(plays, exclude, k, {"country": countries})
+        expected = np.full((len(plays), k), EMPTY), np.full((len(plays), k), -np.inf, np.float32)
+        codes = np.reshape(item_ids.get_indexer(ids.ravel()), ids.shape)
+        expected[0][:, : ids.shape[1]] = np.where((codes < 0) & (ids != ""), FOREIGN, codes)
+        expected[1][:, : ids.shape[1]] = scores
+        got = loaded.lists(
+            item_ids, coded(item_ids, plays), coded(item_ids, exclude), k, {"country": countries}
+        )
+        assert got[0].dtype == np.int32
+        assert got[1].dtype == np.float32
+        assert_alike(expected, got)
+
+    def test_an_audience_of_none(self, loaded, folder):
+        item_ids = pd.Index(read_catalogue(folder))
+        nobody = coded(item_ids, [])
+        codes, scores = loaded.lists(item_ids, nobody, nobody, 5, {"country": []})
+        assert codes.shape == scores.shape == (0, 5)
+
     def test_loads_without_keras_tfrs_and_this_project(self, loaded, folder):
         done = subprocess.run(
             [
@@ -191,3 +248,20 @@ class TestCoVisited(ModelConformance):
 
 class TestTwoTower(ModelConformance):
     model = "two_tower"
+
+    def test_lists_of_an_audience_come_from_its_vectors(self, loaded, folder, monkeypatch):
+        item_ids = pd.Index(read_catalogue(folder))
+        plays = coded(item_ids, [["i0", "i2"], ["i1"]])
+        arguments = (item_ids, plays, plays, 5, {"country": ["Chile", "Japan"]})
+        codes, _ = loaded.lists(*arguments)
+        monkeypatch.setattr(SavedModel, "_recommend", None)
+        assert (loaded.lists(*arguments)[0] == codes).all()
+
+    def test_a_catalogue_that_its_vectors_do_not_fit_is_refused(self, folder, tmp_path):
+        shorter = tmp_path / "model"
+        shutil.copytree(folder, shorter)
+        (shorter / "catalogue.txt").write_text("i0\ni1\n")
+        item_ids = pd.Index(["i0", "i1"])
+        plays = coded(item_ids, [["i0"]])
+        with pytest.raises(SetlistError, match="for each of the 2 lines"):
+            SavedModel(shorter).lists(item_ids, plays, plays, 5)

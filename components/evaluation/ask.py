@@ -29,7 +29,7 @@ def ask(
 
     Returns:
         int32[listeners, k], codes of `item_ids` best first; EMPTY where the model listed nothing,
-        FOREIGN where it listed an id outside the catalogue or one a second time.
+        FOREIGN where it listed an id outside the catalogue.
         float32[listeners, k], their scores, -inf where nothing is listed.
 
     Raises:
@@ -63,7 +63,7 @@ def ask(
             )
         codes: Codes = np.reshape(item_ids.get_indexer(pd.Index(ids.ravel())), ids.shape)
         codes[(codes < 0) & (ids != "")] = FOREIGN
-        top[rows, : ids.shape[1]] = without_repeats(codes.astype(np.int32))
+        top[rows, : ids.shape[1]] = codes
         scored[rows, : ids.shape[1]] = scores
     return top, scored
 

@@ -16,7 +16,7 @@ import pandas as pd
 from components.data.features import Features
 from components.data.schema import parse_instant
 from components.errors import SetlistError
-from components.evaluation.ask import ask, listed
+from components.evaluation.ask import ask, listed, without_repeats
 from components.evaluation.audience import Audience, audience, ragged, select
 from components.evaluation.catalogue import catalogue_of, parts_of
 from components.evaluation.contenders import Contender
@@ -160,7 +160,8 @@ def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) 
             "a later as_of."
         )
     people = exam.people
-    top, scores = ask(model, people, exam.item_ids, exam.shelf, exam.k)
+    told, scores = ask(model, people, exam.item_ids, exam.shelf, exam.k)
+    top = without_repeats(told)
     parts = dict(exam.parts)
     if exam.shared is not None and contender.role in LEARNED:
         parts[SHARED] = exam.shared
@@ -182,8 +183,8 @@ def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) 
         revision=contender.revision,
         training_window=model.info.training_window,
         corpus=corpus,
-        foreign=int((top == FOREIGN).sum()),
-        excluded=listed(top, people.history) if exam.shelf == "discovery" else 0,
+        foreign=int((told == FOREIGN).sum()),
+        excluded=listed(told, people.history) if exam.shelf == "discovery" else 0,
         known=float(exam.item_ids.isin(read_catalogue(contender.folder)).mean()),
         seconds=round(seconds, 2),
     )

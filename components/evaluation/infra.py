@@ -56,10 +56,10 @@ def inspect(evaluation: Path, models: Sequence[Contender]) -> dict[str, Infra]:
                 command, timeout=PATIENCE * len(models), check=False, capture_output=True, text=True
             )
             fault = f"the process that loaded it ended with exit code {done.returncode}"
-        except subprocess.TimeoutExpired:
-            fault = f"it did not answer within {PATIENCE} s"
             if done.returncode:
                 print(done.stderr[-2_000:], flush=True)
+        except subprocess.TimeoutExpired:
+            fault = f"it did not answer within {PATIENCE} s"
         if output.is_file():
             return Found.model_validate_json(output.read_bytes()).root
     broken = Infra(faults=[fault], requests=0, p50_ms=0, p99_ms=0, size_mb=0)
@@ -186,7 +186,9 @@ def difference(expected: Answer, got: Answer) -> str:
     margin = TOLERANCE * np.maximum(1, np.abs(np.where(np.isfinite(scores), scores, 0)))
     both = np.isfinite(scores) & np.isfinite(got[1])
     gap = np.abs(np.subtract(scores, got[1], out=np.zeros_like(scores), where=both))
-    if (np.isfinite(scores) != np.isfinite(got[1])).any() or (gap > margin).any():
+    if (np.isfinite(scores) != np.isfinite(got[1])).any():
+        return "a position is filled that was evaluated as empty, or the other way round"
+    if (gap > margin).any():
         return f"a score differs from the evaluated one by {gap.max():.2g}"
     for row, place in zip(*np.nonzero(ids != got[0]), strict=True):
         item, score = ids[row, place], scores[row, place]

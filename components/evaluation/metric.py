@@ -57,9 +57,11 @@ class Metric:
         """
         found = self.function(ranking, k)
         try:
-            values = np.asarray(found, dtype=np.float64)
-        except (TypeError, ValueError):
-            values = np.full((0, 0), np.nan)
+            answered = np.asarray(found)
+        except ValueError:  # rows of different lengths
+            answered = np.array(None)
+        number = answered.dtype.kind in "biuf"
+        values = answered.astype(np.float64) if number else np.full((0, 0), np.nan)
         listeners = len(ranking.top)
         shape = (listeners,) if self.per == "listener" else ()
         if values.shape != shape or not np.isfinite(values).all():

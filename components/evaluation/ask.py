@@ -1,25 +1,13 @@
 """What a model recommends to a whole audience, in the codes of the run's catalogue."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.errors import SetlistError
 from components.evaluation.audience import Audience
 from components.evaluation.evaluation import Shelf
-from components.evaluation.ranking import EMPTY, FOREIGN, Codes, Ragged
-from components.models.contract import HISTORY_AGE
+from components.evaluation.ranking import FOREIGN, Catalogue, Codes, Ragged, Ranking
 from components.models.saved_model import SavedModel
-
-BATCH = 256
-
-
-def batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Row numbers in batches of similar length: padding in user order costs a factor of five."""
-    order = np.argsort(lengths, kind="stable")
-    yield from (order[start : start + BATCH] for start in range(0, len(order), BATCH))
 
 
 def ask(
@@ -33,39 +21,18 @@ def ask(
         float32[listeners, k], their scores, -inf where nothing is listed.
 
     Raises:
-        SetlistError: when the model lists more than k.
+        SetlistError: when the model answers outside the contract.
     """
-    top = np.full((len(people.users), k), EMPTY, np.int32)
-    scored = np.full(top.shape, -np.inf, np.float32)
-    names = item_ids.to_numpy(dtype=object)
-    for rows in batches(people.plays.lengths):
-        plays = [names[codes].tolist() for codes in _rows(people.plays, rows)]
-        exclude = (
-            [names[codes].tolist() for codes in _rows(people.history, rows)]
-            if shelf == "discovery"
-            else [[] for _ in rows]
-        )
-        inputs = {
-            name: people.users[name].iloc[rows].tolist()
-            for name in model.info.categorical_inputs
-            if name in people.users
-        }
-        ages = (
-            [people.ages[slice(*people.plays.offsets[[row, row + 1]])].tolist() for row in rows]
-            if HISTORY_AGE in model.info.inputs
-            else None
-        )
-        ids, scores = model.recommend(plays, exclude, k, inputs, ages)
-        if ids.shape[1] > k:
-            raise SetlistError(
-                f"model {model.info.name} listed {ids.shape[1]} items where {k} were asked for; "
-                "the contract clips k."
-            )
-        codes: Codes = np.reshape(item_ids.get_indexer(pd.Index(ids.ravel())), ids.shape)
-        codes[(codes < 0) & (ids != "")] = FOREIGN
-        top[rows, : ids.shape[1]] = codes
-        scored[rows, : ids.shape[1]] = scores
-    return top, scored
+    nothing = Ragged(np.zeros(len(people.users) + 1, np.int64), np.zeros(0, np.int32))
+    named = people.users.columns.intersection(list(model.info.categorical_inputs))
+    return model.lists(
+        item_ids,
+        people.plays,
+        people.history if shelf == "discovery" else nothing,
+        k,
+        {str(name): people.users[name].tolist() for name in named},
+        people.ages,
+    )
 
 
 def without_repeats(codes: Codes) -> Codes:
@@ -79,13 +46,6 @@ def without_repeats(codes: Codes) -> Codes:
     return np.where(repeats, np.int32(FOREIGN), codes)
 
 
-def _rows(table: Ragged, rows: npt.NDArray[np.int64]) -> Iterator[Codes]:
-    return (table.codes[table.offsets[row] : table.offsets[row + 1]] for row in rows)
-
-
-def listed(top: Codes, excluded: Ragged) -> int:
+def listed(top: Codes, excluded: Ragged, catalogue: Catalogue) -> int:
     """How many positions of the lists hold an item that the caller had excluded."""
-    size = int(max(top.max(initial=0), excluded.codes.max(initial=0))) + 1
-    taken = excluded.rows * size + excluded.codes
-    shown = np.arange(len(top))[:, None] * size + top
-    return int(np.isin(shown[top >= 0], taken).sum())
+    return len(Ranking(top, excluded, excluded, catalogue).hits.rows)

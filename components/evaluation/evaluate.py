@@ -184,7 +184,7 @@ def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) 
         training_window=model.info.training_window,
         corpus=corpus,
         foreign=int((told == FOREIGN).sum()),
-        excluded=listed(told, people.history) if exam.shelf == "discovery" else 0,
+        excluded=listed(told, people.history, exam.catalogue) if exam.shelf == "discovery" else 0,
         known=float(exam.item_ids.isin(read_catalogue(contender.folder)).mean()),
         seconds=round(seconds, 2),
     )

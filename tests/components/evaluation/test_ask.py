@@ -2,19 +2,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluation.ask import BATCH, batches, listed, without_repeats
-from components.evaluation.ranking import EMPTY, FOREIGN, Ragged
+from components.evaluation.ask import listed, without_repeats
+from components.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged
 
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(0, 1_000), max_size=1_500))
-def test_batches_cover_everyone_once(lengths):
-    sizes = np.array(lengths, np.int64)
-    parts = list(batches(sizes))
-    assert all(0 < len(part) <= BATCH for part in parts)
-    everyone = np.concatenate([*parts, np.array([], np.int64)])
-    assert sorted(everyone.tolist()) == list(range(len(sizes)))
-    assert (np.diff(sizes[everyone.astype(int)]) >= 0).all()  # alike in length
+CATALOGUE = Catalogue(np.zeros(6, np.int64), np.zeros((6, 0), np.bool_), 1)
 
 
 @settings(deadline=None)
@@ -31,7 +22,7 @@ def test_listed_counts_positions_that_hold_an_excluded_item():
     # The first listener excludes 1 and 4, the second nothing, the third 0.
     excluded = Ragged(np.array([0, 2, 2, 3]), np.array([1, 4, 0], np.int32))
     top = np.array([[4, 0, 1], [1, 4, 0], [2, EMPTY, FOREIGN]], np.int32)
-    assert listed(top, excluded) == 2
-    assert listed(np.array([[5, 1], [1, 0], [0, 4]], np.int32), excluded) == 2
-    assert listed(np.full((3, 2), EMPTY, np.int32), excluded) == 0
-    assert listed(top, Ragged(np.zeros(4, np.int64), np.zeros(0, np.int32))) == 0
+    assert listed(top, excluded, CATALOGUE) == 2
+    assert listed(np.array([[5, 1], [1, 0], [0, 4]], np.int32), excluded, CATALOGUE) == 2
+    assert listed(np.full((3, 2), EMPTY, np.int32), excluded, CATALOGUE) == 0
+    assert listed(top, Ragged(np.zeros(4, np.int64), np.zeros(0, np.int32)), CATALOGUE) == 0

@@ -12,7 +12,6 @@ from components.data.curate import CurationSettings, DataSettings, curate
 from components.data.schema import Window, parse_instant
 from components.data.transform import transform
 from components.errors import SetlistError
-from components.evaluation.ask import BATCH
 from components.evaluation.contenders import Contender, contenders
 from components.evaluation.evaluate import evaluate, within
 from components.evaluation.evaluation import (
@@ -26,6 +25,7 @@ from components.evaluation.evaluation import (
 from components.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged, Ranking
 from components.models.contract import digest, tie_order
 from components.models.heuristics import fit_heuristics
+from components.models.saved_model import BATCH
 from components.models.settings import HeuristicSettings
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"

@@ -116,7 +116,7 @@ class Inspection:
                 f"{occasion}: {ids.shape[1]} positions for k = {k}, where {width} were expected"
             )
             return None
-        if (np.diff(scores, axis=1) > 0).any():
+        if (scores[:, 1:] > scores[:, :-1]).any():
             self.faults.append(f"{occasion}: the scores are not in descending order")
         if ((ids == "") != (scores == -np.inf)).any():
             self.faults.append(f'{occasion}: "" and -inf do not go together')
@@ -176,7 +176,7 @@ def difference(expected: Answer, got: Answer) -> str:
     """How two answers to the same requests differ by more than the tolerance; "" if they do not.
 
     Two items may change places where their scores are that close, and at the end of the list one
-    may give way to another; a position that was evaluated as foreign (None) is not compared.
+    may give way to another; positions evaluated as foreign (None) or empty are not compared.
     """
     width = got[0].shape[1]
     padding = expected[0].shape[1] - width
@@ -192,7 +192,7 @@ def difference(expected: Answer, got: Answer) -> str:
         return f"a score differs from the evaluated one by {gap.max():.2g}"
     for row, place in zip(*np.nonzero(ids != got[0]), strict=True):
         item, score = ids[row, place], scores[row, place]
-        if item is None:
+        if item is None or score == -np.inf:
             continue
         at = np.flatnonzero(got[0][row] == item)
         own = got[1][row, at[0]] if len(at) else got[1][row, -1]

@@ -10,10 +10,10 @@ from components.data.curate import DataSettings, WindowSettings
 from components.data.schema import Window
 from components.data.source import TableSource
 from components.errors import SetlistError
-from components.evaluation.gate import SeenHead, Verdict
+from components.evaluation.verdict import SeenHead, Verdict
 from components.models.contract import ModelInfo, digest, write_info
 from components.plan import plan
-from components.promotion import push, resolve_live
+from components.promotion import promote_staged, push, resolve_live
 from components.store.store import open_store
 
 WINDOW = {"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T00:00:00+00:00"}
@@ -51,9 +51,18 @@ def store(tmp_path):
     return str(tmp_path / "store")
 
 
-def verdict(folder: Path | None, label="candidate", head=None, decision="promote") -> Verdict:
+def verdict(
+    folder: Path | None,
+    label="candidate",
+    head=None,
+    decision="promote",
+    mode="auto",
+    anchor=None,
+) -> Verdict:
     return Verdict(
         decision=decision,
+        mode=mode,
+        anchor=anchor,
         primary="ndcg@10",
         ships=label if folder else "",
         ships_digest=digest(folder) if folder else "",
@@ -123,6 +132,76 @@ def test_of_two_runs_planned_on_the_same_head_one_wins(store, candidate, heurist
     assert open_store(store).head("home").live == 2
 
 
+# Mode manual: a person makes it live.
+
+
+def test_in_mode_manual_a_push_stages_and_does_not_promote(store, candidate, heuristics):
+    judged = verdict(candidate, mode="manual")
+    for _ in range(2):
+        assert push(store, "home", "run-1", candidate, heuristics, judged) == 1
+    models = open_store(store)
+    assert models.head("home") is None
+    assert models.revisions("home") == [1]
+    assert models.manifest("home", 1).metadata["verdict"]["mode"] == "manual"
+
+
+def test_a_staged_revision_is_made_live_by_hand(store, candidate, heuristics):
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate, mode="manual"))
+    promote_staged(store, "home", 1)
+    assert open_store(store).head("home").live == 1
+    promote_staged(store, "home", 1)
+    assert open_store(store).promoted("home") == [1]
+
+
+def test_a_staged_revision_replaces_the_model_that_it_was_judged_beside(
+    store, candidate, heuristics, tmp_path
+):
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    other = model(tmp_path / "other", "other")
+    staged = verdict(other, head=seen(store), mode="manual")
+    assert push(store, "home", "run-2", other, heuristics, staged) == 2
+    assert open_store(store).head("home").live == 1
+    promote_staged(store, "home", 2)
+    head = open_store(store).head("home")
+    assert (head.live, head.previous) == (2, 1)
+
+
+def test_of_two_staged_revisions_only_one_goes_live(store, candidate, heuristics, tmp_path):
+    """The second was never compared with the first."""
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    head = seen(store)
+    for place in (2, 3):
+        other = model(tmp_path / str(place), f"model {place}")
+        staged = verdict(other, head=head, mode="manual")
+        assert push(store, "home", f"run-{place}", other, heuristics, staged) == place
+    promote_staged(store, "home", 3)
+    with pytest.raises(SetlistError, match="HEAD of home moved from revision 1 to 3"):
+        promote_staged(store, "home", 2)
+    assert open_store(store).head("home").live == 3
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {"verdict": verdict(None, decision="reject").model_dump(mode="json")}]
+)
+def test_a_revision_without_a_verdict_that_ships_it_is_not_made_live(store, candidate, metadata):
+    open_store(store).stage(
+        "home",
+        candidate,
+        run_id="by hand",
+        digest=digest(candidate),
+        training_window=WINDOW,
+        metadata=metadata,
+    )
+    with pytest.raises(SetlistError, match="revision 1 of home has no verdict that ships it"):
+        promote_staged(store, "home", 1)
+    assert open_store(store).head("home") is None
+
+
+def test_a_revision_that_is_not_there_is_not_made_live(store):
+    with pytest.raises(SetlistError, match="home has no revision 7"):
+        promote_staged(store, "home", 7)
+
+
 def test_a_store_that_cannot_be_written_is_named(candidate, heuristics, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SetlistError, match=r"store .*file"):
@@ -133,9 +212,9 @@ def test_rivals_are_fetched_by_name_and_listed(store, candidate, heuristics, tmp
     push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
     other = model(tmp_path / "other", "other")
     push(store, "home", "run-2", other, heuristics, verdict(other, head=seen(store)))
-    assert resolve_live(store, "home", [2, 1], tmp_path / "live") == ["live-2", "former-1"]
+    assert resolve_live(store, "home", [2, 1], tmp_path / "live") == ["live-2", "anchor-1"]
     assert digest(tmp_path / "live" / "live-2") == digest(other)
-    assert digest(tmp_path / "live" / "former-1") == digest(candidate)
+    assert digest(tmp_path / "live" / "anchor-1") == digest(candidate)
 
 
 def test_nothing_live_is_a_statement(store, tmp_path):
@@ -152,26 +231,103 @@ def data(tmp_path):
 
 def test_the_plan_settles_window_data_and_rivals(store, candidate, heuristics, data):
     settings = WindowSettings(train_days=30, test_days=10)
-    empty = plan("home", store, "2026-05-01", data, settings, 3)
+    empty = plan("home", store, "2026-05-01", data, settings, True)
     assert Window.from_json(empty.window).cut == pd.Timestamp("2026-04-21", tz="UTC")
     assert (empty.head, empty.rivals) == ({}, [])
     push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
-    later = plan("home", store, "2026-05-01", data, settings, 3)
+    later = plan("home", store, "2026-05-01", data, settings, True)
     assert later.rivals == [1]
     assert SeenHead.model_validate(later.head) == seen(store)
     assert later.data_fingerprint == empty.data_fingerprint
 
 
+@pytest.fixture
+def second(store, candidate, heuristics, tmp_path):
+    """Makes a second revision live whose verdict names an anchor."""
+
+    def pushed(anchor: int | None) -> None:
+        push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+        other = model(tmp_path / "other", "other")
+        judged = verdict(other, head=seen(store), anchor=anchor)
+        push(store, "home", "run-2", other, heuristics, judged)
+
+    return pushed
+
+
+AFTER = "2026-05-01"
+TEN_DAYS = WindowSettings(train_days=30, test_days=10)
+
+
+def test_the_anchor_is_the_one_that_the_live_models_verdict_names(store, second, data):
+    second(1)
+    found = plan("home", store, AFTER, data, TEN_DAYS, True)
+    assert found.rivals == [2, 1]
+    head = SeenHead.model_validate(found.head)
+    assert (head.live, head.previous, head.anchor) == (2, 1, 1)
+    assert head.version == seen(store).version
+
+
+def test_a_live_model_that_was_proven_better_is_its_own_anchor(store, second, data):
+    second(None)
+    found = plan("home", store, AFTER, data, TEN_DAYS, True)
+    assert found.rivals == [2]
+    assert "anchor" not in found.head
+
+
+def test_a_policy_without_an_anchor_fetches_none(store, second, data):
+    second(1)
+    found = plan("home", store, AFTER, data, TEN_DAYS, False)
+    assert found.rivals == [2]
+    assert SeenHead.model_validate(found.head).anchor is None
+
+
+def test_a_live_model_without_a_verdict_has_no_anchor(store, candidate, data):
+    models = open_store(store)
+    models.stage(
+        "home",
+        candidate,
+        run_id="by hand",
+        digest=digest(candidate),
+        training_window=WINDOW,
+        metadata={},
+    )
+    models.promote("home", 1, expected=None)
+    assert plan("home", store, AFTER, data, TEN_DAYS, True).rivals == [1]
+
+
+def test_what_the_plan_hands_on_is_plain(store, second, data):
+    """Kubeflow passes it from step to step as JSON, and knows no null inside of it."""
+    second(1)
+    found = plan("home", store, AFTER, data, TEN_DAYS, True)
+    assert json.loads(json.dumps(found._asdict())) == found._asdict()
+    assert None not in found.head.values()
+
+
+def test_an_anchor_that_knows_the_test_period_is_no_contender_either(
+    store, candidate, heuristics, data, tmp_path
+):
+    """The live model was trained until earlier than its anchor."""
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    other = model(tmp_path / "other", "other")
+    path = other / "model.json"
+    path.write_text(path.read_text().replace("2026-04-01", "2026-02-01"))
+    judged = verdict(other, head=seen(store), anchor=1)
+    push(store, "home", "run-2", other, heuristics, judged)
+    with pytest.raises(SetlistError, match="revision 1 of home was trained on data until 2026-04"):
+        plan("home", store, "2026-04-10", data, TEN_DAYS, True)
+    assert plan("home", store, "2026-04-10", data, TEN_DAYS, False).rivals == [2]
+
+
 def test_the_plan_follows_the_input(store, data):
     settings = WindowSettings()
-    before = plan("home", store, "2026-05-01", data, settings, 3).data_fingerprint
+    before = plan("home", store, "2026-05-01", data, settings, True).data_fingerprint
     with Path(data.events.path).open("a") as file:
         file.write("bob,song,2026-04-02\n")
-    assert plan("home", store, "2026-05-01", data, settings, 3).data_fingerprint != before
+    assert plan("home", store, "2026-05-01", data, settings, True).data_fingerprint != before
 
 
 def test_now_is_now(store, data):
-    window = Window.from_json(plan("home", store, "", data, WindowSettings(), 3).window)
+    window = Window.from_json(plan("home", store, "", data, WindowSettings(), True).window)
     assert abs(window.end - pd.Timestamp.now("UTC")) < pd.Timedelta(minutes=1)
 
 
@@ -180,4 +336,4 @@ def test_a_live_model_that_knows_the_test_period_is_no_contender(
 ):
     push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
     with pytest.raises(SetlistError, match="revision 1 of home was trained on data until 2026-04"):
-        plan("home", store, "2026-04-10", data, WindowSettings(), 3)
+        plan("home", store, "2026-04-10", data, WindowSettings(), True)

@@ -14,8 +14,10 @@ import pytest
 from components.dashboard.listeners import choose
 from components.dashboard.report import forest, write_report
 from components.errors import SetlistError
-from components.evaluation.evaluation import Evaluated, Evaluation
-from components.evaluation.gate import Guardrail, Policy, Reason, SeenHead, gate
+from components.evaluation.evaluation import ITEM_PARTS, Evaluated, Evaluation, Infra, Measured
+from components.evaluation.gate import gate
+from components.evaluation.policy import Guardrail, Policy, SliceRule
+from components.evaluation.verdict import Reason, SeenHead
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -103,6 +105,8 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
     """An evaluation of 76 listeners and the gate's verdict about it.
 
     The values of a model are the same for everybody but a fixed ripple, so its mean is exact.
+    Plays of the head are everybody's, of the torso those of the first 40 and of the tail of 6;
+    nothing is new.
     """
     count = 76
     users = pd.DataFrame(
@@ -145,6 +149,8 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
         np.save(home / "top.npy", np.tile(top.astype(np.int32), (count, 1)))
         ripple = np.tile([0.01, -0.01], count // 2) * (mean > 0)
         values = pd.DataFrame({"ndcg@10": mean + ripple, "intra_list_diversity@10": mean})
+        for part, size in zip(ITEM_PARTS, (count, 40, 6, 0), strict=True):
+            values[f"ndcg@10 {part}"] = np.where(np.arange(count) < size, mean / 2, np.nan)
         if live and role != "heuristic":
             values["ndcg@10 shared"] = 0.5
             values["intra_list_diversity@10 shared"] = 0.5
@@ -156,10 +162,14 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
                 role=role,
                 kind="two_tower" if role != "heuristic" else "heuristic",
                 digest=hashlib.sha256(label.encode()).hexdigest(),
+                content=label,
                 revision=7 if role == "live" else None,
                 training_window={"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T06:00"},
                 corpus={"gini@10": gini},
                 foreign=count if role == "live" else 0,
+                excluded=0,
+                known=1.0,
+                infra=Infra(faults=[], requests=76, p50_ms=1.0, p99_ms=2.0, size_mb=3.0),
                 seconds=1.5,
             )
         )
@@ -170,15 +180,20 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
             "cut": "2026-04-01T00:00:00+00:00",
             "end": "2026-04-15T00:00:00+00:00",
         },
-        metrics=("ndcg@10", "intra_list_diversity@10", "gini@10"),
+        metrics=tuple(map(Measured.of, ("ndcg@10", "intra_list_diversity@10", "gini@10"))),
+        slices=("listener", "country"),
         k=10,
         listeners=count,
+        sampled_from=count,
         catalogue=ITEMS,
         left_out={"events on items that were not known at the cut": 1234},
         models=models,
     )
     (evaluations / "evaluation.json").write_text(json.dumps(evaluation.model_dump()))
-    policy = Policy(guardrails=(Guardrail(metric="gini@10", at_most=0.2),))
+    policy = Policy(
+        guardrails=(Guardrail(metric="gini@10", at_most=0.2),),
+        slices=SliceRule(columns=("country", "listener", "item_part")),
+    )
     verdict = folder / "verdict"
     gate(evaluations, policy, SeenHead(live=7, version="1") if live else None).write(verdict)
     return evaluations, verdict
@@ -206,11 +221,30 @@ def test_verdict_comes_first_with_every_rule(page: Element) -> None:
     assert "revision 7" in first.text
     header, *rules = first.one("table").rows()
     assert header == ["outcome", "rule", "value", "interval", "needed", "in words"]
-    assert rules[0][:2] == ["pass", "better than co_visited"]
-    assert rules[0][2:5] == ["+0.2000", "+0.2000 to +0.2000", "+0.0060"]
-    assert rules[0][5].startswith("ndcg@10 0.5000, co_visited 0.3000: +0.2000")
-    assert rules[2][:2] == ["pass", "not worse than live-7"]
-    assert rules[3][:5] == ["FAIL", "gini@10 at most", "0.2500", "none", "0.2000"]
+    assert [rule[1] for rule in rules] == [
+        "another model than live-7",
+        "lists nothing excluded",
+        "knows the catalogue",
+        "not too good to be true",
+        "better than co_visited",
+        "better than relisten",
+        "not worse than live-7",
+        "no group by country worse off than with live-7",
+        "no group by history length worse off than with live-7",
+        "no group by item part worse off than with live-7",
+        "gini@10 at most",
+        "serves as evaluated",
+        "p99 latency at most",
+        "size at most",
+    ]
+    assert [rule[1] for rule in rules if rule[0] == "FAIL"] == ["gini@10 at most"]
+    by_rule = {rule[1]: rule for rule in rules}
+    better = by_rule["better than co_visited"]
+    assert better[2:5] == ["+0.2000", "+0.2000 to +0.2000", "+0.0060"]
+    assert better[5].startswith("ndcg@10 0.5000, co_visited 0.3000: +0.2000")
+    assert by_rule["gini@10 at most"][2:5] == ["0.2500", "none", "0.2000"]
+    harm = by_rule["no group by country worse off than with live-7"]
+    assert harm[5].endswith("; too few to say: <i>NG</i> (6).")
 
 
 def test_models_stand_side_by_side(page: Element) -> None:
@@ -302,9 +336,21 @@ def test_slices_compare_with_the_best_heuristic_of_the_group(page: Element) -> N
     assert rows["<i>NG</i>"][:2] == ["6", "too few to say (under 30 listeners)"]
     assert list(rows).index("SE") > list(rows).index("by country")
     tinted = [cell.text for cell in table.all("td", "up")]
-    assert len(tinted) == 2 * 4, "candidate and live, in the four groups that are large enough"
-    assert all(cell.endswith(("+0.2000", "+0.1000")) for cell in tinted)
+    assert len(tinted) == 2 * 6, "candidate and live, in the six groups that are large enough"
+    assert all(cell.endswith(("+0.2000", "+0.1000", "+0.0500")) for cell in tinted)
     assert table.all("td", "down") == []
+
+
+def test_slices_by_what_is_played(page: Element) -> None:
+    rows = page.section("slices").one("table").rows()
+    names = [row[0] for row in rows]
+    assert "by history length" in names
+    assert names[names.index("by plays of") :] == ["by plays of", "head", "torso", "tail", "new"]
+    head, torso, tail, new = rows[-4:]
+    assert head[1:] == ["76", "0.2500+0.1000", "0.2000+0.0500", "0.1500best heuristic", "0.0000"]
+    assert torso[1] == "40"
+    assert tail[1:] == ["6", "too few to say (under 30 listeners)"]
+    assert new[1:] == ["0", "too few to say (under 30 listeners)"]
 
 
 def test_listeners_see_every_list(page: Element) -> None:

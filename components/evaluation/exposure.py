@@ -1,12 +1,16 @@
 """What lists are made of, whatever was played: variety, popularity, and who gets to be shown."""
 
 import numpy as np
+import numpy.typing as npt
+from scipy import sparse
 
 from components.evaluation.metric import metric
-from components.evaluation.ranking import Floats, Ranking
+from components.evaluation.ranking import Codes, Floats, Ranking
 
 CALIBRATION_WEIGHT = 0.01
 """How much of the history's own distribution is mixed into the list's, so that KL stays finite."""
+BLOCK = 2_000
+"""Lists that are worked on at a time, so that memory does not grow with listeners times tags."""
 
 
 @metric(reads_truth=False)
@@ -16,22 +20,12 @@ def intra_list_diversity(ranking: Ranking, k: int) -> Floats:
     The mean is over the pairs that exist; a list of fewer than two items has none and scores 0.
     Two items without tags are at distance 1: nothing says that they are alike.
     """
-    tags = ranking.catalogue.tags.astype(np.float32)
-    sizes = tags.sum(axis=1)
-    values = np.zeros(len(ranking.top))
-    for start in range(0, len(values), 2_000):
-        codes = ranking.top[start : start + 2_000, :k]
-        filled = codes >= 0
-        known = np.maximum(codes, 0)
-        vectors = tags[known] * filled[..., None]
-        both = vectors @ vectors.transpose(0, 2, 1)
-        size = sizes[known] * filled
-        either = size[:, :, None] + size[:, None, :] - both
-        distance = 1 - np.divide(both, either, out=np.zeros_like(both), where=either > 0)
-        pair = np.triu(filled[:, :, None] & filled[:, None, :], 1)
-        pairs = pair.sum(axis=(1, 2))
-        values[start : start + 2_000] = (distance * pair).sum(axis=(1, 2)) / np.maximum(pairs, 1)
-    return values
+    top = ranking.top[:, :k]
+    filled = np.count_nonzero(top >= 0, axis=1)
+    pairs = filled * (filled - 1) / 2
+    distances = pairs - ranking.catalogue.likeness.within(top)
+    # Sums in float32 may leave a list of equals a trace below 0.
+    return np.maximum(distances, 0) / np.maximum(pairs, 1)
 
 
 @metric()
@@ -41,28 +35,8 @@ def serendipity(ranking: Ranking, k: int) -> Floats:
     The similarity is the Jaccard index of the tags. A hit of a listener without a history counts
     in full: there is nothing that it could be like.
     """
-    hits = ranking.hits.until(k)
-    rows, places = hits.rows, hits.ranks
-    items = ranking.top[rows, places]
-    offsets, lengths = ranking.history.offsets, ranking.history.lengths[rows]
-    tags = ranking.catalogue.tags
-    similarity = np.zeros(len(rows))
-    pairs = np.concatenate([[0], np.cumsum(lengths)])
-    start = 0
-    while start < len(rows):  # blocks of whole hits, each of about 200,000 pairs
-        stop = max(start + 1, int(np.searchsorted(pairs, pairs[start] + 200_000, "right")) - 1)
-        own = np.repeat(np.arange(stop - start), lengths[start:stop])
-        first = np.repeat(
-            offsets[rows[start:stop]] - pairs[start:stop] + pairs[start], lengths[start:stop]
-        )
-        past = tags[ranking.history.codes[first + np.arange(len(own))]]
-        new = tags[items[start:stop]][own]
-        both = (past & new).sum(axis=1)
-        either = (past | new).sum(axis=1)
-        jaccard = np.divide(both, either, out=np.zeros(len(own)), where=either > 0)
-        similarity[start:stop] = np.bincount(own, jaccard, minlength=stop - start)
-        start = stop
-    surprise = 1 - similarity / np.maximum(lengths, 1)
+    rows = ranking.hits.until(k).rows
+    surprise = 1 - ranking.familiarity[: len(rows)]
     return np.bincount(rows, surprise, minlength=len(ranking.top)) / k
 
 
@@ -73,27 +47,31 @@ def calibration(ranking: Ranking, k: int) -> Floats:
     An item spreads a weight of one over its tags. 0 is calibrated, lower is better. 0 also for a
     listener whose history has no tags; -log a for a list without any.
     """
-    weights = ranking.catalogue.tags / np.maximum(
-        ranking.catalogue.tags.sum(axis=1, keepdims=True), 1
-    )
+    tags = np.pad(ranking.catalogue.tags, [(0, 2), (0, 0)])  # EMPTY and FOREIGN have none
+    weights = tags / np.maximum(tags.sum(axis=1, keepdims=True), 1)
     history, values = ranking.history, np.zeros(len(ranking.top))
-    for start in range(0, len(values), 2_000):
-        stop = min(start + 2_000, len(values))
-        offsets = history.offsets[start : stop + 1]
-        rows = np.repeat(np.arange(stop - start), np.diff(offsets))
-        played = np.zeros((stop - start, weights.shape[1]))
-        np.add.at(played, rows, weights[history.codes[offsets[0] : offsets[-1]]])
-        codes = ranking.top[start:stop, :k]
-        shown = (weights[np.maximum(codes, 0)] * (codes >= 0)[..., None]).sum(axis=1)
-        p, q = (_shares(table) for table in (played, shown))
+    for first in range(0, len(values), BLOCK):
+        codes = ranking.top[first : first + BLOCK, :k]
+        ends = history.offsets[first : first + BLOCK + 1]
+        p = _shares(weights, history.codes[ends[0] : ends[-1]], ends - ends[0])
+        q = _shares(weights, codes.ravel(), np.arange(len(codes) + 1) * codes.shape[1])
         mixed = (1 - CALIBRATION_WEIGHT) * q + CALIBRATION_WEIGHT * p
         ratio = np.divide(p, mixed, out=np.ones_like(p), where=p > 0)
-        values[start:stop] = (p * np.log(ratio)).sum(axis=1)
+        values[first : first + BLOCK] = (p * np.log(ratio)).sum(axis=1)
     return values
 
 
-def _shares(table: Floats) -> Floats:
-    """Each row divided by its sum; a row of zeros stays."""
+def _shares(weights: Floats, codes: Codes, ends: npt.NDArray[np.int64]) -> Floats:
+    """float64[lists, tags]: how the weight of each list's items is shared out; zeros where none.
+
+    Args:
+        weights: float64[items + 2, tags].
+        codes: the lists, one after the other.
+        ends: int64[lists + 1], where they end, after a 0.
+    """
+    places = np.where(codes < 0, codes + len(weights), codes)
+    lists = sparse.csr_array((np.ones(len(places)), places, ends), (len(ends) - 1, len(weights)))
+    table = lists @ weights
     return table / np.maximum(table.sum(axis=1, keepdims=True), 1e-300)
 
 

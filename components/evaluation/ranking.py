@@ -11,6 +11,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from components.evaluation.likeness import Likeness
+
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -18,7 +20,7 @@ Bools = npt.NDArray[np.bool_]
 EMPTY, FOREIGN = -1, -2
 """Codes of a position that was not filled, and of an id outside the catalogue (a miss)."""
 CACHE = 2**21
-"""Bytes of a table of random access: one that stays in a processor's cache, which a call fills."""
+"""Bytes of a table that is filled and read for one block of lists, so that it stays in cache."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Catalogue:
     def phi(self) -> Floats:
         """float64[items]: the share of training listeners who played the item."""
         return self.listeners / max(self.training_listeners, 1)
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """How alike the items are by their tags."""
+        return Likeness(self.tags)
 
 
 @dataclass(frozen=True)
@@ -160,10 +167,30 @@ class Ranking:
         """int64[listeners]: |R_u|."""
         return self.truth.lengths
 
+    @cached_property
+    def familiarity(self) -> Floats:
+        """float64[hits]: the mean Jaccard index of a hit's tags with those of the history's items.
+
+        0 for a listener without a history: there is nothing that it could be like.
+        """
+        hits, history = self.hits, self.history
+        order = np.argsort(hits.rows, kind="stable")
+        rows = hits.rows[order]
+        items = self.top[rows, hits.ranks[order]]
+        sums = np.zeros(len(rows))
+        sums[order] = self.catalogue.likeness.across(rows, items, history.offsets, history.codes)
+        return sums / np.maximum(history.lengths[hits.rows], 1)
+
+    @cached_property
+    def _shown(self) -> dict[int, npt.NDArray[np.int64]]:
+        return {}
+
     def shown(self, k: int) -> npt.NDArray[np.int64]:
         """int64[items]: in how many top-k lists each item of the catalogue stands."""
-        codes = self.top[:, :k]
-        return np.bincount(codes[codes >= 0], minlength=self.catalogue.size)
+        if k not in self._shown:
+            places = self.top[:, :k].ravel() - np.intp(FOREIGN)
+            self._shown[k] = np.bincount(places, minlength=self.catalogue.size - FOREIGN)[-FOREIGN:]
+        return self._shown[k]
 
     def mean_over_list(self, values: npt.NDArray[np.generic], k: int) -> Floats:
         """float64[listeners]: mean over the filled positions of L_u of `values[item]`; 0 for none.
@@ -172,7 +199,12 @@ class Ranking:
             values: numbers or booleans [items].
             k: the cut-off.
         """
-        codes = self.top[:, :k]
-        filled = codes >= 0
-        sums = np.where(filled, values[np.maximum(codes, 0)], 0).sum(axis=1)
-        return np.asarray(sums / np.maximum(filled.sum(axis=1), 1), dtype=np.float64)
+        padded = np.append(values, np.zeros(-FOREIGN))  # what EMPTY and FOREIGN count from the end
+        sums = np.empty(len(self.top))
+        filled = np.empty(len(self.top), np.int64)
+        block = max(CACHE // 8 // max(self.top.shape[1], 1), 1)
+        for first in range(0, len(self.top), block):
+            codes = self.top[first : first + block, :k]
+            padded.take(codes).sum(axis=1, out=sums[first : first + block])
+            filled[first : first + block] = np.count_nonzero(codes >= 0, axis=1)
+        return sums / np.maximum(filled, 1)

@@ -116,7 +116,7 @@ def _read(path: Path, what: str) -> tuple[dict[str, Any], yaml.Node | None]:
         node = yaml.compose(text, Loader=_Loader)
         document = yaml.load(text, Loader=_Loader)  # noqa: S506
     except FileNotFoundError as fault:
-        raise SetlistError(f"{path} does not exist; name a settings file.") from fault
+        raise SetlistError(f"{path} does not exist; correct the path.") from fault
     except (OSError, UnicodeDecodeError) as fault:
         raise SetlistError(f"{path} cannot be read: {fault}.") from fault
     except yaml.MarkedYAMLError as fault:

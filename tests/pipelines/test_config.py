@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import SetlistError
-from pipelines.config import SAMPLE, Settings, read_settings, with_absolute_paths
+from components.evaluation.policy import Policy
+from pipelines.config import SAMPLE, Settings, read_policy, read_settings, with_absolute_paths
 
 EXAMPLES = sorted((SAMPLE.parent / "examples").glob("*.yaml"))
 
@@ -16,6 +17,17 @@ def test_the_bundled_settings_are_right_and_survive_the_pipeline(path):
     settings = read_settings(path)
     assert Settings.model_validate(settings.arguments()) == settings
     assert Settings.model_validate(as_kubeflow_delivers(settings.arguments())) == settings
+
+
+def test_a_rule_that_is_switched_off_stays_off_in_the_pipeline():
+    settings = read_settings(
+        SAMPLE, ["policy.believable=null", "policy.slices=null", "policy.limits.p99_ms=null"]
+    )
+    assert settings.policy.believable is None
+    assert settings.policy.slices is None
+    delivered = as_kubeflow_delivers(settings.arguments())
+    assert Settings.model_validate(delivered) == settings
+    assert "None" not in repr(delivered), "Kubeflow refuses a null inside an argument"
 
 
 def as_kubeflow_delivers(value):
@@ -61,7 +73,7 @@ def test_one_setting_can_be_replaced():
             "line 4: policy.guardrails.0: a guardrail needs either at_least or at_most",
         ),
         (
-            "policy: {former: 1}\ndata: {events: {path: e.csv}}\npolicy: {former: 2}",
+            "policy: {anchor: true}\ndata: {events: {path: e.csv}}\npolicy: {anchor: false}",
             "line 3: this is not YAML: the key 'policy' stands twice",
         ),
         ("name: \x00", "this is not YAML: unacceptable character"),
@@ -84,6 +96,81 @@ def test_a_fault_is_one_sentence_that_names_key_and_line(tmp_path, text, sentenc
     assert str(path) in str(fault.value)
     assert sentence in str(fault.value)
     assert "\n" not in str(fault.value)
+
+
+# A policy in a file of its own.
+
+EVENTS = "data: {events: {path: e.csv}}\n"
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """Writes a settings file that names a policy file, which has the given text."""
+
+    def written(text: str, settings: str = EVENTS + "policy: policies/strict.yaml\n") -> Path:
+        (tmp_path / "policies").mkdir()
+        (tmp_path / "policies" / "strict.yaml").write_text(text)
+        (tmp_path / "settings.yaml").write_text(settings)
+        return tmp_path / "settings.yaml"
+
+    return written
+
+
+def test_the_policy_may_stand_in_a_file_beside_the_settings(beside, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")  # the path is relative to the settings file, wherever one is
+    path = beside("over_heuristics: 0.25\nslices: {tolerance: 0.3}\nmode: manual\n")
+    settings = read_settings(path)
+    assert settings.policy == Policy.model_validate(
+        {"over_heuristics": 0.25, "slices": {"tolerance": 0.3}, "mode": "manual"}
+    )
+    assert settings.policy == read_policy(tmp_path / "policies" / "strict.yaml")
+    assert Settings.model_validate(settings.arguments()) == settings
+
+
+def test_one_setting_of_a_policy_file_can_be_replaced(beside):
+    path = beside("over_heuristics: 0.25\nbelievable: null\n")
+    policy = read_settings(path, ["policy.over_heuristics=0.5"]).policy
+    assert (policy.over_heuristics, policy.believable) == (0.5, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("\nmargin: 0.1", "line 2: margin: there is no such setting"),
+        (
+            "primary: ndcg@10\nslices:\n  at_least: 5",
+            "line 3: slices.at_least: Input should be greater than or equal to 30",
+        ),
+        (
+            "guardrails:\n  - {metric: gini@10, at_most: 1}\n  - {metric: gini@10}",
+            "line 3: guardrails.1: a guardrail needs either at_least or at_most",
+        ),
+        ("mode: auto\nmode: manual", "line 2: this is not YAML: the key 'mode' stands twice"),
+        ("[strict]", "a policy is a mapping of rules, and this is not"),
+        ("", "a policy is a mapping of rules, and this is not"),
+    ],
+)
+def test_a_fault_in_a_policy_file_names_that_file_and_its_line(beside, tmp_path, text, sentence):
+    path = beside(text)
+    with pytest.raises(SetlistError) as fault:
+        read_settings(path)
+    message = str(fault.value)
+    assert message.startswith(str(tmp_path / "policies" / "strict.yaml"))
+    assert sentence in message
+    assert "settings.yaml" not in message
+    assert "\n" not in message
+
+
+def test_a_policy_file_that_is_not_there(beside, tmp_path):
+    path = beside("", EVENTS + "policy: policies/lenient.yaml\n")
+    with pytest.raises(SetlistError, match=r"policies/lenient.yaml does not exist"):
+        read_settings(path)
+
+
+def test_a_policy_file_that_reads_what_is_not_evaluated(beside):
+    path = beside("primary: mrr@10")
+    with pytest.raises(SetlistError, match="mrr@10 is not evaluated; add it"):
+        read_settings(path)
 
 
 def test_files_that_cannot_be_read(tmp_path):

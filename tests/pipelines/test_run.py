@@ -21,7 +21,7 @@ from google.cloud import storage
 
 from components.data import sample
 from components.evaluation.evaluation import read_evaluation
-from components.evaluation.gate import Verdict
+from components.evaluation.verdict import Verdict
 from components.models.contract import digest
 from components.store.store import open_store
 from pipelines.config import SAMPLE
@@ -112,7 +112,10 @@ def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, t
     assert "live-1" in second.labels
     assert second.verdict.decision == "promote"
     assert second.verdict.ships == "candidate"
-    assert any(reason.rule == "not worse than live-1" for reason in second.verdict.reasons)
+    rules = {reason.rule for reason in second.verdict.reasons}
+    assert {"another model than live-1", "not worse than live-1", "serves as evaluated"} <= rules
+    assert "no group by country worse off than with live-1" in rules
+    assert second.verdict.anchor is None, "it is proven better, so it stands for itself"
     store = open_store(str(work / "store"))
     assert (store.head("home").live, store.head("home").previous) == (2, 1)
     fetched = store.fetch("home", 2, tmp_path / "model")
@@ -124,7 +127,8 @@ def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, t
 def test_a_refusing_policy_moves_nothing(work, third):
     assert third.code == 0, "a refusal is a result, not a failure"
     assert third.verdict.decision == "reject"
-    assert {"live-2", "former-1"} <= third.labels
+    assert "live-2" in third.labels
+    assert not any("anchor" in label for label in third.labels), "the live model is its own"
     assert "REJECT" in third.out
     assert "pushed   nothing" in third.out
     assert not (third.root / "push").exists()

@@ -285,6 +285,16 @@ def test_without_a_live_model_there_is_no_shared_truth(tmp_path: Path) -> None:
     assert "Nothing was live" in page.section("verdict").text
 
 
+def test_in_mode_manual_nothing_goes_live_by_itself(tmp_path: Path) -> None:
+    evaluations, verdict = build(tmp_path, live=False)
+    path = Path(verdict)
+    path.write_text(path.read_text().replace('"mode": "auto"', '"mode": "manual"'))
+    write_report(evaluations, verdict, tmp_path / "page")
+    said = Page((tmp_path / "page").read_text("utf-8")).root.section("verdict").text
+    assert "Waits for a person to make it live: co_visited." in said
+    assert "Goes live" not in said
+
+
 def test_plot_has_a_row_for_every_other_model(page: Element) -> None:
     drawing = page.one("svg")
     assert [one.all("text")[0].text for one in drawing.all("g")] == [

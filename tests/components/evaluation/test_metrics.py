@@ -11,7 +11,19 @@ from components.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged, Ran
 
 PER_USER = {name: one for name, one in BUILT_IN.items() if one.per == "listener"}
 CORPUS = {name: one for name, one in BUILT_IN.items() if one.per == "corpus"}
-ACCURACIES = ("ndcg", "recall", "recall_capped", "precision", "hit_rate", "mrr", "map")
+SHARES = (
+    "ndcg",
+    "ndcg_graded",
+    "ndcg_graded_exp",
+    "recall",
+    "recall_capped",
+    "precision",
+    "hit_rate",
+    "mrr",
+    "map",
+    "serendipity",
+    "intra_list_diversity",
+)
 
 
 def rows(lists) -> Ragged:
@@ -163,6 +175,26 @@ def test_ndcg_of_one_relevant_item_ranked_first_is_1():
     assert PER_USER["ndcg"](ranking([range(10)], [[0]]), 10) == pytest.approx(1)  # and not .22
 
 
+def test_the_ideal_of_graded_ndcg_holds_what_the_list_missed():
+    missed = ranking([[0]], [[0, 1, 2]], gains=[[1, 5, 3]])
+    assert PER_USER["ndcg_graded"](missed, 1) == pytest.approx(1 / 5)  # and not 1
+    assert PER_USER["ndcg_graded"](missed, 2) == pytest.approx(1 / (5 + 3 * D2))
+    assert PER_USER["ndcg_graded_exp"](missed, 1) == pytest.approx(1 / 31)
+
+
+def test_gains_in_the_thousands_do_not_overflow():
+    played_often = ranking([[1, 0]], [[0, 1]], gains=[[5_000, 4_999]])
+    # Twice the worth at rank 2 of what is at rank 1.
+    expected = (1 / 2 + D2) / (1 + D2 / 2)
+    assert PER_USER["ndcg_graded_exp"](played_often, 2) == pytest.approx(expected)
+
+
+def test_gains_that_are_all_0_score_0():
+    nothing = ranking([[0]], [[0]], gains=[[0]])
+    for name in ("ndcg_graded", "ndcg_graded_exp"):
+        assert PER_USER[name](nothing, 1) == [0]
+
+
 def test_a_short_list_is_not_forgiven():
     short = ranking([[0, 1, *[EMPTY] * 8]], [range(10)])
     narrow = ranking([[0, 1]], [range(10)])  # the model's catalogue has two items
@@ -188,13 +220,43 @@ def test_one_listener_is_not_personalized():
     assert CORPUS["personalization"](ranking([[0]], [[0]]), 1) == 0
 
 
-def test_diversity_of_more_listeners_than_a_block():
+@pytest.mark.parametrize("items", [30, 3_000_000])  # many listeners a block, or one
+def test_hits_of_more_listeners_than_a_block(items):
     rng = np.random.default_rng(0)
-    tags = rng.random((30, 5)) < 0.4
-    top = np.array([rng.permutation(30)[:5] for _ in range(2_001)])
-    many = PER_USER["intra_list_diversity"](ranking(top, [[0]] * 2_001, tags=tags, items=30), 5)
-    last = PER_USER["intra_list_diversity"](ranking(top[-3:], [[0]] * 3, tags=tags, items=30), 5)
-    np.testing.assert_array_equal(many[-3:], last)
+    people = 100_000 if items == 30 else 5
+    top = rng.integers(FOREIGN, items, (people, 2), dtype=np.int32)
+    top[:, 1] = np.where(top[:, 0] == top[:, 1], EMPTY, top[:, 1])
+    relevant = rng.integers(0, items, people, dtype=np.int32)
+    relevant[::5] = np.maximum(top[::5, 1], 0)
+    one = Ranking(
+        top,
+        Ragged(np.arange(people + 1), relevant),
+        rows([[]] * people),
+        Catalogue(np.ones(items, np.int64), np.zeros((items, 1), np.bool_), 1),
+    )
+    np.testing.assert_array_equal(
+        PER_USER["dcg"](one, 2), (top == relevant[:, None]) @ [1, 1 / np.log2(3)]
+    )
+
+
+@pytest.mark.parametrize("name", PER_USER)
+def test_more_listeners_than_a_block_are_each_as_if_alone(name):
+    rng = np.random.default_rng(0)
+    people, items = 2_100, 200
+    tags = rng.random((items, 12)) < 0.2
+    top = rng.permuted(np.tile(np.arange(items), (people, 1)), axis=1)[:, :20]
+    truth = [row[: 1 + place % 7] for place, row in enumerate(rng.permuted(top, axis=1).tolist())]
+    gains = [[1 + code % 3 for code in row] for row in truth]
+    history = [[place % items, *range(place % 4)] for place in range(4, people + 4)]
+    history = [sorted({*row}) for row in history]
+
+    def only(part):
+        return ranking(
+            top[part], truth[part], history[part], tags=tags, items=items, gains=gains[part]
+        )
+
+    many, last = (PER_USER[name](only(part), 15) for part in (slice(0, None), slice(-3, None)))
+    np.testing.assert_allclose(many[-3:], last, atol=1e-6)
 
 
 # The laws.
@@ -215,16 +277,20 @@ def rankings(draw) -> Ranking:
         return draw(st.permutations([*row, *holes[len(row) :]]))
 
     some = st.lists(codes, unique=True)
+    truth = [draw(st.lists(codes, unique=True, min_size=1)) for _ in range(people)]
+    grades = st.integers(1, 5)
+    gains = [draw(st.lists(grades, min_size=len(row), max_size=len(row))) for row in truth]
     training = draw(st.integers(items, 20))
     counts = st.lists(st.integers(1, training), min_size=items, max_size=items)
     tags = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=items, max_size=items)
     return ranking(
         [listed() for _ in range(people)],
-        [draw(st.lists(codes, unique=True, min_size=1)) for _ in range(people)],
+        truth,
         [draw(some) for _ in range(people)],
         listeners=draw(counts),
         training=training,
         tags=draw(tags),
+        gains=draw(st.sampled_from([gains, None])),
     )
 
 
@@ -232,23 +298,31 @@ cutoffs = st.integers(1, 8)
 
 
 def lists_of(table: Ragged) -> list[list[int]]:
-    return [part.tolist() for part in np.split(table.codes, table.offsets[1:-1])]
+    return parted(table, table.codes)
+
+
+def parted(table: Ragged, values) -> list[list]:
+    return [part.tolist() for part in np.split(values, table.offsets[1:-1])]
 
 
 @laws
 @given(rankings(), cutoffs)
 def test_bounds(one, k):
-    for name in (*ACCURACIES, "intra_list_diversity"):
-        values = PER_USER[name](one, k)
-        assert values.shape == (len(one.top),)
+    counts = one.catalogue.listeners
+    bounds = {
+        **dict.fromkeys((*SHARES, "coverage", "gini", "personalization"), (0, 1)),
+        "dcg": (0, (1 / np.log2(np.arange(2, k + 2))).sum()),
+        "novelty": (0, np.log2(2 * one.catalogue.training_listeners)),
+        "popularity": (0, counts.max()),
+        "calibration": (0, np.log(100)),
+        "popularity_lift": (-1, counts.max() / counts.min() - 1),
+    }
+    assert bounds.keys() == PER_USER.keys() | CORPUS.keys()
+    for name, (least, most) in bounds.items():
+        values = BUILT_IN[name](one, k)
+        assert values.shape == ((len(one.top),) if name in PER_USER else ())
         assert values.dtype == np.float64
-        assert ((values >= 0) & (values <= 1 + 1e-6)).all(), name
-    assert (PER_USER["dcg"](one, k) >= PER_USER["ndcg"](one, k) - 1e-9).all()
-    assert (PER_USER["novelty"](one, k) >= 0).all()
-    assert (PER_USER["popularity"](one, k) <= one.catalogue.listeners.max()).all()
-    for name in ("coverage", "gini", "personalization"):
-        assert -1e-9 <= CORPUS[name](one, k) <= 1, name
-    assert CORPUS["popularity_lift"](one, k) >= -1 - 1e-9
+        assert ((values >= least - 1e-6) & (values <= most + 1e-6)).all(), name
 
 
 @laws
@@ -267,6 +341,7 @@ def test_renaming_the_items_changes_nothing(one, k, random):
             one.catalogue.tags[back],
             one.catalogue.training_listeners,
         ),
+        gains=one.gains,
     )
     for name, metric in (PER_USER | CORPUS).items():
         np.testing.assert_allclose(metric(other, k), metric(one, k), atol=1e-6, err_msg=name)
@@ -278,11 +353,13 @@ def test_reordering_the_listeners_reorders_the_values(one, k, random):
     order = list(range(len(one.top)))
     random.shuffle(order)
     truth, history = lists_of(one.truth), lists_of(one.history)
+    gains = [] if one.gains is None else parted(one.truth, one.gains)
     other = Ranking(
         one.top[order],
         rows([truth[place] for place in order]),
         rows([history[place] for place in order]),
         one.catalogue,
+        None if one.gains is None else np.concatenate([gains[place] for place in order]),
     )
     for name, metric in PER_USER.items():
         np.testing.assert_allclose(metric(other, k), metric(one, k)[order], atol=1e-6, err_msg=name)
@@ -291,22 +368,79 @@ def test_reordering_the_listeners_reorders_the_values(one, k, random):
 
 
 @laws
+@given(rankings(), cutoffs, st.randoms(use_true_random=False))
+def test_truth_and_history_have_no_order(one, k, random):
+    def shuffled(table):
+        order = np.arange(len(table.codes))
+        parts = [part.tolist() for part in np.split(order, table.offsets[1:-1])]
+        for part in parts:
+            random.shuffle(part)
+        order = np.array([place for part in parts for place in part], np.int64)
+        return Ragged(table.offsets, table.codes[order]), order
+
+    (truth, order), (history, _) = shuffled(one.truth), shuffled(one.history)
+    gains = None if one.gains is None else one.gains[order]
+    other = Ranking(one.top, truth, history, one.catalogue, gains)
+    for name, metric in BUILT_IN.items():
+        np.testing.assert_allclose(metric(other, k), metric(one, k), atol=1e-6, err_msg=name)
+
+
+@laws
 @given(rankings(), cutoffs)
 def test_a_longer_list_never_loses(one, k):
     for name in ("hit_rate", "dcg", "recall", "mrr"):
         assert (PER_USER[name](one, k + 1) >= PER_USER[name](one, k)).all(), name
+    for name in ("precision", "serendipity"):  # as sums, before they are divided by k
+        longer, shorter = (k + 1) * PER_USER[name](one, k + 1), k * PER_USER[name](one, k)
+        assert (longer >= shorter - 1e-6).all(), name
     assert CORPUS["coverage"](one, k + 1) >= CORPUS["coverage"](one, k)
+
+
+@laws
+@given(rankings(), cutoffs)
+def test_graded_ndcg_with_equal_gains_is_ndcg(one, k):
+    for gain in (None, 1, 3):
+        gains = None if gain is None else np.full(len(one.truth.codes), float(gain))
+        same = Ranking(one.top, one.truth, one.history, one.catalogue, gains)
+        for name in ("ndcg_graded", "ndcg_graded_exp"):
+            np.testing.assert_allclose(PER_USER[name](same, k), PER_USER["ndcg"](one, k))
 
 
 @laws
 @given(rankings(), cutoffs)
 def test_the_ideal_list_has_1(one, k):
     truth = lists_of(one.truth)
+    if one.gains is not None:  # the largest gains first
+        worth = parted(one.truth, one.gains)
+        truth = [
+            [code for _, code in sorted(zip(own, row, strict=True), key=lambda pair: -pair[0])]
+            for own, row in zip(worth, truth, strict=True)
+        ]
     width = max(k, one.catalogue.size)
     top = [[*row, *[EMPTY] * (width - len(row))] for row in truth]
-    ideal = Ranking(np.array(top, np.int32), one.truth, one.history, one.catalogue)
-    for name in ("ndcg", "recall_capped", "hit_rate", "mrr", "map"):
+    ideal = Ranking(np.array(top, np.int32), one.truth, one.history, one.catalogue, one.gains)
+    names = ("ndcg", "ndcg_graded", "ndcg_graded_exp", "recall_capped", "hit_rate", "mrr", "map")
+    for name in names:
         np.testing.assert_allclose(PER_USER[name](ideal, k), 1, err_msg=name)
+
+
+@laws
+@given(rankings(), cutoffs)
+def test_graded_ndcg_is_its_definition(one, k):
+    """Against the definition: each gain where its item stands, over the gains in falling order."""
+    truth = lists_of(one.truth)
+    gains = [[1.0] * len(row) for row in truth]
+    gains = gains if one.gains is None else parted(one.truth, one.gains)
+    for name, worth in (("ndcg_graded", float), ("ndcg_graded_exp", lambda gain: 2**gain - 1)):
+        values = PER_USER[name](one, k)
+        for place, row in enumerate(one.top[:, :k].tolist()):
+            own = dict(zip(truth[place], map(worth, gains[place]), strict=True))
+            best = sorted(own.values(), reverse=True)[:k]
+            found, ideal = (
+                sum(gain / np.log2(rank + 2) for rank, gain in enumerate(line))
+                for line in ([own.get(code, 0) for code in row], best)
+            )
+            assert values[place] == pytest.approx(found / ideal)
 
 
 @laws
@@ -314,7 +448,7 @@ def test_the_ideal_list_has_1(one, k):
 def test_empty_and_foreign_positions_are_the_same_miss(one, k):
     for hole in (EMPTY, FOREIGN):
         top = np.where(one.top >= 0, one.top, np.int32(hole))
-        other = Ranking(top, one.truth, one.history, one.catalogue)
+        other = Ranking(top, one.truth, one.history, one.catalogue, one.gains)
         for metric in (PER_USER | CORPUS).values():
             np.testing.assert_array_equal(metric(other, k), metric(one, k))
 
@@ -332,6 +466,11 @@ def test_one_listener_at_a_time(one, k):
         assert PER_USER["precision"](one, k)[place] == pytest.approx(hits / k)
         counts = [one.catalogue.listeners[code] for code in known]
         assert PER_USER["popularity"](one, k)[place] == pytest.approx(np.mean(counts or [0]))
+        ranks = [rank for rank, code in enumerate(row, 1) if code in truth[place]]
+        precisions = [number / rank for number, rank in enumerate(ranks, 1)]
+        ideal = min(k, len(truth[place]))
+        assert PER_USER["map"](one, k)[place] == pytest.approx(sum(precisions) / ideal)
+        assert PER_USER["mrr"](one, k)[place] == pytest.approx(1 / ranks[0] if ranks else 0)
         distances = [
             1 - len(tags[a] & tags[b]) / len(tags[a] | tags[b]) if tags[a] | tags[b] else 1
             for a, b in combinations(known, 2)

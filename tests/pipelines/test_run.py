@@ -1,8 +1,8 @@
 """The whole loop on real parts, as a person starts it: the command, its exit code, what it leaves.
 
 The tables are a fifth of the bundled sample, written as CSV. Three runs on one store: the
-candidate is refused and a heuristic goes live; the candidate meets it and wins; it meets itself
-and an impossible margin, and nothing moves. A fourth pushes to a bucket.
+candidate is refused and a heuristic goes live; the candidate meets it and wins; it meets itself,
+the anchor and an impossible margin, and nothing moves. A fourth pushes to a bucket.
 """
 
 import io
@@ -20,14 +20,24 @@ import yaml
 from google.cloud import storage
 
 from components.data import sample
-from components.evaluation.evaluation import read_evaluation
-from components.evaluation.verdict import Verdict
+from components.evaluation.evaluation import EvaluationSettings, read_evaluation
+from components.evaluation.verdict import SeenHead, Verdict
 from components.models.contract import digest
+from components.promotion import push
 from components.store.store import open_store
 from pipelines.config import SAMPLE
 from pipelines.local import _Log
 
 SETLIST = [sys.executable, "-m", "pipelines.cli"]
+METRIC = """
+from components.evaluation.metric import metric
+
+
+@metric(reads_truth=False)
+def fresh_share(ranking, k):
+    \"\"\"Share of the list that nobody had played.\"\"\"
+    return ranking.mean_over_list(ranking.catalogue.listeners == 0, k)
+"""
 IMPOSSIBLE = "policy.over_heuristics=5"
 EASY = "policy.over_heuristics=0"
 
@@ -67,7 +77,7 @@ def setlist_run(work: Path, *changes: str, **environment: str) -> Finished:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A work folder with tables and settings."""
+    """A work folder with tables, settings and a metric of one's own."""
     folder = tmp_path_factory.mktemp("work")
     whole = sample.generate()
     some = set(whole.listeners["listener"].iloc[::5])
@@ -78,6 +88,9 @@ def work(tmp_path_factory):
     for table, name in (("events", "events"), ("items", "playlists"), ("users", "listeners")):
         settings["data"][table]["path"] = f"{name}.csv"
     settings |= {"store": "store", "model": {"epochs": 15}}
+    (folder / "my_metrics.py").write_text(METRIC)
+    metrics = [*EvaluationSettings().metrics, "my_metrics:fresh_share@10"]
+    settings["evaluation"] = settings.get("evaluation", {}) | {"metrics": metrics}
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
     return folder
 
@@ -94,6 +107,12 @@ def second(work, first):
 
 @pytest.fixture(scope="module")
 def third(work, second):
+    """Before it, a run elsewhere shipped the model again, not proven better than revision 1."""
+    store, made = str(work / "store"), second.root
+    head = SeenHead(**vars(open_store(store).head("home")))
+    judged = second.verdict.model_copy(update={"anchor": 1, "head": head})
+    heuristics = made / "fit-heuristics" / "models"
+    assert push(store, "home", "elsewhere", made / "train" / "candidate", heuristics, judged) == 3
     return setlist_run(work, IMPOSSIBLE)
 
 
@@ -110,6 +129,7 @@ def test_a_refused_candidate_lets_the_best_heuristic_start(work, first):
 def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, tmp_path):
     assert second.code == 0, second.out + second.err
     assert "live-1" in second.labels
+    assert not any(label.startswith("anchor") for label in second.labels), "live is its own"
     assert second.verdict.decision == "promote"
     assert second.verdict.ships == "candidate"
     rules = {reason.rule for reason in second.verdict.reasons}
@@ -117,7 +137,7 @@ def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, t
     assert "no group by country worse off than with live-1" in rules
     assert second.verdict.anchor is None, "it is proven better, so it stands for itself"
     store = open_store(str(work / "store"))
-    assert (store.head("home").live, store.head("home").previous) == (2, 1)
+    assert [one.revision for one in store.history("home")][:2] == [1, 2]
     fetched = store.fetch("home", 2, tmp_path / "model")
     assert digest(fetched) == digest(second.root / "train" / "candidate")
     metadata = store.manifest("home", 2).metadata
@@ -127,14 +147,18 @@ def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, t
 def test_a_refusing_policy_moves_nothing(work, third):
     assert third.code == 0, "a refusal is a result, not a failure"
     assert third.verdict.decision == "reject"
-    assert "live-2" in third.labels
-    assert not any("anchor" in label for label in third.labels), "the live model is its own"
+    assert {"live-3", "anchor-1"} <= third.labels
+    assert not {"live-1", "anchor-2"} & third.labels
+    outcomes = {reason.rule: reason.outcome for reason in third.verdict.reasons}
+    assert outcomes["not worse than live-3"] == outcomes["not worse than anchor-1"] == "pass"
+    assert third.verdict.head is not None
+    assert (third.verdict.head.live, third.verdict.head.anchor) == (3, 1)
     assert "REJECT" in third.out
     assert "pushed   nothing" in third.out
     assert not (third.root / "push").exists()
     store = open_store(str(work / "store"))
-    assert store.head("home").live == 2
-    assert store.revisions("home") == [1, 2]
+    assert store.head("home").live == 3
+    assert store.revisions("home") == [1, 2, 3]
 
 
 def test_the_summary_shows_models_metrics_verdict_and_where_things_are(second):
@@ -144,6 +168,31 @@ def test_the_summary_shows_models_metrics_verdict_and_where_things_are(second):
     assert str(page) in second.out
     assert "<!doctype html>" in page.read_text().lower()[:100]
     assert "Traceback" not in second.out + second.err
+
+
+def test_a_metric_from_the_working_folder_is_one_of_them(second):
+    assert "fresh share @10" in " ".join(second.out.split())
+    assert (
+        "<dt>fresh share@10</dt><dd>Share of the list" in (second.root / "report.html").read_text()
+    )
+
+
+@pytest.mark.parametrize(("margin", "code"), [(0, 0), (5, 2), (-1, 1)])
+def test_the_gate_can_be_asked_again_with_another_policy(work, second, tmp_path, margin, code):
+    (tmp_path / "policy.yaml").write_text(f"over_heuristics: {margin}\n")
+    before = digest(second.root)
+    done = subprocess.run(
+        [*SETLIST, "gate", str(second.root), "--policy", str(tmp_path / "policy.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,  # where the module of the metric is not
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert {0: "PROMOTE", 2: "REJECT", 1: "line 1: over_heuristics"}[code] in (
+        done.stderr if code == 1 else done.stdout
+    )
+    assert digest(second.root) == before
 
 
 def test_progress_is_said_step_by_step(second):

@@ -108,7 +108,7 @@ class Inspection:
                 requests.history, requests.exclude, k, requests.inputs, requests.ages
             )
         except Exception as fault:  # whatever a stranger's graph raises is a finding
-            self.faults.append(f"{occasion}: {str(fault).splitlines()[0]}")
+            self.faults.append(f"{occasion}: {said_by(fault)}")
             return None
         width = min(k, len(self.catalogue))
         if ids.shape[1] != width:
@@ -172,6 +172,11 @@ class Inspection:
         return taken
 
 
+def said_by(fault: Exception) -> str:
+    """The first line of its message, to stand inside a sentence."""
+    return str(fault).partition("\n")[0].removesuffix(".")
+
+
 def difference(expected: Answer, got: Answer) -> str:
     """How two answers to the same requests differ by more than the tolerance; "" if they do not.
 
@@ -213,7 +218,7 @@ def inspect_model(evaluation: Path, label: str, folder: Path) -> Infra:
     try:
         inspection = Inspection(folder)
     except Exception as fault:  # a model that cannot be loaded is a finding
-        said = f"it cannot be loaded: {str(fault).splitlines()[0]}"
+        said = f"it cannot be loaded: {said_by(fault)}"
         return Infra(faults=[said], requests=0, p50_ms=0, p99_ms=0, size_mb=size)
     k = expected[0].shape[1]
     inspection.sound(requests, expected)

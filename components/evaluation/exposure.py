@@ -48,7 +48,7 @@ def calibration(ranking: Ranking, k: int) -> Floats:
     listener whose history has no tags; -log a for a list without any.
     """
     tags = np.pad(ranking.catalogue.tags, [(0, 2), (0, 0)])  # EMPTY and FOREIGN have none
-    weights = tags / np.maximum(tags.sum(axis=1, keepdims=True), 1)
+    weights = (tags / np.maximum(tags.sum(axis=1, keepdims=True), 1)).astype(np.float32)
     history, values = ranking.history, np.zeros(len(ranking.top))
     for first in range(0, len(values), BLOCK):
         codes = ranking.top[first : first + BLOCK, :k]
@@ -61,17 +61,18 @@ def calibration(ranking: Ranking, k: int) -> Floats:
     return values
 
 
-def _shares(weights: Floats, codes: Codes, ends: npt.NDArray[np.int64]) -> Floats:
+def _shares(weights: npt.NDArray[np.float32], codes: Codes, ends: npt.NDArray[np.int64]) -> Floats:
     """float64[lists, tags]: how the weight of each list's items is shared out; zeros where none.
 
     Args:
-        weights: float64[items + 2, tags].
+        weights: float32[items + 2, tags]; the last two rows are zeros, for codes of no item.
         codes: the lists, one after the other.
         ends: int64[lists + 1], where they end, after a 0.
     """
     places = np.where(codes < 0, codes + len(weights), codes)
-    lists = sparse.csr_array((np.ones(len(places)), places, ends), (len(ends) - 1, len(weights)))
-    table = lists @ weights
+    ones = np.ones(len(places), np.float32)
+    lists = sparse.csr_array((ones, places, ends), (len(ends) - 1, len(weights)))
+    table = (lists @ weights).astype(np.float64)
     return table / np.maximum(table.sum(axis=1, keepdims=True), 1e-300)
 
 

@@ -20,7 +20,7 @@ import yaml
 from google.cloud import storage
 
 from components.data import sample
-from components.evaluation.evaluation import EvaluationSettings, read_evaluation
+from components.evaluation.evaluation import EvaluationSettings, read_evaluation, read_per_user
 from components.evaluation.verdict import SeenHead, Verdict
 from components.models.contract import digest
 from components.promotion import push
@@ -171,10 +171,11 @@ def test_the_summary_shows_models_metrics_verdict_and_where_things_are(second):
 
 
 def test_a_metric_from_the_working_folder_is_one_of_them(second):
-    assert "fresh share @10" in " ".join(second.out.split())
-    assert (
-        "<dt>fresh share@10</dt><dd>Share of the list" in (second.root / "report.html").read_text()
-    )
+    values = read_per_user(second.root / "evaluate" / "evaluations", "candidate")
+    assert values["my_metrics:fresh_share@10"].between(0, 1).all()
+    assert "fresh" in second.out
+    page = (second.root / "report.html").read_text()
+    assert "<dt>fresh share@10</dt><dd>Share of the list that nobody had played." in page
 
 
 @pytest.mark.parametrize(("margin", "code"), [(0, 0), (5, 2), (-1, 1)])

@@ -30,6 +30,13 @@ test: .venv/.installed-dev ## Check the formatting, lint, types and imports, the
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto --dist loadfile
 
+# The libraries to compare with need another numpy, and live in an environment of their own.
+.PHONY: benchmark
+benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed beside other libraries, and the gate itself (an hour)
+	$(BIN)/python tests/benchmarks/metrics.py --peers .venv-peers/bin/python
+	PEERS_PYTHON=.venv-peers/bin/python $(BIN)/python tests/benchmarks/retrieval.py
+	$(BIN)/python tests/benchmarks/evaluation.py
+
 .PHONY: format
 format: .venv/.installed-dev ## Format the code and mend what the linter can
 	$(BIN)/ruff format
@@ -49,12 +56,13 @@ image: ## Build the image that every step runs in (IMAGE=name, BASE=another Pyth
 lock: .venv/.uv-$(UV_VERSION) ## Bring both locks in line with pyproject.toml
 	@$(COMPILE_LOCK) -o requirements.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-dev.lock --group dev -c requirements.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-peers.lock requirements-peers.in
 COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
                --custom-compile-command 'make lock'
 
 .PHONY: clean
 clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
-	rm -rf .venv build *.egg-info .*_cache .hypothesis
+	rm -rf .venv .venv-peers build *.egg-info .*_cache .hypothesis
 	find components pipelines tests -name __pycache__ -exec rm -rf {} +
 
 .venv/.uv-$(UV_VERSION):
@@ -73,4 +81,9 @@ clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
 	@echo "Installing $(LOCK) into .venv; the first time takes a minute."
 	@$(INSTALL) --require-hashes --build-constraints $(LOCK) --compile-bytecode -r $(LOCK)
 	@$(INSTALL) --no-build-isolation --offline --editable .
+	@touch $@
+
+.venv-peers/.installed: requirements-peers.lock .venv/.uv-$(UV_VERSION)
+	$(PYTHON) -m venv .venv-peers
+	@$(UV) pip install --quiet --python .venv-peers/bin/python --require-hashes -r requirements-peers.lock
 	@touch $@

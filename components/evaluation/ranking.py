@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.likeness import Likeness
+from components.models.contract import EMPTY, FOREIGN
+
+__all__ = ["EMPTY", "FOREIGN", "Bools", "Catalogue", "Codes", "Floats", "Hits", "Ragged", "Ranking"]
 
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-EMPTY, FOREIGN = -1, -2
-"""Codes of a position that was not filled, and of an id outside the catalogue (a miss)."""
 CACHE = 2**21
 """Bytes of a table that is filled and read for one block of lists, so that it stays in cache."""
 

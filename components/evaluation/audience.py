@@ -129,7 +129,7 @@ def _sample(user_ids: pd.Series, kind: npt.NDArray[np.object_]) -> npt.NDArray[n
     share = AT_MOST / len(kind)
     place = pd.Series(order).groupby(kind).rank(method="first").to_numpy()
     size = pd.Series(kind).groupby(kind).transform("size").to_numpy()
-    return np.flatnonzero(place <= np.ceil(size * share))
+    return np.flatnonzero(place <= np.floor(size * share))
 
 
 def _column(users: pd.DataFrame, name: str, ids: pd.Series) -> pd.Series:

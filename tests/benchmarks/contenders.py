@@ -6,7 +6,6 @@ one line of JSON. What a library builds of what it is given (an index, a merge, 
 timed. It runs in two environments and imports a library only where it is used.
 """
 
-# ruff: noqa: T201
 import json
 import resource
 import sys

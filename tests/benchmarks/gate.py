@@ -9,7 +9,6 @@ made where they are missing, and `results.json`, from which plot_gate.py draws d
 Two processes. Fails where a rate is above nominal.
 """
 
-# ruff: noqa: T201
 import argparse
 import json
 import multiprocessing

@@ -6,7 +6,6 @@ Each contender runs in a process of its own, all in turn, as many rounds as aske
 differ from ours are named; where the definitions agree they fail the run.
 """
 
-# ruff: noqa: T201
 import argparse
 import json
 import os

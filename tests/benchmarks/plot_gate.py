@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-mpl.rcParams |= {"svg.hashsalt": "gate", "svg.fonttype": "none", "font.size": 10}
+mpl.rcParams |= {"svg.hashsalt": "gate", "font.size": 10}
 PANELS = {
     "heuristic": "over the best heuristic, nothing live",
     "live": "over the live model",
@@ -38,7 +38,7 @@ def draw(results: list[dict], path: Path) -> None:
                 panel.plot(
                     *zip(*sorted(points), strict=True), "o-", ms=4, c=colour, label=f"{lift:g}%"
                 )
-            panel.axhline(NOMINAL, color="grey", lw=1, ls=":")
+            panel.axhline(NOMINAL, color="grey", lw=1, ls=":", label="nominal")
             panel.set_title(f"{name}: {title}", fontsize=10)
             panel.set_xscale("log")
             ticks = sorted({one["listeners"] for one in results})

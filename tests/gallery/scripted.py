@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from components.models.contract import tie_order
@@ -26,7 +27,7 @@ class Scripted(Recommender):
         """`table`: float32[listeners, items of the catalogue], the planted truth by default."""
         own = world.catalogue if catalogue is None else tie_order(catalogue)
         super().__init__(own, inputs=["who"])
-        codes = [world.catalogue.index(item) for item in own]
+        codes = pd.Index(world.catalogue).get_indexer(own)
         scores = (world.utility if table is None else table)[:, codes]
         self._who = string_table(world.listeners.index.tolist())
         self._strangers = len(scores)

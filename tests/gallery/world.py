@@ -45,7 +45,7 @@ class World:
     features: Features
     truth: Truth
 
-    @property
+    @cached_property
     def catalogue(self) -> list[str]:
         """The ids in tie order."""
         return self.features.items["item_id"].tolist()

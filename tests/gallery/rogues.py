@@ -152,7 +152,7 @@ def slow_decliner(world: World, folder: Path) -> None:
 # What it knows.
 
 
-@rogue("the test period, by heart", "not too good to be true")
+@rogue("knows the test period by heart", "not too good to be true")
 def leaks_the_test_period(world: World, folder: Path) -> None:
     future = world.pairs(world.people.truth.rows, world.people.truth)
     Scripted(world, world.utility + 20.0 * future).save(world, folder)

@@ -28,7 +28,7 @@ def rows(trial: Trial) -> Iterator[tuple[str, ...]]:
 
 
 def _what(case: Case) -> tuple[str, ...]:
-    return case.name.replace("_", " "), case.does, case.but or "the default policy"
+    return case.name.replace("_", " "), case.does, case.but or "default"
 
 
 def _short(case: Case, rules: set[str]) -> list[str]:

@@ -25,7 +25,7 @@ from typing import Any
 from unittest.mock import patch
 from zlib import crc32
 
-os.environ |= {"OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # two processes, two cores
 
 import numpy as np
 from populations import (
@@ -37,6 +37,7 @@ from populations import (
     LIFTS,
     LIVE,
     LOSSES,
+    MARGIN,
     ROOT,
     Floats,
     Population,
@@ -58,12 +59,12 @@ THREADS, HELD = 500, 1_200_000  # simulated evaluations and drawn listeners at a
 LEVEL_TIMES = dict.fromkeys((300, 1_000, 3_000), 2_000)
 WRONG_TIMES = dict.fromkeys(LEVEL_TIMES, 500)
 POWER_TIMES = {300: 300, 1_000: 300, 3_000: 300, 10_000: 100, 30_000: 40}
+HARM_TIMES = {300: 300, 1_000: 300, 3_000: 300, 10_000: 100}
 QUICK_TIMES = {300: 50, 1_000: 20}
 
 PAIRED, FAMILY = 0.025, 0.05  # one side of a two-sided 95% interval; all groups together
-MARGIN = "heuristic +2%"  # the policy's
 HEURISTIC, GROUPS = "better than a heuristic", "no group worse off than with "
-LEVELS = (  # rule, what is counted, nominal, name of the truth, the truth
+LEVELS = (  # the rule, what is counted, nominal, the truth, what that is
     (HEURISTIC, "better", PAIRED, "margin, as they are", "at the margin, unlike"),
     (HEURISTIC, "better", PAIRED, MARGIN, "at the margin, tied"),
     ("not worse than live", LIVE, PAIRED, "tolerance", "at the tolerance, tied"),
@@ -72,7 +73,7 @@ LEVELS = (  # rule, what is counted, nominal, name of the truth, the truth
     (GROUPS + "a heuristic", "alarmed", FAMILY, "harm, heuristic", "all at the tolerance, tied"),
     (GROUPS + "a heuristic", "alarmed", FAMILY, "harm, as they are", "all at it, unlike"),
 )
-WRONG = (  # the truth, its name
+WRONG = (  # what the truth is, the truth
     ("as good as the best heuristic, nothing live", "heuristic +0%"),
     ("at the margin over the best heuristic, nothing live", MARGIN),
     ("at the margin over five tied heuristics, nothing live", "margin, all"),
@@ -199,10 +200,11 @@ def tasks(names: list[str], folder: Path, quick: bool) -> list[Task]:
     """Everything to simulate, the longest first."""
     levels, wrong = (row[3] for row in LEVELS), (row[1] for row in WRONG)
     power = [f"{rival} {lift:+.0%}" for _, rival in POWER for lift in LIFTS]
-    power += [f"group {-loss:+.0%}" for loss in LOSSES]
-    power += [f"twin {-failures:+.0%}" for failures in FAILURES]
+    hurt = [f"group {-loss:+.0%}" for loss in LOSSES]
+    hurt += [f"twin {-failures:+.0%}" for failures in FAILURES]
+    plan = (levels, LEVEL_TIMES), (wrong, WRONG_TIMES), (power, POWER_TIMES), (hurt, HARM_TIMES)
     wanted: dict[tuple[str, str, int], int] = {}
-    for asked, times in ((levels, LEVEL_TIMES), (wrong, WRONG_TIMES), (power, POWER_TIMES)):
+    for asked, times in plan:
         for truth in asked:
             for name in names:
                 for listeners, count in (QUICK_TIMES if quick else times).items():

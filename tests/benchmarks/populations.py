@@ -12,7 +12,9 @@ leave the many zeros and the skew in place:
 
 import json
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,6 +41,7 @@ CONFIGS = {
 GROUP = {"sample": ("country", "SE"), "MovieLens-1M": ("gender", "F")}  # that is made to suffer
 CANDIDATE, LIVE, ANCHOR = "candidate", "live-2", "anchor-1"
 LIFTS = (0.0, 0.02, 0.04, 0.06, 0.10, 0.20)
+MARGIN = f"heuristic {Policy().over_heuristics:+.0%}"  # it has to be one of the lifts
 LOSSES = (0.2, 0.3, 0.5)
 FAILURES = (0.01, 0.02, 0.04)
 
@@ -77,7 +80,8 @@ def population(name: str, folder: Path) -> Population:
     settings = read_settings(CONFIGS[name])
     evaluations = folder / name / "evaluations"
     if not evaluations.is_dir():
-        _make(name, folder / name)
+        with redirect_stdout(sys.stderr):
+            _make(name, folder / name)
     evaluation = read_evaluation(evaluations)
     primary = settings.policy.primary
     read = [one for one in settings.policy.metrics() if evaluation.metric(one).per == "listener"]
@@ -187,6 +191,7 @@ def truths(people: Population) -> dict[str, Truth]:
         harmed = scaled(people, [LIVE], 1, seeds, [best])
         harmed.missed[CANDIDATE] = np.where(people.users[column] == value, loss, 0.0)
         found[f"group {-loss:+.0%}"] = harmed
+    assert np.allclose(found[MARGIN].missed[best], 1 - 1 / over), "another margin than the default"
     return found
 
 

@@ -1,5 +1,7 @@
 """What a model recommends to a whole audience, in the codes of the run's catalogue."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,9 +13,23 @@ from components.models.saved_model import SavedModel
 
 
 def ask(
-    model: SavedModel, people: Audience, item_ids: pd.Index, shelf: Shelf, k: int
+    model: SavedModel,
+    people: Audience,
+    inputs: Sequence[str],
+    item_ids: pd.Index,
+    shelf: Shelf,
+    k: int,
 ) -> tuple[Codes, npt.NDArray[np.float32]]:
     """The model's lists for the whole audience.
+
+    Args:
+        model: to be asked.
+        people: whom for.
+        inputs: the named inputs of the run; a model that requires another is told nothing there,
+            as it will be when it serves.
+        item_ids: of the eligible catalogue, in the order of the codes.
+        shelf: whether what a listener knows is excluded.
+        k: the depth of the lists.
 
     Returns:
         int32[listeners, k], codes of `item_ids` best first; EMPTY where the model listed nothing,
@@ -24,13 +40,12 @@ def ask(
         SetlistError: when the model answers outside the contract.
     """
     nothing = Ragged(np.zeros(len(people.users) + 1, np.int64), np.zeros(0, np.int32))
-    named = people.users.columns.intersection(list(model.info.categorical_inputs))
     return model.lists(
         item_ids,
         people.plays,
         people.history if shelf == "discovery" else nothing,
         k,
-        {str(name): people.users[name].tolist() for name in named},
+        {name: people.users[name].tolist() for name in inputs},
         people.ages,
     )
 

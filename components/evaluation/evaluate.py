@@ -43,6 +43,7 @@ class Exam:
     """What every model of a run is asked, and what its answers are held against.
 
     Attributes:
+        inputs: what models are told of a listener beside the plays; columns of `people.users`.
         item_ids: of the eligible catalogue, in the order of the codes.
         parts: bool[items] of head, torso, tail and new items.
         shared: bool[items], what candidate, live model and anchor all know; None while nothing is
@@ -52,6 +53,7 @@ class Exam:
     """
 
     people: Audience
+    inputs: Sequence[str]
     item_ids: pd.Index
     catalogue: Catalogue
     metrics: Sequence[MetricAt]
@@ -95,7 +97,7 @@ def evaluate(
             "gain": people.gains,
         }
     ).to_parquet(output / "truth.parquet", index=False)
-    write_requests(output, people, exam.requests, exam.item_ids, exam.shelf)
+    write_requests(output, people, exam.inputs, exam.requests, exam.item_ids, exam.shelf)
     evaluated = [_examine(contender, exam, features.window.cut, output) for contender in models]
     ours = [one for one in models if one.role == "candidate"]
     rules = [one for one in models if one.role == "heuristic" and exam.shared is None]
@@ -135,6 +137,7 @@ def prepare(
     catalogue = catalogue_of(features)
     return Exam(
         people=people,
+        inputs=features.inputs,
         item_ids=item_ids,
         catalogue=catalogue,
         metrics=metrics,
@@ -160,7 +163,10 @@ def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) 
             "a later as_of."
         )
     people = exam.people
-    told, scores = ask(model, people, exam.item_ids, exam.shelf, exam.k)
+    try:
+        told, scores = ask(model, people, exam.inputs, exam.item_ids, exam.shelf, exam.k)
+    except SetlistError as fault:
+        raise SetlistError(f"{contender.label}: {fault}") from fault
     top = without_repeats(told)
     parts = dict(exam.parts)
     if exam.shared is not None and contender.role in LEARNED:

@@ -110,6 +110,8 @@ class Infra(BaseModel):
     faults: list[str]
     """Sentences on what it did that it must not; empty for a sound model."""
     requests: int
+    reach: float
+    """The share of its own catalogue that a few listeners get to see in lists of any length."""
     p50_ms: float
     p99_ms: float
     """Latency of a request for one listener at full depth, in milliseconds."""

@@ -29,6 +29,7 @@ TOLERANCE = 1e-4
 """Of a score, absolute below 1 and relative above."""
 MANY = 1_000
 TIMED = 200
+FEW = 8
 PATIENCE = 300
 """Seconds that a model may take for all of it."""
 
@@ -62,7 +63,7 @@ def inspect(evaluation: Path, models: Sequence[Contender]) -> dict[str, Infra]:
             fault = f"it did not answer within {PATIENCE} s"
         if output.is_file():
             return Found.model_validate_json(output.read_bytes()).root
-    broken = Infra(faults=[fault], requests=0, p50_ms=0, p99_ms=0, size_mb=0)
+    broken = Infra(faults=[fault], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0)
     return {model.label: broken for model in models}
 
 
@@ -157,9 +158,16 @@ class Inspection:
         self.ask("an empty history", nobody, k)
         self.ask("unknown ids", unknown, k)
         self.ask("unknown inputs", Requests([[]], [[]], [[]], inputs), k)
-        self.ask("a k beyond the catalogue", first, len(self.catalogue) + 7)
         self.ask("a k of 0", first, 0)
         self.ask("everything excluded", everything, k)
+
+    def reach(self, requests: Requests) -> float:
+        """The share of the catalogue that a few listeners see when nothing is cut or excluded."""
+        few = requests.take(range(min(FEW, len(requests.history))))
+        open_ended = Requests(few.history, [[]] * len(few.history), few.ages, few.inputs)
+        answer = self.ask("a k beyond the catalogue", open_ended, len(self.catalogue) + 7)
+        shown = set(answer[0].ravel()) - {""} if answer else set()
+        return len(shown) / len(self.catalogue)
 
     def latencies(self, requests: Requests, k: int) -> list[float]:
         """Milliseconds of requests for one listener each, in order of the kept requests."""
@@ -219,14 +227,16 @@ def inspect_model(evaluation: Path, label: str, folder: Path) -> Infra:
         inspection = Inspection(folder)
     except Exception as fault:  # a model that cannot be loaded is a finding
         said = f"it cannot be loaded: {said_by(fault)}"
-        return Infra(faults=[said], requests=0, p50_ms=0, p99_ms=0, size_mb=size)
+        return Infra(faults=[said], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=size)
     k = expected[0].shape[1]
     inspection.sound(requests, expected)
     inspection.hostile(requests, k)
+    reach = inspection.reach(requests)
     taken = inspection.latencies(requests, k) if not inspection.faults else [0.0]
     return Infra(
         faults=inspection.faults,
         requests=len(requests.history),
+        reach=reach,
         p50_ms=round(float(np.quantile(taken, 0.5)), 3),
         p99_ms=round(float(np.quantile(taken, 0.99)), 3),
         size_mb=round(size, 3),

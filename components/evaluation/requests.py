@@ -3,6 +3,7 @@
 A fresh process asks the same again and has to get the same answer; see `infra`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,13 @@ def choose(listeners: int) -> npt.NDArray[np.int64]:
 def write_requests(
     folder: Path,
     people: Audience,
+    inputs: Sequence[str],
     rows: npt.NDArray[np.int64],
     item_ids: pd.Index,
     shelf: Shelf,
 ) -> None:
     """Write requests.parquet: one row a listener, lists of ids, ages in days, named inputs."""
-    table = people.users.iloc[rows].reset_index(drop=True).drop(columns=["relevant", "history"])
+    table = people.users[list(inputs)].iloc[rows].reset_index(drop=True)
     table["history"] = _ids(people.plays, rows, item_ids)
     table["exclude"] = (
         _ids(people.history, rows, item_ids) if shelf == "discovery" else [[] for _ in rows]

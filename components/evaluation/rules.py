@@ -111,15 +111,16 @@ class Rules:
         )
 
     def knows_the_catalogue(self, candidate: Evaluated) -> Reason:
-        """It can recommend nearly everything that there is."""
+        """It can recommend nearly everything that there is, and does when lists are long enough."""
         needed = self.policy.catalogue
+        value = candidate.known * (candidate.infra.reach if candidate.infra else 0)
         return Reason(
             rule="knows the catalogue",
-            outcome="pass" if candidate.known >= needed else "fail",
-            value=candidate.known,
+            outcome="pass" if value >= needed else "fail",
+            value=value,
             needed=needed,
-            sentence=f"it knows {candidate.known:.1%} of {self.evaluation.catalogue:,} items, "
-            f"{needed:.1%} are needed.",
+            sentence=f"it lists {value:.1%} of {self.evaluation.catalogue:,} items when nothing is "
+            f"cut, {needed:.1%} are needed.",
         )
 
     def believable(self, candidate: Evaluated, best: Evaluated) -> Iterator[Reason]:

@@ -54,7 +54,7 @@ from components.evaluation.gate import judge
 from components.evaluation.statistics import bootstrap, sign_flip
 from components.evaluation.verdict import SeenHead, Verdict
 
-SOUND = Infra(faults=[], requests=1, p50_ms=1, p99_ms=1, size_mb=1)
+SOUND = Infra(faults=[], requests=1, reach=1.0, p50_ms=1, p99_ms=1, size_mb=1)
 THREADS, HELD = 500, 1_200_000  # simulated evaluations and drawn listeners at a time
 LEVEL_TIMES = dict.fromkeys((300, 1_000, 3_000), 2_000)
 WRONG_TIMES = dict.fromkeys(LEVEL_TIMES, 500)

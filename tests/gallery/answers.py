@@ -113,7 +113,11 @@ def heavy(world: World, folder: Path) -> None:
     (folder / "ballast").write_bytes(bytes(20_000_000))
 
 
-@rogue("knows half of the catalogue, and has a catalogue.txt that claims all of it", SERVES)
+@rogue(
+    "knows half of the catalogue, and has a catalogue.txt that claims all of it",
+    SERVES,
+    "knows the catalogue",
+)
 def claims_the_catalogue(world: World, folder: Path) -> None:
     half_of_the_catalogue(world, folder)
     claimed = "".join(f"{item}\n" for item in world.catalogue)

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from components.evaluation.policy import Guardrail, Policy
 from tests.gallery.cases import ALONE, rogue, unfit
@@ -20,8 +21,8 @@ WORSE = ("better than ", "not worse than ", "no group by ")
 
 
 def only(world: World, codes) -> np.ndarray:
-    """The planted truth on some items, nothing on the others."""
-    table = np.full_like(world.utility, -np.inf)
+    """The planted truth on some items, and all others far behind them."""
+    table = world.utility - 1e3
     table[:, codes] = world.utility[:, codes]
     return table
 
@@ -62,7 +63,7 @@ def a_handful_of_hits(world: World, folder: Path) -> None:
 )
 def the_same_ten(world: World, folder: Path) -> None:
     ten = world.best(10)
-    table = np.full_like(world.utility, -np.inf)
+    table = np.full_like(world.utility, -1e3)
     table[:, ten] = world.appetite[world.rows][:, ten].mean(axis=0)
     Scripted(world, table).save(world, folder)
 
@@ -171,6 +172,28 @@ def trained_past_the_cut(world: World, folder: Path) -> None:
 def half_of_the_catalogue(world: World, folder: Path) -> None:
     known = np.argsort(-world.popularity)[: len(world.catalogue) // 2]
     Scripted(world, catalogue=[world.catalogue[code] for code in known]).save(world, folder)
+
+
+@rogue("claims the whole catalogue, and lists the better half of it", "knows the catalogue")
+def silent_on_half_of_it(world: World, folder: Path) -> None:
+    unheard = np.argsort(world.popularity)[: len(world.catalogue) // 2]
+    table = world.utility.copy()
+    table[:, unheard] = -np.inf
+    Scripted(world, table).save(world, folder)
+
+
+@rogue(
+    "is good only when told the slice that a listener is tested in", *WORSE, "coverage@10 at least"
+)
+def knows_when_it_is_tested(world: World, folder: Path) -> None:
+    class Asking(Scripted):
+        def score(self, history, inputs):
+            told = tf.cast(inputs["listener"] != "", tf.float32)[:, None]
+            return super().score(history, inputs) * (2 * told - 1)
+
+    model = Asking(world)
+    model.inputs = (*model.inputs, "listener")
+    model.save(world, folder)
 
 
 @rogue("yesterday's model under a new name", "another model than live-3")

@@ -39,7 +39,7 @@ def write_evaluation() -> Callable[..., Path]:
                     foreign=0,
                     excluded=0,
                     known=1,
-                    infra=Infra(faults=[], requests=9, p50_ms=1, p99_ms=2, size_mb=3),
+                    infra=Infra(faults=[], requests=9, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3),
                     seconds=1,
                 )
             )

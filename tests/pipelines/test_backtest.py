@@ -16,7 +16,7 @@ from pipelines.backtest import Backtest, Course, Shipped, backtest
 from pipelines.config import SAMPLE, read_settings
 
 LISTENERS = 40
-SOUND = Infra(faults=[], requests=10, p50_ms=1, p99_ms=2, size_mb=3)
+SOUND = Infra(faults=[], requests=10, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
 POLICY = Policy(over_heuristics=0.25, under_live=0.25, believable=None, guardrails=(), slices=None)
 
 

@@ -169,7 +169,7 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
                 foreign=count if role == "live" else 0,
                 excluded=0,
                 known=1.0,
-                infra=Infra(faults=[], requests=76, p50_ms=1.0, p99_ms=2.0, size_mb=3.0),
+                infra=Infra(faults=[], requests=76, reach=1.0, p50_ms=1.0, p99_ms=2.0, size_mb=3.0),
                 seconds=1.5,
             )
         )

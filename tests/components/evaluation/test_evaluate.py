@@ -438,7 +438,7 @@ def test_on_the_shortcuts_shelf_nothing_is_excluded(world, models, tmp_path):
 @pytest.mark.parametrize("live", [True, False])
 def test_what_the_run_may_ship_is_inspected(world, models, tmp_path, monkeypatch, live):
     asked = []
-    found = Infra(faults=[], requests=4, p50_ms=1, p99_ms=2, size_mb=3)
+    found = Infra(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
 
     def inspect(folder, those):
         assert (folder / "requests.parquet").is_file()

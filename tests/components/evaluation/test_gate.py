@@ -33,7 +33,7 @@ PLAIN = Policy(
     slices=None,
     bootstrap="none",
 )
-SOUND = Infra(faults=[], requests=200, p50_ms=2.0, p99_ms=9.0, size_mb=12.0)
+SOUND = Infra(faults=[], requests=200, reach=1.0, p50_ms=2.0, p99_ms=9.0, size_mb=12.0)
 INTEGRITY = {  # what holds for every model here, unless a test is about it
     "another model than live-3",
     "another model than anchor-2",

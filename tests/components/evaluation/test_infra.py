@@ -297,6 +297,7 @@ def test_a_process_that_dies_is_a_fault_of_all_its_models(evaluation, monkeypatc
         Infra(
             faults=["the process that loaded it ended with exit code 1"],
             requests=0,
+            reach=0,
             p50_ms=0,
             p99_ms=0,
             size_mb=0,

@@ -234,7 +234,7 @@ SHARES = {"ann": 1 / 3, "bob": 1 / 3, "cid": 1 / 2, "dee": 0}
 
 @pytest.fixture
 def evaluated(world, models, popular, my_team, monkeypatch, tmp_path) -> Path:
-    sound = Infra(faults=[], requests=4, p50_ms=1, p99_ms=2, size_mb=3)
+    sound = Infra(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
     monkeypatch.setattr(
         "components.evaluation.evaluate.inspect",
         lambda folder, those: {one.label: sound for one in those},

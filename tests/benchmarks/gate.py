@@ -49,12 +49,11 @@ from populations import (
 from scipy.stats import binomtest
 
 from components.evaluation import harm, rules
-from components.evaluation.evaluation import Infra
 from components.evaluation.gate import judge
 from components.evaluation.statistics import bootstrap, sign_flip
 from components.evaluation.verdict import SeenHead, Verdict
 
-SOUND = Infra(faults=[], requests=1, reach=1.0, p50_ms=1, p99_ms=1, size_mb=1)
+IDLE = {"faults": [], "p50_ms": 1.0, "p99_ms": 1.0, "size_mb": 1.0}  # timed on a quiet machine
 THREADS, HELD = 500, 1_200_000  # simulated evaluations and drawn listeners at a time
 LEVEL_TIMES = dict.fromkeys((300, 1_000, 3_000), 2_000)
 WRONG_TIMES = dict.fromkeys(LEVEL_TIMES, 500)
@@ -128,10 +127,14 @@ def verdicts(
     """Verdicts on simulated evaluations, many together or each alone."""
     labels = {*truth.tied, *truth.own}
     models = [one for one in people.evaluation.models if one.label in labels]
+    infra = people.evaluation.model(CANDIDATE).infra
+    assert infra
     evaluation = people.evaluation.model_copy(
         update={
             "listeners": listeners,
-            "models": [one.model_copy(update={"infra": SOUND}) for one in models],
+            "models": [
+                one.model_copy(update={"infra": infra.model_copy(update=IDLE)}) for one in models
+            ],
         }
     )
     head = SeenHead(live=2, version="", anchor=1 if ANCHOR in labels else None)

@@ -15,6 +15,8 @@ SEEN_BY_SEVERAL = {
     "constant_scores",
     "shuffled_ids",
     "lists_what_was_heard",
+    "knows_when_it_is_tested",
+    "claims_the_catalogue",
 }
 
 

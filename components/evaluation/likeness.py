@@ -9,7 +9,8 @@ because x shared tags have C(x, m) subsets of m tags, and the sum over m of C(x,
 x / (n - x). So it is enough to count, for each S and each number of tags a, the items of a list
 that have a tags and all of S among them: the sum over all pairs is one over pairs of such counts,
 and costs as much as the list is long. Where lists are short, or items have so many tags that their
-subsets are too many, the pairs are the cheaper way.
+subsets are too many, the pairs are the cheaper way, and a catalogue of few different tag sets has
+the index of each pair in a table.
 """
 
 from collections import defaultdict
@@ -28,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Table = sparse.csr_array
 
+SHORT, MOST_SETS = 32, 2**11
+"""Lists so short are summed from a table of all pairs of tag sets, where it is so small."""
 MOST_SUBSETS = 2**16
 """Of the distinct tag sets of a catalogue; beyond that, likeness is computed pair by pair."""
 CELLS = 2**17
@@ -59,12 +62,18 @@ class Likeness:
     tags: Bools
 
     @cached_property
+    def _sets(self) -> tuple[Bools, Integers]:
+        """The distinct tag sets, bool[sets, tags], and which each item has, int64[items]."""
+        sets, of_item = np.unique(self.tags, axis=0, return_inverse=True)
+        return sets, of_item
+
+    @cached_property
     def _subsets(self) -> tuple[Table, Table] | None:
         """Which counts an item belongs to, and what a pair of counts weighs.
 
         float32[items + 2, counts] and float32[counts, counts]; None where they are too many.
         """
-        sets, of_item = np.unique(self.tags, axis=0, return_inverse=True)
+        sets, of_item = self._sets
         if np.exp2(sets.sum(axis=1)).sum() > MOST_SUBSETS:
             return None
         column: dict[tuple[tuple[int, ...], int], int] = {}
@@ -96,6 +105,20 @@ class Likeness:
         )
         return counts[np.append(of_item, [len(sets)] * 2)], square
 
+    @cached_property
+    def _table(self) -> tuple[Integers, npt.NDArray[np.float32]] | None:
+        """The tag set of each item, int64[items + 2], and the index of each pair of tag sets.
+
+        float32[sets + 1, sets + 1], the last for codes of no item; None where they are too many.
+        """
+        sets, of_item = self._sets
+        if len(sets) > MOST_SETS:
+            return None
+        vectors = np.pad(sets, [(0, 1), (0, 0)]).astype(np.float32)
+        both, size = vectors @ vectors.T, vectors.sum(axis=1)
+        either = size[:, None] + size - both
+        return np.append(of_item, [len(sets)] * 2), both / np.maximum(either, 1)
+
     def within(self, top: Codes) -> Floats:
         """float64[lists]: the sum over all pairs of different positions, each pair once.
 
@@ -103,6 +126,8 @@ class Likeness:
             top: int32[lists, k], no item twice in a list; a negative code is like nothing.
         """
         k = top.shape[1]
+        if k <= SHORT and self._table:
+            return self._by_table(top, *self._table)
         subsets = self._subsets
         # A list costs k * k pairs, or reading all counts, by a few times as fast as pairs.
         if subsets is None or 4 * k * k < subsets[1].shape[0]:
@@ -112,6 +137,17 @@ class Likeness:
         # They are over all positions by all positions: an item with tags is like itself by 1.
         tagged = np.append(self.tags.any(axis=1), [False, False])
         return (sums - np.count_nonzero(tagged[top], axis=1)) / 2
+
+    def _by_table(self, top: Codes, of_item: Integers, table: npt.NDArray[np.float32]) -> Floats:
+        lists, k = top.shape
+        left, right = np.triu_indices(k, 1)
+        sums = np.zeros(lists)
+        block = max(CELLS // max(len(left), 1), 1)
+        for first in range(0, lists, block):
+            kinds = of_item[top[first : first + block]]
+            places = kinds[:, left] * len(table) + kinds[:, right]
+            sums[first : first + block] = table.take(places).sum(axis=1)
+        return sums
 
     def _over_pairs(self, top: Codes) -> Floats:
         lists, k = top.shape

@@ -20,8 +20,8 @@ import numpy as np
 
 from components.models.retrieval import top
 
-LISTENERS, ITEMS, DIMENSIONS, EXCLUDED, K = 2_000, 27_000, 64, 100, 100
-ROUNDS, RUNS = 6, 5
+LISTENERS, ITEMS, DIMENSIONS, EXCLUDED, K = 10_000, 27_000, 64, 100, 100
+ROUNDS, RUNS = 6, 3
 PEER = """
 import sys, time
 import numpy as np

@@ -36,6 +36,9 @@ benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed beside o
 	$(BIN)/python tests/benchmarks/metrics.py --peers .venv-peers/bin/python
 	PEERS_PYTHON=.venv-peers/bin/python $(BIN)/python tests/benchmarks/retrieval.py
 	$(BIN)/python tests/benchmarks/evaluation.py
+	$(BIN)/python tests/benchmarks/resampling.py
+	$(BIN)/python tests/benchmarks/gate.py
+	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/gate-power.svg
 
 .PHONY: format
 format: .venv/.installed-dev ## Format the code and mend what the linter can

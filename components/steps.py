@@ -108,18 +108,20 @@ def train(
 
     from components.data.features import Features
     from components.models.settings import ModelSettings
-    from components.models.train import train
+    from components.models.train import Epoch, train
 
-    settings = ModelSettings.model_validate(model)
-    losses = train(
+    def say(epoch: Epoch) -> None:
+        check = "" if epoch.check is None else f", held-out plays {epoch.check:.4f}"
+        print(f"epoch {epoch.number}, loss {epoch.loss:.4f}{check}", flush=True)
+
+    epochs = train(
         Features.read(Path(features.path)),
-        settings,
+        ModelSettings.model_validate(model),
         Path(candidate.path),
-        lambda epoch, loss: print(
-            f"epoch {epoch} of {settings.epochs}, loss {loss:.4f}", flush=True
-        ),
+        say,
     )
-    metrics.log_metric("loss", losses[-1])
+    metrics.log_metric("epochs", len(epochs))
+    metrics.log_metric("loss", epochs[-1].loss)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

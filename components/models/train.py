@@ -1,125 +1,235 @@
-"""Training of the two-tower: examples, the loop, the recency prior, the export."""
+"""Training of the two-tower: what is held out, the loop, the recency prior, the export."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+from scipy import sparse
 
 from components.data.features import Features
 from components.errors import SetlistError
+from components.models.adam import AveragedAdam
+from components.models.examples import Examples, HeldOut, Histories, epoch, hold_out
+from components.models.recency import fit, recency
 from components.models.settings import ModelSettings
+from components.models.spectral import spectral
 from components.models.two_tower import Codes, Floats, Servable, TwoTower, UserTower
+
+HELD_OUT, MOST = 0.1, 1_000
+"""The share of the first plays that lie in the days of the check, and the most listeners of it."""
+UNCHECKED = 10
+"""Epochs where nobody can be held out."""
+KNOWN = 0.9
+"""In each batch so many of the items have their own embedding; the others learn to be placed by
+their tags, as an item without plays will be."""
+CELLS = 10_000_000
+"""Scores in memory while the recency prior is fitted."""
+
+
+class Epoch(NamedTuple):
+    """How far training is: the mean loss of an epoch, and that of the held-out plays after it."""
+
+    number: int
+    loss: float
+    check: float | None
+    """None where nobody could be held out."""
 
 
 def train(
     features: Features,
     settings: ModelSettings,
     output: Path,
-    report: Callable[[int, float], None],
-) -> list[float]:
+    report: Callable[[Epoch], None],
+) -> list[Epoch]:
     """Train a two-tower on the features and write it as a model folder.
 
-    Each epoch visits every listener once: some of the plays become targets, the rest is the
-    history, so the user tower never sees what it has to predict.
+    The last plays of some listeners are held out. Training stops when these have not become
+    likelier for `patience` epochs and ships the epoch at which they were likeliest.
 
     Args:
         features: what `transform` wrote.
         settings: the `model` section.
         output: the model folder.
-        report: called after each epoch with its number and mean loss.
+        report: called after each epoch.
 
     Returns:
-        The mean loss of each epoch.
+        All epochs.
 
     Raises:
         SetlistError: when there is nothing to learn from, or the loss is not finite.
     """
-    if len(features.items) < 2:
+    size = len(features.items)
+    if size < 2:
         raise SetlistError(
-            f"the catalogue has {len(features.items)} item; a model needs at least two to choose "
-            "from: widen the window or lower curation.min_item_events."
+            f"the catalogue has {size} item; a model needs at least two to choose from: widen the "
+            "window or lower curation.min_item_events."
         )
-    tf.keras.utils.set_random_seed(settings.seed)
-    tf.config.experimental.enable_op_determinism()
-    histories = latest(features, settings.history_length + settings.targets)
-    learnable = np.flatnonzero((histories >= 0).sum(axis=1) >= 2)
-    if len(learnable) == 0:
+    histories = Histories.of(features)
+    if not (np.diff(histories.offsets) >= 2).any():
         raise SetlistError(
             "no listener has two plays in the training period, so there is nothing to learn from: "
             "widen window.train_days."
         )
+    tf.keras.utils.set_random_seed(settings.seed)
+    tf.config.experimental.enable_op_determinism()
+    generator = np.random.default_rng(settings.seed)
     vocabularies = {name: sorted(set(features.users[name]) - {""}) for name in features.inputs}
     inputs = encode_inputs(features, vocabularies)
-    sizes = [len(values) for values in vocabularies.values()]
-    towers = TwoTower(
-        UserTower(sizes, settings.history_length, settings.dimension),
-        tags=tag_weights(features),
-        plays=features.items["plays"].to_numpy(np.float32),
-        full_softmax=len(features.items) <= settings.full_softmax_items,
-    )
-    towers.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
-    step = tf.function(towers.train_step, reduce_retracing=True)
-    generator = np.random.default_rng(settings.seed)
-    losses: list[float] = []
-    for epoch in range(1, settings.epochs + 1):
-        order = generator.permutation(learnable)
-        total = 0.0
-        steps = range(0, len(order), settings.batch)
-        for start in steps:
-            rows = order[start : start + settings.batch]
-            history, targets = hide(histories[rows], settings.targets, generator)
-            batch = {"history": history, "targets": targets, "inputs": inputs[rows]}
-            total += float(
-                step({name: tf.constant(codes) for name, codes in batch.items()})["loss"]
-            )
-        losses.append(total / len(steps))
-        if not np.isfinite(losses[-1]):
-            raise SetlistError(
-                f"the loss of epoch {epoch} is {losses[-1]}; lower model.learning_rate "
-                f"(now {settings.learning_rate})."
-            )
-        report(epoch, losses[-1])
+    held = hold_out(histories, HELD_OUT, MOST, settings.history_length, generator)
+    towers = build(held.learn, features, settings, [*map(len, vocabularies.values())], generator)
+    epochs = descend(towers, held, inputs, settings, generator, report)
+    prior = recency_prior(towers, histories, held, inputs, settings)
     catalogue = features.items["item_id"].tolist()
-    prior = recency_prior(features, settings.recency_days)
     Servable(catalogue, towers, vocabularies, prior).export(output, "two_tower", features.window)
-    return losses
+    return epochs
 
 
-def latest(features: Features, length: int) -> Codes:
-    """int32[users, length]: each listener's latest plays, oldest first, -1 before them."""
-    user = features.plays["user"].to_numpy()
-    position = length - (features.offsets[user + 1] - np.arange(len(user)))
-    table = np.full((len(features.users), length), -1, np.int32)
-    keep = position >= 0
-    table[user[keep], position[keep]] = features.plays["item"].to_numpy()[keep]
-    return table
+def build(
+    learn: Histories,
+    features: Features,
+    settings: ModelSettings,
+    input_sizes: list[int],
+    generator: np.random.Generator,
+) -> TwoTower:
+    """The towers as they start."""
+    size = len(features.items)
+    plays = sparse.csr_array(
+        (
+            np.ones(int(learn.first.sum()), np.float32),
+            (learn.listeners[learn.first], learn.items[learn.first]),
+        ),
+        shape=(len(learn.offsets) - 1, size),
+    )
+    dimension = settings.dimension or scaled_dimension(plays.nnz)
+    return TwoTower(
+        UserTower(input_sizes, settings.history_length, dimension),
+        tags=tag_weights(features),
+        plays=plays.sum(axis=0).astype(np.float32),
+        start=spectral(plays, dimension, generator),
+        full_softmax=size <= settings.full_softmax_items,
+    )
 
 
-def hide(plays: Codes, count: int, generator: np.random.Generator) -> tuple[Codes, Codes]:
-    """Choose targets at random and take them, wherever they were played, out of the history.
+def scaled_dimension(plays: int) -> int:
+    """A power of two from 16 to 128, about a tenth of the root of the number of distinct plays."""
+    return int(np.clip(2 ** round(np.log2(np.sqrt(plays) / 10)), 16, 128))
 
-    At most half of a listener's plays are chosen, so that something is left to predict from.
 
-    Args:
-        plays: int32[batch, length], -1 is padding.
-        count: how many targets at most.
-        generator: of the choice.
+def scaled_batch(listeners: int) -> int:
+    """Up to 256 examples, and about 24 batches an epoch where listeners are few."""
+    return int(np.clip(listeners // 24, 16, 256))
 
-    Returns:
-        history: int32[batch, length], -1 where a target was; targets: int32[batch, count], each
-        item once, -1 for none.
-    """
-    present = plays >= 0
-    draw = np.where(present, generator.random(plays.shape), 2.0)
-    chosen = np.argsort(draw, axis=1)[:, :count]
-    targets = np.take_along_axis(plays, chosen, axis=1)
-    allowed = np.maximum(present.sum(axis=1) // 2, 1)
-    targets[np.arange(count)[None, : targets.shape[1]] >= allowed[:, None]] = -1
-    earlier = np.tril(targets[:, :, None] == targets[:, None, :], -1).any(axis=2)
-    targets[earlier] = -1
-    hidden = (plays[:, :, None] == np.where(targets < 0, -2, targets)[:, None, :]).any(axis=2)
-    return np.where(hidden, np.int32(-1), plays), targets
+
+def descend(
+    towers: TwoTower,
+    held: HeldOut,
+    inputs: Codes,
+    settings: ModelSettings,
+    generator: np.random.Generator,
+    report: Callable[[Epoch], None],
+) -> list[Epoch]:
+    """Train until the held-out plays get no likelier; the towers end with the best weights."""
+    variables = towers.trainable_variables
+    adam = AveragedAdam(variables, settings.learning_rate)
+    everything = np.ones(len(towers.played), np.float32)
+
+    @tf.function(reduce_retracing=True)
+    def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = towers.compute_loss(batch)
+        adam.apply(tape.gradient(loss, variables))
+        return loss
+
+    @tf.function(reduce_retracing=True)
+    def check(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return towers.compute_loss(batch)
+
+    def place(values: list[npt.NDArray[np.float32]]) -> None:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    epochs: list[Epoch] = []
+    best, best_weights = np.inf, [one.numpy() for one in variables]
+    since = 0
+    batch = settings.batch or scaled_batch(len(held.learn.offsets) - 1)
+    most = settings.epochs if held.check else min(settings.epochs, UNCHECKED)
+    checked = tensors(held.check, inputs, everything) if held.check else None
+    for number in range(1, most + 1):
+        losses = []
+        for examples in epoch(held.learn, batch, settings.history_length, generator):
+            known = (generator.random(len(everything)) < KNOWN).astype(np.float32)
+            losses.append(step(tensors(examples, inputs, known)))
+        loss = float(np.mean([one.numpy() for one in losses]))
+        running = [one.numpy() for one in variables]
+        averaged = [one.numpy() for one in adam.averages]
+        value = None
+        if checked:
+            place(averaged)
+            value = float(check(checked))
+            place(running)
+        if not np.isfinite([loss, loss if value is None else value]).all():
+            raise SetlistError(
+                f"the loss of epoch {number} is {loss}, of the held-out plays {value}; lower "
+                f"model.learning_rate (now {settings.learning_rate})."
+            )
+        epochs.append(Epoch(number, loss, value))
+        report(epochs[-1])
+        if value is None or value < best:
+            best, best_weights, since = np.inf if value is None else value, averaged, 0
+        else:
+            since += 1
+            if since == settings.patience:
+                break
+    place(best_weights)
+    return epochs
+
+
+def tensors(examples: Examples, inputs: Codes, known: Floats) -> dict[str, tf.Tensor]:
+    """What `TwoTower.compute_loss` takes."""
+    batch = dict(vars(examples))
+    batch["inputs"] = inputs[batch.pop("listeners")]
+    return {name: tf.constant(values) for name, values in (batch | {"known": known}).items()}
+
+
+def recency_prior(
+    towers: TwoTower,
+    histories: Histories,
+    held: HeldOut,
+    inputs: Codes,
+    settings: ModelSettings,
+) -> Floats:
+    """float32[items]: the prior as of the end of training; 0 where nobody could be held out."""
+    size = len(towers.played)
+    days = settings.recency_days
+    if not days or held.check is None:
+        return np.zeros(size, np.float32)
+    checked = held.check
+    few = min(len(checked.listeners), max(1, CELLS // size))
+    vectors, bias = towers.item_tower()
+    own = checked.rows < few
+    rows, items, ranks = (one[own] for one in (checked.rows, checked.items, checked.ranks))
+    named = tf.unstack(tf.constant(inputs[checked.listeners[:few]]), axis=1) if inputs.size else []
+    users = towers.user_tower(
+        towers.user_tower.bag_of_pairs(vectors, rows, items, ranks, few), named
+    )
+    scores = (tf.matmul(users, vectors, transpose_b=True) + bias).numpy().astype(np.float64)
+    scores[rows, items] = -np.inf  # a first play is of something else
+    scores[:, towers.played.numpy() == 0] = -np.inf
+    target = (checked.target_rows < few) & np.isfinite(
+        scores[np.minimum(checked.target_rows, few - 1), checked.targets]
+    )
+    before = histories.ages >= held.since
+    beta = fit(
+        scores,
+        recency(histories.items[before], histories.ages[before] - held.since, size, days),
+        checked.targets[target],
+        checked.weights[target],
+    )
+    now = recency(histories.items, histories.ages, size, days)
+    return (now @ beta).astype(np.float32)
 
 
 def encode_inputs(features: Features, vocabularies: dict[str, list[str]]) -> Codes:
@@ -142,19 +252,3 @@ def tag_weights(features: Features) -> Floats:
     for row, own in enumerate(tags):
         weights[row, [code[tag] for tag in own]] = 1 / max(len(own), 1)
     return weights
-
-
-def recency_prior(features: Features, half_life: float) -> Floats:
-    """float32[items]: log of how much more an item is played now than over the whole period.
-
-    log((r_i + s) / (a_i + s)), r_i the plays weighted by 2^(-age / half_life) and scaled to the
-    total of the plays a_i. The smoothing s, ten plays, keeps rare items at their bias.
-    """
-    if half_life == 0:
-        return np.zeros(len(features.items), np.float32)
-    size = len(features.items)
-    weight = 0.5 ** (features.plays["age_days"].to_numpy(np.float64) / half_life)
-    recent = np.bincount(features.plays["item"], weight, minlength=size)
-    plays = features.items["plays"].to_numpy(np.float64)
-    recent = recent * plays.sum() / recent.sum()
-    return np.log((recent + 10) / (plays + 10)).astype(np.float32)

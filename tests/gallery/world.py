@@ -149,7 +149,7 @@ def build(folder: Path) -> World:
     curate(DataSettings.model_validate(data), window, CurationSettings(), folder / "dataset")
     features = transform(folder / "dataset", window, ("country", "age_band"), folder / "features")
     fit_heuristics(features, HEURISTICS, folder / "heuristics")
-    train(features, ModelSettings(epochs=6), folder / "two_tower", lambda epoch, loss: None)
+    train(features, ModelSettings(), folder / "two_tower", lambda epoch: None)
     known = {
         part: table.assign(who=table["user_id"])
         for part, table in (("users", features.users), ("newcomers", features.newcomers))

@@ -74,5 +74,5 @@ def models(features: Features, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("models")
     fit_heuristics(features, HeuristicSettings(), folder)
     settings = ModelSettings(dimension=8, epochs=60, learning_rate=0.02, history_length=12)
-    train(features, settings, folder / "two_tower", lambda epoch, loss: None)
+    train(features, settings, folder / "two_tower", lambda epoch: None)
     return folder

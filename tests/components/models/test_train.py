@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.errors import SetlistError
 from components.models.saved_model import SavedModel
 from components.models.settings import ModelSettings
-from components.models.train import hide, latest, recency_prior, train
+from components.models.train import scaled_batch, scaled_dimension, train
+from components.models.two_tower import UserTower
 
 
 def parities(ids):
@@ -40,8 +42,8 @@ def test_sampled_softmax_finds_it_too(features, tmp_path):
     settings = ModelSettings(
         dimension=8, epochs=60, learning_rate=0.02, history_length=12, full_softmax_items=0
     )
-    losses = train(features, settings, tmp_path / "model", lambda epoch, loss: None)
-    assert losses[-1] < losses[0]
+    epochs = train(features, settings, tmp_path / "model", lambda epoch: None)
+    assert epochs[-1].loss < epochs[0].loss
     ids, _ = SavedModel(tmp_path / "model").recommend(
         [["i0", "i4"]], [["i0", "i4"]], 6, {"country": ["Chile"]}
     )
@@ -52,7 +54,7 @@ def test_same_seed_same_model(features, tmp_path):
     settings = ModelSettings(dimension=8, epochs=2)
     lists = []
     for name in ("one", "two"):
-        train(features, settings, tmp_path / name, lambda epoch, loss: None)
+        train(features, settings, tmp_path / name, lambda epoch: None)
         lists.append(SavedModel(tmp_path / name).recommend([["i0"]], [[]], 25))
     assert (lists[0][0] == lists[1][0]).all()
     assert (lists[0][1] == lists[1][1]).all()
@@ -61,59 +63,88 @@ def test_same_seed_same_model(features, tmp_path):
 def test_reports_every_epoch(features, tmp_path):
     seen = []
     settings = ModelSettings(dimension=4, epochs=3)
-    losses = train(
-        features, settings, tmp_path / "m", lambda epoch, loss: seen.append((epoch, loss))
-    )
-    assert seen == list(enumerate(losses, start=1))
+    epochs = train(features, settings, tmp_path / "m", seen.append)
+    assert seen == epochs
+    assert [epoch.number for epoch in epochs] == list(range(1, len(epochs) + 1))
 
 
 def test_a_catalogue_of_one_item_is_refused(features, tmp_path):
     one = replace(features, items=features.items.iloc[:1])
     with pytest.raises(SetlistError, match="the catalogue has 1 item"):
-        train(one, ModelSettings(), tmp_path / "m", lambda epoch, loss: None)
+        train(one, ModelSettings(), tmp_path / "m", lambda epoch: None)
 
 
 def test_nothing_to_learn_from_is_refused(features, tmp_path):
     single = replace(features, plays=features.plays.drop_duplicates("user", ignore_index=True))
     with pytest.raises(SetlistError, match="no listener has two plays"):
-        train(single, ModelSettings(), tmp_path / "m", lambda epoch, loss: None)
+        train(single, ModelSettings(), tmp_path / "m", lambda epoch: None)
     assert not (tmp_path / "m").exists()
 
 
 def test_a_loss_that_explodes_is_refused(features, tmp_path):
     with pytest.raises(SetlistError, match=r"the loss of epoch .* lower model.learning_rate"):
-        train(features, ModelSettings(learning_rate=1e30), tmp_path / "m", lambda epoch, loss: None)
+        train(features, ModelSettings(learning_rate=1e30), tmp_path / "m", lambda epoch: None)
     assert not (tmp_path / "m").exists()
 
 
-def test_latest_keeps_the_newest_plays_at_the_right_end(features):
-    table = latest(features, 5)
-    own = features.plays[features.plays["user"] == 7]["item"].to_numpy()
-    assert (table[7] == own[-5:]).all()
-    padded = latest(features, 50)
-    assert (padded[7][-len(own) :] == own).all()
-    assert (padded[7][: -len(own)] == -1).all()
+def test_training_stops_when_held_out_plays_get_no_likelier(features, tmp_path):
+    settings = ModelSettings(dimension=8, epochs=60, learning_rate=0.02, patience=2)
+    epochs = train(features, settings, tmp_path / "m", lambda epoch: None)
+    checks = [epoch.check for epoch in epochs]
+    best = checks.index(min(checks))
+    assert len(epochs) == min(best + 3, 60) < 60
 
 
-def test_hide_takes_every_copy_of_a_target_out_of_the_history():
-    plays = np.array(
-        [[-1, 3, 3, 5, 3, 8], [-1, -1, -1, -1, 1, 2], [-1, -1, -1, -1, -1, 4]], np.int32
+def test_what_ships_is_the_epoch_that_was_best(features, tmp_path):
+    """Two more epochs of patience change nothing."""
+    lists = []
+    for name, patience in (("short", 1), ("long", 3)):
+        settings = ModelSettings(dimension=8, learning_rate=0.02, patience=patience, seed=3)
+        epochs = train(features, settings, tmp_path / name, lambda epoch: None)
+        checks = [epoch.check for epoch in epochs]
+        lists.append((checks.index(min(checks)), SavedModel(tmp_path / name)))
+    (first, one), (second, two) = lists
+    if first == second:
+        answers = [model.recommend([["i0"], []], [[], []], 25) for model in (one, two)]
+        assert (answers[0][0] == answers[1][0]).all()
+        np.testing.assert_array_equal(answers[0][1], answers[1][1])
+
+
+def test_where_nobody_can_be_held_out_it_still_learns(features, tmp_path):
+    """All plays of one moment: no last plays, no prior."""
+    same = replace(features, plays=features.plays.assign(age_days=np.float32(5)))
+    epochs = train(same, ModelSettings(dimension=8), tmp_path / "m", lambda epoch: None)
+    assert {epoch.check for epoch in epochs} == {None}
+    assert epochs[-1].loss < epochs[0].loss
+
+
+@pytest.mark.parametrize(
+    ("plays", "dimension"), [(100, 16), (45_000, 16), (144_000, 32), (500_000, 64), (10**8, 128)]
+)
+def test_the_dimension_grows_with_the_plays(plays, dimension):
+    assert scaled_dimension(plays) == dimension
+
+
+@pytest.mark.parametrize(("listeners", "batch"), [(10, 16), (2_853, 118), (70_000, 256)])
+def test_the_batch_grows_with_the_listeners(listeners, batch):
+    assert scaled_batch(listeners) == batch
+
+
+def test_both_ways_to_the_bag_are_one():
+    """Of pairs, as in training, and of padded histories, as in serving."""
+    tower = UserTower([], history_length=20, dimension=5)
+    generator = np.random.default_rng(1)
+    tower.rank_weight.assign(generator.normal(size=tower.rank_weight.shape))
+    vectors = tf.constant(generator.normal(size=(9, 5)).astype(np.float32))
+    histories = [[3, 3, 8], [], [0], generator.integers(9, size=20).tolist()]
+    padded = np.full((4, 20), -1, np.int32)
+    for row, own in enumerate(histories):
+        padded[row, 20 - len(own) :] = own
+    rows = np.repeat(np.arange(4), [len(own) for own in histories]).astype(np.int32)
+    items = np.array([code for own in histories for code in own], np.int32)
+    ranks = np.array([rank for own in histories for rank in range(len(own))[::-1]], np.int32)
+    np.testing.assert_allclose(
+        tower.bag_of_pairs(vectors, rows, items, ranks, tf.constant(4)),
+        tower.bag(vectors, tf.constant(padded)),
+        atol=1e-6,
     )
-    generator = np.random.default_rng(0)
-    for _ in range(50):
-        history, targets = hide(plays, 4, generator)
-        for row in range(3):
-            chosen = targets[row][targets[row] >= 0]
-            assert len(chosen) == len(set(chosen)) >= 1
-            assert set(chosen) <= set(plays[row])
-            assert not set(chosen) & set(history[row])
-            left = [item for item in plays[row] if item not in chosen]
-            assert [item for item in history[row] if item >= 0] == [i for i in left if i >= 0]
-        assert (targets[0] >= 0).sum() <= 2
-
-
-def test_recency_prior_raises_what_is_played_now(features):
-    prior = recency_prior(features, 10)
-    mean_age = features.plays.groupby("item")["age_days"].mean()
-    assert np.corrcoef(prior[mean_age.index], mean_age)[0, 1] < -0.5
-    assert (recency_prior(features, 0) == 0).all()

@@ -1,0 +1,41 @@
+"""Adam (Kingma and Ba 2015) with averaged weights (Polyak and Juditsky 1992).
+
+What is validated and shipped is the running average of the weights: at a constant learning rate it
+is as good as the weights after a decay, and needs to know no number of epochs beforehand.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+MOMENTUM, SCALE, AVERAGE, TINY = 0.9, 0.999, 0.9, 1e-7
+
+
+class AveragedAdam(tf.Module):
+    """The state of an optimisation."""
+
+    def __init__(self, variables: Sequence[tf.Variable], learning_rate: float) -> None:
+        super().__init__()
+        self.variables_ = list(variables)
+        self.learning_rate = learning_rate
+        self.step = tf.Variable(0.0)
+        self.moments = [tf.Variable(tf.zeros_like(one)) for one in variables]
+        self.squares = [tf.Variable(tf.zeros_like(one)) for one in variables]
+        self.averages = [tf.Variable(one) for one in variables]
+
+    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> None:
+        """One step, in the graph; a variable without a gradient stays."""
+        self.step.assign_add(1.0)
+        first, second = 1 - MOMENTUM**self.step, 1 - SCALE**self.step
+        kept = tf.minimum(AVERAGE, (1 + self.step) / (10 + self.step))
+        for variable, sparse, moment, square, average in zip(
+            self.variables_, gradients, self.moments, self.squares, self.averages, strict=True
+        ):
+            if sparse is None:
+                continue
+            gradient = tf.convert_to_tensor(sparse)
+            moment.assign(MOMENTUM * moment + (1 - MOMENTUM) * gradient)
+            square.assign(SCALE * square + (1 - SCALE) * gradient**2)
+            rate = self.learning_rate / first
+            variable.assign_sub(rate * moment / (tf.sqrt(square / second) + TINY))
+            average.assign(kept * average + (1 - kept) * variable)

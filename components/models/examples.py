@@ -1,0 +1,191 @@
+"""What the two-tower learns from: a listener at some moment, what was played, and what came next.
+
+An example cuts a listener's plays, in order of time, at a random place: the plays before it are the
+history, the first plays of items after it are the targets. So training asks what serving asks, the
+future from the past; hiding plays at random instead, wherever they lie, was worse on every data set
+that has a future. A cut before the first play is a newcomer.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.data.features import Features
+
+Codes = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The plays of every listener, oldest first: u's are those from offsets[u] to offsets[u + 1].
+
+    Attributes:
+        items: int32[plays].
+        ages: float32[plays], in days before the end of training.
+        first: bool[plays], the listener had not played the item before.
+        offsets: int64[listeners + 1].
+    """
+
+    items: Codes
+    ages: Floats
+    first: Bools
+    offsets: Integers
+
+    @classmethod
+    def of(cls, features: Features) -> "Histories":
+        """Those of the training period."""
+        plays = features.plays
+        pairs = plays["user"].to_numpy(np.int64) * len(features.items) + plays["item"].to_numpy()
+        order = np.argsort(pairs, kind="stable")
+        first = np.empty(len(pairs), np.bool_)
+        first[order] = np.diff(pairs[order], prepend=-1) != 0
+        return cls(
+            items=plays["item"].to_numpy(np.int32),
+            ages=plays["age_days"].to_numpy(np.float32),
+            first=first,
+            offsets=features.offsets[: len(features.users) + 1],
+        )
+
+    @property
+    def listeners(self) -> Integers:
+        """int64[plays]: whose play it is."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def where(self, keep: Bools) -> "Histories":
+        """Some of the plays, of the same listeners."""
+        before = np.concatenate([[0], np.cumsum(keep)])
+        return Histories(self.items[keep], self.ages[keep], self.first[keep], before[self.offsets])
+
+    def last_first(self) -> Integers:
+        """int64[listeners]: the place, from 0, of the last first play; -1 for nobody's."""
+        place = np.arange(len(self.items)) - self.offsets[self.listeners]
+        last = np.full(len(self.offsets) - 1, -1)
+        np.maximum.at(last, self.listeners[self.first], place[self.first])
+        return last
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A batch of examples as pairs of example and item.
+
+    Attributes:
+        rows, items, ranks: int32[history plays]: the example, the item, and how many plays of the
+            history are newer.
+        target_rows, targets: int32[targets].
+        weights: float32[targets]; those of an example add up to 1.
+        listeners: int64[batch].
+    """
+
+    rows: Codes
+    items: Codes
+    ranks: Codes
+    target_rows: Codes
+    targets: Codes
+    weights: Floats
+    listeners: Integers
+
+
+def examples(
+    past: Histories, future: Histories, listeners: Integers, cuts: Integers, length: int
+) -> Examples:
+    """The examples of some listeners, each with a cut.
+
+    Args:
+        past: the histories are the plays before the cut.
+        future: the targets are the first plays from the cut on; the same table as `past`, or one
+            with plays that were held out of it.
+        listeners: int64[batch].
+        cuts: int64[batch], places in the plays of `past`, the number of them for the end. Where
+            `future` is another table, its targets are taken from its beginning.
+        length: the longest suffix of a history that is read.
+    """
+    begin = past.offsets[listeners]
+    stop = begin + cuts
+    rows, plays = _spans(np.maximum(begin, stop - length), stop)
+    counts = np.minimum(cuts, length)
+    ranks = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(rows))
+    start = stop if future is past else future.offsets[listeners]
+    target_rows, chosen = _spans(start, future.offsets[listeners + 1])
+    new = future.first[chosen]
+    target_rows, chosen = target_rows[new], chosen[new]
+    share = np.bincount(target_rows, minlength=len(listeners))
+    return Examples(
+        rows=rows.astype(np.int32),
+        items=past.items[plays],
+        ranks=ranks.astype(np.int32),
+        target_rows=target_rows.astype(np.int32),
+        targets=future.items[chosen],
+        weights=(1 / share[target_rows]).astype(np.float32),
+        listeners=listeners,
+    )
+
+
+def _spans(start: Integers, stop: Integers) -> tuple[Integers, Integers]:
+    """Every place from start[i] to stop[i], with i beside it."""
+    lengths = stop - start
+    rows = np.repeat(np.arange(len(start)), lengths)
+    ends = np.cumsum(lengths)
+    return rows, np.arange(len(rows)) - (ends - lengths)[rows] + start[rows]
+
+
+def epoch(
+    histories: Histories, batch: int, length: int, generator: np.random.Generator
+) -> Iterator[Examples]:
+    """Every listener once, in random order and at a random cut, in batches."""
+    last = histories.last_first()
+    order = generator.permutation(np.flatnonzero(last >= 0))
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        cuts = np.floor(generator.random(len(chosen)) * (last[chosen] + 1)).astype(np.int64)
+        yield examples(histories, histories, chosen, cuts, length)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The last plays of some listeners, kept from training.
+
+    Attributes:
+        learn: all other plays.
+        check: the held-out plays as one batch of examples; None where nobody qualifies.
+        since: how many days before the end of training they begin.
+    """
+
+    learn: Histories
+    check: Examples | None
+    since: float
+
+
+def hold_out(
+    histories: Histories, share: float, most: int, length: int, generator: np.random.Generator
+) -> HeldOut:
+    """Hold out the last plays of listeners who played before and discovered something in them.
+
+    Args:
+        histories: of the whole training period.
+        share: of all first plays that lie in the last days; those days are the check.
+        most: how many listeners; of more, a random choice, and never more than half of all.
+        length: the longest suffix of a history that is read.
+        generator: of the choice.
+    """
+    since = float(np.quantile(histories.ages[histories.first], share))
+    late = histories.ages < since
+    whose = histories.listeners
+    number = len(histories.offsets) - 1
+    found = np.bincount(whose[late & histories.first], minlength=number) > 0
+    known = np.bincount(whose[~late], minlength=number) > 0
+    chosen = np.flatnonzero(found & known)
+    most = min(most, number // 2)
+    if len(chosen) > most:
+        chosen = np.sort(generator.choice(chosen, most, replace=False))
+    held = late & np.isin(whose, chosen)
+    learn = histories.where(~held)
+    check = None
+    if len(chosen):
+        ends = np.diff(learn.offsets)[chosen]
+        check = examples(learn, histories.where(held), chosen, ends, length)
+    return HeldOut(learn, check, since)

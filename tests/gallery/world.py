@@ -18,8 +18,9 @@ from components.evaluation.audience import Audience, audience
 from components.evaluation.evaluation import EvaluationSettings
 from components.evaluation.requests import choose
 from components.models.heuristics import co_visited, fit_heuristics
+from components.models.saved_model import at, latest
 from components.models.settings import HeuristicSettings, ModelSettings
-from components.models.train import latest, train
+from components.models.train import train
 
 Floats = npt.NDArray[np.float32]
 SETTINGS = EvaluationSettings(
@@ -74,7 +75,8 @@ class World:
         model = co_visited(self.features, HEURISTICS)
         scores = np.full(self.utility.shape, UNRELEASED, np.float32)
         rows = self.listeners.index.get_indexer(self.features.users["who"])
-        histories = latest(self.features, model.history_length)
+        plays = latest(self.features.offsets, np.arange(len(rows)), model.history_length)
+        histories = at(self.features.plays["item"].to_numpy(np.int32), plays, -1)
         for block in np.array_split(np.arange(len(rows)), 10):
             scores[rows[block]] = model.score(tf.constant(histories[block]), {}).numpy()
         return np.maximum(scores, UNRELEASED)
@@ -149,7 +151,7 @@ def build(folder: Path) -> World:
     curate(DataSettings.model_validate(data), window, CurationSettings(), folder / "dataset")
     features = transform(folder / "dataset", window, ("country", "age_band"), folder / "features")
     fit_heuristics(features, HEURISTICS, folder / "heuristics")
-    train(features, ModelSettings(), folder / "two_tower", lambda epoch: None)
+    train(features, ModelSettings(epochs=3), folder / "two_tower", lambda epoch: None)
     known = {
         part: table.assign(who=table["user_id"])
         for part, table in (("users", features.users), ("newcomers", features.newcomers))

@@ -149,7 +149,9 @@ def test_two_cuts_of_the_sample(tmp_path):
     strict = tmp_path / "strict.yaml"
     strict.write_text("over_heuristics: 9\nbootstrap: none\n")
     lenient = tmp_path / "lenient.yaml"
-    lenient.write_text("{over_heuristics: 0, under_live: 0.9, guardrails: [], slices: null, believable: null}\n")
+    lenient.write_text(
+        "{over_heuristics: 0, under_live: 0.9, guardrails: [], slices: null, believable: null}\n"
+    )
     changes = ["model.epochs=2", "model.dimension=8", "heuristics.fit=[most_popular]"]
     command = [sys.executable, "-m", "pipelines.cli", "backtest", "--cuts", "2"]
     command += ["--workdir", str(tmp_path / "work")]

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from components.errors import SetlistError
+from components.evaluation.refit import Refit
 from components.evaluation.verdict import Verdict
 from components.models.contract import digest, model_folders, read_info
 from components.store.store import Head, open_store
@@ -34,6 +37,23 @@ def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list
     return folders
 
 
+def live_folder(live: Path) -> Path | None:
+    """The model folder of the live revision among what `resolve_live` fetched; None for none.
+
+    Raises:
+        SetlistError: when `rivals.json` is missing.
+    """
+    listed = live / "rivals.json"
+    if not listed.is_file():
+        raise SetlistError(f"{listed} is missing; fetch the live model again.")
+    folders = json.loads(listed.read_text("utf-8"))
+    if not folders:
+        print("nothing is live, so training starts cold", flush=True)
+        return None
+    print(f"training starts from {folders[0]}", flush=True)
+    return live / str(folders[0])
+
+
 def push(
     store: str,
     name: str,
@@ -41,17 +61,27 @@ def push(
     candidate: Path,
     heuristics: Path,
     verdict: Verdict,
+    refitted: Path | None = None,
 ) -> int:
     """Put the model that the verdict names into the store and, in mode auto, make it live.
 
     Idempotent on `run_id`: a second call finds what the first one did.
 
+    Args:
+        store: a local folder or gs://bucket/prefix.
+        name: of the model.
+        run_id: whose push it is.
+        candidate: the model folder that was evaluated.
+        heuristics: a folder of model folders.
+        verdict: what ships, and whether.
+        refitted: what `refit` left; the model in it ships in place of the evaluated one.
+
     Returns:
         The revision.
 
     Raises:
-        SetlistError: when the verdict is no promotion, the model is not the one that was judged,
-            or HEAD moved since the plan saw it; then nothing was promoted.
+        SetlistError: when the verdict is no promotion, the model is not the one that was judged
+            or not its refit, or HEAD moved since the plan saw it; then nothing was promoted.
     """
     if verdict.decision != "promote" or not verdict.ships:
         raise SetlistError(f"the verdict is {verdict.decision}, so nothing is pushed.")
@@ -63,14 +93,21 @@ def push(
         raise SetlistError(
             f"{folder} is not the model that was judged (its digest differs); run again."
         )
+    metadata: dict[str, JsonValue] = {
+        "label": verdict.ships,
+        "verdict": verdict.model_dump(mode="json"),
+    }
+    if refitted and (record := Refit.read(refitted)).refit_of:
+        folder = _refit_of(verdict, refitted, record)
+        metadata |= {"refit_of": record.refit_of, "refit_overlap": record.overlap}
     models = open_store(store)
     revision = models.stage(
         name,
         folder,
         run_id=run_id,
-        digest=verdict.ships_digest,
+        digest=digest(folder),
         training_window=read_info(folder).training_window,
-        metadata={"label": verdict.ships, "verdict": verdict.model_dump(mode="json")},
+        metadata=metadata,
     )
     if verdict.mode == "manual":
         print(f"{verdict.ships} is revision {revision} of {name}, staged", flush=True)
@@ -78,6 +115,21 @@ def push(
     models.promote(name, revision, expected=_seen(verdict))
     print(f"{verdict.ships} is revision {revision} of {name}, and live", flush=True)
     return revision
+
+
+def _refit_of(verdict: Verdict, refitted: Path, record: Refit) -> Path:
+    """The model folder of a refit, if it is the one of what was judged."""
+    if record.refit_of != verdict.ships_digest:
+        raise SetlistError(
+            f"{refitted} is no refit of the model that was judged (the digests differ); run again."
+        )
+    folder = refitted / "model"
+    if digest(folder) != record.digest:
+        raise SetlistError(
+            f"{folder} is not the model that was compared with the evaluated one (its digest "
+            "differs); run again."
+        )
+    return folder
 
 
 def promote_staged(store: str, name: str, revision: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from components.data.events import LATEST
 from components.data.features import Features
 from components.data.schema import Window
 from components.errors import SetlistError
@@ -36,18 +37,42 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
     Raises:
         SetlistError: when an input is not a column of the users table, or cannot have its name.
     """
-    for place, name in enumerate(inputs):
-        plain = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
-        if name in TAKEN or name in inputs[:place] or not plain:
-            raise SetlistError(
-                f"inputs: {name!r} is no name for an input, because it is taken, stands twice or "
-                "is more than letters, digits and _; give the column another in data.users.columns."
-            )
     train = pd.read_parquet(dataset / "train.parquet")
-    test = pd.read_parquet(dataset / "test.parquet", columns=["user_id"])
+    later = set(pd.read_parquet(dataset / "test.parquet", columns=["user_id"])["user_id"])
+    return _fit(dataset, train, later, window, inputs, output)
+
+
+def whole(dataset: Path, window: Window, inputs: tuple[str, ...], output: Path) -> Features:
+    """`transform` as of the end of the window: the test period is trained on, too.
+
+    Its cut is the end of the window, or just after the last event where the window has no end.
+    Nobody is a newcomer, for nothing is later. What curation leaves out of training because it is
+    rare (`curation.min_item_events`) is left out of the training period only.
+    """
+    events = pd.concat(
+        [pd.read_parquet(dataset / f"{part}.parquet") for part in ("train", "test")],
+        ignore_index=True,
+    )
+    end = window.end
+    if end == LATEST:
+        end = events["timestamp"].max() + pd.Timedelta(1, "us")
+    now = Window(window.start, end, end + pd.Timedelta(1, "us"))
+    return _fit(dataset, events, set(), now, inputs, output)
+
+
+def _fit(
+    dataset: Path,
+    train: pd.DataFrame,
+    later: set[str],
+    window: Window,
+    inputs: tuple[str, ...],
+    output: Path,
+) -> Features:
+    """The features of some events, which are in time order and all before the window's cut."""
+    check_inputs(inputs)
     items = catalogue(pd.read_parquet(dataset / "items.parquet"), train, window.cut)
     table = pd.read_parquet(dataset / "users.parquet")
-    known, later = set(train["user_id"]), set(test["user_id"])
+    known = set(train["user_id"])
     users = listeners(table, known, inputs)
 
     age = window.cut - train["timestamp"]
@@ -75,6 +100,21 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
     )
     features.write(output)
     return features
+
+
+def check_inputs(inputs: tuple[str, ...]) -> None:
+    """Refuse names that an input cannot have.
+
+    Raises:
+        SetlistError: for the first of them.
+    """
+    for place, name in enumerate(inputs):
+        plain = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
+        if name in TAKEN or name in inputs[:place] or not plain:
+            raise SetlistError(
+                f"inputs: {name!r} is no name for an input, because it is taken, stands twice or "
+                "is more than letters, digits and _; give the column another in data.users.columns."
+            )
 
 
 def catalogue(items: pd.DataFrame, train: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
     TRAINING/LABEL.json               one `Training` a candidate
     TRAINING/tensorboard/LABEL/       its curves as TensorBoard logs
+    TRAINING/chosen.json              of several that were compared: {"chosen": LABEL}
 
 Reading it needs no TensorFlow.
 """
@@ -16,6 +17,7 @@ from components.models.settings import ModelSettings
 
 CHECK_K = 100
 """The held-out plays are ranked to this depth."""
+CHOSEN = "chosen.json"
 
 
 class Epoch(NamedTuple):
@@ -63,7 +65,7 @@ def read_trainings(folder: Path) -> list[Training]:
     Raises:
         SetlistError: when there is none, or one cannot be read.
     """
-    paths = sorted(folder.glob("*.json"))
+    paths = sorted(path for path in folder.glob("*.json") if path.name != CHOSEN)
     if not paths:
         raise SetlistError(f"{folder} holds no training; train the candidates again.")
     try:

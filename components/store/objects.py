@@ -45,6 +45,9 @@ class Objects(Protocol):
     def download(self, key: str, target: Path) -> None:
         """Copy a file out of the store."""
 
+    def remove(self, key: str) -> None:
+        """Make the key hold nothing, whatever it held; no fault where it holds nothing."""
+
 
 def open_objects(uri: str) -> Objects:
     """The place that a store's address names: "gs://bucket/prefix" or a local folder, made if new.
@@ -114,6 +117,11 @@ class LocalFolder:
         """Copy a file out."""
         with self._fault("read", key):
             shutil.copyfile(self.root / key, target)
+
+    def remove(self, key: str) -> None:
+        """Unlink the file."""
+        with self._fault("remove", key), self._locked():
+            (self.root / key).unlink(missing_ok=True)
 
     @contextmanager
     def _beside(self, key: str) -> Iterator[Path]:
@@ -233,6 +241,16 @@ class GoogleCloudStorage:
         blob = self._bucket.blob(self._prefix + key)
         with self._fault("read", key):
             blob.download_to_filename(target, checksum="crc32c", **self._patience)
+
+    def remove(self, key: str) -> None:
+        """Delete the object, whatever its generation."""
+        from google.api_core.exceptions import NotFound
+
+        with self._fault("remove", key):
+            try:
+                self._bucket.blob(self._prefix + key).delete(**self._patience)
+            except NotFound:
+                return
 
     @contextmanager
     def _fault(self, action: str, what: str) -> Iterator[None]:

@@ -48,9 +48,8 @@ def live_folder(live: Path) -> Path | None:
         raise SetlistError(f"{listed} is missing; fetch the live model again.")
     folders = json.loads(listed.read_text("utf-8"))
     if not folders:
-        print("nothing is live, so training starts cold", flush=True)
+        print("cold start: nothing is live", flush=True)
         return None
-    print(f"training starts from {folders[0]}", flush=True)
     return live / str(folders[0])
 
 

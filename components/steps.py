@@ -22,14 +22,18 @@ def plan(
     data: dict[str, Any],
     window: dict[str, Any],
     policy: dict[str, Any],
+    candidates: dict[str, Any],
+    compiled: list[Any],
 ) -> NamedTuple(
     "Plan", [("window", dict), ("data_fingerprint", str), ("head", dict), ("rivals", list)]
 ):
     """Settle the window, the input's fingerprint and the live revision. Never cached."""
     from components.data.curate import DataSettings, WindowSettings
     from components.evaluation.policy import Policy
+    from components.models.choose import check_compiled
     from components.plan import plan
 
+    check_compiled(candidates, compiled)
     return plan(
         name,
         store,
@@ -79,6 +83,19 @@ def transform(
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
+def transform_whole(
+    dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
+) -> None:
+    """Fit the same on all days, for a winner that is trained again."""
+    from pathlib import Path
+
+    from components.data.schema import Window
+    from components.data.transform import whole
+
+    whole(Path(dataset.path), Window.from_json(window), tuple(inputs), Path(features.path))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def fit_heuristics(
     features: Input[Dataset], heuristics: dict[str, Any], models: Output[Model]
 ) -> None:
@@ -100,28 +117,63 @@ def fit_heuristics(
 def train(
     features: Input[Dataset],
     model: dict[str, Any],
+    candidates: dict[str, Any],
+    label: str,
+    store: str,
     candidate: Output[Model],
+    training: Output[Artifact],
     metrics: Output[Metrics],
+    live: Input[Model] = None,
 ) -> None:
-    """Train the two-tower, saved under the same contract."""
+    """Train one candidate, saved under the same contract; from the live model where it is given."""
     from pathlib import Path
 
+    from components.checkpoints import StoredCheckpoint
     from components.data.features import Features
-    from components.models.settings import ModelSettings
-    from components.models.train import Epoch, train
+    from components.models.choose import candidate_settings
+    from components.models.train import train
+    from components.promotion import live_folder
 
-    def say(epoch: Epoch) -> None:
-        check = "" if epoch.check is None else f", held-out plays {epoch.check:.4f}"
-        print(f"epoch {epoch.number}, loss {epoch.loss:.4f}{check}", flush=True)
-
-    epochs = train(
+    settings = candidate_settings(model, candidates, label)
+    start = live_folder(Path(live.path)) if live else None
+    trained = train(
         Features.read(Path(features.path)),
-        ModelSettings.model_validate(model),
+        settings,
         Path(candidate.path),
-        say,
+        Path(training.path),
+        label,
+        live=start,
+        checkpoint=StoredCheckpoint.of(store, Path(features.path), settings, label, start),
     )
-    metrics.log_metric("epochs", len(epochs))
-    metrics.log_metric("loss", epochs[-1].loss)
+    metrics.log_metric("epochs", len(trained.epochs))
+    metrics.log_metric("seconds", trained.seconds)
+    if trained.ndcg is not None:
+        metrics.log_metric("ndcg", trained.ndcg)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def choose(
+    first: Input[Model],
+    first_training: Input[Artifact],
+    second: Input[Model],
+    second_training: Input[Artifact],
+    better: Output[Model],
+    training: Output[Artifact],
+) -> None:
+    """Keep the candidate whose held-out plays are ranked better, of equals the first."""
+    from pathlib import Path
+
+    from components.models.choose import choose
+
+    best = choose(
+        Path(first.path),
+        Path(first_training.path),
+        Path(second.path),
+        Path(second_training.path),
+        Path(better.path),
+        Path(training.path),
+    )
+    better.metadata["candidate"] = best.label
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -192,13 +244,59 @@ def gate(
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def report(evaluations: Input[Artifact], verdict: Input[Artifact], page: Output[HTML]) -> None:
+def report(
+    evaluations: Input[Artifact],
+    verdict: Input[Artifact],
+    training: Input[Artifact],
+    page: Output[HTML],
+) -> None:
     """Write the page that shows the models side by side, and what they would recommend."""
     from pathlib import Path
 
     from components.dashboard.report import write_report
 
-    write_report(Path(evaluations.path), Path(verdict.path), Path(page.path))
+    write_report(Path(evaluations.path), Path(verdict.path), Path(page.path), Path(training.path))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def refit(
+    whole: Input[Dataset],
+    features: Input[Dataset],
+    dataset: Input[Dataset],
+    evaluations: Input[Artifact],
+    training: Input[Artifact],
+    verdict: Input[Artifact],
+    evaluation: dict[str, Any],
+    policy: dict[str, Any],
+    overlap: float,
+    store: str,
+    refitted: Output[Model],
+    live: Input[Model] = None,
+) -> None:
+    """Train the winner again on all days, and refuse it where it has become another model."""
+    from pathlib import Path
+
+    from components.evaluation.evaluation import EvaluationSettings
+    from components.evaluation.policy import Policy
+    from components.evaluation.verdict import Verdict
+    from components.promotion import live_folder
+    from components.refit import refit
+
+    done = refit(
+        Path(whole.path),
+        Path(features.path),
+        Path(dataset.path),
+        Path(evaluations.path),
+        Path(training.path),
+        Verdict.read(Path(verdict.path)),
+        EvaluationSettings.model_validate(evaluation),
+        Policy.model_validate(policy),
+        overlap,
+        store,
+        live_folder(Path(live.path)) if live else None,
+        Path(refitted.path),
+    )
+    refitted.metadata["refit_of"] = done.refit_of
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -210,6 +308,7 @@ def push(
     heuristics: Input[Model],
     verdict: Input[Artifact],
     pushed: Output[Artifact],
+    refitted: Input[Model] = None,
 ) -> None:
     """Put the winner into the store and make it live. Never cached."""
     import json
@@ -225,6 +324,7 @@ def push(
         Path(candidate.path),
         Path(heuristics.path),
         Verdict.read(Path(verdict.path)),
+        Path(refitted.path) if refitted else None,
     )
     record = {"store": store, "name": name, "revision": revision}
     Path(pushed.path).write_text(json.dumps(record) + "\n", "utf-8")

@@ -5,6 +5,9 @@ scheduled run would have done it on that day; then each policy gives its verdict
 live model and anchor on to the next cut. Beside the policies two courses are shown that need none:
 ship whatever was trained, and keep the first model for good.
 
+Of several candidates the best is chosen at every cut, as in a run. What is shipped is what was
+evaluated, trained from scratch: `refit` and `warm_start` are not replayed.
+
 What listeners got is what the live model of a course was worth in the test period of the next cut:
 it is trained before that period, and with one cut every `test_days` the period is the very time in
 which it would have been served.
@@ -32,6 +35,7 @@ from components.evaluation.evaluation import Evaluated, Evaluation, Role, read_v
 from components.evaluation.gate import judge
 from components.evaluation.policy import Policy
 from components.evaluation.verdict import SeenHead, Verdict
+from components.models.training import Training
 from pipelines.config import Settings
 
 Say = Callable[[str, str, float | None], None]
@@ -244,6 +248,7 @@ def _work(
 ) -> tuple[Evaluation, dict[str, Path]]:
     """What a run does up to its evaluation, in this process, with every course's rivals."""
     from components.evaluation.evaluate import evaluate
+    from components.models.choose import settings_of, winner
     from components.models.contract import model_folders
     from components.models.heuristics import fit_heuristics
     from components.models.train import train
@@ -254,8 +259,14 @@ def _work(
     features = transform(dataset, window, settings.inputs, folder / "features")
     say("fit the heuristics", None)
     fit_heuristics(features, settings.heuristics, folder / "heuristics")
-    say("train the two-tower", None)
-    train(features, settings.model, folder / "candidate", lambda *_: None)
+    trained: list[Training] = []
+    for label in settings.labels:
+        say(f"train {label}", None)
+        own = settings_of(settings.model, settings.candidates, label)
+        trained.append(
+            train(features, own, folder / "candidates" / label, folder / "training", label)
+        )
+    (folder / "candidates" / winner(trained).label).rename(folder / "candidate")
     heuristics = {one.name: one for one in model_folders(folder / "heuristics")}
     rivals = {one.name: one for course in courses for one in course.rivals()}
     say("evaluate all models", None)

@@ -30,9 +30,8 @@ def compile_pipeline(settings: Settings, output: Path) -> None:
     beside = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        compiler.Compiler().compile(
-            retraining, str(beside), pipeline_parameters=settings.arguments()
-        )
+        pipeline = retraining(settings.labels, settings.refit, settings.warm_start)
+        compiler.Compiler().compile(pipeline, str(beside), pipeline_parameters=settings.arguments())
         # The compiler's own order of the defaults changes from process to process.
         documents = [
             yaml.safe_dump(document, sort_keys=True, width=100)

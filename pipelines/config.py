@@ -4,22 +4,39 @@ Its sections are the arguments of the pipeline, one to one, and each section is 
 of the step that reads it.
 """
 
+import math
 import re
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from components.data.curate import CurationSettings, DataSettings, WindowSettings
 from components.errors import SetlistError
 from components.evaluation.evaluation import EvaluationSettings
 from components.evaluation.policy import Policy, check_policy
+from components.evaluation.refit import REFIT_OVERLAP
+from components.models.choose import ALONE, settings_of
 from components.models.settings import HeuristicSettings, ModelSettings
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
 ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 """How a path begins that does not lie on this machine's disk, or was meant not to (gs:/bucket)."""
+CANDIDATE = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+MOST_CANDIDATES = 32
+GRID = "grid"
+TAKEN = (GRID, "chosen")
+"""No names for candidates: the settings and the record of a choice have their own of them."""
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
 
 
@@ -55,8 +72,36 @@ class Settings(BaseModel):
     inputs: tuple[str, ...] = ()
     heuristics: HeuristicSettings = HeuristicSettings()
     model: ModelSettings = ModelSettings()
+    candidates: dict[str, ModelSettings] = {}
+    """What each candidate changes of `model`; empty for one that changes nothing."""
+    warm_start: bool = Field(False, description="whether training starts from the live model")
+    refit: bool = Field(
+        False, description="whether a winner is trained again on all days before it is pushed"
+    )
+    refit_overlap: float = Field(
+        REFIT_OVERLAP,
+        ge=0,
+        le=1,
+        description="how much of a top ten has to stay the same when a winner is refitted",
+    )
     evaluation: EvaluationSettings = EvaluationSettings()
     policy: Policy = Policy()
+
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _named(cls, document: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+        return named_candidates(document) if isinstance(document, dict) else document
+
+    @model_validator(mode="after")
+    def _trainable(self) -> Self:
+        for label in self.labels:
+            settings_of(self.model, self.candidates, label)
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the candidates, in order."""
+        return tuple(self.candidates) or (ALONE,)
 
     def locations(self) -> dict[str, str]:
         """Where the store and the tables are, by the key of the setting."""
@@ -65,9 +110,66 @@ class Settings(BaseModel):
             f"data.{key}.path": table.path for key, table in tables.items() if table
         }
 
+    def document(self) -> dict[str, Any]:
+        """A settings file that says the same; `Settings.model_validate(s.document()) == s`."""
+        changes = {
+            label: one.model_dump(mode="json", exclude_unset=True)
+            for label, one in self.candidates.items()
+        }
+        return self.model_dump(mode="json", exclude_none=True) | {"candidates": changes}
+
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the pipeline; `Settings.model_validate(s.arguments()) == s`."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """The arguments of the pipeline: the document without what shapes its graph."""
+        shape = ("warm_start", "refit")
+        return {key: value for key, value in self.document().items() if key not in shape}
+
+
+def named_candidates(document: dict[str, Any]) -> dict[str, Any]:
+    """The candidates with the grid among them expanded to one for each combination.
+
+    A combination is named by its values: `{grid: {dimension: [32, 64], seed: [1]}}` gives
+    "dimension-32-seed-1" and "dimension-64-seed-1".
+
+    Raises:
+        ValueError: when a name is none or stands twice, or there are too many.
+    """
+    found = {str(name): changes for name, changes in document.items() if name != GRID}
+    grid = document.get(GRID, {})
+    if not isinstance(grid, dict):
+        raise ValueError("write the grid as a list of values for each setting")
+    for key, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"write a list of values for grid.{key}, e.g. [{values}]")
+    number = len(found) + (math.prod(map(len, grid.values())) if grid else 0)
+    if number > MOST_CANDIDATES:
+        raise ValueError(
+            f"these are {number:,} candidates, and at most {MOST_CANDIDATES} are trained and "
+            "compared in one run; take values out of the grid"
+        )
+    for values in product(*grid.values()) if grid else ():
+        changes = dict(zip(grid, values, strict=True))
+        name = "-".join(f"{key}-{_spelled(value)}" for key, value in changes.items())
+        if name in found:
+            raise ValueError(f"{name} stands twice")
+        found[name] = changes
+    for name, changes in found.items():
+        if not CANDIDATE.fullmatch(name) or name in TAKEN:
+            raise ValueError(
+                f"{name!r} is no name for a candidate; write at most 100 lower-case letters, "
+                f"digits, '.', '_' and '-', a letter or digit first, and not {' or '.join(TAKEN)}"
+            )
+        if isinstance(changes, dict) and None in changes.values():
+            raise ValueError(
+                f"{name} sets something to null, which Kubeflow does not hand on; take the "
+                "setting out of `model` and give it to the other candidates"
+            )
+    return found
+
+
+def _spelled(value: Any) -> str:  # noqa: ANN401 - whatever stands in the file
+    if isinstance(value, list):
+        return "-".join(map(_spelled, value)) or "none"
+    return str(value).lower()
 
 
 def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
@@ -183,7 +285,7 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 
 def with_absolute_paths(settings: Settings) -> Settings:
     """The settings with local paths made absolute, for steps that start elsewhere."""
-    document = settings.model_dump()
+    document = settings.document()
     if not ELSEWHERE.match(settings.store):
         document["store"] = str(Path(settings.store).expanduser().absolute())
     for table in document["data"].values():

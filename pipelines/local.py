@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TextIO
 import yaml
 from kfp import local
 from kfp.local import executor_input_utils
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from components.errors import SetlistError
 from pipelines.config import Settings, with_absolute_paths
@@ -52,9 +53,10 @@ class Run:
 class _Log(io.TextIOBase):
     """Standard output while the pipeline runs: a file, and an eye on what is said."""
 
-    def __init__(self, file: TextIO, say: Say) -> None:
+    def __init__(self, file: TextIO, say: Say, titles: Mapping[str, str] | None = None) -> None:
         self.file = file
         self.say = say
+        self.titles = titles or {}
         self.line = ""
         self.task = ""
         self.fault = ""
@@ -71,21 +73,34 @@ class _Log(io.TextIOBase):
 
     def _see(self, line: str) -> None:
         if started := STARTED.search(line):
-            self.task = started[1]
+            self.task = self._title(started[1])
             self.fault = ""
             self.began[self.task] = time.monotonic()
             self.say(self.task, "", None)
         elif finished := FINISHED.search(line):
-            seconds = time.monotonic() - self.began[finished[1]]
-            self.say(finished[1], finished[2], seconds)
+            task = self._title(finished[1])
+            self.say(task, finished[2], time.monotonic() - self.began[task])
             if finished[2] == "FAILURE" and not self.failed:
                 # Branches that do not depend on it go on; what they say is not the reason.
                 said = self.fault or "it ended without saying why, as when memory runs out"
-                self.failed = f"{said} (step {finished[1]})"
+                self.failed = f"{said} (step {task})"
         elif fault := FAULT.fullmatch(line):
             self.fault = fault[2] if fault[1] == "SetlistError" else f"{fault[1]}: {fault[2]}"
         elif self.task and line and not line.startswith("["):
             self.say(self.task, line, None)
+
+    def _title(self, task: str) -> str:
+        return self.titles.get(task, task)
+
+
+def step_titles(spec: PipelineSpec) -> dict[str, str]:
+    """The display name of each task, by the name under which `kfp.local` runs it."""
+    dags = [spec.root.dag, *(one.dag for one in spec.components.values())]
+    return {
+        task.component_ref.name.removeprefix("comp-"): task.task_info.name
+        for dag in dags
+        for task in dag.tasks.values()
+    }
 
 
 def run_local(
@@ -99,8 +114,8 @@ def run_local(
     Args:
         settings: checked.
         workdir: a folder for the outputs of all runs.
-        say: told (step, "", None) when a step starts, (step, line, None) for what it prints, and
-            (step, "SUCCESS" or "FAILURE", seconds) when it ends.
+        say: told (title of a step, "", None) when it starts, (title, line, None) for what it
+            prints, and (title, "SUCCESS" or "FAILURE", seconds) when it ends.
         docker_image: run every step in a container of this image, without network.
 
     Raises:
@@ -123,6 +138,7 @@ def run_local(
         runner = local.SubprocessRunner(use_venv=False)
     from pipelines.retraining import retraining
 
+    pipeline = retraining(settings.labels, settings.refit, settings.warm_start)
     # Two runs may share a work folder. kfp names a run's outputs by the time and does not tell the
     # name, so it is told one.
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
@@ -132,16 +148,16 @@ def run_local(
     local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
     failed = ""
     with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
-        screen = _Log(file, say)
+        screen = _Log(file, say, step_titles(pipeline.pipeline_spec))
         warnings.filterwarnings("ignore", module=r"kfp\.local")  # display names, image names
         try:
             with redirect_stdout(screen):
-                retraining(**settings.arguments())
+                pipeline(**settings.arguments())
         except RuntimeError as fault:
             failed = COLOUR.sub("", str(fault))
     if failed:
         raise SetlistError(f"{screen.failed or failed}\nThe log is {log}")
-    text = yaml.safe_dump(settings.arguments(), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(settings.document(), sort_keys=False, allow_unicode=True)
     (root / SETTINGS).write_text(text, "utf-8")
     # The artifact's own name has no ending, and a browser would show its source.
     shutil.copyfile(root / "report" / "page", root / "report.html")

@@ -1,14 +1,17 @@
 """What a person sees of a run: progress while it goes on, and at the end what came of it."""
 
 import json
+import re
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pandas as pd
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -19,22 +22,14 @@ from components.evaluation.evaluation import (
 )
 from components.evaluation.statistics import LEVEL, bootstrap
 from components.evaluation.verdict import Verdict, decide
+from components.models.choose import chosen, differences
+from components.models.training import CHECK_K, read_trainings
 from pipelines.backtest import Backtest
 from pipelines.config import Settings
 from pipelines.local import Run
 
-STEPS = {
-    "plan": "Plan the run",
-    "curate": "Curate the data",
-    "transform": "Transform to features",
-    "fit-heuristics": "Fit the heuristics",
-    "train": "Train the two-tower",
-    "resolve-live": "Fetch the live model",
-    "evaluate": "Evaluate all models",
-    "gate": "Judge the candidate",
-    "report": "Write the report",
-    "push": "Push to the store",
-}
+SHARE = re.compile(r"(\d{1,3})% (.+)")
+"""How a step says how far it is, e.g. "34% epoch 5 of at most 60, about 12 s left"."""
 MARKS = {"pass": Text("pass", "green"), "fail": Text("FAIL", "red")}
 COLOURS = {"promote": "green", "reject": "red", "undecided": "yellow"}
 
@@ -59,16 +54,25 @@ class Progress:
     ) -> None:
         self.status.stop()
 
-    def say(self, step: str, line: str, seconds: float | None = None) -> None:
+    def say(self, title: str, line: str, seconds: float | None = None) -> None:
         """Show that a step started (no line), said something, or ended (with its seconds)."""
-        title = STEPS.get(step, step)
         if seconds is not None:
             mark = "[green]✓[/]" if line == "SUCCESS" else "[red]✗[/]"
             self.console.print(f"{mark} {title:<24}{seconds:7.1f} s")
         elif self.console.is_terminal:
-            self.status.update(Text(f"{title}  {line}"))
+            self.status.update(working(title, line))
         elif not line:
             self.console.print(f"  {title} ...")
+
+
+def working(title: str, line: str) -> RenderableType:
+    """What a step said last; with a bar where it says how far it is."""
+    if not (share := SHARE.fullmatch(line)):
+        return Text(f"{title}  {line}")
+    table = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=100, completed=min(int(share[1]), 100), width=24)
+    table.add_row(Text(title), bar, Text(f"{share[1]:>3}%  {share[2]}", overflow="ellipsis"))
+    return table
 
 
 def screen() -> Console:
@@ -85,6 +89,8 @@ def print_summary(run: Run, settings: Settings) -> None:
     evaluation = read_evaluation(evaluation_folder)
     verdict = Verdict.read(run.output("gate", "verdict"))
     console = screen()
+    if len(settings.labels) > 1:
+        print_candidates(console, run.output(training_step(settings), "training"))
 
     table = Table(
         title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
@@ -119,6 +125,39 @@ def print_summary(run: Run, settings: Settings) -> None:
         console.print(f"pushed   nothing; {settings.name} stays as it was")
     console.print(f"report   {run.root / 'report.html'}", soft_wrap=True)
     console.print(f"log      {run.log}", soft_wrap=True)
+
+
+def training_step(settings: Settings) -> str:
+    """The step that leaves the trainings of all candidates behind."""
+    choices = len(settings.labels) - 1
+    return {0: "train", 1: "choose"}.get(choices, f"choose-{choices}")
+
+
+def print_candidates(console: Console, folder: Path) -> None:
+    """Print what the candidates differ in and how they did on the plays held out of training."""
+    trainings, best = read_trainings(folder), chosen(folder)
+    differs = differences(trainings)
+    table = Table(
+        title=f"\n{len(trainings)} candidates, {best.listeners:,} listeners with held-out plays",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    table.add_column("candidate", no_wrap=True)
+    table.add_column("what differs")
+    for column in ("epochs", "seconds", "loss", f"ndcg @{CHECK_K}"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for one in trainings:
+        table.add_row(
+            Text(one.label, "bold" if one.label == best.label else ""),
+            Text(differs[one.label] or "nothing"),
+            str(len(one.epochs)),
+            f"{one.seconds:.1f}",
+            "none" if one.loss is None else f"{one.loss:.4f}",
+            "none" if one.ndcg is None else f"{one.ndcg:.4f}",
+            "chosen" if one.label == best.label else "",
+        )
+    console.print(table)
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:

@@ -10,10 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from components.dashboard.curves import curves
 from components.dashboard.listeners import DEPTH, sample
 from components.dashboard.tables import metric_table, shared_truth, slices
 from components.errors import SetlistError
@@ -21,6 +24,8 @@ from components.evaluation.evaluation import read_evaluation, read_per_user, rea
 from components.evaluation.ranking import Codes
 from components.evaluation.statistics import FEWEST, LEVEL
 from components.evaluation.verdict import Reason, Verdict
+from components.models.choose import chosen, differences
+from components.models.training import CHECK_K, Training, read_trainings
 
 PLOT = 380.0
 """Width of the plotting area in the units of the drawing."""
@@ -46,13 +51,35 @@ class Forest:
     width: float = PLOT
 
 
-def write_report(evaluations: Path, verdict: Path, page: Path) -> None:
+@dataclass(frozen=True)
+class Candidates:
+    """The trainings of a run, for the page."""
+
+    trainings: list[Training]
+    chosen: Training
+    differences: dict[str, str]
+    drawing: Markup
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The candidates that left their trainings in the folder."""
+        trainings, best = read_trainings(folder), chosen(folder)
+        # The drawing escapes what stands in it.
+        drawing = Markup(curves(trainings, best.label))  # noqa: S704
+        return cls(trainings, best, differences(trainings), drawing)
+
+
+def write_report(
+    evaluations: Path, verdict: Path, page: Path, training: Path | None = None
+) -> None:
     """Write the report of a run: verdict, models, slices, sampled listeners and data.
 
     Args:
         evaluations: what `evaluate` wrote.
         verdict: what the gate wrote about it.
         page: the HTML file, written beside and then renamed.
+        training: what the trainings of the candidates left; None where the candidate was not
+            trained here.
 
     Raises:
         SetlistError: when the evaluation or the verdict is missing or incomplete, or the verdict
@@ -87,6 +114,7 @@ def write_report(evaluations: Path, verdict: Path, page: Path) -> None:
             forest=forest(judged.reasons),
             slices=slices(evaluation, users, scores, primary),
             listeners=sample(evaluations, users, tops, scores, primary),
+            candidates=Candidates.read(training) if training else None,
         )
     )
     partial = page.with_name(f".{page.name}.partial")
@@ -154,5 +182,5 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters |= {"number": _number, "source_hash": _source_hash}
-    environment.globals |= {"fewest": FEWEST}
+    environment.globals |= {"fewest": FEWEST, "check_k": CHECK_K}
     return environment

@@ -1,4 +1,4 @@
-"""The record of a refit: what was evaluated, what was trained again on all days, how alike they are.
+"""The record of a refit: what was evaluated, what was trained again on all days, how alike both are.
 
     REFITTED/refit.json   `Refit`
     REFITTED/model/       the model; not there where the verdict ships a heuristic

@@ -79,6 +79,13 @@ def winner(trainings: Sequence[Training]) -> Training:
                     f"{', '.join(other.label for other in trainings)} cannot be compared; widen "
                     "window.train_days, or name one candidate only."
                 )
+        if len({one.warm for one in trainings}) > 1:
+            cold = next(one.label for one in trainings if not one.warm)
+            raise SetlistError(
+                f"candidates: {cold} could not start from the live model as others did, which are "
+                "tried on other held-out plays, so that they cannot be compared; give all of them "
+                "the live model's dimension, or set warm_start to false."
+            )
         if len({one.listeners for one in trainings}) > 1:
             raise SetlistError(
                 "candidates: the held-out plays are of "

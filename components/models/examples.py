@@ -19,6 +19,9 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+SHARE, MOST, FEWEST = 0.1, 1_000, 30
+"""Of the first plays, how many are held out; and the most and the fewest listeners of them."""
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -76,6 +79,7 @@ class Examples:
     Attributes:
         rows, items, ranks: int32[history plays]: the example, the item, and how many plays of the
             history are newer.
+        ages: float32[history plays], in days before the cut.
         target_rows, targets: int32[targets].
         weights: float32[targets]; those of an example add up to 1.
         listeners: int64[batch].
@@ -84,6 +88,7 @@ class Examples:
     rows: Codes
     items: Codes
     ranks: Codes
+    ages: Floats
     target_rows: Codes
     targets: Codes
     weights: Floats
@@ -91,7 +96,12 @@ class Examples:
 
 
 def examples(
-    past: Histories, future: Histories, listeners: Integers, cuts: Integers, length: int
+    past: Histories,
+    future: Histories,
+    listeners: Integers,
+    cuts: Integers,
+    moments: Floats,
+    length: int,
 ) -> Examples:
     """The examples of some listeners, each with a cut.
 
@@ -100,17 +110,18 @@ def examples(
         future: the targets are the first plays from the cut on; the same table as `past`, or one
             with plays that were held out of it.
         listeners: int64[batch].
-        cuts: int64[batch], places in the plays of `past`, the number of them for the end. Where
+        cuts: int64[batch], places in the plays of `past`, the number of them for the end. If
             `future` is another table, its targets are taken from its beginning.
+        moments: float32[batch], when the cuts are, in days before the end of training.
         length: the longest suffix of a history that is read.
     """
     begin = past.offsets[listeners]
     stop = begin + cuts
-    rows, plays = _spans(np.maximum(begin, stop - length), stop)
+    rows, plays = spans(np.maximum(begin, stop - length), stop)
     counts = np.minimum(cuts, length)
     ranks = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(rows))
     start = stop if future is past else future.offsets[listeners]
-    target_rows, chosen = _spans(start, future.offsets[listeners + 1])
+    target_rows, chosen = spans(start, future.offsets[listeners + 1])
     new = future.first[chosen]
     target_rows, chosen = target_rows[new], chosen[new]
     share = np.bincount(target_rows, minlength=len(listeners))
@@ -118,6 +129,7 @@ def examples(
         rows=rows.astype(np.int32),
         items=past.items[plays],
         ranks=ranks.astype(np.int32),
+        ages=np.maximum(past.ages[plays] - moments[rows], 0),
         target_rows=target_rows.astype(np.int32),
         targets=future.items[chosen],
         weights=(1 / share[target_rows]).astype(np.float32),
@@ -125,7 +137,7 @@ def examples(
     )
 
 
-def _spans(start: Integers, stop: Integers) -> tuple[Integers, Integers]:
+def spans(start: Integers, stop: Integers) -> tuple[Integers, Integers]:
     """Every place from start[i] to stop[i], with i beside it."""
     lengths = stop - start
     rows = np.repeat(np.arange(len(start)), lengths)
@@ -142,7 +154,8 @@ def epoch(
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
         cuts = np.floor(generator.random(len(chosen)) * (last[chosen] + 1)).astype(np.int64)
-        yield examples(histories, histories, chosen, cuts, length)
+        moments = histories.ages[histories.offsets[chosen] + cuts]
+        yield examples(histories, histories, chosen, cuts, moments, length)
 
 
 @dataclass(frozen=True)
@@ -151,41 +164,72 @@ class HeldOut:
 
     Attributes:
         learn: all other plays.
-        check: the held-out plays as one batch of examples; None where nobody qualifies.
-        since: how many days before the end of training they begin.
+        check: the held-out plays in batches of examples; none where nobody qualifies.
+        since: how many days before the end of training they begin; None where they begin at
+            another moment for each listener.
     """
 
     learn: Histories
-    check: Examples | None
-    since: float
+    check: tuple[Examples, ...]
+    since: float | None
+
+    @property
+    def listeners(self) -> int:
+        """How many."""
+        return sum(len(batch.listeners) for batch in self.check)
 
 
-def hold_out(
-    histories: Histories, share: float, most: int, length: int, generator: np.random.Generator
-) -> HeldOut:
+def hold_out(histories: Histories, latest: float, length: int, batch: int) -> HeldOut:
     """Hold out the last plays of listeners who played before and discovered something in them.
+
+    Those of the last days, which are to hold a `SHARE` of all first plays. Where fewer than
+    `FEWEST` listeners are there before and then (plays without a time, or of visitors who never
+    return), each listener's own last `SHARE` of first plays.
+
+    The same histories give the same choice whatever else is set, so that trainings can be compared.
 
     Args:
         histories: of the whole training period.
-        share: of all first plays that lie in the last days; those days are the check.
-        most: how many listeners; of more, a random choice, and never more than half of all.
+        latest: the days begin at the latest so many days before the end of training.
         length: the longest suffix of a history that is read.
-        generator: of the choice.
+        batch: listeners a batch.
     """
-    since = float(np.quantile(histories.ages[histories.first], share))
-    late = histories.ages < since
-    whose = histories.listeners
-    number = len(histories.offsets) - 1
+    generator = np.random.default_rng(0)
+    whose, number = histories.listeners, len(histories.offsets) - 1
+    days = min(float(np.quantile(histories.ages[histories.first], SHARE)), latest)
+    since: float | None = days
+    late = histories.ages < days
+    chosen = _checkable(histories, late)
+    if len(chosen) < FEWEST:
+        since = None
+        late = _own_last(histories)
+        chosen = _checkable(histories, late)
+    # Never more than half: somebody's last plays have to be learnt from.
+    chosen = generator.permutation(chosen)[: min(MOST, number // 2)]
+    held = late & np.isin(whose, chosen)
+    learn, future = histories.where(~held), histories.where(held)
+    ends = np.diff(learn.offsets)
+    newest = histories.ages[np.maximum(histories.offsets[1:] - 1, 0)]
+    check = []
+    for start in range(0, len(chosen), batch):
+        some = chosen[start : start + batch]
+        moments = newest[some] if since is None else np.full(len(some), since, np.float32)
+        check.append(examples(learn, future, some, ends[some], moments, length))
+    return HeldOut(learn, tuple(check), since)
+
+
+def _checkable(histories: Histories, late: Bools) -> Integers:
+    """The listeners who play something before the late plays, and discover something in them."""
+    whose, number = histories.listeners, len(histories.offsets) - 1
     found = np.bincount(whose[late & histories.first], minlength=number) > 0
     known = np.bincount(whose[~late], minlength=number) > 0
-    chosen = np.flatnonzero(found & known)
-    most = min(most, number // 2)
-    if len(chosen) > most:
-        chosen = np.sort(generator.choice(chosen, most, replace=False))
-    held = late & np.isin(whose, chosen)
-    learn = histories.where(~held)
-    check = None
-    if len(chosen):
-        ends = np.diff(learn.offsets)[chosen]
-        check = examples(learn, histories.where(held), chosen, ends, length)
-    return HeldOut(learn, check, since)
+    return np.flatnonzero(found & known)
+
+
+def _own_last(histories: Histories) -> Bools:
+    """bool[plays]: from the first play on that begins the last `SHARE` of a listener's."""
+    discovered = np.concatenate([[0], np.cumsum(histories.first)])
+    begin, stop = discovered[histories.offsets[:-1]], discovered[histories.offsets[1:]]
+    kept = np.minimum(np.ceil((1 - SHARE) * (stop - begin)), stop - begin - 1)
+    place = discovered[1:] - begin[histories.listeners]
+    return place > kept[histories.listeners]

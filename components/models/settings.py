@@ -31,14 +31,15 @@ class ModelSettings(BaseModel):
     """Of the vectors; left out, it grows with the number of plays (16 to 128)."""
     epochs: int = Field(default=60, ge=1)
     """At most; training stops when the plays that are held out get no likelier."""
-    patience: int = Field(default=2, ge=1)
+    patience: int = Field(default=1, ge=1)
     """For how many epochs they may get no likelier before it stops."""
     batch: int | None = Field(default=None, ge=1)
     """Listeners a batch; left out, it grows with their number (16 to 256)."""
     history_length: int = Field(default=200, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)
     full_softmax_items: int = Field(default=50_000, ge=0)
-    """Up to this catalogue the loss runs over all items, beyond it over those of the batch."""
+    """Up to this catalogue training runs over all items, beyond it over those of the batch."""
     recency_days: tuple[float, ...] = (3.0, 30.0)
-    """Half-lives of the recency prior, which is fitted on the held-out plays; () for none."""
+    """Half-lives of the recency in the prior, which is fitted on the held-out plays; () for no
+    prior."""
     seed: int = Field(default=1, ge=0, lt=2**32)

@@ -3,20 +3,20 @@
     item tower   v_i = e_i + mean over the item's tags of t_tag + t_any            [dimension]
     user tower   u   = a * bag + W bag + sum over the named inputs of x            [dimension]
                  bag = sum_p w_p v_(h_p) / sum_p w_p, w by the rank of a play from the latest back
-    score        u . v_i + b_i + recency prior of i
+                 and by its age
+    score        u . v_i + b_i + prior of i
 
 There is no embedding of the listener's id, so that a listener who joined after training is served
 from the first play, and an item without plays is placed by its tags.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
-
-from components.models.recommender import DotProduct, string_table
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -24,6 +24,9 @@ UNPLAYED = 1e9
 """Takes an item out of the softmax; finite, because -inf times 0 is NaN in the gradient."""
 RANKS = 9
 """Plays have one weight each for the ranks 0, 1-2, 3-6, 7-14, ... from the latest back."""
+AGES = 16
+"""And one each for ages below 1 hour, 1-3, 3-7, 7-15 hours, ... up to 4 years."""
+HOURS = 24.0
 
 
 class UserTower(tf.Module):
@@ -44,6 +47,7 @@ class UserTower(tf.Module):
         octave = np.floor(np.log2(np.arange(1, history_length + 1))).astype(np.int32)
         self._octave = tf.constant(np.minimum(octave, RANKS - 1))
         self.rank_weight = tf.Variable(tf.zeros([RANKS]), name="rank_weight")
+        self.age_weight = tf.Variable(tf.zeros([AGES]), name="age_weight")
         self.bag_scale = tf.Variable(tf.ones([dimension]), name="bag_scale")
         self.bag_kernel = tf.Variable(tf.zeros([dimension, dimension]), name="bag_kernel")
         self.input_embeddings = [
@@ -51,46 +55,40 @@ class UserTower(tf.Module):
             for position, size in enumerate(input_sizes)
         ]
 
-    def weights(self, ranks: tf.Tensor) -> tf.Tensor:
-        """float32, of the shape of `ranks`: what a play counts in the bag."""
-        return tf.exp(tf.gather(self.rank_weight, tf.gather(self._octave, ranks)))
+    def weights(self, ranks: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
+        """float32, of the shape of `ranks` and `ages`: what a play counts in the bag."""
+        octave = tf.math.log(1 + HOURS * tf.maximum(ages, 0)) / np.log(2)
+        by_age = tf.gather(self.age_weight, tf.cast(tf.minimum(octave, AGES - 1), tf.int32))
+        return tf.exp(tf.gather(self.rank_weight, tf.gather(self._octave, ranks)) + by_age)
 
-    def bag(self, vectors: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+    def bag(self, vectors: tf.Tensor, history: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """float32[batch, dimension]: the weighted mean of the vectors of a history; 0 for none.
 
         Args:
             vectors: float32[items, dimension], of the catalogue.
             history: int32[batch, length], oldest first, -1 is padding.
+            ages: float32[batch, length], in days.
         """
         present = tf.cast(history >= 0, tf.float32)
         newer = tf.cast(tf.cumsum(present, axis=1, exclusive=True, reverse=True), tf.int32)
-        weight = self.weights(tf.minimum(newer, self.history_length - 1)) * present
+        weight = self.weights(tf.minimum(newer, self.history_length - 1), ages) * present
         bag = tf.einsum("bl,bld->bd", weight, tf.gather(vectors, tf.maximum(history, 0)))
         return bag / tf.maximum(tf.reduce_sum(weight, axis=1, keepdims=True), 1e-6)
 
     def bag_of_pairs(
-        self,
-        vectors: tf.Tensor,
-        rows: tf.Tensor,
-        items: tf.Tensor,
-        ranks: tf.Tensor,
-        size: tf.Tensor,
+        self, vectors: tf.Tensor, plays: Mapping[str, tf.Tensor], size: tf.Tensor
     ) -> tf.Tensor:
         """`bag` of histories that are given as pairs, which needs no padding.
 
         Args:
             vectors: float32[items, dimension].
-            rows: int32[plays], whose play.
-            items: int32[plays], of what.
-            ranks: int32[plays], how many plays of the history are newer.
+            plays: `rows`, `items`, `ranks` and `ages` of `Examples`.
             size: int32[], of the batch.
         """
-        weight = self.weights(ranks)
-        cells = tf.cast(tf.stack([rows, items], axis=1), tf.int64)
-        shape = tf.cast(tf.stack([size, tf.shape(vectors)[0]]), tf.int64)
-        bag = tf.sparse.sparse_dense_matmul(tf.SparseTensor(cells, weight, shape), vectors)
-        total = tf.math.unsorted_segment_sum(weight, rows, size)
-        return bag / tf.maximum(total[:, None], 1e-6)
+        weight = self.weights(plays["ranks"], plays["ages"])[:, None]
+        each = tf.concat([tf.gather(vectors, plays["items"]) * weight, weight], axis=1)
+        bag = tf.math.unsorted_segment_sum(each, plays["rows"], size)
+        return bag[:, :-1] / tf.maximum(bag[:, -1:], 1e-6)
 
     def __call__(self, bag: tf.Tensor, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         """float32[batch, dimension].
@@ -112,39 +110,38 @@ class TwoTower(tfrs.Model):
     def __init__(
         self,
         user_tower: UserTower,
+        start: "ItemStart",
         *,
         tags: Floats,
         plays: Floats,
-        start: Floats,
         full_softmax: bool,
     ) -> None:
         """Build the variables of the item tower.
 
         Args:
             user_tower: its `dimension` is that of the items.
+            start: the values that the variables start with.
             tags: float32[items, tags], the weights of each item's tags; they add up to at most 1.
             plays: float32[items], how often each was played in training.
-            start: float32[items, dimension], where the vectors start. What the tags say of them
-                (ridge regression) starts in the tags, the rest in the items.
-            full_softmax: whether the loss runs over the whole catalogue.
+            full_softmax: whether training runs over the whole catalogue.
         """
         super().__init__()
-        tags = np.column_stack([tags, np.ones(len(tags), np.float32)])
-        popularity = np.log(plays + 1) - np.log(plays + 1).mean()
-        of_tags = _ridge(tags, np.column_stack([start, popularity]), plays > 0)
-        rest = np.column_stack([start, popularity]) - tags @ of_tags
-        self.item_embedding = tf.Variable(rest[:, :-1].astype(np.float32), name="item_embedding")
-        self.item_bias = tf.Variable(rest[:, -1].astype(np.float32), name="item_bias")
-        self.tag_embedding = tf.Variable(of_tags[:, :-1].astype(np.float32), name="tag_embedding")
-        self.tag_bias = tf.Variable(of_tags[:, -1].astype(np.float32), name="tag_bias")
+        self.item_embedding = tf.Variable(start.item_embedding, name="item_embedding")
+        self.item_bias = tf.Variable(start.item_bias, name="item_bias")
+        self.tag_embedding = tf.Variable(start.tag_embedding, name="tag_embedding")
+        self.tag_bias = tf.Variable(start.tag_bias, name="tag_bias")
         self.user_tower = user_tower
-        self.tags = tf.constant(tags)
+        self.tags = tf.constant(with_any(tags))
         self.played = tf.constant((plays > 0).astype(np.float32))
         self.sampling_probability = tf.constant(plays / max(plays.sum(), 1))
         self.full_softmax = full_softmax
         self.task = tfrs.tasks.Retrieval(
             remove_accidental_hits=True, batch_metrics=None, loss_metrics=None
         )
+
+    def weights(self) -> dict[str, Floats]:
+        """The trained values by name."""
+        return {one.name.partition(":")[0]: one.numpy() for one in self.trainable_variables}
 
     def item_tower(self, known: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """float32[items, dimension] and float32[items]: the vectors and biases of the catalogue.
@@ -158,34 +155,31 @@ class TwoTower(tfrs.Model):
         bias = self.item_bias * own + tf.linalg.matvec(self.tags, self.tag_bias)
         return vectors, bias
 
-    def compute_loss(
-        self,
-        inputs: Mapping[str, tf.Tensor],
-        training: bool = False,  # noqa: ARG002
-    ) -> tf.Tensor:
+    def user_vectors(self, inputs: Mapping[str, tf.Tensor], vectors: tf.Tensor) -> tf.Tensor:
+        """float32[batch, dimension]: the listeners of a batch; arguments as in `compute_loss`."""
+        bag = self.user_tower.bag_of_pairs(vectors, inputs, tf.shape(inputs["inputs"])[0])
+        named = tf.unstack(inputs["inputs"], num=len(self.user_tower.input_embeddings), axis=1)
+        return self.user_tower(bag, named)
+
+    def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Mean over examples of the mean softmax cross-entropy of their targets.
 
-        Against the whole catalogue where that is affordable; beyond, against the other targets of
-        the batch, corrected for how probable each is there.
+        Against the whole catalogue where that is affordable; beyond, in training, against the
+        other targets of the batch, corrected for how probable each is there.
 
         Args:
             inputs: the fields of `Examples`, int32 and float32, with `inputs` int32[batch, named
                 inputs] in place of the listeners, and `known` float32[items].
-            training: not used; the same loss is validated.
+            training: whether the loss may be sampled.
         """
         vectors, bias = self.item_tower(inputs["known"])
-        size = tf.shape(inputs["inputs"])[0]
-        bag = self.user_tower.bag_of_pairs(
-            vectors, inputs["rows"], inputs["items"], inputs["ranks"], size
-        )
-        named = tf.unstack(inputs["inputs"], num=len(self.user_tower.input_embeddings), axis=1)
-        users = self.user_tower(bag, named)
+        users = self.user_vectors(inputs, vectors)
         rows, targets, weights = (inputs["target_rows"], inputs["targets"], inputs["weights"])
         # Items that were never played are neither targets nor negatives.
         weights *= tf.gather(self.played, targets)
-        if self.full_softmax:
-            logits = tf.matmul(users, vectors, transpose_b=True) + bias
-            logits += (self.played - 1) * UNPLAYED
+        if self.full_softmax or not training:
+            logits = tf.matmul(users, vectors, transpose_b=True)
+            logits += bias + (self.played - 1) * UNPLAYED
             own = tf.gather_nd(logits, tf.stack([rows, targets], axis=1))
             entropy = tf.gather(tf.reduce_logsumexp(logits, axis=1), rows) - own
             total = tf.reduce_sum(entropy * weights)
@@ -200,7 +194,39 @@ class TwoTower(tfrs.Model):
                 candidate_ids=targets,
                 compute_metrics=False,
             )
-        return total / tf.cast(size, tf.float32)
+        return total / tf.cast(tf.shape(users)[0], tf.float32)
+
+
+@dataclass(frozen=True)
+class ItemStart:
+    """Values for the variables of the item tower; the last tag is the one that all items share."""
+
+    item_embedding: Floats
+    item_bias: Floats
+    tag_embedding: Floats
+    tag_bias: Floats
+
+    @classmethod
+    def split(cls, vectors: Floats, tags: Floats, plays: Floats) -> "ItemStart":
+        """What the tags say of vectors and popularity goes to the tags, the rest to the items.
+
+        Args:
+            vectors: float32[items, dimension].
+            tags: as in `TwoTower`.
+            plays: as in `TwoTower`.
+        """
+        tags = with_any(tags)
+        popularity = np.log(plays + 1) - np.log(plays + 1).mean()
+        values = np.column_stack([vectors, popularity])
+        of_tags = _ridge(tags, values, plays > 0)
+        rest = (values - tags @ of_tags).astype(np.float32)
+        of_tags = of_tags.astype(np.float32)
+        return cls(rest[:, :-1], rest[:, -1], of_tags[:, :-1], of_tags[:, -1])
+
+
+def with_any(tags: Floats) -> Floats:
+    """float32[items, tags + 1]: with the tag that all items share."""
+    return np.column_stack([tags, np.ones(len(tags), np.float32)])
 
 
 def _ridge(tags: Floats, values: npt.NDArray[np.float64], use: npt.NDArray[np.bool_]) -> Floats:
@@ -209,44 +235,3 @@ def _ridge(tags: Floats, values: npt.NDArray[np.float64], use: npt.NDArray[np.bo
     square = design.T @ design + 10 * np.eye(tags.shape[1])
     found: Floats = np.linalg.solve(square, design.T @ values[use])
     return found
-
-
-class Servable(DotProduct):
-    """A trained two-tower under the model contract."""
-
-    kind = "two_tower"
-    fallback = "items without plays are placed by their tags"
-
-    def __init__(
-        self,
-        catalogue: Sequence[str],
-        towers: TwoTower,
-        vocabularies: Mapping[str, Sequence[str]],
-        prior: Floats,
-    ) -> None:
-        """Freeze the towers.
-
-        Args:
-            catalogue: the ids, in the order of the codes.
-            towers: trained.
-            vocabularies: the values of each named input, in the order of the codes.
-            prior: float32[items], added to every score.
-        """
-        super().__init__(
-            catalogue, history_length=towers.user_tower.history_length, inputs=tuple(vocabularies)
-        )
-        vectors, bias = towers.item_tower()
-        # Twice, because a slice would be copied for every request.
-        self._vectors = tf.constant(vectors.numpy())
-        self.vectors = tf.concat([vectors, (bias + prior)[:, None]], axis=1)
-        self._user_tower = towers.user_tower
-        self._values = [string_table(values) for values in vocabularies.values()]
-
-    def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """U and a 1, so that u . v + b + prior is one dot product."""
-        named = [
-            table.lookup(inputs[name])
-            for name, table in zip(self.inputs, self._values, strict=True)
-        ]
-        users = self._user_tower(self._user_tower.bag(self._vectors, history), named)
-        return tf.concat([users, tf.ones_like(users[:, :1])], axis=1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.models.recency import DOUBT, SMOOTHING, fit, recency
+from components.models.prior import DOUBT, SMOOTHING, fit, recency
 
 
 def test_features_by_hand():

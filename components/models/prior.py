@@ -1,0 +1,108 @@
+"""The prior of the items: what the moment says of an item, whoever listens.
+
+Three things that the towers do not know, because one vector stands for the whole period:
+
+    recency    how much more it is played now than over the whole period. With half-life h,
+               log((r + s) / (a + s)): r its plays weighted by 2^(-age / h) and scaled to the total
+               of the plays a, s a smoothing of ten plays that keeps rare items at 0
+    freshness  2^(-days since its release / h), 0 where the release is not known
+    unplayed   1 for an item that nobody had played
+
+The prior is a weighted sum of them, and the weights are what makes the held-out plays likeliest
+(softmax regression with the towers' scores as offset, by Newton's method). Recency stays as it was
+at the end of training; the others are what they are on the day on which the model is made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+SMOOTHING = 10.0
+FRESH_DAYS = (7.0, 30.0)
+DOUBT = 10.0
+"""As if so many more listeners had been held out, and had played regardless of the prior."""
+STEPS, LONGEST = 15, 1.0
+"""Newton steps, and the longest one in any coordinate."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A fitted prior.
+
+    Attributes:
+        recency: float64[items], its part of the prior.
+        fresh: float64[half-lives of FRESH_DAYS + 1], the weights of freshness and unplayed.
+    """
+
+    recency: Floats
+    fresh: Floats
+
+    def at(self, days: Floats, played: Bools) -> npt.NDArray[np.float32]:
+        """float32[items]: the prior at a moment.
+
+        Args:
+            days: float64[items], since the release; NaN where it is not known.
+            played: bool[items].
+        """
+        return (self.recency + freshness(days, played) @ self.fresh).astype(np.float32)
+
+
+def recency(
+    items: npt.NDArray[np.int32], ages: npt.NDArray[np.float32], size: int, days: Sequence[float]
+) -> Floats:
+    """float64[size, half-lives].
+
+    Args:
+        items: of the plays.
+        ages: of the plays, in days before the moment that is "now".
+        size: of the catalogue.
+        days: the half-lives.
+    """
+    plays = np.bincount(items, minlength=size).astype(np.float64)
+    columns = []
+    for half_life in days:
+        recent = np.bincount(items, 0.5 ** (ages / half_life), minlength=size)
+        recent = recent * (plays.sum() / max(recent.sum(), 1e-300))
+        columns.append(np.log((recent + SMOOTHING) / (plays + SMOOTHING)))
+    return np.array(columns).reshape(len(columns), size).T
+
+
+def freshness(days: Floats, played: Bools) -> Floats:
+    """float64[items, half-lives of FRESH_DAYS + 1]; the arguments are those of `Prior.at`."""
+    since = np.where(days >= 0, days, np.inf)
+    return np.column_stack([*(0.5 ** (since / half_life) for half_life in FRESH_DAYS), ~played])
+
+
+def fit(
+    scores: Floats,
+    features: Floats,
+    targets: npt.NDArray[np.int32],
+    weights: npt.NDArray[np.float32],
+) -> Floats:
+    """float64[features]: the weights of the features.
+
+    Args:
+        scores: float64[listeners, items] of the towers; -inf for what cannot be played.
+        features: float64[items, features], as of the moment before the held-out plays.
+        targets: int32[plays], the items of the held-out plays.
+        weights: float32[plays]; those of a listener add up to 1.
+    """
+    listeners, kinds = len(scores), features.shape[1]
+    beta = np.zeros(kinds)
+    doubt = DOUBT / listeners
+    wanted = (features[targets] * weights[:, None]).sum(axis=0) / listeners
+    for _ in range(STEPS):
+        logits = scores + features @ beta
+        share = np.exp(logits - logits.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        mean = share.mean(axis=0)
+        each = share @ features
+        gradient = mean @ features - wanted + doubt * beta
+        curvature = (features * mean[:, None]).T @ features - each.T @ each / listeners
+        step = np.linalg.solve(curvature + doubt * np.eye(kinds), gradient)
+        beta -= np.clip(step, -LONGEST, LONGEST)
+    return beta

@@ -45,7 +45,7 @@ GRIDS = {
     "EASE": (ease, {"weight": (500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0)}),
     "iALS, d 64": (
         ials,
-        {"weight": (0.001, 0.003, 0.01, 0.03), "unobserved": (0.03, 0.1, 0.3, 1.0)},
+        {"weight": (0.003, 0.01, 0.03, 0.1), "unobserved": (0.1, 0.3, 1.0, 3.0)},
     ),
 }
 TUTORIAL = "TFRS tutorial, d 32, 3 epochs"

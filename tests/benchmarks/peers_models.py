@@ -60,7 +60,8 @@ def ials(cut: Cut, weight: float, unobserved: float, dimension: int = 64) -> Sco
                 scale = weight * (codes.shape[1] + unobserved * table.shape[1])
                 square = gram + scale * np.eye(dimension, dtype=np.float32)
                 square = square + own.transpose(0, 2, 1) @ own
-                side[rows] = np.linalg.solve(square, own.sum(axis=1)[..., None])[..., 0]
+                root, right = tf.linalg.cholesky(square), own.sum(axis=1)[..., None]
+                side[rows] = tf.linalg.cholesky_solve(root, right).numpy()[..., 0]
     return lambda: users[cut.rows] @ items.T
 
 
@@ -135,7 +136,9 @@ class Choice:
     betas: tuple[float, ...]
 
 
-def search(name: str, fit: Fit, grid: Grid, cut: Cut) -> Choice:
+def search(
+    name: str, fit: Fit, grid: Grid, cut: Cut, tried_betas: tuple[float, ...] = BETAS
+) -> Choice:
     """Every point of the grid, each with every recency prior; the edges are warned of.
 
     The prior is a factor exp(beta . features) on the scores, whose features are those of ours: 0
@@ -145,19 +148,19 @@ def search(name: str, fit: Fit, grid: Grid, cut: Cut) -> Choice:
     values: dict[tuple, float] = {}
     for point in itertools.product(*grid.values()):
         scores = cut.unknown(fit(cut, **dict(zip(grid, point, strict=True)))())
-        for betas in itertools.product(BETAS, repeat=len(HALF_LIVES)):
+        for betas in itertools.product(tried_betas, repeat=len(HALF_LIVES)):
             factor = np.exp(features @ betas).astype(np.float32)
             values[point, betas] = cut.of_scores(scores * factor)[:, CHOSEN_BY].mean()
         print(f"{name} {point}: {values[point, (0.0,) * len(HALF_LIVES)]:.4f}", file=sys.stderr)
     none = (0.0,) * len(HALF_LIVES)
     alone, _ = max((key for key in values if key[1] == none), key=values.__getitem__)
     point, betas = max(values, key=values.__getitem__)
-    for place, tried in [*enumerate(grid.values())]:
+    for place, tried in enumerate(grid.values()):
         for chosen in (alone, point):
             if chosen[place] in (min(tried), max(tried)):
                 print(f"warning: {name}: {chosen} lies on the edge of {dict(grid)}")
-    if max(betas) == max(BETAS):
-        print(f"warning: {name}: the prior {betas} lies on the edge of {BETAS}")
+    if 0 < max(betas) == max(tried_betas):
+        print(f"warning: {name}: the prior {betas} lies on the edge of {tried_betas}")
     print(
         f"{name}: {dict(zip(grid, alone, strict=True))}; with a prior "
         f"{dict(zip(grid, point, strict=True))} and betas {betas} for {HALF_LIVES} days"

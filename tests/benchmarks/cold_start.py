@@ -1,0 +1,312 @@
+"""Cold start, on generated data whose taste is planted and visible only through names and tags.
+
+    python tests/benchmarks/cold_start.py [SEED ...]
+
+The bundled sample (`components/data/sample.py`) with several seeds, their listeners pooled; the
+cut lies four weeks before its end.
+
+Newcomers: .15 of the listeners are held out of training altogether, and some joined after the cut
+anyhow. Each model is asked after the first 0, 1, 2, 3 and 5 plays that a listener makes after the
+cut, told her country and age band, and has to name the next ones. Who joined after the cut is what
+a newcomer is; who was held out is known to have gone through the hits long ago, and is shown apart.
+
+New items: a playlist that is released after the cut is known by its tags alone. The model is not
+trained again, `refresh_items` only gives it the new table of items. The new playlists are ranked
+among themselves for listeners of the training period, truth is what they play of them until the
+end. The rules are told tags, release dates, countries and histories.
+"""
+
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+
+# isort: split
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from components.data.curate import CurationSettings, DataSettings, curate
+from components.data.features import Features
+from components.data.schema import Window
+from components.data.source import TableSource
+from components.data.transform import transform
+from components.evaluation.accuracy import ndcg
+from components.evaluation.audience import ragged
+from components.evaluation.catalogue import catalogue_of
+from components.evaluation.ranking import Catalogue, Ragged, Ranking
+from components.evaluation.statistics import bootstrap
+from components.models.contract import tie_order
+from components.models.heuristics import fit_heuristics
+from components.models.refresh import refresh_items
+from components.models.saved_model import SavedModel
+from components.models.settings import HeuristicSettings, ModelSettings
+from components.models.train import train
+
+SEEDS = (7, 8, 9, 10, 11)
+END = pd.Timestamp("2026-05-01", tz="UTC").as_unit("us")
+CUT = END - pd.Timedelta(days=28)
+WINDOW = Window(CUT - pd.Timedelta(days=90), CUT, END)
+INPUTS = ("country", "age_band")
+HELD_OUT = 0.15
+FIRST_PLAYS = (0, 1, 2, 3, 5)
+K = 10
+OURS = "ours"
+
+Values = dict[str, np.ndarray]
+"""By model the NDCG@10 of each listener, float64[listeners]."""
+
+
+@dataclass(frozen=True)
+class World:
+    """One seed of the sample: trained on without the strangers."""
+
+    folder: Path
+    features: Features
+    later: pd.DataFrame
+    """The plays after the cut, in order of time: user_id, item_id, timestamp."""
+    users: pd.DataFrame
+    """By user_id: the inputs, `joined`."""
+    items: pd.DataFrame
+    """ITEM_COLUMNS, those released after the cut among them."""
+
+    @classmethod
+    def make(cls, seed: int, folder: Path) -> "World":
+        """Curate, take the strangers out, transform, fit the rules, train."""
+        dataset = folder / "dataset"
+        curate(sample(seed), WINDOW, CurationSettings(), dataset)
+        plays = pd.read_parquet(dataset / "train.parquet")
+        later = pd.read_parquet(dataset / "test.parquet")
+        users = pd.read_parquet(dataset / "users.parquet").set_index("user_id")
+        drawn = np.random.default_rng(seed).random(len(users)) < HELD_OUT
+        plays[~plays["user_id"].isin(users.index[drawn])].to_parquet(dataset / "train.parquet")
+        features = transform(dataset, WINDOW, INPUTS, folder / "features")
+        fit_heuristics(features, HeuristicSettings(), folder / "rules")
+        train(features, ModelSettings(seed=seed), folder / "model", lambda epoch: None)
+        items = pd.read_parquet(dataset / "items.parquet")
+        return cls(folder, features, later, users, items)
+
+
+def sample(seed: int) -> DataSettings:
+    """The sources of the sample."""
+    names = {"user_id": "listener", "item_id": "playlist", "timestamp": "played_at"}
+
+    def source(table: str, *columns: str) -> TableSource:
+        path = f"sample://{table}?seed={seed}"
+        return TableSource(path=path, columns={name: names[name] for name in columns})
+
+    return DataSettings(
+        events=source("events", *names),
+        items=source("playlists", "item_id"),
+        users=source("listeners", "user_id"),
+    )
+
+
+# Newcomers.
+
+
+def newcomers(world: World) -> Iterator[tuple[tuple[str, int], Values]]:
+    """By group and number of plays, what each model is worth to each stranger."""
+    features, later = world.features, world.later
+    ids = pd.Index(features.items["item_id"])
+    strange = later[~later["user_id"].isin(features.users["user_id"])]
+    strange = strange[strange["item_id"].isin(ids)]
+    joined = pd.to_datetime(world.users["joined"], utc=True).reindex(strange["user_id"])
+    new = (joined >= CUT).to_numpy()
+    models = {path.name: SavedModel(path) for path in sorted((world.folder / "rules").iterdir())}
+    models[OURS] = SavedModel(world.folder / "model")
+    catalogue = catalogue_of(features)
+    for group, plays in (
+        ("joined after the cut", strange[new]),
+        ("held out of training", strange[~new]),
+    ):
+        user, names = plays["user_id"].factorize()
+        item = ids.get_indexer(plays["item_id"])
+        place = plays.groupby("user_id").cumcount().to_numpy()
+        for count in FIRST_PLAYS:
+            history, truth = first_and_next(user, item, place, count, len(ids))
+            asked = np.flatnonzero(truth.lengths > 0)
+            history, truth = (select(table, asked) for table in (history, truth))
+            told = world.users.loc[names[asked]]
+            inputs = {name: told[name].tolist() for name in INPUTS}
+            values = {}
+            for name, model in models.items():
+                ages = np.zeros(len(history.codes), np.float32)
+                top, _ = model.lists(ids, history, history, K, inputs, ages)
+                values[name] = ndcg(Ranking(top, truth, history, catalogue), K)
+            yield (group, count), values
+
+
+def first_and_next(
+    user: np.ndarray, item: np.ndarray, place: np.ndarray, count: int, size: int
+) -> tuple[Ragged, Ragged]:
+    """The first plays of each listener, and the other items that follow; none where too few."""
+    number = user.max() + 1
+    first = place < count
+    enough = np.bincount(user, minlength=number) > count
+    order = np.lexsort([place[first], user[first]])
+    history = ragged(user[first][order], item[first][order], number)
+    known = user[first] * size + item[first]
+    follow = np.setdiff1d((user * size + item)[~first & enough[user]], known)
+    return history, ragged(*np.divmod(follow, size), number)
+
+
+def select(table: Ragged, rows: np.ndarray) -> Ragged:
+    lists = [table.codes[table.offsets[row] : table.offsets[row + 1]] for row in rows]
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
+    return Ragged(offsets, np.concatenate([np.zeros(0, np.int32), *lists]).astype(np.int32))
+
+
+# New items.
+
+
+def new_items(world: World) -> Values:
+    """What each order of the new playlists is worth to the listeners who play any of them."""
+    features = world.features
+    known = pd.Index(features.items["item_id"])
+    fresh = world.items[~world.items["item_id"].isin(known) & (world.items["released"] >= CUT)]
+    fresh = fresh.set_index("item_id").loc[tie_order(fresh["item_id"])].reset_index()
+    ids = pd.Index(fresh["item_id"])
+    later = world.later[world.later["user_id"].isin(features.users["user_id"])]
+    later = later[later["item_id"].isin(ids)]
+    everybody = pd.Index(features.users["user_id"])
+    pairs = np.unique(
+        everybody.get_indexer(later["user_id"]) * len(ids) + ids.get_indexer(later["item_id"])
+    )
+    rows, codes = np.divmod(pairs, len(ids))
+    users, rows = np.unique(rows, return_inverse=True)
+    truth = ragged(rows, codes, len(users))
+    nothing = Ragged(np.zeros(len(users) + 1, np.int64), np.zeros(0, np.int32))
+    catalogue = Catalogue(
+        np.zeros(len(ids), np.int64), np.zeros((len(ids), 1), np.bool_), len(everybody)
+    )
+    tops = {
+        name: np.argsort(-scores, axis=1, kind="stable")[:, :K]
+        for name, scores in rules(features, fresh, users).items()
+    }
+    tops[OURS] = of_refreshed(world, fresh, users)
+    return {
+        name: ndcg(Ranking(top.astype(np.int32), truth, nothing, catalogue), K)
+        for name, top in tops.items()
+    }
+
+
+def of_refreshed(world: World, fresh: pd.DataFrame, users: np.ndarray) -> np.ndarray:
+    """int32[listeners, K]: lists of new items by the model that was not trained again."""
+    features, output = world.features, world.folder / "refreshed"
+    refresh_items(world.folder / "model", world.items, END, output)
+    # The new items have the first codes, as in the truth; all others are excluded.
+    ids = pd.Index([*fresh["item_id"], *features.items["item_id"]])
+    offsets, plays = features.offsets, features.plays
+    spans = [plays.iloc[offsets[user] : offsets[user + 1]] for user in users]
+    lengths = np.cumsum([0, *(len(span) for span in spans)])
+    codes = np.concatenate([span["item"].to_numpy(np.int32) for span in spans])
+    ages = np.concatenate([span["age_days"].to_numpy(np.float32) for span in spans])
+    old = np.arange(len(fresh), len(ids), dtype=np.int32)
+    exclude = Ragged(np.arange(len(users) + 1) * len(old), np.tile(old, len(users)))
+    told = features.users.iloc[users]
+    inputs = {name: told[name].tolist() for name in INPUTS}
+    history = Ragged(lengths, (codes + len(fresh)).astype(np.int32))
+    top, _ = SavedModel(output).lists(ids, history, exclude, K, inputs, ages)
+    return top
+
+
+def rules(features: Features, fresh: pd.DataFrame, users: np.ndarray) -> Values:
+    """float64[listeners, new items] by name: how simple rules order the new items."""
+    tags = sorted(
+        {tag for table in (features.items, fresh) for own in table["tags"] for tag in own}
+    )
+    old, new = (tag_table(table["tags"], tags) for table in (features.items, fresh))
+    plays = sparse.csr_array(
+        (np.ones(len(features.plays)), (features.plays["user"], features.plays["item"])),
+        shape=(len(features.users), len(features.items)),
+    )
+    of_listener = plays @ old  # how often each listener played each tag
+    per_item = np.maximum(old.sum(axis=0), 1)
+    popularity = of_listener.sum(axis=0) / per_item
+    country, names = features.users["country"].factorize()
+    of_country = np.array(
+        [of_listener[country == one].sum(axis=0) / per_item for one in range(len(names))]
+    )
+    rarity = np.log(len(old) / np.maximum(old.sum(axis=0), 1))
+    profile = unit(of_listener[users] * rarity)
+    newest = (fresh["released"] - CUT).dt.total_seconds().to_numpy()
+    one = np.ones((len(users), 1))
+    random = np.random.default_rng(1).random((len(users), len(fresh)))
+    return {
+        "random": random,
+        "newest first": one * newest + random,
+        "oldest first": random - one * newest,
+        "popularity of its tags": one * (new @ popularity),
+        "popularity of its tags in the country": of_country[country[users]] @ new.T,
+        "tags like the history's": profile @ unit(new * rarity).T,
+        "share of the history with its tags": unit(of_listener[users]) @ unit(new).T,
+    }
+
+
+def tag_table(tags: pd.Series, names: list[str]) -> np.ndarray:
+    """float64[items, tags]: 1 where the item has the tag."""
+    code = {name: place for place, name in enumerate(names)}
+    table = np.zeros((len(tags), len(names)))
+    for row, own in enumerate(tags):
+        table[row, [code[tag] for tag in own]] = 1
+    return table
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """The rows divided by their lengths."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+# The tables.
+
+
+def row(case: str, values: Values) -> str:
+    """Ours beside the best of the others, which is chosen by these very values."""
+    others = {name: one.mean() for name, one in values.items() if name != OURS}
+    best = max(others, key=others.__getitem__)
+    [lift] = bootstrap((values[OURS] - values[best])[:, None])
+    return (
+        f"| {case} | {len(values[OURS]):,} | {values[OURS].mean():.4f} | {best} "
+        f"| {others[best]:.4f} | {lift.mean:+.4f} [{lift.low:+.4f}, {lift.high:+.4f}] |"
+    )
+
+
+def every(values: Values) -> str:
+    return ", ".join(
+        f"{name} {one.mean():.4f}"
+        for name, one in sorted(values.items(), key=lambda v: -v[1].mean())
+    )
+
+
+def pooled(parts: list[Values]) -> Values:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def main() -> None:
+    """Print a table for each case."""
+    seeds = [int(seed) for seed in sys.argv[1:]] or SEEDS
+    cases: dict[tuple[str, int], list[Values]] = defaultdict(list)
+    items: list[Values] = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as name, redirect_stdout(sys.stderr):
+            world = World.make(seed, Path(name))
+            for case, values in newcomers(world):
+                cases[case].append(values)
+            items.append(new_items(world))
+    head = f"listeners | ours, NDCG@{K} | best rule | NDCG@{K} | difference |"
+    print(f"| listeners who | plays | {head}\n|---|--:|--:|--:|---|--:|---|")
+    for (group, count), parts in cases.items():
+        print(row(f"{group} | {count}", pooled(parts)))
+    print(f"\n| items | {head}\n|---|--:|--:|---|--:|---|")
+    print(row("released after training", pooled(items)))
+    print(f"\nAll orders of the new items: {every(pooled(items))}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,7 @@ import components.models  # noqa: F401  it sets the environment that TensorFlow 
 # isort: split
 import numpy as np
 import pandas as pd
+from components.models.refresh import refresh_items
 from scipy import sparse
 
 from components.data.curate import CurationSettings, DataSettings, curate
@@ -43,7 +44,6 @@ from components.evaluation.ranking import Catalogue, Ragged, Ranking
 from components.evaluation.statistics import bootstrap
 from components.models.contract import tie_order
 from components.models.heuristics import fit_heuristics
-from components.models.refresh import refresh_items
 from components.models.saved_model import SavedModel
 from components.models.settings import HeuristicSettings, ModelSettings
 from components.models.train import train
@@ -87,7 +87,7 @@ class World:
         plays[~plays["user_id"].isin(users.index[drawn])].to_parquet(dataset / "train.parquet")
         features = transform(dataset, WINDOW, INPUTS, folder / "features")
         fit_heuristics(features, HeuristicSettings(), folder / "rules")
-        train(features, ModelSettings(seed=seed), folder / "model", lambda epoch: None)
+        train(features, ModelSettings(seed=seed), folder / "model", folder / "record")
         items = pd.read_parquet(dataset / "items.parquet")
         return cls(folder, features, later, users, items)
 

@@ -5,7 +5,8 @@
 Listeners, items and plays are generated with planted structure: a listener has up to six of 50
 topics and one of 6 regions, an item one or two topics and a region or none, a quarter of the plays
 is of any topic, popularity has a long tail, a third of the items is released in the course of the
-period and fresh ones are played more. Tags tell the topics and the region, not always. `SHARE` scales all sizes down, to try it.
+period and fresh ones are played more. Tags tell the topics and the region, not always. `SHARE`
+scales all sizes down, to try it.
 
 Each size is trained on twice with the default settings, in a process of its own:
 
@@ -155,10 +156,10 @@ def split(
         cut = plays["timestamp"].iloc[int(len(plays) * (1 - share))]
         late = plays["timestamp"] >= cut
     else:
-        mixed = plays.sample(frac=1, random_state=1)
-        place = mixed.groupby("user_id").cumcount().sort_index()
+        # In the order in which curation leaves equal instants, so that it tells nothing.
+        plays = plays.assign(timestamp=START).sort_values(["user_id", "item_id"], ignore_index=True)
+        place = plays.sample(frac=1, random_state=1).groupby("user_id").cumcount().sort_index()
         late = place < (share * plays.groupby("user_id")["item_id"].transform("size")).astype(int)
-        plays = plays.assign(timestamp=START)
         cut = START + pd.Timedelta(days=1)
     train, test = plays[~late], plays[late]
     known = test[test["user_id"].isin(train["user_id"]) & test["item_id"].isin(train["item_id"])]
@@ -189,13 +190,12 @@ def train_here(folder: Path) -> None:
     """Train on the features in a folder and print what it took; the process is for this alone."""
     began = time.perf_counter()
     with redirect_stdout(sys.stderr):
-        epochs = train(
-            Features.read(folder / "features"), ModelSettings(), folder / "ours", lambda epoch: None
-        )
+        features = Features.read(folder / "features")
+        record = train(features, ModelSettings(), folder / "ours", folder / "record")
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     gb = peak / (1e9 if sys.platform == "darwin" else 1e9 / 1024)
-    print(json.dumps({"seconds": seconds, "gb": gb, "epochs": len(epochs)}))
+    print(json.dumps({"seconds": seconds, "gb": gb, "epochs": len(record.epochs)}))
 
 
 def contenders(cut: Cut, folder: Path) -> Iterator[tuple[str, str, np.ndarray]]:

@@ -71,7 +71,8 @@ def working(title: str, line: str) -> RenderableType:
         return Text(f"{title}  {line}")
     table = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=100, completed=min(int(share[1]), 100), width=24)
-    table.add_row(Text(title), bar, Text(f"{share[1]:>3}%  {share[2]}", overflow="ellipsis"))
+    said = Text(f"{share[1]:>3}%  {share[2]}", overflow="ellipsis", no_wrap=True)
+    table.add_row(Text(title, no_wrap=True), bar, said)
     return table
 
 

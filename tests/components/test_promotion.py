@@ -10,10 +10,11 @@ from components.data.curate import DataSettings, WindowSettings
 from components.data.schema import Window
 from components.data.source import TableSource
 from components.errors import SetlistError
+from components.evaluation.refit import Refit
 from components.evaluation.verdict import SeenHead, Verdict
 from components.models.contract import ModelInfo, digest, write_info
 from components.plan import plan
-from components.promotion import promote_staged, push, resolve_live
+from components.promotion import live_folder, promote_staged, push, resolve_live
 from components.store.store import open_store
 
 WINDOW = {"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T00:00:00+00:00"}
@@ -337,3 +338,76 @@ def test_a_live_model_that_knows_the_test_period_is_no_contender(
     push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
     with pytest.raises(SetlistError, match="revision 1 of home was trained on data until 2026-04"):
         plan("home", store, "2026-04-10", data, WindowSettings(), True)
+
+
+# A refit: the same winner, trained on all days.
+
+
+@pytest.fixture
+def refitted(tmp_path, candidate):
+    """What `refit` leaves for the candidate."""
+    folder = model(tmp_path / "refitted" / "model", "two_tower again")
+    Refit(refit_of=digest(candidate), digest=digest(folder), overlap=0.75).write(folder.parent)
+    return folder.parent
+
+
+def test_a_refitted_model_ships_and_says_what_it_is_a_refit_of(
+    store, candidate, heuristics, refitted, tmp_path
+):
+    judged = verdict(candidate)
+    for _ in range(2):
+        assert push(store, "home", "run-1", candidate, heuristics, judged, refitted) == 1
+    manifest = open_store(store).manifest("home", 1)
+    assert manifest.digest == digest(refitted / "model") != digest(candidate)
+    assert manifest.metadata["refit_of"] == digest(candidate) == judged.ships_digest
+    assert manifest.metadata["refit_overlap"] == 0.75
+    fetched = open_store(store).fetch("home", 1, tmp_path / "fetched")
+    assert digest(fetched) == digest(refitted / "model")
+
+
+def test_a_heuristic_ships_as_evaluated(store, candidate, heuristics, tmp_path):
+    Refit().write(tmp_path / "refitted")
+    judged = verdict(heuristics / "most_popular", "most_popular")
+    push(store, "home", "run-1", candidate, heuristics, judged, tmp_path / "refitted")
+    manifest = open_store(store).manifest("home", 1)
+    assert manifest.digest == digest(heuristics / "most_popular")
+    assert "refit_of" not in manifest.metadata
+
+
+def test_what_is_no_refit_of_what_was_judged_is_never_pushed(
+    store, candidate, heuristics, refitted, tmp_path
+):
+    def refused(pattern: str) -> None:
+        with pytest.raises(SetlistError, match=pattern):
+            push(store, "home", "run-1", candidate, heuristics, verdict(candidate), refitted)
+        assert open_store(store).revisions("home") == []
+
+    record = Refit.read(refitted)
+    record.model_copy(update={"refit_of": "0" * 64}).write(refitted)
+    refused("is no refit of the model that was judged")
+    record.write(refitted)
+    (refitted / "model" / "catalogue.txt").write_text("another song\n")
+    refused("is not the model that was compared with the evaluated one")
+    (refitted / "refit.json").write_text("{}x")
+    refused("is no record of a refit")
+    (refitted / "refit.json").unlink()
+    refused("refit.json is missing")
+    record.write(refitted)
+    (candidate / "catalogue.txt").write_text("another song\n")
+    judged = verdict(candidate).model_copy(update={"ships_digest": record.refit_of})
+    with pytest.raises(SetlistError, match="is not the model that was judged"):
+        push(store, "home", "run-1", candidate, heuristics, judged, refitted)
+
+
+# A warm start.
+
+
+def test_the_live_folder_is_that_of_the_live_revision_not_of_the_anchor(tmp_path, capsys):
+    (tmp_path / "rivals.json").write_text('["live-3", "anchor-2"]')
+    assert live_folder(tmp_path) == tmp_path / "live-3"
+    (tmp_path / "rivals.json").write_text("[]")
+    assert live_folder(tmp_path) is None
+    assert capsys.readouterr().out == "cold start: nothing is live\n"
+    (tmp_path / "rivals.json").unlink()
+    with pytest.raises(SetlistError, match=r"rivals.json is missing"):
+        live_folder(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 
 from components.errors import SetlistError
 from components.evaluation.policy import Policy
+from components.models.choose import settings_of
 from pipelines.config import SAMPLE, Settings, read_policy, read_settings, with_absolute_paths
 
 EXAMPLES = sorted((SAMPLE.parent / "examples").glob("*.yaml"))
@@ -15,8 +16,8 @@ EXAMPLES = sorted((SAMPLE.parent / "examples").glob("*.yaml"))
 @pytest.mark.parametrize("path", [SAMPLE, *EXAMPLES], ids=lambda path: path.stem)
 def test_the_bundled_settings_are_right_and_survive_the_pipeline(path):
     settings = read_settings(path)
-    assert Settings.model_validate(settings.arguments()) == settings
-    assert Settings.model_validate(as_kubeflow_delivers(settings.arguments())) == settings
+    assert Settings.model_validate(settings.document()) == settings
+    assert Settings.model_validate(as_kubeflow_delivers(settings.document())) == settings
 
 
 def test_a_rule_that_is_switched_off_stays_off_in_the_pipeline():
@@ -216,3 +217,100 @@ def test_local_paths_become_absolute_and_addresses_stay():
     assert home.store == str(Path.home() / "store")
     for address in ("gs://bucket/prefix", "s3://bucket", "gs:/bucket", "GS://bucket"):
         assert with_absolute_paths(read_settings(SAMPLE, [f"store={address}"])).store == address
+
+
+# Several candidates.
+
+
+def test_candidates_are_changes_of_the_model_section():
+    changes = "candidates={wide: {dimension: 128}, quick: {epochs: 2}, same: {}}"
+    settings = read_settings(SAMPLE, [changes, "model.epochs=5"])
+    assert settings.labels == ("wide", "quick", "same")
+    wide, quick, same = (
+        settings_of(settings.model, settings.candidates, label) for label in settings.labels
+    )
+    assert (wide.dimension, wide.epochs) == (128, 5)
+    assert (quick.dimension, quick.epochs) == (None, 2)
+    assert same == settings.model
+    assert settings.arguments()["candidates"]["wide"] == {"dimension": 128}
+    for document in (settings.document(), as_kubeflow_delivers(settings.document())):
+        again = Settings.model_validate(document)
+        assert again == settings
+        assert again.arguments() == settings.arguments(), "what was not set stays unset"
+    assert with_absolute_paths(settings).arguments()["candidates"] == {
+        "wide": {"dimension": 128},
+        "quick": {"epochs": 2},
+        "same": {},
+    }
+
+
+def test_without_candidates_there_is_one():
+    settings = read_settings(SAMPLE)
+    assert settings.labels == ("two-tower",)
+    assert settings.arguments()["candidates"] == {}
+
+
+def test_a_grid_is_one_candidate_for_each_combination():
+    grid = "{dimension: [32, 64], learning_rate: [0.001, 3e-3], recency_days: [[3, 30], []]}"
+    settings = read_settings(SAMPLE, [f"candidates={{grid: {grid}, quick: {{epochs: 2}}}}"])
+    assert len(settings.labels) == 9
+    assert settings.labels[:3] == (
+        "quick",
+        "dimension-32-learning_rate-0.001-recency_days-3-30",
+        "dimension-32-learning_rate-0.001-recency_days-none",
+    )
+    last = settings.candidates[settings.labels[-1]]
+    assert last.model_dump(exclude_unset=True) == {
+        "dimension": 64,
+        "learning_rate": 0.003,
+        "recency_days": (),
+    }
+
+
+def test_what_shapes_the_graph_is_in_the_file_and_no_argument():
+    settings = read_settings(SAMPLE, ["refit=true", "warm_start=true", "refit_overlap=0.5"])
+    assert Settings.model_validate(settings.document()) == settings
+    assert {"refit", "warm_start"} & set(settings.arguments()) == set()
+    assert settings.arguments()["refit_overlap"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "\n  wide:\n    dimension: many",
+            "line 4: candidates.wide.dimension: Input should be a valid integer",
+        ),
+        (
+            "\n  wide:\n    dimensions: 3",
+            "line 4: candidates.wide.dimensions: there is no such setting",
+        ),
+        ("{Wide: {}}", "line 2: candidates: 'Wide' is no name for a candidate; write at most"),
+        ("{_x: {}}", "'_x' is no name for a candidate"),
+        ("{../x: {}}", "'../x' is no name for a candidate"),
+        ("{chosen: {}}", "'chosen' is no name for a candidate"),
+        ("{wide: {dimension: null}}", "wide sets something to null"),
+        ("{grid: {dimension: 3}}", "write a list of values for grid.dimension, e.g. [3]"),
+        ("{grid: {dimension: []}}", "write a list of values for grid.dimension"),
+        ("{grid: [3]}", "write the grid as a list of values for each setting"),
+        ("{grid: {dimension: [0, 1]}}", "candidates.dimension-0.dimension: Input should be"),
+        ("{grid: {dimension: [8, 8]}}", "dimension-8 stands twice"),
+        ("{dimension-8: {}, grid: {dimension: [8]}}", "dimension-8 stands twice"),
+        (
+            f"{{grid: {{dimension: {list(range(1, 12))}, epochs: [1, 2, 3]}}}}",
+            "these are 33 candidates, and at most 32 are trained",
+        ),
+        (
+            f"{{grid: {{{', '.join(f'x{n}: {list(range(99))}' for n in range(9))}}}}}",
+            "candidates, and at most 32 are trained",
+        ),
+        ("[wide]", "candidates: Input should be a valid dictionary"),
+    ],
+)
+def test_a_fault_in_a_candidate_names_its_key(tmp_path, text, sentence):
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"data: {{events: {{path: e.csv}}}}\ncandidates: {text}\n")
+    with pytest.raises(SetlistError) as fault:
+        read_settings(path)
+    assert sentence in str(fault.value)
+    assert "\n" not in str(fault.value)

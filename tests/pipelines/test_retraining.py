@@ -12,6 +12,8 @@ import yaml
 from components.errors import SetlistError
 from pipelines.cluster import compile_pipeline
 from pipelines.config import SAMPLE, read_settings
+from pipelines.local import step_titles
+from pipelines.retraining import retraining
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "retraining.yaml"
 CLUSTER = "store=gs://your-bucket/setlist"
@@ -113,7 +115,7 @@ def test_every_later_step_takes_the_plans_values(spec):
         "components.plan",
         "components.data.curate, components.data.transform",
         "components.evaluation.gate",
-        "components.promotion",
+        "components.promotion, components.refit, components.checkpoints",
         "components.dashboard.report",
         "pipelines.cli, pipelines.config, pipelines.local, pipelines.summary, pipelines.retraining",
     ],
@@ -143,3 +145,77 @@ def test_the_picture_shows_the_graph(spec):
     }
     picture = (MANIFEST.parents[1] / "docs" / "pipeline.dot").read_text()
     assert set(re.findall(r'"([\w-]+)" -> "([\w-]+)"', picture)) == expected
+
+
+# Graphs of other shapes.
+
+SHAPE = "candidates={wide: {dimension: 64}, narrow: {dimension: 8}, quick: {epochs: 2}}"
+
+
+@pytest.fixture(scope="module")
+def shaped(tmp_path_factory):
+    """Three candidates, warm start and refit."""
+    folder = tmp_path_factory.mktemp("shaped")
+    changes = [CLUSTER, SHAPE, "warm_start=true", "refit=true"]
+    for name in ("one", "two"):
+        compile_pipeline(read_settings(SAMPLE, changes), folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def graph(shaped):
+    return yaml.safe_load((shaped / "one").read_text())
+
+
+def test_several_candidates_compile_to_the_same_bytes_twice_and_elsewhere(shaped):
+    assert (shaped / "one").read_bytes() == (shaped / "two").read_bytes()
+    command = [sys.executable, "-m", "pipelines.cli", "compile", "-o", str(shaped / "three")]
+    for change in (CLUSTER, SHAPE, "warm_start=true", "refit=true"):
+        command += ["--set", change]
+    subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": "3"}, check=True)
+    assert (shaped / "three").read_bytes() == (shaped / "one").read_bytes()
+
+
+def test_each_candidate_is_a_named_task_beside_the_others(graph):
+    tasks = graph["root"]["dag"]["tasks"]
+    trained = {name: one for name, one in tasks.items() if re.fullmatch(r"train(-\d)?", name)}
+    named = {
+        one["taskInfo"]["name"]: one["inputs"]["parameters"]["label"]["runtimeValue"]["constant"]
+        for one in trained.values()
+    }
+    assert named == {"Train wide": "wide", "Train narrow": "narrow", "Train quick": "quick"}
+    for one in trained.values():
+        assert set(one["dependentTasks"]) == {"transform", "resolve-live"}, "none waits for another"
+    assert tasks["choose"]["taskInfo"]["name"] == "Compare with narrow"
+    assert set(tasks["choose"]["dependentTasks"]) == {"train", "train-2"}
+    assert set(tasks["choose-2"]["dependentTasks"]) == {"choose", "train-3"}
+    for step in ("evaluate", "report"):
+        assert "choose-2" in tasks[step]["dependentTasks"], "only the winner goes on"
+        assert not any(name.startswith("train") for name in tasks[step]["dependentTasks"])
+
+
+def test_the_live_model_is_an_input_of_training_only_for_a_warm_start(spec, graph):
+    for name in ("train", "train-2", "train-3"):
+        assert "live" in graph["root"]["dag"]["tasks"][name]["inputs"]["artifacts"]
+    train = spec["root"]["dag"]["tasks"]["train"]
+    assert set(train["inputs"]["artifacts"]) == {"features"}
+    assert train["dependentTasks"] == ["transform"]
+
+
+def test_a_refit_stands_behind_the_gate_and_before_the_push(spec, graph):
+    within = graph["components"]["comp-condition-1"]["dag"]["tasks"]
+    assert set(within) == {"transform-whole", "refit", "push"}
+    assert within["push"]["dependentTasks"] == ["refit"]
+    assert within["refit"]["dependentTasks"] == ["transform-whole"]
+    assert "live" in within["refit"]["inputs"]["artifacts"]
+    push = spec["components"]["comp-condition-1"]["dag"]["tasks"]["push"]
+    assert "refitted" not in push["inputs"]["artifacts"]
+
+
+def test_titles_are_found_by_the_name_that_a_step_runs_under():
+    pipeline = retraining(("wide", "narrow"), refit=True)
+    titles = step_titles(pipeline.pipeline_spec)
+    assert titles["train-2"] == "Train narrow"
+    assert titles["choose"] == "Compare with narrow"
+    assert titles["refit"] == "Refit the winner"
+    assert step_titles(retraining().pipeline_spec)["train"] == "Train the two-tower"

@@ -14,9 +14,11 @@ from components.data.curate import (
     curate,
     resolve_window,
 )
+from components.data.events import LATEST
 from components.data.features import Features
+from components.data.schema import Window
 from components.data.source import TableSource
-from components.data.transform import transform
+from components.data.transform import transform, whole
 from components.errors import SetlistError
 from components.models.contract import tie_order
 from components.models.heuristics import fit_heuristics
@@ -143,7 +145,8 @@ def test_nothing_after_the_cut_moves_a_training_artefact(folder, tmp_path):
     for source in (folder, later):
         features, models = Features.read(source), source.parent / "models"
         fit_heuristics(features, HeuristicSettings(), models)
-        train(features, ModelSettings(dimension=4, epochs=2), models / "two_tower", lambda *_: None)
+        settings = ModelSettings(dimension=4, epochs=2)
+        train(features, settings, models / "two_tower", source.parent / "training")
         loaded = [SavedModel(models / name) for name in sorted(p.name for p in models.iterdir())]
         asked = [["jazz", "rock"], ["hit", "soul"], []]
         countries = {"country": ["Chile", "Atlantis", "Kenya"]}
@@ -151,3 +154,40 @@ def test_nothing_after_the_cut_moves_a_training_artefact(folder, tmp_path):
     for (ids, scores), (later_ids, later_scores) in zip(*answers, strict=True):
         assert (ids == later_ids).all()
         assert (scores == later_scores).all()
+
+
+# All days, for a refit.
+
+
+def test_whole_trains_on_both_periods_as_of_the_end_of_the_window(folder, tmp_path):
+    window = Features.read(folder).window
+    features = whole(folder.parent / "dataset", window, ("country",), tmp_path / "whole")
+    assert features.window.start == window.start
+    assert features.window.cut == window.end == NOW
+    assert len(features.plays) == len(EVENTS)
+    assert features.users["user_id"].tolist() == ["ann", "bob", "cleo", "dan"]
+    assert len(features.newcomers) == 0
+    by_id = features.items.set_index("item_id")
+    assert set(by_id.index) == {"jazz", "rock", "folk", "soul", "tomorrow"}, "released by now"
+    assert features.items["item_id"].tolist() == tie_order(by_id.index)
+    assert by_id["plays"].to_dict() == {"jazz": 3, "rock": 4, "folk": 2, "soul": 0, "tomorrow": 0}
+    names = features.items["item_id"].to_numpy()
+    first, last = features.offsets[:2]
+    ann = features.plays.iloc[first:last]
+    assert names[ann["item"]].tolist() == ["jazz", "rock", "jazz", "folk"]
+    np.testing.assert_allclose(ann["age_days"], [30, 28, 21, 9])
+    assert digests(tmp_path / "whole") == written_digests(features, tmp_path / "again")
+
+
+def written_digests(features: Features, folder: Path) -> dict[str, str]:
+    features.write(folder)
+    return digests(folder)
+
+
+def test_without_an_end_the_window_ends_just_after_the_last_event(folder, tmp_path):
+    window = Features.read(folder).window
+    endless = Window(window.start, window.cut, LATEST)
+    features = whole(folder.parent / "dataset", endless, (), tmp_path / "whole")
+    last = pd.Timestamp("2026-04-25", tz="UTC")
+    assert last < features.window.cut < last + pd.Timedelta(days=1)
+    assert features.plays["age_days"].min() == pytest.approx(0, abs=1e-6)

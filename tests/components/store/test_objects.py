@@ -40,6 +40,26 @@ def test_the_first_writer_of_a_version_wins(behind: Behind):
     assert place.keys("nowhere/") == []
 
 
+def test_what_is_removed_is_gone_and_nothing_else(behind: Behind, tmp_path: Path):
+    place = behind.objects
+    file = write_model(tmp_path / "files", {"b": b"2"}) / "b"
+    place.upload(file, "a/b")
+    place.upload(file, "a/bc")
+    for _ in range(2):
+        place.remove("a/b")
+        assert place.read("a/b") is None
+    place.remove("nowhere/at all")
+    assert place.keys("a/") == ["a/bc"]
+    assert place.write("a/b", b"3", expected=None) is not None
+
+
+def test_what_cannot_be_removed_is_named(tmp_path: Path):
+    place = open_objects(str(tmp_path / "store"))
+    (tmp_path / "store" / "a" / "b").mkdir(parents=True)
+    with refused("cannot remove a/b"):
+        place.remove("a/b")
+
+
 @pytest.mark.parametrize("uri", ["", "s3://bucket/x", "gs:/bucket/x", "gs://", "file:///tmp/x"])
 def test_an_address_that_is_none_is_refused(uri: str, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)

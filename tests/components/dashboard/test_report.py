@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components.dashboard.curves import curves
 from components.dashboard.listeners import choose
 from components.dashboard.report import forest, write_report
 from components.errors import SetlistError
@@ -18,6 +19,8 @@ from components.evaluation.evaluation import ITEM_PARTS, Evaluated, Evaluation, 
 from components.evaluation.gate import gate
 from components.evaluation.policy import Guardrail, Policy, SliceRule
 from components.evaluation.verdict import Reason, SeenHead
+from components.models.settings import ModelSettings
+from components.models.training import Epoch, Training, read_trainings
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -509,3 +512,100 @@ def test_missing_part_is_named_and_no_page_is_written(tmp_path: Path, name: str)
     with pytest.raises(SetlistError, match=f"{name} is missing"):
         write_report(evaluations, verdict, tmp_path / "page")
     assert not (tmp_path / "page").exists()
+
+
+# Training.
+
+
+def trainings(folder: Path, *labels: str, held: bool = True) -> Path:
+    """Records of trainings; the first one is chosen."""
+    for place, label in enumerate(labels):
+        Training(
+            label=label,
+            settings=ModelSettings(dimension=2 ** (place + 3)),
+            epochs=[
+                Epoch(number, 8 - number / 4, 8.5 - number / 8 if held else None, number / 2)
+                for number in range(1, 7 + place)
+            ],
+            best=5,
+            listeners=1_234 if held else 0,
+            loss=7.125 if held else None,
+            ndcg=0.5 - place / 4 if held else None,
+            seconds=12.25,
+        ).write(folder)
+    if len(labels) > 1:
+        (folder / "chosen.json").write_text(json.dumps({"chosen": labels[0]}))
+    return folder
+
+
+HOSTILE_LABEL = "<b>$x^$&_"
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("learned")
+    record = folder / "training"
+    trainings(record, "wide", HOSTILE_LABEL)
+    write_report(*build(folder), folder / "page", record)
+    return (folder / "page").read_text("utf-8")
+
+
+def test_candidates_stand_beside_each_other_and_the_chosen_one_is_marked(learned: str) -> None:
+    section = Page(learned).root.section("training")
+    assert "2 candidates were trained, and wide was chosen" in section.text
+    assert "the last plays of 1,234 listeners" in section.text
+    header, *rows = section.one("table").rows()
+    assert header[:2] == ["candidate", "what differs"]
+    assert rows == [
+        [HOSTILE_LABEL, "dimension 16", "75", "12.2", "7.1250", "0.2500"],
+        ["widechosen", "dimension 8", "65", "12.2", "7.1250", "0.5000"],
+    ]
+
+
+def test_the_curves_are_a_drawing_with_a_title_and_words(learned: str) -> None:
+    drawing = Page(learned).root.section("training").one("svg")
+    assert drawing.attributes["role"] == "img"
+    title, words = drawing.one("title"), drawing.one("desc")
+    named = f"{title.attributes['id']} {words.attributes['id']}"
+    assert drawing.attributes["aria-labelledby"] == named
+    assert title.text == "Loss after each epoch, in training and of the held-out plays"
+    assert (
+        "wide, which is chosen: 6 epochs, loss in training from 7.750 to 6.500, of the held-out "
+        "plays from 8.375 to 7.750 at epoch 5." in words.text
+    )
+    written = [one.text for one in drawing.all("text")]
+    assert {"wide", HOSTILE_LABEL, "loss in training", "loss of the held-out plays"} <= set(written)
+    assert "currentColor" in learned
+    assert "#010203" not in learned
+    assert "fill: #000000" not in learned
+
+
+def test_the_page_with_curves_is_as_closed_as_without(learned: str) -> None:
+    page = Page(learned).root
+    assert not page.all("b")
+    for word in ("http://", "https://", "url(", "@import", "<b>"):
+        assert word not in learned
+    for one in page.all():
+        assert not {"src", "href", "srcset", "data", "action"} & set(one.attributes)
+        assert not any(name.startswith("on") for name in one.attributes)
+    assert len(page.all("script")) == 1
+    identities = [one.attributes["id"] for one in page.all() if "id" in one.attributes]
+    assert len(identities) == len(set(identities))
+
+
+def test_one_candidate_needs_no_comparison_and_none_no_section(tmp_path: Path, page: Element):
+    record = trainings(tmp_path / "training", "two-tower", held=False)
+    write_report(*build(tmp_path), tmp_path / "page", record)
+    section = Page((tmp_path / "page").read_text("utf-8")).root.section("training")
+    assert "How the candidate learned. No plays could be held out." in section.text
+    assert "nobody was held out" in section.one("svg").text
+    assert section.one("table").rows()[1] == ["two-tower", "65", "12.2", "none", "none"]
+    names = [one.attributes["aria-labelledby"] for one in page.all("section")]
+    assert "training" not in names
+
+
+def test_the_curves_are_the_same_bytes_twice(tmp_path: Path) -> None:
+    record = trainings(tmp_path / "training", "a", "b")
+    found = read_trainings(record)
+    assert curves(found, "a") == curves(found, "a")
+    assert curves(found, "a") != curves(found, "b")

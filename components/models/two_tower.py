@@ -2,8 +2,8 @@
 
     item tower   v_i = e_i + mean over the item's tags of t_tag + t_any            [dimension]
     user tower   u   = a * bag + W bag + sum over the named inputs of x            [dimension]
-                 bag = sum_p w_p v_(h_p) / sum_p w_p, w by the rank of a play from the latest back
-                 and by its age
+                 bag = c sum_p w_p v_(h_p) / sum_p w_p, w by the rank of a play from the latest back
+                 and by its age, c by the length of the history
     score        u . v_i + b_i + prior of i
 
 There is no embedding of the listener's id, so that a listener who joined after training is served
@@ -27,6 +27,8 @@ RANKS = 9
 AGES = 16
 """And one each for ages below 1 hour, 1-3, 3-7, 7-15 hours, ... up to 4 years."""
 HOURS = 24.0
+QUICK = 5.0
+"""How much faster than everything else the trust in histories by their length is learnt."""
 
 
 class UserTower(tf.Module):
@@ -48,6 +50,7 @@ class UserTower(tf.Module):
         self._octave = tf.constant(np.minimum(octave, RANKS - 1))
         self.rank_weight = tf.Variable(tf.zeros([RANKS]), name="rank_weight")
         self.age_weight = tf.Variable(tf.zeros([AGES]), name="age_weight")
+        self.length_weight = tf.Variable(tf.zeros([RANKS]), name="length_weight")
         self.bag_scale = tf.Variable(tf.ones([dimension]), name="bag_scale")
         self.bag_kernel = tf.Variable(tf.zeros([dimension, dimension]), name="bag_kernel")
         self.input_embeddings = [
@@ -62,7 +65,7 @@ class UserTower(tf.Module):
         return tf.exp(tf.gather(self.rank_weight, tf.gather(self._octave, ranks)) + by_age)
 
     def bag(self, vectors: tf.Tensor, history: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """float32[batch, dimension]: the weighted mean of the vectors of a history; 0 for none.
+        """float32[batch, dimension]: c times the weighted mean of a history's vectors; 0 for none.
 
         Args:
             vectors: float32[items, dimension], of the catalogue.
@@ -73,7 +76,8 @@ class UserTower(tf.Module):
         newer = tf.cast(tf.cumsum(present, axis=1, exclusive=True, reverse=True), tf.int32)
         weight = self.weights(tf.minimum(newer, self.history_length - 1), ages) * present
         bag = tf.einsum("bl,bld->bd", weight, tf.gather(vectors, tf.maximum(history, 0)))
-        return bag / tf.maximum(tf.reduce_sum(weight, axis=1, keepdims=True), 1e-6)
+        bag /= tf.maximum(tf.reduce_sum(weight, axis=1, keepdims=True), 1e-6)
+        return bag * self.confidence(tf.reduce_sum(present, axis=1))
 
     def bag_of_pairs(
         self, vectors: tf.Tensor, plays: Mapping[str, tf.Tensor], size: tf.Tensor
@@ -88,7 +92,13 @@ class UserTower(tf.Module):
         weight = self.weights(plays["ranks"], plays["ages"])[:, None]
         each = tf.concat([tf.gather(vectors, plays["items"]) * weight, weight], axis=1)
         bag = tf.math.unsorted_segment_sum(each, plays["rows"], size)
-        return bag[:, :-1] / tf.maximum(bag[:, -1:], 1e-6)
+        count = tf.math.unsorted_segment_sum(tf.ones_like(weight[:, 0]), plays["rows"], size)
+        return bag[:, :-1] / tf.maximum(bag[:, -1:], 1e-6) * self.confidence(count)
+
+    def confidence(self, counts: tf.Tensor) -> tf.Tensor:
+        """float32[batch, 1]: how much a history of so many plays is trusted."""
+        octave = tf.cast(tf.math.log(1 + counts) / np.log(2), tf.int32)
+        return tf.exp(QUICK * tf.gather(self.length_weight, tf.minimum(octave, RANKS - 1)))[:, None]
 
     def __call__(self, bag: tf.Tensor, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         """float32[batch, dimension].

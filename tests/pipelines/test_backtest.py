@@ -12,6 +12,7 @@ import pytest
 from components.errors import SetlistError
 from components.evaluation.evaluation import Evaluated, Evaluation, Infra, Measured
 from components.evaluation.policy import Policy
+from components.models.training import read_trainings
 from pipelines.backtest import Backtest, Course, Shipped, backtest
 from pipelines.config import SAMPLE, read_settings
 
@@ -153,6 +154,7 @@ def test_two_cuts_of_the_sample(tmp_path):
         "{over_heuristics: 0, under_live: 0.9, guardrails: [], slices: null, believable: null}\n"
     )
     changes = ["model.epochs=2", "model.dimension=8", "heuristics.fit=[most_popular]"]
+    changes += ["candidates={barely: {epochs: 1, learning_rate: 1e-6}, more: {}}"]
     command = [sys.executable, "-m", "pipelines.cli", "backtest", "--cuts", "2"]
     command += ["--workdir", str(tmp_path / "work")]
     for change in changes:
@@ -177,5 +179,12 @@ def test_two_cuts_of_the_sample(tmp_path):
         one["training_window"] for one in evaluated["models"] if one["label"] == "candidate-1"
     )
     assert window["end"].startswith("2026-04-03")  # 14 days before the first cut's as_of
+    for cut in ("cut-1", "cut-2"):
+        compared = read_trainings(tmp_path / "work" / cut / "training")
+        assert [one.label for one in compared] == ["barely", "more"]
+        assert compared[0].ndcg < compared[1].ndcg
+        left = tmp_path / "work" / cut
+        assert (left / "candidate" / "model.json").is_file()
+        assert [one.name for one in (left / "candidates").iterdir()] == ["barely"], "more was taken"
     assert "what listeners got" in done.stdout
     assert "better than most_popular" in done.stdout

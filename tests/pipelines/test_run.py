@@ -20,9 +20,16 @@ import yaml
 from google.cloud import storage
 
 from components.data import sample
+from components.data.features import Features
+from components.errors import SetlistError
 from components.evaluation.evaluation import EvaluationSettings, read_evaluation, read_per_user
+from components.evaluation.policy import Policy
+from components.evaluation.refit import REFIT_OVERLAP
+from components.evaluation.refit_check import check_refit
 from components.evaluation.verdict import SeenHead, Verdict
+from components.models.choose import chosen
 from components.models.contract import digest
+from components.models.training import read_trainings
 from components.promotion import push
 from components.store.store import open_store
 from pipelines.config import SAMPLE
@@ -40,6 +47,10 @@ def fresh_share(ranking, k):
 """
 IMPOSSIBLE = "policy.over_heuristics=5"
 EASY = "policy.over_heuristics=0"
+REFITTED = (
+    *("name=refitted", "heuristics.fit=[most_popular]", "evaluation.metrics=[ndcg@10]"),
+    *("policy.believable=null", "policy.guardrails=[]"),
+)
 
 
 @dataclass
@@ -114,6 +125,91 @@ def third(work, second):
     heuristics = made / "fit-heuristics" / "models"
     assert push(store, "home", "elsewhere", made / "train" / "candidate", heuristics, judged) == 3
     return setlist_run(work, IMPOSSIBLE)
+
+
+@pytest.fixture(scope="module")
+def several(work):
+    """Two candidates, the second clearly the better, whose winner is refitted."""
+    candidates = "candidates={weak: {epochs: 1, learning_rate: 1e-6, dimension: 4}, strong: {}}"
+    changes = (candidates, "refit=true", "warm_start=true", "as_of=2026-04-16")
+    return setlist_run(work, EASY, *changes, *REFITTED)
+
+
+@pytest.fixture(scope="module")
+def warm(work, several):
+    """A test period later, another run under that name, which starts from what went live."""
+    return setlist_run(work, IMPOSSIBLE, "warm_start=true", *REFITTED)
+
+
+def test_of_two_candidates_the_better_is_chosen_and_only_it_meets_the_gate(several):
+    assert several.code == 0, several.out + several.err
+    compared = several.root / "choose" / "training"
+    scores = {one.label: one.ndcg for one in read_trainings(compared)}
+    assert scores["strong"] > scores["weak"]
+    assert chosen(compared).label == "strong"
+    evaluations = several.root / "evaluate" / "evaluations"
+    evaluated = read_evaluation(evaluations)
+    assert [one.label for one in evaluated.models if one.role == "candidate"] == ["candidate"]
+    strong = digest(several.root / "train-2" / "candidate")
+    assert evaluated.model("candidate").digest == strong
+    assert digest(several.root / "choose" / "better") == strong
+    assert strong != digest(several.root / "train" / "candidate")
+    assert several.verdict.ships_digest == strong
+
+
+def test_the_candidates_are_trained_by_name_and_compared_in_the_end(several):
+    for line in ("✓ Train weak", "✓ Train strong", "✓ Compare with strong", "✓ Refit the winner"):
+        assert line in several.out
+    assert re.search(r"^ *strong +dimension \d+, epochs 15.* chosen *$", several.out, re.MULTILINE)
+    assert re.search(r"^ *weak +dimension 4, epochs 1,", several.out, re.MULTILINE)
+    page = (several.root / "report.html").read_text()
+    assert "<strong>strong</strong> was chosen" in page
+    assert "Loss after each epoch" in page
+
+
+def test_what_ships_is_the_refit_of_what_was_evaluated(work, several, tmp_path):
+    assert several.verdict.ships == "candidate", several.out
+    store = open_store(str(work / "store"))
+    manifest = store.manifest("refitted", 1)
+    assert manifest.metadata["refit_of"] == several.verdict.ships_digest
+    assert manifest.digest != several.verdict.ships_digest
+    assert REFIT_OVERLAP < manifest.metadata["refit_overlap"] < 1
+    live = store.fetch("refitted", store.head("refitted").live, tmp_path / "live")
+    assert digest(live) == manifest.digest == digest(several.root / "refit" / "refitted" / "model")
+    window = read_evaluation(several.root / "evaluate" / "evaluations").window
+    assert manifest.training_window == {"start": window["start"], "end": window["end"]}
+    assert list((work / "store" / "checkpoints").glob("*")) == [], "cleared when training ended"
+
+
+def test_a_warm_start_is_one_from_the_live_model_and_a_cold_one_is_told(several, warm):
+    assert warm.code == 0, warm.out + warm.err
+    (trained,) = read_trainings(warm.root / "train" / "training")
+    assert trained.warm
+    assert not any(one.warm for one in read_trainings(several.root / "choose" / "training"))
+    cold_log = Path(re.findall(r"^log +(.+)$", several.out, re.MULTILINE)[0]).read_text()
+    assert cold_log.count("cold start: nothing is live") == 3, "two candidates and the refit"
+    warm_log = Path(re.findall(r"^log +(.+)$", warm.out, re.MULTILINE)[0]).read_text()
+    assert "warm start from the model of 2026-04-16" in warm_log
+    assert "live-1" in warm.labels
+
+
+def test_another_model_is_refused_as_a_refit(several):
+    """Most-popular in place of the refit: sound, but other lists."""
+    arguments = {
+        "evaluations": several.root / "evaluate" / "evaluations",
+        "features": Features.read(several.root / "transform" / "features"),
+        "dataset": several.root / "curate" / "dataset",
+        "settings": EvaluationSettings.model_validate(
+            yaml.safe_load((several.root / "settings.yaml").read_text())["evaluation"]
+        ),
+        "policy": Policy(),
+    }
+    popular = several.root / "fit-heuristics" / "models" / "most_popular"
+    with pytest.raises(SetlistError, match=r"^refit: the top 10 .* less than refit_overlap"):
+        check_refit(popular, floor=REFIT_OVERLAP, **arguments)
+    same = check_refit(several.root / "choose" / "better", floor=1.0, **arguments)
+    assert same.overlap == 1.0
+    assert same.refit_of == same.digest == several.verdict.ships_digest
 
 
 def test_a_refused_candidate_lets_the_best_heuristic_start(work, first):

@@ -32,11 +32,14 @@ test: .venv/.installed-dev ## Check the formatting, lint, types and imports, the
 
 # The libraries to compare with need another numpy, and live in an environment of their own.
 .PHONY: benchmark
-benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed beside other libraries, and the gate itself (an hour)
+benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed and quality beside other libraries, and the gate itself (two hours)
 	$(BIN)/python tests/benchmarks/metrics.py --peers .venv-peers/bin/python
 	PEERS_PYTHON=.venv-peers/bin/python $(BIN)/python tests/benchmarks/retrieval.py
 	$(BIN)/python tests/benchmarks/evaluation.py
 	$(BIN)/python tests/benchmarks/resampling.py
+	$(BIN)/python tests/benchmarks/models.py
+	$(BIN)/python tests/benchmarks/cold_start.py
+	$(BIN)/python tests/benchmarks/scale.py
 	$(BIN)/python tests/benchmarks/gate.py
 	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/gate-power.svg
 

@@ -10,10 +10,11 @@ anyhow. Each model is asked after the first 0, 1, 2, 3 and 5 plays that a listen
 cut, told her country and age band, and has to name the next ones. Who joined after the cut is what
 a newcomer is; who was held out is known to have gone through the hits long ago, and is shown apart.
 
-New items: a playlist that is released after the cut is known by its tags alone. The model is not
-trained again, `refresh_items` only gives it the new table of items. The new playlists are ranked
-among themselves for listeners of the training period, truth is what they play of them until the
-end. The rules are told tags, release dates, countries and histories.
+New items: a playlist that is released after the cut is known by its tags alone. Two weeks after the
+cut the model, which is not trained again, is given the new table of items by `refresh_items`. The
+new playlists are ranked among themselves for listeners of the training period; truth is what they
+discover of them in the two weeks that follow. The rules are told tags, release dates, countries and
+histories, and like the model no play after the cut.
 """
 
 import sys
@@ -29,7 +30,6 @@ import components.models  # noqa: F401  it sets the environment that TensorFlow 
 # isort: split
 import numpy as np
 import pandas as pd
-from components.models.refresh import refresh_items
 from scipy import sparse
 
 from components.data.curate import CurationSettings, DataSettings, curate
@@ -38,12 +38,13 @@ from components.data.schema import Window
 from components.data.source import TableSource
 from components.data.transform import transform
 from components.evaluation.accuracy import ndcg
-from components.evaluation.audience import ragged
+from components.evaluation.audience import ragged, select
 from components.evaluation.catalogue import catalogue_of
 from components.evaluation.ranking import Catalogue, Ragged, Ranking
 from components.evaluation.statistics import bootstrap
 from components.models.contract import tie_order
 from components.models.heuristics import fit_heuristics
+from components.models.refresh import refresh_items
 from components.models.saved_model import SavedModel
 from components.models.settings import HeuristicSettings, ModelSettings
 from components.models.train import train
@@ -54,6 +55,7 @@ CUT = END - pd.Timedelta(days=28)
 WINDOW = Window(CUT - pd.Timedelta(days=90), CUT, END)
 INPUTS = ("country", "age_band")
 HELD_OUT = 0.15
+REFRESHED = CUT + pd.Timedelta(days=14)
 FIRST_PLAYS = (0, 1, 2, 3, 5)
 K = 10
 OURS = "ours"
@@ -156,63 +158,55 @@ def first_and_next(
     return history, ragged(*np.divmod(follow, size), number)
 
 
-def select(table: Ragged, rows: np.ndarray) -> Ragged:
-    lists = [table.codes[table.offsets[row] : table.offsets[row + 1]] for row in rows]
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
-    return Ragged(offsets, np.concatenate([np.zeros(0, np.int32), *lists]).astype(np.int32))
-
-
 # New items.
 
 
 def new_items(world: World) -> Values:
-    """What each order of the new playlists is worth to the listeners who play any of them."""
-    features = world.features
-    known = pd.Index(features.items["item_id"])
-    fresh = world.items[~world.items["item_id"].isin(known) & (world.items["released"] >= CUT)]
+    """What each order of the new playlists is worth to the listeners who discover any of them."""
+    features, items, later = world.features, world.items, world.later
+    fresh = items[(items["released"] >= CUT) & (items["released"] <= REFRESHED)]
     fresh = fresh.set_index("item_id").loc[tie_order(fresh["item_id"])].reset_index()
-    ids = pd.Index(fresh["item_id"])
-    later = world.later[world.later["user_id"].isin(features.users["user_id"])]
-    later = later[later["item_id"].isin(ids)]
-    everybody = pd.Index(features.users["user_id"])
-    pairs = np.unique(
-        everybody.get_indexer(later["user_id"]) * len(ids) + ids.get_indexer(later["item_id"])
-    )
-    rows, codes = np.divmod(pairs, len(ids))
+    ids, everybody = pd.Index(fresh["item_id"]), pd.Index(features.users["user_id"])
+    later = later[later["user_id"].isin(everybody) & later["item_id"].isin(ids)]
+    pairs = everybody.get_indexer(later["user_id"]) * len(ids) + ids.get_indexer(later["item_id"])
+    early = (later["timestamp"] < REFRESHED).to_numpy()
+    rows, codes = np.divmod(np.setdiff1d(pairs[~early], pairs[early]), len(ids))
     users, rows = np.unique(rows, return_inverse=True)
     truth = ragged(rows, codes, len(users))
-    nothing = Ragged(np.zeros(len(users) + 1, np.int64), np.zeros(0, np.int32))
-    catalogue = Catalogue(
-        np.zeros(len(ids), np.int64), np.zeros((len(ids), 1), np.bool_), len(everybody)
-    )
+    known = np.zeros((len(everybody), len(ids)), np.bool_)
+    known.ravel()[pairs[early]] = True
+    known = known[users]
     tops = {
-        name: np.argsort(-scores, axis=1, kind="stable")[:, :K]
+        name: np.argsort(np.where(known, np.inf, -scores), axis=1, kind="stable")[:, :K]
         for name, scores in rules(features, fresh, users).items()
     }
-    tops[OURS] = of_refreshed(world, fresh, users)
+    tops[OURS] = of_refreshed(world, fresh, users, known)
+    size = len(ids)
+    catalogue = Catalogue(np.zeros(size, np.int64), np.zeros((size, 1), np.bool_), len(everybody))
+    history = ragged(*np.nonzero(known), len(users))
     return {
-        name: ndcg(Ranking(top.astype(np.int32), truth, nothing, catalogue), K)
+        name: ndcg(Ranking(top.astype(np.int32), truth, history, catalogue), K)
         for name, top in tops.items()
     }
 
 
-def of_refreshed(world: World, fresh: pd.DataFrame, users: np.ndarray) -> np.ndarray:
+def of_refreshed(
+    world: World, fresh: pd.DataFrame, users: np.ndarray, known: np.ndarray
+) -> np.ndarray:
     """int32[listeners, K]: lists of new items by the model that was not trained again."""
     features, output = world.features, world.folder / "refreshed"
-    refresh_items(world.folder / "model", world.items, END, output)
+    refresh_items(world.folder / "model", world.items, REFRESHED, output)
     # The new items have the first codes, as in the truth; all others are excluded.
     ids = pd.Index([*fresh["item_id"], *features.items["item_id"]])
-    offsets, plays = features.offsets, features.plays
-    spans = [plays.iloc[offsets[user] : offsets[user + 1]] for user in users]
-    lengths = np.cumsum([0, *(len(span) for span in spans)])
-    codes = np.concatenate([span["item"].to_numpy(np.int32) for span in spans])
-    ages = np.concatenate([span["age_days"].to_numpy(np.float32) for span in spans])
-    old = np.arange(len(fresh), len(ids), dtype=np.int32)
-    exclude = Ragged(np.arange(len(users) + 1) * len(old), np.tile(old, len(users)))
+    codes = features.plays["item"].to_numpy(np.int32) + np.int32(len(fresh))
+    history = select(Ragged(features.offsets, codes), users)
+    waited = (REFRESHED - CUT).days
+    ages = select(Ragged(features.offsets, features.plays["age_days"].to_numpy() + waited), users)
+    old = np.ones((len(users), len(features.items)), np.bool_)
+    exclude = ragged(*np.nonzero(np.hstack([known, old])), len(users))
     told = features.users.iloc[users]
     inputs = {name: told[name].tolist() for name in INPUTS}
-    history = Ragged(lengths, (codes + len(fresh)).astype(np.int32))
-    top, _ = SavedModel(output).lists(ids, history, exclude, K, inputs, ages)
+    top, _ = SavedModel(output).lists(ids, history, exclude, K, inputs, ages.codes)
     return top
 
 

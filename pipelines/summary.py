@@ -20,6 +20,7 @@ from components.evaluation.evaluation import (
     read_evaluation,
     read_per_user,
 )
+from components.evaluation.refit import TOP, Refit
 from components.evaluation.statistics import LEVEL, bootstrap
 from components.evaluation.verdict import Verdict, decide
 from components.models.choose import chosen, differences
@@ -116,6 +117,11 @@ def print_summary(run: Run, settings: Settings) -> None:
         record = json.loads(pushed.read_text("utf-8"))
         where = f"revision {record['revision']} of {record['name']} in {record['store']}"
         console.print(f"pushed   {verdict.ships} as {where}", soft_wrap=True)
+        refitted = run.output("refit", "refitted")
+        if settings.refit and (refit := Refit.read(refitted)).refit_of:
+            console.print(
+                f"refit    trained again on all days; {refit.overlap:.0%} of the top {TOP} stayed"
+            )
         if verdict.mode == "manual":
             console.print(
                 f"staged   to make it live: setlist models promote --store {record['store']} "

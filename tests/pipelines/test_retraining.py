@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components import steps
 from components.errors import SetlistError
 from pipelines.cluster import compile_pipeline
 from pipelines.config import SAMPLE, read_settings
@@ -219,3 +220,14 @@ def test_titles_are_found_by_the_name_that_a_step_runs_under():
     assert titles["choose"] == "Compare with narrow"
     assert titles["refit"] == "Refit the winner"
     assert step_titles(retraining().pipeline_spec)["train"] == "Train the two-tower"
+
+
+def test_a_run_with_other_candidates_than_were_compiled_ends_in_its_first_step(graph):
+    plan = graph["root"]["dag"]["tasks"]["plan"]["inputs"]["parameters"]
+    compiled = plan["compiled"]["runtimeValue"]["constant"]
+    assert compiled == ["wide", "narrow", "quick"]
+    assert plan["candidates"] == {"componentInputParameter": "candidates"}
+    arguments = read_settings(SAMPLE, [CLUSTER, "candidates={wide: {}, huge: {}}"]).arguments()
+    wanted = {key: arguments[key] for key in ("name", "store", "as_of", "data", "window", "policy")}
+    with pytest.raises(SetlistError, match=r"names wide, huge, but .* for wide, narrow, quick;"):
+        steps.plan.python_func(**wanted, candidates=arguments["candidates"], compiled=compiled)

@@ -162,6 +162,9 @@ def test_the_candidates_are_trained_by_name_and_compared_in_the_end(several):
         assert line in several.out
     assert re.search(r"^ *strong +dimension \d+, epochs 15.* chosen *$", several.out, re.MULTILINE)
     assert re.search(r"^ *weak +dimension 4, epochs 1,", several.out, re.MULTILINE)
+    assert re.search(
+        r"^refit +trained again on all days; \d\d% of the top 10 stayed$", several.out, re.M
+    )
     page = (several.root / "report.html").read_text()
     assert "<strong>strong</strong> was chosen" in page
     assert "Loss after each epoch" in page

@@ -57,7 +57,7 @@ def fit_prior(
     fresh = freshness(released - (held.since or 0), played)
     kinds = before.shape[1]
     if held.since is None or not kinds:
-        return Prior(np.zeros(len(played)), np.zeros(fresh.shape[1]))
+        return Prior(np.zeros(len(played), np.float32), np.zeros(fresh.shape[1]))
     batch, scores = next(scores_of(towers, held, inputs))
     # What nobody could have known of then was not to be chosen from.
     scores[:, ~played & ~(released > held.since)] = -np.inf
@@ -68,7 +68,7 @@ def fit_prior(
         batch.targets[possible],
         batch.weights[possible],
     )
-    return Prior(now @ beta[:kinds], beta[kinds:])
+    return Prior((now @ beta[:kinds]).astype(np.float32), beta[kinds:])
 
 
 def likelihood_and_ndcg(

@@ -34,11 +34,11 @@ class Prior:
     """A fitted prior.
 
     Attributes:
-        recency: float64[items], its part of the prior.
+        recency: float32[items], its part of the prior.
         fresh: float64[half-lives of FRESH_DAYS + 1], the weights of freshness and unplayed.
     """
 
-    recency: Floats
+    recency: npt.NDArray[np.float32]
     fresh: Floats
 
     def at(self, days: Floats, played: Bools) -> npt.NDArray[np.float32]:

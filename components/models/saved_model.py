@@ -92,14 +92,8 @@ class SavedModel:
             SetlistError: when the model answers with NaN or with a wrong shape.
         """
         keep = self.info.history_length
-        ages = history_age_days or [[0.0] * len(plays) for plays in history]
-        return self.signature(
-            [plays[-keep:] for plays in history],
-            exclude,
-            k,
-            inputs or {},
-            [age[-keep:] for age in ages],
-        )
+        ages = history_age_days and [age[-keep:] for age in history_age_days]
+        return self.signature([plays[-keep:] for plays in history], exclude, k, inputs or {}, ages)
 
     def signature(
         self,
@@ -107,15 +101,16 @@ class SavedModel:
         exclude: Sequence[Sequence[str]],
         k: int,
         inputs: Mapping[str, Sequence[str]],
-        history_age_days: Sequence[Sequence[float]] = (),
+        history_age_days: Sequence[Sequence[float]] | None = None,
     ) -> tuple[Strings, Floats]:
         """`recommend` with the whole history sent, as a caller does who did not cut it."""
+        ages = history_age_days or [[0.0] * len(plays) for plays in history]
         return self._recommend(
             pad(history, ""),
             pad(exclude, ""),
             k,
             self._columns(inputs, len(history)),
-            pad(history_age_days, np.float32(0)),
+            pad(ages, np.float32(0)),
         )
 
     def lists(

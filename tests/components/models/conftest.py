@@ -41,7 +41,7 @@ def checkerboard() -> Features:
             "item_id": ids,
             "title": ids,
             "tags": [["odd"] if one else ["even"] for one in odd],
-            "released": pd.NaT,
+            "released": pd.Series(pd.NaT, range(len(ids)), dtype="datetime64[us, UTC]"),
             "plays": counts,
             "listeners": counts,
         }
@@ -74,5 +74,5 @@ def models(features: Features, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("models")
     fit_heuristics(features, HeuristicSettings(), folder)
     settings = ModelSettings(dimension=8, epochs=60, learning_rate=0.02, history_length=12)
-    train(features, settings, folder / "two_tower", lambda epoch: None)
+    train(features, settings, folder / "two_tower", tmp_path_factory.mktemp("record"))
     return folder

@@ -26,7 +26,10 @@ import tensorflow as tf
 
 model = tf.saved_model.load(sys.argv[1])
 strings = lambda rows: tf.constant(rows, tf.string, shape=(len(rows), len(rows[0])))
-inputs = {name: tf.constant(["Chile"]) for name in json.loads(sys.argv[2])}
+inputs = {
+    name: tf.constant([[0.0, 0.0]] if name == "history_age_days" else ["Chile"])
+    for name in json.loads(sys.argv[2])
+}
 arguments = {"history": strings([["i0", "i2"]]), "exclude": strings([["i4"]]), **inputs}
 full = model.signatures["recommend"](k=tf.constant(100), **arguments)
 fixed = model.signatures["serving_default"](**arguments)
@@ -204,7 +207,7 @@ class ModelConformance:
                 "-c",
                 PLAIN_LOADER,
                 str(folder / "saved_model"),
-                json.dumps(loaded.info.categorical_inputs),
+                json.dumps(loaded.info.inputs),
             ],
             capture_output=True,
             text=True,
@@ -256,6 +259,20 @@ class TestTwoTower(ModelConformance):
         codes, _ = loaded.lists(*arguments)
         monkeypatch.setattr(SavedModel, "_recommend", None)
         assert (loaded.lists(*arguments)[0] == codes).all()
+
+    def test_the_ages_of_plays_count_the_same_both_ways(self, loaded, folder):
+        """Its histories hold both sides of the board, so that which of them is old matters."""
+        item_ids = pd.Index(read_catalogue(folder))
+        plays = [["i0", "i1", "i2"], ["i3"], []]
+        ages = [[40.0, 20.0, 2.0], [3.0], []]
+        countries = {"country": ["", "Japan", "Chile"]}
+        codes = coded(item_ids, plays)
+        flat = np.array([age for own in ages for age in own], np.float32)
+        lists = loaded.lists(item_ids, codes, codes, 6, countries, flat)
+        ids, scores = loaded.recommend(plays, plays, 6, countries, ages)
+        assert_alike((item_ids.get_indexer(ids.ravel()).reshape(ids.shape), scores), lists)
+        unaged = loaded.recommend(plays, plays, 6, countries)
+        assert abs(unaged[1][0] - scores[0]).max() > 1e-4
 
     def test_a_catalogue_that_its_vectors_do_not_fit_is_refused(self, folder, tmp_path):
         shorter = tmp_path / "model"

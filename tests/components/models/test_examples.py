@@ -24,6 +24,10 @@ def histories() -> Histories:
     )
 
 
+def moments(batch):
+    return np.zeros(batch, np.float32)
+
+
 def pairs(batch: Examples) -> list[tuple[list, list]]:
     """For each example (item, rank) of the history and (item, weight) of the targets."""
     return [
@@ -47,7 +51,7 @@ def test_histories_of_features_know_first_plays(features):
 
 
 def test_the_history_is_before_the_cut_and_the_targets_after_it(histories):
-    batch = examples(histories, histories, np.array([0, 3]), np.array([1, 2]), 10)
+    batch = examples(histories, histories, np.array([0, 3]), np.array([1, 2]), moments(2), 10)
     assert pairs(batch) == [
         ([(7, 0)], [(8, 0.5), (9, 0.5)]),  # the second 7 and the second 8 are no discoveries
         ([(6, 1), (6, 0)], [(4, 1.0)]),
@@ -55,12 +59,12 @@ def test_the_history_is_before_the_cut_and_the_targets_after_it(histories):
 
 
 def test_only_the_latest_plays_are_read(histories):
-    batch = examples(histories, histories, np.array([0]), np.array([3]), 2)
+    batch = examples(histories, histories, np.array([0]), np.array([3]), moments(1), 2)
     assert pairs(batch) == [([(8, 1), (7, 0)], [(9, 1.0)])]
 
 
 def test_a_newcomer_has_no_history(histories):
-    batch = examples(histories, histories, np.array([1]), np.array([0]), 10)
+    batch = examples(histories, histories, np.array([1]), np.array([0]), moments(1), 10)
     assert pairs(batch) == [([], [(5, 1.0)])]
 
 
@@ -82,20 +86,75 @@ def test_an_epoch_shows_everyone_who_discovered_anything_once(histories):
     assert histories_seen == {0, 1, 2, 3}  # up to the last first play, of 9
 
 
-def test_what_is_held_out_is_not_learnt_from(histories):
-    held = hold_out(histories, 0.4, 10, 10, np.random.default_rng(0))
+def test_ages_are_counted_from_the_cut(histories):
+    at = np.array([25, 10], np.float32)
+    batch = examples(histories, histories, np.array([0, 3]), np.array([3, 2]), at, 10)
+    assert batch.ages.tolist() == [25, 15, 5, 34, 2]
+    (batch,) = epoch(histories.where(histories.listeners == 3), 9, 10, np.random.default_rng(4))
+    # Listener 3 is cut at 0 (no history), or before the play of 12 or 8 days ago.
+    assert batch.ages.tolist() in ([], [32], [36, 4])
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Two listeners are enough to hold out, and the last days hold four tenths."""
+    monkeypatch.setattr("components.models.examples.FEWEST", 2)
+    monkeypatch.setattr("components.models.examples.SHARE", 0.4)
+
+
+def test_what_is_held_out_is_not_learnt_from(histories, few):
+    held = hold_out(histories, np.inf, 10, 10)
     assert held.since == pytest.approx(np.quantile([50, 40, 20, 45, 44, 8], 0.4))
     assert held.learn.items.tolist() == [7, 8, 5, 6]  # of listeners 0 and 3 what is older
     assert held.learn.offsets.tolist() == [0, 2, 3, 3, 4]
-    assert held.check is not None
-    assert held.check.listeners.tolist() == [0, 3]
-    assert pairs(held.check) == [([(7, 1), (8, 0)], [(9, 1.0)]), ([(6, 0)], [(4, 1.0)])]
+    assert held.listeners == 2
+    (batch,) = held.check
+    by_listener = dict(zip(batch.listeners.tolist(), pairs(batch), strict=True))
+    assert by_listener == {
+        0: ([(7, 1), (8, 0)], [(9, 1.0)]),
+        3: ([(6, 0)], [(4, 1.0)]),
+    }
+    assert sorted(batch.ages.tolist()) == pytest.approx(
+        sorted([50 - held.since, 40 - held.since, 44 - held.since])
+    )
 
 
-def test_never_more_than_half_of_the_listeners_or_the_limit(histories):
-    held = hold_out(histories, 0.4, 1, 10, np.random.default_rng(0))
-    assert held.check is not None
-    assert len(held.check.listeners) == 1
+def test_the_days_begin_at_the_latest_where_they_are_told_to(histories, few):
+    held = hold_out(histories, 11, 10, 10)
+    assert held.since is None, "one listener is left, so everybody's own last plays are held out"
+    held = hold_out(histories, 21, 10, 10)
+    assert held.since == 21
+
+
+def test_it_is_the_same_choice_every_time_in_batches(histories, few):
+    one, other = (hold_out(histories, np.inf, 10, batch) for batch in (10, 1))
+    assert [len(batch.listeners) for batch in other.check] == [1, 1]
+    order = [batch.listeners[0] for batch in other.check]
+    assert one.check[0].listeners.tolist() == order
+    assert one.learn.items.tolist() == other.learn.items.tolist()
+
+
+def test_never_more_than_half_of_the_listeners_or_the_limit(histories, few, monkeypatch):
+    assert hold_out(histories, np.inf, 10, 10).listeners == 2
+    monkeypatch.setattr("components.models.examples.MOST", 1)
+    assert hold_out(histories, np.inf, 10, 10).listeners == 1
+
+
+def test_without_times_it_is_each_listeners_own_last_plays(histories):
+    """Of three discoveries the last, of two the last, of one none."""
+    same = Histories(histories.items, np.full(9, 5, np.float32), histories.first, histories.offsets)
+    held = hold_out(same, np.inf, 10, 10)
+    assert held.since is None
+    found = {
+        int(listener): (past, future)
+        for batch in held.check
+        for listener, (past, future) in zip(batch.listeners, pairs(batch), strict=True)
+    }
+    assert found == {
+        0: ([(7, 2), (8, 1), (7, 0)], [(9, 1.0)]),
+        3: ([(6, 1), (6, 0)], [(4, 1.0)]),
+    }
+    assert held.learn.items.tolist() == [7, 8, 7, 5, 6, 6]
 
 
 def test_nobody_to_hold_out():
@@ -105,6 +164,6 @@ def test_nobody_to_hold_out():
         np.ones(2, np.bool_),
         np.array([0, 1, 2]),
     )
-    held = hold_out(once, 0.1, 10, 10, np.random.default_rng(0))
-    assert held.check is None
+    held = hold_out(once, np.inf, 10, 10)
+    assert held.check == ()
     assert held.learn.items.tolist() == [1, 2]

@@ -1,9 +1,9 @@
-"""The recency prior, by hand and recovered from plays that were drawn from it."""
+"""The prior, by hand and recovered from plays that were drawn from it."""
 
 import numpy as np
 import pytest
 
-from components.models.prior import DOUBT, SMOOTHING, fit, recency
+from components.models.prior import DOUBT, FRESH_DAYS, SMOOTHING, Prior, fit, freshness, recency
 
 
 def test_features_by_hand():
@@ -26,6 +26,18 @@ def test_a_half_life_each_is_a_column_each():
 def test_no_plays_are_no_opinion():
     none = np.zeros(0, np.int32), np.zeros(0, np.float32)
     assert (recency(*none, 4, [3]) == 0).all()
+
+
+def test_freshness_by_hand():
+    """Released today, a week ago, at an unknown time, in a week; the last two were not played."""
+    days = np.array([0.0, 7.0, np.nan, -7.0])
+    found = freshness(days, np.array([True, True, False, False]))
+    week, month = FRESH_DAYS
+    expected = [[1, 1, 0], [0.5, 0.5 ** (7 / month), 0], [0, 0, 1], [0, 0, 1]]
+    assert week == 7
+    np.testing.assert_allclose(found, expected)
+    prior = Prior(np.array([1, 2, 3, 4], np.float32), np.array([10.0, 0.0, -1.0]))
+    np.testing.assert_allclose(prior.at(days, found[:, 2] == 0), [11, 7, 2, 3])
 
 
 def test_the_betas_are_recovered():

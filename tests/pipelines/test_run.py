@@ -18,7 +18,9 @@ import pandas as pd
 import pytest
 import yaml
 from google.cloud import storage
+from kfp import dsl
 
+from components import steps
 from components.data import sample
 from components.data.features import Features
 from components.errors import SetlistError
@@ -30,7 +32,7 @@ from components.evaluation.verdict import SeenHead, Verdict
 from components.models.choose import chosen
 from components.models.contract import digest
 from components.models.training import read_trainings
-from components.promotion import push
+from components.promotion import push, resolve_live
 from components.store.store import open_store
 from pipelines.config import SAMPLE
 from pipelines.local import _Log
@@ -135,12 +137,6 @@ def several(work):
     return setlist_run(work, EASY, *changes, *REFITTED)
 
 
-@pytest.fixture(scope="module")
-def warm(work, several):
-    """A test period later, another run under that name, which starts from what went live."""
-    return setlist_run(work, IMPOSSIBLE, "warm_start=true", *REFITTED)
-
-
 def test_of_two_candidates_the_better_is_chosen_and_only_it_meets_the_gate(several):
     assert several.code == 0, several.out + several.err
     compared = several.root / "choose" / "training"
@@ -184,16 +180,28 @@ def test_what_ships_is_the_refit_of_what_was_evaluated(work, several, tmp_path):
     assert list((work / "store" / "checkpoints").glob("*")) == [], "cleared when training ended"
 
 
-def test_a_warm_start_is_one_from_the_live_model_and_a_cold_one_is_told(several, warm):
-    assert warm.code == 0, warm.out + warm.err
-    (trained,) = read_trainings(warm.root / "train" / "training")
-    assert trained.warm
+def test_a_warm_start_is_one_from_the_live_model_and_a_cold_one_is_told(
+    work, several, second, tmp_path, capsys
+):
+    """The step by itself, a test period after the model that went live."""
     assert not any(one.warm for one in read_trainings(several.root / "choose" / "training"))
-    cold_log = Path(re.findall(r"^log +(.+)$", several.out, re.MULTILINE)[0]).read_text()
-    assert cold_log.count("cold start: nothing is live") == 3, "two candidates and the refit"
-    warm_log = Path(re.findall(r"^log +(.+)$", warm.out, re.MULTILINE)[0]).read_text()
-    assert "warm start from the model of 2026-04-16" in warm_log
-    assert "live-1" in warm.labels
+    log = Path(re.findall(r"^log +(.+)$", several.out, re.MULTILINE)[0]).read_text()
+    assert log.count("cold start: nothing is live") == 3, "two candidates and the refit"
+    resolve_live(str(work / "store"), "refitted", [1], tmp_path / "live")
+    steps.train.python_func(
+        features=dsl.Dataset(uri=str(second.root / "transform" / "features")),
+        model={"epochs": 2.0},
+        candidates={},
+        label="two-tower",
+        store=str(work / "store"),
+        candidate=dsl.Model(uri=str(tmp_path / "candidate")),
+        training=dsl.Artifact(uri=str(tmp_path / "training")),
+        metrics=dsl.Metrics(uri=str(tmp_path / "metrics")),
+        live=dsl.Model(uri=str(tmp_path / "live")),
+    )
+    assert "warm start from the model of 2026-04-16" in capsys.readouterr().out
+    (trained,) = read_trainings(tmp_path / "training")
+    assert trained.warm
 
 
 def test_another_model_is_refused_as_a_refit(several):

@@ -11,6 +11,9 @@ from components.evaluation.verdict import Verdict
 from components.models.contract import digest, model_folders, read_info
 from components.store.store import Head, open_store
 
+REFRESH_OF = "refresh_of"
+"""In the metadata of a revision: which one it is, over a newer item table."""
+
 
 def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list[str]:
     """Fetch the live revision and the anchor that the plan named.
@@ -132,14 +135,24 @@ def _refit_of(verdict: Verdict, refitted: Path, record: Refit) -> Path:
 
 
 def promote_staged(store: str, name: str, revision: int) -> None:
-    """Make a revision live that `push` staged.
+    """Make a revision live that `push` staged, or that was made of the live one by a refresh.
 
     Raises:
         SetlistError: when there is no such revision, it carries no verdict that ships it, or HEAD
-            moved since it was judged.
+            moved since it was judged or made.
     """
     models = open_store(store)
-    said = models.manifest(name, revision).metadata.get("verdict")
+    metadata = models.manifest(name, revision).metadata
+    if (refreshed := metadata.get(REFRESH_OF)) is not None:
+        head = models.head(name)
+        if head is None or head.live not in (refreshed, revision):
+            raise SetlistError(
+                f"store {store}: revision {revision} of {name} is revision {refreshed} with newer "
+                f"items, which is not live any more; refresh the items of the live one."
+            )
+        models.promote(name, revision, expected=head)
+        return
+    said = metadata.get("verdict")
     verdict = Verdict.model_validate(said) if said else None
     if verdict is None or not verdict.ships:
         raise SetlistError(

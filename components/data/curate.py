@@ -171,7 +171,7 @@ def curate(
     if raw.empty:
         kept = " that `where` keeps" if data.events.where else ""
         raise SetlistError(f"{data.events.path}: there are no events{kept}; correct the source.")
-    items = None if data.items is None else _items(data.items, window.cut, notes)
+    items = None if data.items is None else read_items(data.items, window.cut, notes)
     users = None if data.users is None else _users(data.users, window.cut, notes)
 
     events = Events(raw, data.events.timestamp_unit)
@@ -224,7 +224,7 @@ def curate(
     return report
 
 
-def _items(source: TableSource, cut: pd.Timestamp, notes: list[str]) -> pd.DataFrame:
+def read_items(source: TableSource, cut: pd.Timestamp, notes: list[str]) -> pd.DataFrame:
     """ITEM_COLUMNS, one row an item, as of the cut."""
     raw = read(source, required=["item_id"], optional=["title", "tags", "released", "valid_from"])
     raw = _as_of(raw, "item_id", source, cut, notes)

@@ -94,7 +94,7 @@ def prepare(settings: Path, folder: Path) -> tuple[Features, Audience]:
     window = resolve_window(read.window, read.as_of, pd.Timestamp.now("UTC"))
     curate(read.data, window, read.curation, folder / "dataset")
     features = transform(folder / "dataset", window, read.inputs, folder / "features")
-    train(features, read.model, folder / "model", lambda epoch: None)
+    train(features, read.model, folder / "model", folder / "record")
     test = pd.read_parquet(folder / "dataset" / "test.parquet")
     users = pd.read_parquet(folder / "dataset" / "users.parquet")
     return features, audience(features, test, users, read.evaluation)

@@ -116,7 +116,7 @@ def _make(name: str, folder: Path) -> None:
     fit_heuristics(features, settings.heuristics, folder / "heuristics")
     for seed, path in enumerate((CANDIDATE, f"rivals/{LIVE}", f"rivals/{ANCHOR}"), 1):
         model = settings.model.model_copy(update={"seed": seed})
-        train(features, model, folder / path, lambda *_: None)
+        train(features, model, folder / path, folder / "record")
     (folder / "rivals/rivals.json").write_text(json.dumps([LIVE, ANCHOR]))
     models = contenders(folder / "heuristics", folder / CANDIDATE, folder / "rivals")
     evaluate(models, features, folder / "dataset", settings.evaluation, folder / "evaluations")

@@ -151,7 +151,7 @@ def build(folder: Path) -> World:
     curate(DataSettings.model_validate(data), window, CurationSettings(), folder / "dataset")
     features = transform(folder / "dataset", window, ("country", "age_band"), folder / "features")
     fit_heuristics(features, HEURISTICS, folder / "heuristics")
-    train(features, ModelSettings(epochs=3), folder / "two_tower", lambda epoch: None)
+    train(features, ModelSettings(epochs=3), folder / "two_tower", folder / "record")
     known = {
         part: table.assign(who=table["user_id"])
         for part, table in (("users", features.users), ("newcomers", features.newcomers))

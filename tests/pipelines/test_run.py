@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,9 +31,10 @@ from components.evaluation.refit import REFIT_OVERLAP
 from components.evaluation.refit_check import check_refit
 from components.evaluation.verdict import SeenHead, Verdict
 from components.models.choose import chosen
-from components.models.contract import digest
+from components.models.contract import digest, read_catalogue
+from components.models.saved_model import SavedModel
 from components.models.training import read_trainings
-from components.promotion import push, resolve_live
+from components.promotion import promote_staged, push, resolve_live
 from components.store.store import open_store
 from pipelines.config import SAMPLE
 from pipelines.local import _Log
@@ -202,6 +204,46 @@ def test_a_warm_start_is_one_from_the_live_model_and_a_cold_one_is_told(
     assert "warm start from the model of 2026-04-16" in capsys.readouterr().out
     (trained,) = read_trainings(tmp_path / "training")
     assert trained.warm
+
+
+def test_the_live_model_is_given_newer_items_without_training(work, several, tmp_path):
+    shutil.copytree(work / "store", tmp_path / "store")
+    store = open_store(str(tmp_path / "store"))
+
+    def refresh(*more: str) -> str:
+        arguments = ["models", "refresh-items", "--config", str(work / "settings.yaml"), *more]
+        for change in (f"store={tmp_path / 'store'}", "name=refitted", "as_of=2026-05-01"):
+            arguments += ["--set", change]
+        done = subprocess.run(
+            [*SETLIST, *arguments], capture_output=True, text=True, check=True, cwd=work
+        )
+        return done.stdout
+
+    assert several.code == 0
+    playlists = pd.read_csv(work / "playlists.csv")
+    before = set(read_catalogue(store.fetch("refitted", 1, tmp_path / "before")))
+    new = set(playlists["playlist"]) - before
+    assert len(new) > 5
+    assert refresh() == f"revision 2 of refitted can recommend {len(new)} new items\n"
+    assert store.head("refitted").live == 1, "staged only"
+    assert "revision 3 of refitted is live" in refresh("--promote")
+    assert store.manifest("refitted", 3).metadata["refresh_of"] == 1
+    model = SavedModel(store.fetch("refitted", 3, tmp_path / "after"))
+    told = {"country": ["BR"], "age_band": [""]}
+    ids, _ = model.recommend([sorted(before)[:3]], [sorted(before)], 5, told)
+    assert set(ids[0]) <= new, "with all else excluded, its lists are new items"
+    assert "" not in ids[0]
+    # What was made of revision 1 is out of date once another one is live.
+    stale = store.stage(
+        "refitted",
+        tmp_path / "before",
+        run_id="stale",
+        digest=digest(tmp_path / "before"),
+        training_window={},
+        metadata={"refresh_of": 1},
+    )
+    with pytest.raises(SetlistError, match="is revision 1 with newer items, which is not live"):
+        promote_staged(str(tmp_path / "store"), "refitted", stale)
 
 
 def test_another_model_is_refused_as_a_refit(several):

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from components.models.training import Training
+from components.models.training import CHECK_K, Training
 
-TITLE = "Loss after each epoch, in training and of the held-out plays"
+TITLE = "Loss after each epoch, and how well the held-out plays are ranked"
 INK = "#010203"
 """Stands for the colour of the text around the drawing, which is dark on light or light on dark."""
 COLOURS = ("#2b7fd4", "#d9730d", "#1f9d6b", "#c04fb8", "#8f8400", "#d64550", "#7a6fe0", "#5f8795")
@@ -34,7 +34,7 @@ STYLE: dict[Any, Any] = {
 
 
 def curves(trainings: Sequence[Training], chosen: str) -> str:
-    """An SVG element, to stand in a page: the loss and the held-out plays after each epoch.
+    """An SVG element, to stand in a page: losses and held-out NDCG after each epoch.
 
     The same trainings give the same bytes. Its text and axes have the colour of the text around it.
 
@@ -43,8 +43,8 @@ def curves(trainings: Sequence[Training], chosen: str) -> str:
         chosen: the label of the one to point out.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.2, 3.6), layout="constrained")
-        losses, checks = figure.subplots(1, 2)
+        figure = Figure(figsize=(9.2, 3.2), layout="constrained")
+        losses, checks, ranked = figure.subplots(1, 3)
         lines = zip(cycle(COLOURS), _dashes(), trainings, strict=False)
         for colour, dash, one in lines:
             width = 2.6 if one.label == chosen and len(trainings) > 1 else 1.5
@@ -52,13 +52,15 @@ def curves(trainings: Sequence[Training], chosen: str) -> str:
             look["marker"] = "." if len(one.epochs) == 1 else ""
             numbers = [epoch.number for epoch in one.epochs]
             losses.plot(numbers, [epoch.loss for epoch in one.epochs], **look)
-            held = {epoch.number: epoch.check for epoch in one.epochs if epoch.check is not None}
-            checks.plot(list(held), list(held.values()), **look)
-            if one.best in held:
-                checks.plot(one.best, held[one.best], "o", color=colour)
-        _dress(losses, "loss in training")
-        _dress(checks, "loss of the held-out plays")
-        if not checks.has_data() or all(one.listeners == 0 for one in trainings):
+            if one.listeners:
+                checks.plot(numbers, [epoch.check for epoch in one.epochs], **look)
+                values = [epoch.ndcg for epoch in one.epochs]
+                ranked.plot(numbers, values, **look)
+                ranked.plot(one.best, values[one.best - 1], "o", color=colour)
+        _dress(losses, "loss in training", "nats a play")
+        _dress(checks, "loss of held-out plays", "")
+        _dress(ranked, f"NDCG@{CHECK_K} of held-out plays", "")
+        if all(one.listeners == 0 for one in trainings):
             checks.text(0.5, 0.5, "nobody was held out", ha="center", transform=checks.transAxes)
         if len(trainings) > 1:
             figure.legend(
@@ -91,11 +93,11 @@ def describe(trainings: Sequence[Training], chosen: str) -> str:
             f"{one.label}{', which is chosen' if one.label == chosen else ''}: {len(one.epochs)} "
             f"epochs, loss in training from {first.loss:.3f} to {last.loss:.3f}"
         )
-        checks = [epoch.check for epoch in one.epochs if epoch.check is not None]
-        if checks:
+        values = [epoch.ndcg for epoch in one.epochs if epoch.ndcg is not None]
+        if values:
             sentence += (
-                f", of the held-out plays from {checks[0]:.3f} to {min(checks):.3f} "
-                f"at epoch {one.best}"
+                f", NDCG@{CHECK_K} of the held-out plays from {values[0]:.3f} to "
+                f"{values[one.best - 1]:.3f} at epoch {one.best}"
             )
         sentences.append(f"{sentence}.")
     return " ".join(sentences)
@@ -106,9 +108,9 @@ def _dashes() -> list[str]:
     return [dash for dash in DASHES for _ in COLOURS]
 
 
-def _dress(axes: Axes, title: str) -> None:
+def _dress(axes: Axes, title: str, unit: str) -> None:
     axes.set_title(title, fontsize=11)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("nats a play")
+    axes.set_ylabel(unit)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.grid(alpha=0.18, color=INK)

@@ -1,10 +1,11 @@
-"""Adam (Kingma and Ba 2015) with averaged weights (Polyak and Juditsky 1992).
+"""Adam (Kingma and Ba 2015) with decoupled decay (Loshchilov and Hutter 2019) and averaged weights.
 
-What is validated and shipped is the running average of the weights: at a constant learning rate it
-is as good as the weights after a decay, and needs to know no number of epochs beforehand.
+What is validated and shipped is the running average of the weights (Polyak and Juditsky 1992): at a
+constant learning rate it is as good as the weights after a decay of the rate, and needs to know no
+number of epochs beforehand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -14,8 +15,22 @@ MOMENTUM, SCALE, AVERAGE, TINY = 0.9, 0.999, 0.9, 1e-7
 class AveragedAdam(tf.Module):
     """The state of an optimisation."""
 
-    def __init__(self, variables: Sequence[tf.Variable], learning_rate: float) -> None:
+    def __init__(
+        self,
+        variables: Sequence[tf.Variable],
+        learning_rate: float,
+        decay: Mapping[str, tf.Tensor],
+    ) -> None:
+        """Begin.
+
+        Args:
+            variables: what is trained.
+            learning_rate: of every step.
+            decay: by the name of a variable, how much of it decays in a step of rate 1; of its
+                shape or one that spreads over it.
+        """
         super().__init__()
+        self.decay = [decay.get(one.name.partition(":")[0], 0.0) for one in variables]
         self.variables_ = list(variables)
         self.learning_rate = learning_rate
         self.step = tf.Variable(0.0)
@@ -28,8 +43,14 @@ class AveragedAdam(tf.Module):
         self.step.assign_add(1.0)
         first, second = 1 - MOMENTUM**self.step, 1 - SCALE**self.step
         kept = tf.minimum(AVERAGE, (1 + self.step) / (10 + self.step))
-        for variable, sparse, moment, square, average in zip(
-            self.variables_, gradients, self.moments, self.squares, self.averages, strict=True
+        for variable, sparse, decay, moment, square, average in zip(
+            self.variables_,
+            gradients,
+            self.decay,
+            self.moments,
+            self.squares,
+            self.averages,
+            strict=True,
         ):
             if sparse is None:
                 continue
@@ -37,5 +58,6 @@ class AveragedAdam(tf.Module):
             moment.assign(MOMENTUM * moment + (1 - MOMENTUM) * gradient)
             square.assign(SCALE * square + (1 - SCALE) * gradient**2)
             rate = self.learning_rate / first
-            variable.assign_sub(rate * moment / (tf.sqrt(square / second) + TINY))
+            pull = self.learning_rate * decay * variable
+            variable.assign_sub(rate * moment / (tf.sqrt(square / second) + TINY) + pull)
             average.assign(kept * average + (1 - kept) * variable)

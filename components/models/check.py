@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.models.descent import tensors
+from components.models.batch import tensors
 from components.models.examples import Examples, HeldOut, spans
 from components.models.prior import Prior, fit, freshness
 from components.models.training import CHECK_K

@@ -1,4 +1,4 @@
-"""The descent: epochs until the held-out plays get no likelier, and how to go on after a kill."""
+"""The descent: epochs until the held-out plays are ranked no better; how to go on after a kill."""
 
 import time
 from pathlib import Path
@@ -10,9 +10,11 @@ import tensorflow as tf
 from components.errors import SetlistError
 from components.models.adam import AveragedAdam
 from components.models.arrays import pack, unpack
-from components.models.examples import Examples, HeldOut, epoch
+from components.models.batch import specification, tensors
+from components.models.check import likelihood_and_ndcg
+from components.models.examples import HeldOut, epoch
 from components.models.settings import ModelSettings
-from components.models.training import Epoch
+from components.models.training import CHECK_K, Epoch
 from components.models.two_tower import Codes, Floats, TwoTower
 
 UNCHECKED = 10
@@ -20,6 +22,9 @@ UNCHECKED = 10
 KNOWN = 0.9
 """In each batch so many of the items have their own embedding; the others learn to be placed by
 their tags, as an item without plays will be."""
+SHRINK, MOST_DECAY = 100.0, 30.0
+"""What an item has of its own is pulled towards what its tags say, the more the fewer plays it has:
+its decay is SHRINK over their number."""
 SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
 )
@@ -52,19 +57,25 @@ class Descent:
     """The state of a training between two epochs: all that a restart needs."""
 
     def __init__(
-        self, towers: TwoTower, learning_rate: float, generator: np.random.Generator
+        self, towers: TwoTower, plays: Floats, learning_rate: float, generator: np.random.Generator
     ) -> None:
         self.variables = towers.trainable_variables
-        self.adam = AveragedAdam(self.variables, learning_rate)
+        decay = {"item_embedding": np.minimum(SHRINK / (plays + 1), MOST_DECAY)[:, None]}
+        self.adam = AveragedAdam(self.variables, learning_rate, decay)
         self.generator = generator
         self.epochs: list[Epoch] = []
         self.best = 0
         self.best_weights = [one.numpy() for one in self.variables]
 
-    @property
-    def lowest(self) -> float:
-        """The best check so far."""
-        return min((one.check for one in self.epochs if one.check is not None), default=np.inf)
+    def betters(self, check: float | None, ndcg: float | None) -> bool:
+        """Whether an epoch ranks the held-out plays better than the best; or as well, but likelier.
+
+        Where nobody is held out the last epoch is the best.
+        """
+        best = self.epochs[self.best - 1] if self.best else None
+        if best is None or check is None or best.check is None:
+            return True
+        return (ndcg, -check) > (best.ndcg, -best.check)
 
     def state(self) -> bytes:
         """All of it."""
@@ -106,7 +117,7 @@ def descend(
     logs: Path,
     checkpoint: Checkpoint | None,
 ) -> Course:
-    """Train until the held-out plays get no likelier; the towers end with the best weights.
+    """Train until the held-out plays are ranked no better; the towers end with the best weights.
 
     Prints how far it is.
 
@@ -124,7 +135,8 @@ def descend(
     """
     everything = np.ones(len(towers.played), np.float32)
     spec = [specification(inputs.shape[1], len(everything))]
-    descent = Descent(towers, settings.learning_rate, generator)
+    plays = np.bincount(held.learn.items, held.learn.first, len(everything)).astype(np.float32)
+    descent = Descent(towers, plays, settings.learning_rate, generator)
 
     # Only TFRS's task needs autograph, which costs a third of a second.
     @tf.function(input_signature=spec, autograph=not towers.full_softmax)
@@ -133,10 +145,6 @@ def descend(
             loss = towers.compute_loss(batch, training=True)
         descent.adam.apply(tape.gradient(loss, descent.variables))
         return loss
-
-    @tf.function(input_signature=spec, autograph=False)
-    def check(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        return towers.compute_loss(batch)
 
     saved = checkpoint.read() if checkpoint else None
     if saved:
@@ -150,7 +158,7 @@ def descend(
     learners = int((held.learn.last_first() >= 0).sum())
     batches = -(-learners // batch)
     most = settings.epochs if held.check else min(settings.epochs, UNCHECKED)
-    checked = [tensors(examples, inputs, everything) for examples in held.check]
+    no_prior = np.zeros(len(everything), np.float32)
 
     while not finished(descent, most, settings.patience):
         number, losses = len(descent.epochs) + 1, []
@@ -164,24 +172,21 @@ def descend(
         loss = float(np.mean([one.numpy() for one in losses]))
         running = [one.numpy() for one in descent.variables]
         averaged = [one.numpy() for one in descent.adam.averages]
-        value = None
-        if checked:
-            descent.place(averaged)
-            sizes = [len(examples.listeners) for examples in held.check]
-            value = float(np.average([check(one).numpy() for one in checked], weights=sizes))
-            descent.place(running)
-        if not np.isfinite([loss, loss if value is None else value]).all():
+        descent.place(averaged)
+        check, ndcg = likelihood_and_ndcg(towers, held, inputs, no_prior)
+        descent.place(running)
+        if not np.isfinite([loss, loss if check is None else check]).all():
             raise SetlistError(
-                f"the loss of epoch {number} is {loss}, of the held-out plays {value}; lower "
+                f"the loss of epoch {number} is {loss}, of the held-out plays {check}; lower "
                 f"model.learning_rate (now {settings.learning_rate})."
             )
-        if value is None or value < descent.lowest:
+        if descent.betters(check, ndcg):
             descent.best, descent.best_weights = number, averaged
         seconds = round(before + time.monotonic() - began, 3)
-        descent.epochs.append(Epoch(number, loss, value, seconds))
+        descent.epochs.append(Epoch(number, loss, check, ndcg, seconds))
         curves(writer, descent.epochs[-1:])
         said = time.monotonic()
-        print(progress(number, most, before + said - began, loss, value), flush=True)
+        print(progress(number, most, before + said - began, loss, ndcg), flush=True)
         if checkpoint and time.monotonic() - kept > SAVE_SECONDS:
             checkpoint.write(descent.state())
             kept = time.monotonic()
@@ -190,14 +195,12 @@ def descend(
 
 
 def finished(descent: Descent, most: int, patience: int) -> bool:
-    """Whether there were enough epochs, or the last ones made nothing likelier."""
+    """Whether there were enough epochs, or the last ones made nothing better."""
     number = len(descent.epochs)
     return number >= most or (descent.best > 0 and number - descent.best >= patience)
 
 
-def progress(
-    done: float, most: int, seconds: float, loss: float, check: float | None = None
-) -> str:
+def progress(done: float, most: int, seconds: float, loss: float, ndcg: float | None = None) -> str:
     """A line that says how far training is; it begins with a percentage.
 
     Args:
@@ -205,10 +208,10 @@ def progress(
         most: epochs.
         seconds: since training began.
         loss: the latest.
-        check: of the held-out plays, after a whole epoch.
+        ndcg: of the held-out plays, after a whole epoch.
     """
     left = (most - done) * seconds / max(done, 1e-9)
-    held_out = "" if check is None else f", held-out plays {check:.4f}"
+    held_out = "" if ndcg is None else f", held-out NDCG@{CHECK_K} {ndcg:.4f}"
     return (
         f"{done / most:3.0%} epoch {int(np.ceil(done))} of at most {most}, loss {loss:.4f}"
         f"{held_out}, {seconds:.0f} s, at most {left:.0f} s left"
@@ -221,20 +224,6 @@ def curves(writer: tf.summary.SummaryWriter, epochs: list[Epoch]) -> None:
         for one in epochs:
             tf.summary.write("loss", one.loss, one.number, SCALAR)
             if one.check is not None:
-                tf.summary.write("held_out_plays", one.check, one.number, SCALAR)
+                tf.summary.write("held_out_loss", one.check, one.number, SCALAR)
+                tf.summary.write("held_out_ndcg", one.ndcg, one.number, SCALAR)
     writer.flush()
-
-
-def specification(inputs: int, items: int) -> dict[str, tf.TensorSpec]:
-    """The types of what `tensors` makes."""
-    codes, floats = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)
-    kinds = dict.fromkeys(("rows", "items", "ranks", "target_rows", "targets"), codes)
-    kinds |= {"ages": floats, "weights": floats, "known": tf.TensorSpec([items], tf.float32)}
-    return kinds | {"inputs": tf.TensorSpec([None, inputs], tf.int32)}
-
-
-def tensors(examples: Examples, inputs: Codes, known: Floats) -> dict[str, tf.Tensor]:
-    """What `TwoTower.compute_loss` takes."""
-    batch = dict(vars(examples))
-    batch["inputs"] = inputs[batch.pop("listeners")]
-    return {name: tf.constant(values) for name, values in (batch | {"known": known}).items()}

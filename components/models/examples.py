@@ -7,7 +7,7 @@ that has a future. A cut before the first play is a newcomer.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ Bools = npt.NDArray[np.bool_]
 
 SHARE, MOST, FEWEST = 0.1, 1_000, 30
 """Of the first plays, how many are held out; and the most and the fewest listeners of them."""
+FORGOTTEN = 0.3
+"""The share of the plays of a history that a listener's example in an epoch lacks."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,14 @@ class Histories:
 
     @classmethod
     def of(cls, features: Features) -> "Histories":
-        """Those of the training period."""
+        """Those of the training period; plays of one instant are in random order.
+
+        Their order in the table is one of ids, from which a model would learn that high ids follow
+        low ones.
+        """
+        random = np.random.default_rng(0).random(len(features.plays))
         plays = features.plays
+        plays = plays.iloc[np.lexsort((random, -plays["age_days"], plays["user"]))]
         pairs = plays["user"].to_numpy(np.int64) * len(features.items) + plays["item"].to_numpy()
         order = np.argsort(pairs, kind="stable")
         first = np.empty(len(pairs), np.bool_)
@@ -148,14 +156,20 @@ def spans(start: Integers, stop: Integers) -> tuple[Integers, Integers]:
 def epoch(
     histories: Histories, batch: int, length: int, generator: np.random.Generator
 ) -> Iterator[Examples]:
-    """Every listener once, in random order and at a random cut, in batches."""
+    """Every listener once, in random order and at a random cut, in batches.
+
+    Some of the plays of each history are left out, so that no play is relied on alone.
+    """
     last = histories.last_first()
     order = generator.permutation(np.flatnonzero(last >= 0))
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
         cuts = np.floor(generator.random(len(chosen)) * (last[chosen] + 1)).astype(np.int64)
         moments = histories.ages[histories.offsets[chosen] + cuts]
-        yield examples(histories, histories, chosen, cuts, moments, length)
+        whole = examples(histories, histories, chosen, cuts, moments, length)
+        kept = generator.random(len(whole.rows)) >= FORGOTTEN
+        told = {name: getattr(whole, name)[kept] for name in ("rows", "items", "ranks", "ages")}
+        yield replace(whole, **told)
 
 
 @dataclass(frozen=True)

@@ -28,15 +28,15 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dimension: int | None = Field(default=None, ge=1)
-    """Of the vectors; left out, it grows with the number of plays (16 to 128)."""
+    """Of the vectors; left out, it grows with the items and the plays (16 to 128)."""
     epochs: int = Field(default=60, ge=1)
-    """At most; training stops when the plays that are held out get no likelier."""
-    patience: int = Field(default=1, ge=1)
-    """For how many epochs they may get no likelier before it stops."""
+    """At most; training stops when the plays that are held out are ranked no better."""
+    patience: int = Field(default=2, ge=1)
+    """For how many epochs they may be ranked no better before it stops."""
     batch: int | None = Field(default=None, ge=1)
     """Listeners a batch; left out, it grows with their number (16 to 256)."""
     history_length: int = Field(default=200, ge=1)
-    learning_rate: float = Field(default=0.003, gt=0)
+    learning_rate: float = Field(default=0.002, gt=0)
     full_softmax_items: int = Field(default=50_000, ge=0)
     """Up to this catalogue training runs over all items, beyond it over those of the batch."""
     recency_days: tuple[float, ...] = (3.0, 30.0)

@@ -38,8 +38,8 @@ def train(
 ) -> Training:
     """Train a two-tower on the features and write it as a model folder.
 
-    The last plays of some listeners are held out. Training stops when these have not become
-    likelier for `patience` epochs and ships the epoch at which they were likeliest.
+    The last plays of some listeners are held out. Training stops when these have not been ranked
+    better for `patience` epochs and ships the epoch at which they were ranked best.
 
     Args:
         features: what `transform` wrote.
@@ -77,7 +77,7 @@ def train(
     if former:
         latest = (features.window.cut - former.window.cut).total_seconds() / DAY_SECONDS
     held = hold_out(histories, latest, settings.history_length, max(1, CELLS // size))
-    settings = scaled(settings, held.learn, former)
+    settings = scaled(settings, held.learn, size, former)
     vocabularies = {name: sorted(set(features.users[name]) - {""}) for name in features.inputs}
     tags = sorted({tag for own in features.items["tags"] for tag in own})
     generator = np.random.default_rng(settings.seed)
@@ -117,9 +117,11 @@ def train(
     return training
 
 
-def scaled(settings: ModelSettings, learn: Histories, former: Trained | None) -> ModelSettings:
+def scaled(
+    settings: ModelSettings, learn: Histories, items: int, former: Trained | None
+) -> ModelSettings:
     """The settings with what depends on the data filled in."""
-    dimension = former.dimension if former else scaled_dimension(int(learn.first.sum()))
+    dimension = former.dimension if former else scaled_dimension(items, int(learn.first.sum()))
     return settings.model_copy(
         update={
             "dimension": settings.dimension or dimension,
@@ -128,9 +130,15 @@ def scaled(settings: ModelSettings, learn: Histories, former: Trained | None) ->
     )
 
 
-def scaled_dimension(plays: int) -> int:
-    """A power of two from 16 to 128, about a tenth of the root of the number of distinct plays."""
-    return int(np.clip(2 ** round(np.log2(np.sqrt(max(plays, 1)) / 10)), 16, 128))
+def scaled_dimension(items: int, plays: int) -> int:
+    """A power of two from 16 to 128, near the root of the items that have enough plays for it.
+
+    Args:
+        items: of the catalogue.
+        plays: distinct pairs of listener and item.
+    """
+    root = np.sqrt(min(items, max(plays, 1) / 16))
+    return int(np.clip(2 ** round(np.log2(root)), 16, 128))
 
 
 def scaled_batch(listeners: int) -> int:
@@ -152,7 +160,7 @@ def build(
     rows, items = learn.listeners[learn.first], learn.items[learn.first]
     plays = np.bincount(items, minlength=size).astype(np.float32)
     weights = tag_weights(features.items["tags"], tags)
-    dimension = settings.dimension or scaled_dimension(len(items))
+    dimension = settings.dimension or scaled_dimension(size, len(items))
     user_tower = UserTower([*map(len, vocabularies.values())], settings.history_length, dimension)
     if former:
         catalogue = features.items["item_id"].tolist()

@@ -28,6 +28,8 @@ class Epoch(NamedTuple):
     """Mean over the epoch of the softmax cross-entropy, in nats a play."""
     check: float | None
     """The same of the held-out plays after the epoch; None where nobody could be held out."""
+    ndcg: float | None
+    """NDCG@100 of the held-out plays after the epoch, before the prior; by it the best is kept."""
     seconds: float
     """Since training began, those before a restart included."""
 

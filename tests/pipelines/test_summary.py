@@ -73,7 +73,7 @@ def test_the_candidates_are_compared_and_the_chosen_one_is_marked(tmp_path, caps
         Training(
             label=label,
             settings=ModelSettings(dimension=dimension),
-            epochs=[Epoch(1, 7.0, 7.5, 1.5)] * 3,
+            epochs=[Epoch(1, 7.0, 7.5, 0.1, 1.5)] * 3,
             best=2,
             listeners=1_234,
             loss=7.25,

@@ -524,7 +524,13 @@ def trainings(folder: Path, *labels: str, held: bool = True) -> Path:
             label=label,
             settings=ModelSettings(dimension=2 ** (place + 3)),
             epochs=[
-                Epoch(number, 8 - number / 4, 8.5 - number / 8 if held else None, number / 2)
+                Epoch(
+                    number,
+                    8 - number / 4,
+                    8.5 - number / 8 if held else None,
+                    number / 20 if held else None,
+                    number / 2,
+                )
                 for number in range(1, 7 + place)
             ],
             best=5,
@@ -568,13 +574,13 @@ def test_the_curves_are_a_drawing_with_a_title_and_words(learned: str) -> None:
     title, words = drawing.one("title"), drawing.one("desc")
     named = f"{title.attributes['id']} {words.attributes['id']}"
     assert drawing.attributes["aria-labelledby"] == named
-    assert title.text == "Loss after each epoch, in training and of the held-out plays"
+    assert title.text == "Loss after each epoch, and how well the held-out plays are ranked"
     assert (
-        "wide, which is chosen: 6 epochs, loss in training from 7.750 to 6.500, of the held-out "
-        "plays from 8.375 to 7.750 at epoch 5." in words.text
+        "wide, which is chosen: 6 epochs, loss in training from 7.750 to 6.500, NDCG@100 of the "
+        "held-out plays from 0.050 to 0.250 at epoch 5." in words.text
     )
     written = [one.text for one in drawing.all("text")]
-    assert {"wide", HOSTILE_LABEL, "loss in training", "loss of the held-out plays"} <= set(written)
+    assert {"wide", HOSTILE_LABEL, "loss in training", "NDCG@100 of held-out plays"} <= set(written)
     assert "currentColor" in learned
     assert "#010203" not in learned
     assert "fill: #000000" not in learned

@@ -73,6 +73,8 @@ def models(features: Features, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Every heuristic and a two-tower, each a model folder."""
     folder = tmp_path_factory.mktemp("models")
     fit_heuristics(features, HeuristicSettings(), folder)
-    settings = ModelSettings(dimension=8, epochs=60, learning_rate=0.02, history_length=12)
+    settings = ModelSettings(
+        dimension=8, epochs=60, patience=60, learning_rate=0.02, history_length=12
+    )
     train(features, settings, folder / "two_tower", tmp_path_factory.mktemp("record"))
     return folder

@@ -24,7 +24,7 @@ def training(label, ndcg, listeners=50, **settings) -> Training:
     return Training(
         label=label,
         settings=ModelSettings(**settings),
-        epochs=[Epoch(1, 7.0, 7.5, 1.5)],
+        epochs=[Epoch(1, 7.0, 7.5, 0.1, 1.5)],
         best=1,
         listeners=listeners,
         loss=7.25,

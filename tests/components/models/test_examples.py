@@ -1,5 +1,7 @@
 """Examples ask for the future from the past, and what is held out is not learnt from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,12 @@ AGES = [[50, 40, 30, 20, 10], [45], [], [44, 12, 8]]
 
 def flat(lists, dtype):
     return np.array([one for own in lists for one in own], dtype)
+
+
+@pytest.fixture
+def whole(monkeypatch):
+    """No play of a history is left out."""
+    monkeypatch.setattr("components.models.examples.FORGOTTEN", 0)
 
 
 @pytest.fixture
@@ -40,9 +48,35 @@ def pairs(batch: Examples) -> list[tuple[list, list]]:
     ]
 
 
+def test_some_plays_of_a_history_are_left_out(histories):
+    generator = np.random.default_rng(1)
+    batches = [next(epoch(histories, 10, 10, generator)) for _ in range(200)]
+    generator = np.random.default_rng(1)
+    told = sum(len(batch.rows) for batch in batches)
+    ranks = {
+        (int(item), int(rank))
+        for batch in batches
+        for item, rank in zip(batch.items, batch.ranks, strict=True)
+    }
+    assert (9, 0) not in ranks, "the last first play is always a target"
+    assert (7, 2) in ranks
+    assert 0.6 < told / (200 * 2.5) < 0.8  # 1.5 plays before a cut of listener 0, 1 of listener 3
+
+
+def test_plays_of_one_instant_are_in_no_order(features):
+    """In the table they are in the order of ids, which says nothing."""
+    same = replace(features, plays=features.plays.assign(age_days=np.float32(5)))
+    found = Histories.of(same)
+    assert (np.diff(found.items[: found.offsets[1]]) < 0).any()
+    assert (
+        np.sort(found.items[: found.offsets[1]]) == np.sort(same.plays["item"][: found.offsets[1]])
+    ).all()
+
+
 def test_histories_of_features_know_first_plays(features):
     found = Histories.of(features)
-    assert (found.items == features.plays["item"]).all()
+    assert sorted(found.items) == sorted(features.plays["item"])
+    assert (np.diff(found.ages[: found.offsets[1]]) <= 0).all(), "oldest first"
     assert found.first.all()  # nobody plays anything twice on the checkerboard
     assert len(found.offsets) == len(features.users) + 1
     twice = features.plays.iloc[[0, 0, 1]].reset_index(drop=True)
@@ -68,7 +102,7 @@ def test_a_newcomer_has_no_history(histories):
     assert pairs(batch) == [([], [(5, 1.0)])]
 
 
-def test_an_epoch_shows_everyone_who_discovered_anything_once(histories):
+def test_an_epoch_shows_everyone_who_discovered_anything_once(histories, whole):
     generator = np.random.default_rng(1)
     histories_seen = set()
     for _ in range(60):
@@ -86,7 +120,7 @@ def test_an_epoch_shows_everyone_who_discovered_anything_once(histories):
     assert histories_seen == {0, 1, 2, 3}  # up to the last first play, of 9
 
 
-def test_ages_are_counted_from_the_cut(histories):
+def test_ages_are_counted_from_the_cut(histories, whole):
     at = np.array([25, 10], np.float32)
     batch = examples(histories, histories, np.array([0, 3]), np.array([3, 2]), at, 10)
     assert batch.ages.tolist() == [25, 15, 5, 34, 2]

@@ -86,7 +86,8 @@ def test_the_curves_are_tensorboard_logs(features, tmp_path):
     }
     for epoch in training.epochs:
         assert found["loss", epoch.number] == pytest.approx(epoch.loss)
-        assert found["held_out_plays", epoch.number] == pytest.approx(epoch.check)
+        assert found["held_out_loss", epoch.number] == pytest.approx(epoch.check)
+        assert found["held_out_ndcg", epoch.number] == pytest.approx(epoch.ndcg)
 
 
 def test_a_catalogue_of_one_item_is_refused(features, tmp_path):
@@ -108,11 +109,11 @@ def test_a_loss_that_explodes_is_refused(features, tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-def test_training_stops_when_held_out_plays_get_no_likelier(features, tmp_path):
+def test_training_stops_when_held_out_plays_are_ranked_no_better(features, tmp_path):
     settings = ModelSettings(dimension=8, epochs=60, learning_rate=0.02, patience=2)
     epochs = train(features, settings, tmp_path / "m", tmp_path / "record").epochs
-    checks = [epoch.check for epoch in epochs]
-    best = checks.index(min(checks))
+    ranked = [(epoch.ndcg, -epoch.check) for epoch in epochs]
+    best = ranked.index(max(ranked))
     assert len(epochs) == min(best + 3, 60) < 60
 
 
@@ -122,8 +123,8 @@ def test_what_ships_is_the_epoch_that_was_best(features, tmp_path):
     for name, patience in (("short", 1), ("long", 3)):
         settings = ModelSettings(dimension=8, learning_rate=0.02, patience=patience, seed=3)
         epochs = train(features, settings, tmp_path / name, tmp_path / "record").epochs
-        checks = [epoch.check for epoch in epochs]
-        lists.append((checks.index(min(checks)), SavedModel(tmp_path / name)))
+        ranked = [(epoch.ndcg, -epoch.check) for epoch in epochs]
+        lists.append((ranked.index(max(ranked)), SavedModel(tmp_path / name)))
     (first, one), (second, two) = lists
     if first == second:
         answers = [model.recommend([["i0"], []], [[], []], 25) for model in (one, two)]
@@ -149,7 +150,8 @@ def test_where_nobody_can_be_held_out_it_still_learns(features, tmp_path):
     training = train(few, ModelSettings(dimension=2), tmp_path / "m", tmp_path / "record")
     assert (training.listeners, training.loss, training.ndcg) == (0, None, None)
     assert {epoch.check for epoch in training.epochs} == {None}
-    assert training.epochs[-1].loss < training.epochs[0].loss
+    losses = [epoch.loss for epoch in training.epochs]
+    assert min(losses[1:]) < losses[0]
 
 
 class Memory:
@@ -183,7 +185,7 @@ def test_a_killed_training_goes_on_to_the_same_model(features, tmp_path, monkeyp
     resumed = train(features, settings, tmp_path / "resumed", tmp_path / "c", checkpoint=memory)
     assert "taken up again after epoch 5" in capsys.readouterr().out
     assert memory.cleared == 1
-    assert [one[:3] for one in resumed.epochs] == [one[:3] for one in whole.epochs]
+    assert [one[:4] for one in resumed.epochs] == [one[:4] for one in whole.epochs]
     assert resumed.epochs[5].seconds > resumed.epochs[4].seconds
     towers = [(tmp_path / name / TOWERS).read_bytes() for name in ("whole", "resumed")]
     assert towers[0] == towers[1], "bit by bit"
@@ -197,10 +199,18 @@ def test_a_damaged_checkpoint_is_named(features, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("plays", "dimension"), [(100, 16), (45_000, 16), (144_000, 32), (500_000, 64), (10**8, 128)]
+    ("items", "plays", "dimension"),
+    [
+        (20, 100, 16),
+        (1_200, 170_000, 32),
+        (3_478, 450_000, 64),
+        (9_000, 20_000, 32),
+        (41_000, 810_000, 128),
+        (10**7, 10**9, 128),
+    ],
 )
-def test_the_dimension_grows_with_the_plays(plays, dimension):
-    assert scaled_dimension(plays) == dimension
+def test_the_dimension_grows_with_the_data(items, plays, dimension):
+    assert scaled_dimension(items, plays) == dimension
 
 
 @pytest.mark.parametrize(("listeners", "batch"), [(10, 16), (2_853, 118), (70_000, 256)])

@@ -21,6 +21,8 @@ Bools = npt.NDArray[np.bool_]
 
 SHARE, MOST, FEWEST = 0.1, 1_000, 30
 """Of the first plays, how many are held out; and the most and the fewest listeners of them."""
+NEWCOMERS = 0.05
+"""The share of examples that are cut before the first play, however long the history is."""
 FORGOTTEN = 0.3
 """The share of the plays of a history that a listener's example in an epoch lacks."""
 
@@ -165,6 +167,7 @@ def epoch(
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
         cuts = np.floor(generator.random(len(chosen)) * (last[chosen] + 1)).astype(np.int64)
+        cuts[generator.random(len(chosen)) < NEWCOMERS] = 0
         moments = histories.ages[histories.offsets[chosen] + cuts]
         whole = examples(histories, histories, chosen, cuts, moments, length)
         kept = generator.random(len(whole.rows)) >= FORGOTTEN

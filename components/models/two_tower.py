@@ -1,9 +1,9 @@
 """The two-tower model: a listener is what she played, an item is what it is.
 
     item tower   v_i = e_i + mean over the item's tags of t_tag + t_any            [dimension]
-    user tower   u   = a * bag + W bag + sum over the named inputs of x            [dimension]
-                 bag = c sum_p w_p v_(h_p) / sum_p w_p, w by the rank of a play from the latest back
-                 and by its age, c by the length of the history
+    user tower   u   = c (a * bag + W bag) + d sum over the named inputs of x      [dimension]
+                 bag = sum_p w_p v_(h_p) / sum_p w_p, w by the rank of a play from the latest back
+                 and by its age; c and d by the length of the history
     score        u . v_i + b_i + prior of i
 
 There is no embedding of the listener's id, so that a listener who joined after training is served
@@ -12,6 +12,7 @@ from the first play, and an item without plays is placed by its tags.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +29,24 @@ AGES = 16
 """And one each for ages below 1 hour, 1-3, 3-7, 7-15 hours, ... up to 4 years."""
 HOURS = 24.0
 QUICK = 5.0
-"""How much faster than everything else the trust in histories by their length is learnt."""
+"""How much faster than everything else c and d are learnt."""
+
+
+class Bag(NamedTuple):
+    """The histories of a batch: float32[batch, dimension], and how many plays, float32[batch]."""
+
+    mean: tf.Tensor
+    counts: tf.Tensor
 
 
 class UserTower(tf.Module):
     """From a history and the named inputs to a vector; all that serving needs of the training."""
+
+    SHARED = (
+        *("rank_weight", "age_weight", "length_weight", "input_weight"),
+        *("bag_scale", "bag_kernel"),
+    )
+    """The variables that are of no item, tag or value."""
 
     def __init__(self, input_sizes: Sequence[int], history_length: int, dimension: int) -> None:
         """Build the variables.
@@ -51,6 +65,7 @@ class UserTower(tf.Module):
         self.rank_weight = tf.Variable(tf.zeros([RANKS]), name="rank_weight")
         self.age_weight = tf.Variable(tf.zeros([AGES]), name="age_weight")
         self.length_weight = tf.Variable(tf.zeros([RANKS]), name="length_weight")
+        self.input_weight = tf.Variable(tf.zeros([RANKS]), name="input_weight")
         self.bag_scale = tf.Variable(tf.ones([dimension]), name="bag_scale")
         self.bag_kernel = tf.Variable(tf.zeros([dimension, dimension]), name="bag_kernel")
         self.input_embeddings = [
@@ -64,8 +79,8 @@ class UserTower(tf.Module):
         by_age = tf.gather(self.age_weight, tf.cast(tf.minimum(octave, AGES - 1), tf.int32))
         return tf.exp(tf.gather(self.rank_weight, tf.gather(self._octave, ranks)) + by_age)
 
-    def bag(self, vectors: tf.Tensor, history: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """float32[batch, dimension]: c times the weighted mean of a history's vectors; 0 for none.
+    def bag(self, vectors: tf.Tensor, history: tf.Tensor, ages: tf.Tensor) -> Bag:
+        """The weighted mean of the vectors of each history; 0 for none.
 
         Args:
             vectors: float32[items, dimension], of the catalogue.
@@ -77,11 +92,11 @@ class UserTower(tf.Module):
         weight = self.weights(tf.minimum(newer, self.history_length - 1), ages) * present
         bag = tf.einsum("bl,bld->bd", weight, tf.gather(vectors, tf.maximum(history, 0)))
         bag /= tf.maximum(tf.reduce_sum(weight, axis=1, keepdims=True), 1e-6)
-        return bag * self.confidence(tf.reduce_sum(present, axis=1))
+        return Bag(bag, tf.reduce_sum(present, axis=1))
 
     def bag_of_pairs(
         self, vectors: tf.Tensor, plays: Mapping[str, tf.Tensor], size: tf.Tensor
-    ) -> tf.Tensor:
+    ) -> Bag:
         """`bag` of histories that are given as pairs, which needs no padding.
 
         Args:
@@ -93,24 +108,25 @@ class UserTower(tf.Module):
         each = tf.concat([tf.gather(vectors, plays["items"]) * weight, weight], axis=1)
         bag = tf.math.unsorted_segment_sum(each, plays["rows"], size)
         count = tf.math.unsorted_segment_sum(tf.ones_like(weight[:, 0]), plays["rows"], size)
-        return bag[:, :-1] / tf.maximum(bag[:, -1:], 1e-6) * self.confidence(count)
+        return Bag(bag[:, :-1] / tf.maximum(bag[:, -1:], 1e-6), count)
 
-    def confidence(self, counts: tf.Tensor) -> tf.Tensor:
-        """float32[batch, 1]: how much a history of so many plays is trusted."""
-        octave = tf.cast(tf.math.log(1 + counts) / np.log(2), tf.int32)
-        return tf.exp(QUICK * tf.gather(self.length_weight, tf.minimum(octave, RANKS - 1)))[:, None]
-
-    def __call__(self, bag: tf.Tensor, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+    def __call__(self, bag: Bag, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         """float32[batch, dimension].
 
         Args:
-            bag: float32[batch, dimension].
+            bag: of the histories.
             inputs: for each named input int32[batch], -1 is a value that is not known.
         """
-        user = self.bag_scale * bag + bag @ self.bag_kernel
+        octave = tf.cast(tf.math.log(1 + bag.counts) / np.log(2), tf.int32)
+        octave = tf.minimum(octave, RANKS - 1)
+        trust, weight = (
+            tf.exp(QUICK * tf.gather(learned, octave))[:, None]
+            for learned in (self.length_weight, self.input_weight)
+        )
+        user = trust * (self.bag_scale * bag.mean + bag.mean @ self.bag_kernel)
         for embedding, values in zip(self.input_embeddings, inputs, strict=True):
             row = tf.where(values >= 0, values, embedding.shape[0] - 1)
-            user += tf.gather(embedding, row)
+            user += weight * tf.gather(embedding, row)
         return user
 
 

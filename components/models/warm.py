@@ -63,7 +63,7 @@ def item_start(
 
 def start_user_tower(tower: UserTower, former: Trained, vocabularies: dict[str, list[str]]) -> None:
     """Give a user tower the former one's weights; a value that it does not know starts at 0."""
-    for name in ("rank_weight", "age_weight", "length_weight", "bag_scale", "bag_kernel"):
+    for name in UserTower.SHARED:
         getattr(tower, name).assign(former.weights[name])
     names = list(former.vocabularies)
     for variable, (name, values) in zip(tower.input_embeddings, vocabularies.items(), strict=True):

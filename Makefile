@@ -37,11 +37,17 @@ benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed and qual
 	PEERS_PYTHON=.venv-peers/bin/python $(BIN)/python tests/benchmarks/retrieval.py
 	$(BIN)/python tests/benchmarks/evaluation.py
 	$(BIN)/python tests/benchmarks/resampling.py
-	$(BIN)/python tests/benchmarks/models.py
+	$(MAKE) compare
+	$(BIN)/python tests/benchmarks/general.py
 	$(BIN)/python tests/benchmarks/cold_start.py
+	$(BIN)/python tests/benchmarks/warm_start.py
 	$(BIN)/python tests/benchmarks/scale.py
 	$(BIN)/python tests/benchmarks/gate.py
 	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/gate-power.svg
+
+.PHONY: compare
+compare: .venv/.installed-dev ## Hold the two-tower against heuristics, EASE, iALS and the TFRS tutorial (12 minutes)
+	$(BIN)/python tests/benchmarks/models.py
 
 .PHONY: format
 format: .venv/.installed-dev ## Format the code and mend what the linter can

@@ -54,7 +54,7 @@ PROTOCOLS = {
 }
 EVALUATED = 5_000
 RULES = ("most_popular", "recently_popular", "co_visited")
-GRID = {"weight": (0.0003, 0.001, 0.003, 0.01), "unobserved": (0.03, 0.1, 0.3)}
+GRID = {"weight": (0.001, 0.003, 0.01), "unobserved": (0.1, 0.3)}
 MOST_SECONDS, MOST_GB = 600, 8
 
 TOPICS, REGIONS = 50, 6

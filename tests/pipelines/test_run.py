@@ -272,7 +272,7 @@ def test_a_refused_candidate_lets_the_best_heuristic_start(work, first):
     assert verdict.ships in {"co_visited", "popular_by_segment"}
     assert "goes live in its place" in first.out.replace("\n", " ")
     assert f"pushed   {verdict.ships} as revision 1 of home" in first.out
-    assert open_store(str(work / "store")).head("home").live == 1
+    assert open_store(str(work / "store")).history("home")[0].revision == 1
 
 
 def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, tmp_path):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from components.errors import SetlistError
+from pipelines.submission_cli import cluster
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -159,6 +160,7 @@ def policy_schema() -> None:
 
 models = typer.Typer(no_args_is_help=True, help="The models of a store.")
 app.add_typer(models, name="models")
+app.add_typer(cluster)
 
 
 @models.command()

@@ -129,6 +129,11 @@ class Kubeflow:
         # Not headers of the session: this way no entry of a .netrc file takes their place.
         self._session.auth = self._sign
 
+    @property
+    def scope(self) -> dict[str, str]:
+        """The part of a query or a body that names the namespace, if one is named."""
+        return {"namespace": self.access.namespace} if self.access.namespace else {}
+
     def _sign(self, request: Any) -> Any:  # noqa: ANN401 - requests has no types
         request.headers.update(self.access.headers())
         return request
@@ -144,8 +149,6 @@ class Kubeflow:
 
     def pages(self, path: str, key: str, **query: str | int) -> Iterator[Json]:
         """The entries of a list, page after page."""
-        if path != "runs" or "experiment_id" not in query:
-            query |= {"namespace": self.access.namespace} if self.access.namespace else {}
         while True:
             page = self.get(path, **query)
             yield from page.get(key, ())
@@ -168,7 +171,9 @@ class Kubeflow:
         """Send a compiled pipeline, once."""
         return self._ask("POST", path, query, package=package)
 
-    def ensure(self, find: Callable[[], Json | None], make: Callable[[], Json]) -> tuple[Json, bool]:
+    def ensure(
+        self, find: Callable[[], Json | None], make: Callable[[], Json]
+    ) -> tuple[Json, bool]:
         """What `find` finds, else what `make` makes; and whether it was made, so far as is known.
 
         The API knows no idempotency key. So after a call that was not answered, the thing is looked

@@ -1,0 +1,358 @@
+"""A strict stand-in for the REST API of Kubeflow Pipelines 2.17, on a free port of this machine.
+
+What a request may hold is read from the installed `kfp_server_api`: its models give the fields of
+bodies and answers, its methods the query of each call; `PipelineSpec` gives an uploaded package.
+Whatever is not in there is refused with 400, as are missing and wrong arguments of a run (the real
+server takes those). Faults are handed out in order, each to the first call that it is for.
+"""
+
+import inspect
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+import kfp_server_api
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+PAGE = 2
+"""No page has more entries than this."""
+TYPES = {
+    "STRING": str,
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": (int, float),
+    "BOOLEAN": bool,
+    "LIST": list,
+    "STRUCT": dict,
+}
+CALLS = {  # method and path: the generated method that makes it
+    ("GET", "pipelines"): ("PipelineServiceApi", "list_pipelines"),
+    ("POST", "pipelines"): ("PipelineServiceApi", "create_pipeline"),
+    ("GET", "pipelines/ID/versions"): ("PipelineServiceApi", "list_pipeline_versions"),
+    ("POST", "pipelines/upload_version"): ("PipelineUploadServiceApi", "upload_pipeline_version"),
+    ("GET", "experiments"): ("ExperimentServiceApi", "list_experiments"),
+    ("POST", "experiments"): ("ExperimentServiceApi", "create_experiment"),
+    ("GET", "runs"): ("RunServiceApi", "list_runs"),
+    ("POST", "runs"): ("RunServiceApi", "create_run"),
+    ("GET", "runs/ID"): ("RunServiceApi", "get_run"),
+}
+
+
+class RefusedError(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Seen(NamedTuple):
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Fault:
+    """What befalls the next call of this method and path.
+
+    `status` is answered instead of the truth; with `done`, after the call was carried out. `late`
+    are the seconds that pass before the answer. `echo` repeats the caller's secrets.
+    """
+
+    method: str
+    path: str
+    status: int = 0
+    done: bool = False
+    late: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
+    echo: bool = False
+
+
+def check(document: Any, model: str, where: str = "") -> None:
+    """Hold JSON against a type as the generated models spell it, e.g. list[V2beta1Run]."""
+    where = where or model
+    if inner := re.fullmatch(r"(list\[|dict\(str, )(.+)[\])]", model):
+        many = model.startswith("list")
+        if not isinstance(document, list if many else dict):
+            raise RefusedError(400, f"{where}: not a {model}")
+        for entry in document if many else document.values():
+            check(entry, inner[2], where)
+    elif model == "object":
+        return
+    elif model in ("str", "int", "bool", "float", "datetime"):
+        kinds = {"str": str, "int": int, "bool": bool, "float": (int, float), "datetime": str}
+        if not isinstance(document, kinds[model]):
+            raise RefusedError(400, f"{where}: not a {model}")
+    elif allowed := values_of(model):
+        if document not in allowed:
+            raise RefusedError(400, f"{where}: {document!r} is none of {allowed}")
+    else:
+        if not isinstance(document, dict):
+            raise RefusedError(400, f"{where}: not a message")
+        kind = getattr(kfp_server_api, model)
+        types = {kind.attribute_map[name]: type_ for name, type_ in kind.openapi_types.items()}
+        for key, value in document.items():
+            if key not in types:
+                raise RefusedError(400, f'{where}: unknown field "{key}"')
+            check(value, types[key], f"{where}.{key}")
+
+
+def values_of(model: str) -> list[str]:
+    """The values of an enumeration; none for a message."""
+    return list(getattr(getattr(kfp_server_api, model), "allowable_values", ()))
+
+
+def known_query(method: str, path: str) -> set[str]:
+    api, name = CALLS[method, path]
+    service = getattr(kfp_server_api, api)
+    prefix = re.sub(r"(?<!^)([A-Z])", r"_\1", api.removesuffix("Api")).lower()
+    call = getattr(service, f"{name}_with_http_info", None) or getattr(
+        service, f"{prefix}_{name}_with_http_info"
+    )
+    return set(re.findall(r"query_params\.append\(\('(\w+)'", inspect.getsource(call)))
+
+
+@dataclass
+class Stub:
+    """The server's memory, and what tests set and look at."""
+
+    url: str = ""
+    token: str = ""
+    cookies: str = ""
+    outcome: str = "SUCCEEDED"
+    pipelines: list[dict] = field(default_factory=list)
+    versions: list[dict] = field(default_factory=list)
+    experiments: list[dict] = field(default_factory=list)
+    runs: list[dict] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    packages: dict[str, dict] = field(default_factory=dict)  # version: its pipeline spec
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def calls(self, method: str, path: str) -> list[Seen]:
+        return [one for one in self.seen if (one.method, one.path) == (method, path)]
+
+    def answer(self, request: Seen) -> dict:
+        self.check_caller(request)
+        path = re.sub(r"^(runs|pipelines)/[0-9a-f-]+\b(?=/|$)", r"\1/ID", request.path)
+        if (request.method, path) not in CALLS:
+            raise RefusedError(404, f"no {request.method} {path}")
+        for key in request.query.keys() - known_query(request.method, path):
+            raise RefusedError(400, f"unknown parameter {key}")
+        if request.method == "GET" and path == "runs/ID":
+            return self.progress(request.path.partition("/")[2])
+        if request.method == "GET":
+            return self.page(path, request)
+        if path == "pipelines/upload_version":
+            return self.upload(request)
+        return self.create(path, request.body)
+
+    def check_caller(self, request: Seen) -> None:
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            raise RefusedError(401, "Unauthenticated")
+        if self.cookies and request.headers.get("Cookie") != self.cookies:
+            raise RefusedError(401, "Unauthenticated")
+
+    def page(self, path: str, request: Seen) -> dict:
+        key = {"pipelines/ID/versions": "versions"}.get(path, path)
+        found = list(getattr(self, key))
+        if key == "versions":
+            owner = request.path.split("/")[1]
+            found = [one for one in found if one["pipeline_id"] == owner]
+        if "experiment_id" in request.query:
+            wanted = request.query["experiment_id"]
+            found = [one for one in found if one["experiment_id"] == wanted]
+        if "filter" in request.query:
+            [equal] = json.loads(request.query["filter"])["predicates"]
+            equal["string_value"] = equal.pop("stringValue")
+            check(equal, "V2beta1Predicate")
+            if equal["operation"] != "EQUALS":
+                raise RefusedError(501, "only EQUALS is known here")
+            found = [one for one in found if one[equal["key"]] == equal["string_value"]]
+        if request.query.get("sort_by") == "created_at desc":
+            found.reverse()
+        start = int(request.query.get("page_token") or 0)
+        end = start + min(int(request.query.get("page_size") or PAGE), PAGE)
+        answer: dict = {"total_size": len(found)}
+        if found:
+            name = "pipeline_versions" if key == "versions" else key
+            answer[name] = found[start:end]
+        if end < len(found):
+            answer["next_page_token"] = str(end)
+        kind = "PipelineVersions" if key == "versions" else key.title()
+        check(answer, f"V2beta1List{kind}Response")
+        return answer
+
+    def create(self, path: str, body: Any) -> dict:
+        check(body, {"pipelines": "V2beta1Pipeline", "experiments": "V2beta1Experiment"}.get(
+            path, "V2beta1Run"))  # fmt: skip
+        name = body.get("display_name")
+        if not name or (path == "pipelines" and not body.get("name")):
+            raise RefusedError(400, "name is required")
+        there = getattr(self, path)
+        if path == "runs":
+            self.check_run(body)
+        elif any(one["display_name"] == name for one in there):
+            raise RefusedError(409, "already exists")
+        key = path.removesuffix("s") + "_id"
+        made = body | {key: f"{len(there) + 1:08x}-0000", "created_at": instant(len(there))}
+        if path == "runs":
+            made |= {"state": "PENDING"}
+        there.append(made)
+        return made
+
+    def check_run(self, body: dict) -> None:
+        reference = body.get("pipeline_version_reference", {})
+        package = self.packages.get(reference.get("pipeline_version_id", ""))
+        if package is None:
+            raise RefusedError(404, "no such pipeline version")
+        if not any(one["experiment_id"] == body.get("experiment_id") for one in self.experiments):
+            raise RefusedError(404, "no such experiment")
+        declared = package["root"]["inputDefinitions"]["parameters"]
+        given = body.get("runtime_config", {}).get("parameters", {})
+        for key in given.keys() - declared.keys():
+            raise RefusedError(400, f"unknown argument {key}")
+        for key, parameter in declared.items():
+            if key not in given and "defaultValue" not in parameter:
+                raise RefusedError(400, f"missing argument {key}")
+            if key in given and not isinstance(given[key], TYPES[parameter["parameterType"]]):
+                raise RefusedError(400, f"wrong argument {key}")
+
+    def upload(self, request: Seen) -> dict:
+        query = request.query
+        if not any(one["pipeline_id"] == query.get("pipelineid") for one in self.pipelines):
+            raise RefusedError(400, "Failed to create a pipeline version")
+        documents = list(yaml.safe_load_all(request.body))
+        try:
+            json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
+            for document in documents[1:]:
+                json_format.ParseDict(document, pipeline_spec_pb2.PlatformSpec())
+        except json_format.ParseError as fault:
+            raise RefusedError(400, str(fault)) from fault
+        if any(one["name"] == query["name"] for one in self.versions):
+            raise RefusedError(409, "Failed to create a pipeline version")
+        made = {
+            "pipeline_id": query["pipelineid"],
+            "pipeline_version_id": f"{len(self.versions) + 1:08x}-1111",
+            "name": query["name"],
+            "display_name": query["name"],
+            "created_at": instant(len(self.versions)),
+        }
+        check(made, "V2beta1PipelineVersion")
+        self.versions.append(made)
+        self.packages[made["pipeline_version_id"]] = documents[0]
+        return made
+
+    def progress(self, run_id: str) -> dict:
+        """The run, one state further than at the last look."""
+        for run in self.runs:
+            if run["run_id"] == run_id:
+                break
+        else:
+            raise RefusedError(404, "Run not found")
+        answer = json.loads(json.dumps(run))
+        following = {"PENDING": "RUNNING", "RUNNING": self.outcome}
+        state = run["state"]
+        run["state"] = following.get(state, state)
+        ended = state not in following
+        if ended:
+            answer["finished_at"] = "2026-01-01T01:00:00Z"
+        if ended and state != "SUCCEEDED":
+            answer["error"] = {"code": 2, "message": "step curate failed"}
+        if state != "PENDING":
+            names = {"root-driver": "SUCCEEDED", "plan": "SUCCEEDED"}
+            names["curate"] = self.outcome if ended else "RUNNING"
+            details = [
+                {"task_id": f"id-of-{name}", "display_name": name, "state": now}
+                | {"start_time": f"2026-01-01T00:0{place}:00Z"}
+                | ({"end_time": "2026-01-01T00:05:00Z"} if now != "RUNNING" else {})
+                for place, (name, now) in enumerate(names.items())
+            ]
+            answer["run_details"] = {"task_details": details}
+        check(answer, "V2beta1Run")
+        return answer
+
+
+def instant(number: int) -> str:
+    return f"2026-01-01T00:{number % 60:02d}:00Z"
+
+
+@contextmanager
+def serve() -> Iterator[Stub]:
+    """A stub that answers at its `url` until the block ends."""
+    stub = Stub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one(self) -> None:
+            url = urlsplit(self.path)
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            kind = self.headers.get("Content-Type", "")
+            body: Any = None
+            if kind.startswith("multipart/"):
+                message = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + raw)
+                [part] = message.get_payload()
+                assert part.get_param("name", header="content-disposition") == "uploadfile"
+                body = part.get_payload(decode=True)
+            elif raw:
+                body = json.loads(raw)
+            path = url.path.removeprefix("/apis/v2beta1/")
+            query = dict(parse_qsl(url.query, keep_blank_values=True))
+            request = Seen(self.command, path, query, dict(self.headers), body)
+            with stub.lock:
+                stub.seen.append(request)
+                hit = next((one for one in stub.faults if
+                            (one.method, one.path) == (request.method, path)), None)  # fmt: skip
+                if hit:
+                    stub.faults.remove(hit)
+                status, answer = 200, {}
+                try:
+                    if not (hit and hit.status) or hit.done:
+                        answer = stub.answer(request)
+                except RefusedError as fault:
+                    status, answer = fault.status, {"code": 3, "message": str(fault)}
+            if hit and hit.status:
+                status, answer = hit.status, {"code": 13, "message": f"injected {hit.status}"}
+            if hit and hit.echo:
+                answer["message"] = f"bad {self.headers['Authorization']} {self.headers['Cookie']}"
+            time.sleep(hit.late if hit else 0)
+            try:
+                self.send(status, answer, hit.headers if hit else {})
+            except ConnectionError:  # the client has gone
+                assert hit
+                assert hit.late
+
+        def send(self, status: int, answer: dict, headers: dict[str, str]) -> None:
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = handle_one  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    stub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield stub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

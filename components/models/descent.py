@@ -1,4 +1,4 @@
-"""The descent: epochs until the held-out plays are ranked no better; how to go on after a kill."""
+"""The descent: epochs until the held-out plays get no likelier, and how to go on after a kill."""
 
 import time
 from pathlib import Path
@@ -67,15 +67,10 @@ class Descent:
         self.best = 0
         self.best_weights = [one.numpy() for one in self.variables]
 
-    def betters(self, check: float | None, ndcg: float | None) -> bool:
-        """Whether an epoch ranks the held-out plays better than the best; or as well, but likelier.
-
-        Where nobody is held out the last epoch is the best.
-        """
-        best = self.epochs[self.best - 1] if self.best else None
-        if best is None or check is None or best.check is None:
-            return True
-        return (ndcg, -check) > (best.ndcg, -best.check)
+    @property
+    def lowest(self) -> float:
+        """The lowest held-out loss so far."""
+        return min((one.check for one in self.epochs if one.check is not None), default=np.inf)
 
     def state(self) -> bytes:
         """All of it."""
@@ -117,7 +112,7 @@ def descend(
     logs: Path,
     checkpoint: Checkpoint | None,
 ) -> Course:
-    """Train until the held-out plays are ranked no better; the towers end with the best weights.
+    """Train until the held-out plays get no likelier; the towers end with the best weights.
 
     Prints how far it is.
 
@@ -180,7 +175,7 @@ def descend(
                 f"the loss of epoch {number} is {loss}, of the held-out plays {check}; lower "
                 f"model.learning_rate (now {settings.learning_rate})."
             )
-        if descent.betters(check, ndcg):
+        if check is None or check < descent.lowest:
             descent.best, descent.best_weights = number, averaged
         seconds = round(before + time.monotonic() - began, 3)
         descent.epochs.append(Epoch(number, loss, check, ndcg, seconds))
@@ -195,7 +190,7 @@ def descend(
 
 
 def finished(descent: Descent, most: int, patience: int) -> bool:
-    """Whether there were enough epochs, or the last ones made nothing better."""
+    """Whether there were enough epochs, or the last ones made nothing likelier."""
     number = len(descent.epochs)
     return number >= most or (descent.best > 0 and number - descent.best >= patience)
 

@@ -30,9 +30,9 @@ class ModelSettings(BaseModel):
     dimension: int | None = Field(default=None, ge=1)
     """Of the vectors; left out, it grows with the items and the plays (16 to 128)."""
     epochs: int = Field(default=60, ge=1)
-    """At most; training stops when the plays that are held out are ranked no better."""
+    """At most; training stops when the plays that are held out get no likelier."""
     patience: int = Field(default=1, ge=1)
-    """After how many epochs in which they were ranked no better it stops."""
+    """After how many epochs in which they got no likelier it stops."""
     batch: int | None = Field(default=None, ge=1)
     """Listeners a batch; left out, it grows with their number (16 to 256)."""
     history_length: int = Field(default=200, ge=1)

@@ -38,8 +38,8 @@ def train(
 ) -> Training:
     """Train a two-tower on the features and write it as a model folder.
 
-    The last plays of some listeners are held out. Training stops when these have not been ranked
-    better for `patience` epochs and ships the epoch at which they were ranked best.
+    The last plays of some listeners are held out. Training stops when these have not become
+    likelier for `patience` epochs and ships the epoch at which they were likeliest.
 
     Args:
         features: what `transform` wrote.

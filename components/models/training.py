@@ -27,9 +27,10 @@ class Epoch(NamedTuple):
     loss: float
     """Mean over the epoch of the softmax cross-entropy, in nats a play."""
     check: float | None
-    """The same of the held-out plays after the epoch; None where nobody could be held out."""
+    """The same of the held-out plays after the epoch, before the prior; by it an epoch is kept.
+    None where nobody could be held out."""
     ndcg: float | None
-    """NDCG@100 of the held-out plays after the epoch, before the prior; by it the best is kept."""
+    """Their NDCG@100, before the prior."""
     seconds: float
     """Since training began, those before a restart included."""
 

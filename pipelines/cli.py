@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from components.errors import SetlistError
+from pipelines.options import Config, Set
 from pipelines.submission_cli import cluster
 
 app = typer.Typer(
@@ -16,17 +17,6 @@ app = typer.Typer(
     help="Retrain a recommender and ship it only if it is better.",
     pretty_exceptions_enable=False,
 )
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="Settings file; the bundled sample if left out."),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Replace one setting, e.g. --set as_of=2026-04-24 (can be repeated)."
-    ),
-]
 
 ModelName = Annotated[str, typer.Option(help="The model's name in the store.")]
 Store = Annotated[str, typer.Option(help="A local folder or gs://bucket/prefix.")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.errors import SetlistError
+from pipelines.options import Config, Set
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,14 +44,8 @@ Cookies = Annotated[
 
 @cluster.command()
 def submit(
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", help="Settings file; the bundled sample if none."),
-    ] = None,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Replace one setting, e.g. --set as_of=2026-04-24."),
-    ] = None,
+    config: Config = None,
+    change: Set = None,
     image: Annotated[
         str,
         typer.Option(envvar="SETLIST_IMAGE", help="The image of every step, name@sha256:..."),

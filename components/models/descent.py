@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -46,21 +46,19 @@ class Checkpoint(Protocol):
         """Forget it."""
 
 
-class Course(NamedTuple):
-    """All epochs, and the number of the one whose weights the towers have."""
-
-    epochs: list[Epoch]
-    best: int
-
-
 class Descent:
-    """The state of a training between two epochs: all that a restart needs."""
+    """The state of a training between two epochs: all that a restart needs.
+
+    Attributes:
+        epochs: so far.
+        best: the number of the one whose weights are kept.
+    """
 
     def __init__(
-        self, towers: TwoTower, plays: Floats, learning_rate: float, generator: np.random.Generator
+        self, towers: TwoTower, learning_rate: float, generator: np.random.Generator
     ) -> None:
         self.variables = towers.trainable_variables
-        decay = {"item_embedding": np.minimum(SHRINK / (plays + 1), MOST_DECAY)[:, None]}
+        decay = {"item_embedding": np.minimum(SHRINK / (towers.plays + 1), MOST_DECAY)[:, None]}
         self.adam = AveragedAdam(self.variables, learning_rate, decay)
         self.generator = generator
         self.epochs: list[Epoch] = []
@@ -108,10 +106,11 @@ def descend(
     held: HeldOut,
     inputs: Codes,
     settings: ModelSettings,
+    batch: int,
     generator: np.random.Generator,
     logs: Path,
     checkpoint: Checkpoint | None,
-) -> Course:
+) -> Descent:
     """Train until the held-out plays get no likelier; the towers end with the best weights.
 
     Prints how far it is.
@@ -120,7 +119,8 @@ def descend(
         towers: as they start.
         held: what is learnt from, and what is held out.
         inputs: int32[listeners, named inputs].
-        settings: with a `batch`.
+        settings: the rate, the epochs, the patience.
+        batch: examples a step.
         generator: of the order and the cuts.
         logs: a folder for the curves as TensorBoard logs.
         checkpoint: read before the first epoch, written between epochs.
@@ -130,8 +130,7 @@ def descend(
     """
     everything = np.ones(len(towers.played), np.float32)
     spec = [specification(inputs.shape[1], len(everything))]
-    plays = np.bincount(held.learn.items, held.learn.first, len(everything)).astype(np.float32)
-    descent = Descent(towers, plays, settings.learning_rate, generator)
+    descent = Descent(towers, settings.learning_rate, generator)
 
     # Only TFRS's task needs autograph, which costs a third of a second.
     @tf.function(input_signature=spec, autograph=not towers.full_softmax)
@@ -149,7 +148,6 @@ def descend(
     curves(writer, descent.epochs)
     before = descent.epochs[-1].seconds if descent.epochs else 0.0
     began = said = kept = time.monotonic()
-    batch = settings.batch or len(held.learn.offsets)
     learners = int((held.learn.last_first() >= 0).sum())
     batches = -(-learners // batch)
     most = settings.epochs if held.check else min(settings.epochs, UNCHECKED)
@@ -186,7 +184,7 @@ def descend(
             checkpoint.write(descent.state())
             kept = time.monotonic()
     descent.place(descent.best_weights)
-    return Course(descent.epochs, descent.best)
+    return descent
 
 
 def finished(descent: Descent, most: int, patience: int) -> bool:

@@ -18,7 +18,7 @@ from components.models.settings import ModelSettings
 from components.models.spectral import spectral
 from components.models.trained import DAY_SECONDS, Trained, days_since, tag_weights
 from components.models.training import Training
-from components.models.two_tower import Codes, Floats, ItemStart, TwoTower, UserTower
+from components.models.two_tower import Codes, ItemStart, TwoTower, UserTower
 from components.models.warm import former_of, item_start, start_user_tower
 
 Doubles = npt.NDArray[np.float64]
@@ -77,18 +77,22 @@ def train(
     if former:
         latest = (features.window.cut - former.window.cut).total_seconds() / DAY_SECONDS
     held = hold_out(histories, latest, settings.history_length, max(1, CELLS // size))
-    settings = scaled(settings, held.learn, size, former)
+    dimension = settings.dimension or (
+        former.dimension if former else scaled_dimension(size, int(held.learn.first.sum()))
+    )
+    batch = settings.batch or scaled_batch(len(held.learn.offsets) - 1)
+    settings = settings.model_copy(update={"dimension": dimension, "batch": batch})
     vocabularies = {name: sorted(set(features.users[name]) - {""}) for name in features.inputs}
     tags = sorted({tag for own in features.items["tags"] for tag in own})
     generator = np.random.default_rng(settings.seed)
-    towers, plays = build(held.learn, features, settings, tags, vocabularies, former, generator)
+    towers = build(held.learn, features, settings, dimension, tags, vocabularies, former, generator)
     inputs = encode_inputs(features, vocabularies)
     logs = record / "tensorboard" / label
-    course = descend(towers, held, inputs, settings, generator, logs, checkpoint)
+    course = descend(towers, held, inputs, settings, batch, generator, logs, checkpoint)
     released = days_since(features.items["released"], features.window.cut)
     recencies = recency_before_and_now(histories, held, size, settings.recency_days)
     prior = fit_prior(towers, held, inputs, recencies, released)
-    added = prior.at(released, plays > 0)
+    added = prior.at(released, towers.plays > 0)
     loss, ndcg = likelihood_and_ndcg(towers, held, inputs, added)
     training = Training(
         label=label,
@@ -107,7 +111,7 @@ def train(
         vocabularies=vocabularies,
         history_length=settings.history_length,
         weights=towers.weights(),
-        plays=plays,
+        plays=towers.plays,
         prior=prior,
         window=features.window,
     ).export(features.items, features.window.cut, output)
@@ -115,19 +119,6 @@ def train(
     if checkpoint:
         checkpoint.clear()
     return training
-
-
-def scaled(
-    settings: ModelSettings, learn: Histories, items: int, former: Trained | None
-) -> ModelSettings:
-    """The settings with what depends on the data filled in."""
-    dimension = former.dimension if former else scaled_dimension(items, int(learn.first.sum()))
-    return settings.model_copy(
-        update={
-            "dimension": settings.dimension or dimension,
-            "batch": settings.batch or scaled_batch(len(learn.offsets) - 1),
-        }
-    )
 
 
 def scaled_dimension(items: int, plays: int) -> int:
@@ -150,17 +141,17 @@ def build(
     learn: Histories,
     features: Features,
     settings: ModelSettings,
+    dimension: int,
     tags: list[str],
     vocabularies: dict[str, list[str]],
     former: Trained | None,
     generator: np.random.Generator,
-) -> tuple[TwoTower, Floats]:
-    """The towers as they start, and float32[items]: how many listeners each item has."""
+) -> TwoTower:
+    """The towers as they start."""
     size = len(features.items)
     rows, items = learn.listeners[learn.first], learn.items[learn.first]
     plays = np.bincount(items, minlength=size).astype(np.float32)
     weights = tag_weights(features.items["tags"], tags)
-    dimension = settings.dimension or scaled_dimension(size, len(items))
     user_tower = UserTower([*map(len, vocabularies.values())], settings.history_length, dimension)
     if former:
         catalogue = features.items["item_id"].tolist()
@@ -171,7 +162,7 @@ def build(
         table = sparse.csr_array((np.ones(len(rows), np.float32), (rows, items)), shape=shape)
         start = ItemStart.split(spectral(table, dimension, generator), weights, plays)
     full = size <= settings.full_softmax_items
-    return TwoTower(user_tower, start, tags=weights, plays=plays, full_softmax=full), plays
+    return TwoTower(user_tower, start, tags=weights, plays=plays, full_softmax=full)
 
 
 def recency_before_and_now(

@@ -157,6 +157,7 @@ class TwoTower(tfrs.Model):
         self.tag_embedding = tf.Variable(start.tag_embedding, name="tag_embedding")
         self.tag_bias = tf.Variable(start.tag_bias, name="tag_bias")
         self.user_tower = user_tower
+        self.plays = plays
         self.tags = tf.constant(with_any(tags))
         self.played = tf.constant((plays > 0).astype(np.float32))
         self.sampling_probability = tf.constant(plays / max(plays.sum(), 1))

@@ -106,12 +106,13 @@ def where_the_time_goes(cut: Cut, folder: Path) -> dict[str, float]:
             (training, "recency_before_and_now", "prior"),
             (training, "fit_prior", "prior"),
             (training, "likelihood_and_ndcg", "check"),
+            (descent, "likelihood_and_ndcg", "check"),
             (descent, "curves", "curves"),
             (Trained, "export", "export"),
         ):
             timer = clock.of(label, getattr(where, name))
             patches.enter_context(patch.object(where, name, timer))
-        calls = clock.graphs({"step": "steps", "check": "check"})
+        calls = clock.graphs({"step": "steps"})
         patches.enter_context(patch.object(graph, "__call__", calls))
         with clock.region("input preparation, batches"):
             training.train(cut.features, ModelSettings(), folder / "model", folder / "record")

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from components.errors import SetlistError
-from components.evaluation.evaluation import Evaluated, Evaluation, Infra, Measured
+from components.evaluation.evaluation import Evaluation
 from components.evaluation.policy import Policy
 from components.models.training import read_trainings
 from pipelines.backtest import Backtest, Course, Shipped, backtest
 from pipelines.config import SAMPLE, read_settings
+from tests import evaluations as handmade
+from tests.evaluations import evaluated
 
 LISTENERS = 40
-SOUND = Infra(faults=[], requests=10, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
 POLICY = Policy(over_heuristics=0.25, under_live=0.25, believable=None, guardrails=(), slices=None)
 
 
@@ -25,40 +26,12 @@ def evaluation(folder: Path, candidate: float, rule: float, **rivals: float) -> 
     """Models whose value is the same for every listener; `rivals` by name, `-` written `_`."""
     values = {"candidate": candidate, "most_popular": rule}
     values |= {name.replace("_", "-"): value for name, value in rivals.items()}
+    roles = {"candidate": "candidate", "most_popular": "heuristic"}
     models = [
-        Evaluated(
-            label=label,
-            role="candidate"
-            if label == "candidate"
-            else "heuristic"
-            if label == "most_popular"
-            else "live",
-            kind="any",
-            digest=label,
-            content=f"{label} in {folder.name}",
-            revision=int(label.partition("-")[2]) if "-" in label else None,
-            training_window={},
-            corpus={},
-            foreign=0,
-            excluded=0,
-            known=1,
-            infra=SOUND,
-            seconds=1,
-        )
+        evaluated(label, role=roles.get(label, "live"), content=f"{label} in {folder.name}")
         for label in values
     ]
-    written = Evaluation(
-        shelf="discovery",
-        window={},
-        metrics=(Measured.of("ndcg@10"),),
-        slices=("listener",),
-        k=10,
-        listeners=LISTENERS,
-        sampled_from=LISTENERS,
-        catalogue=100,
-        left_out={},
-        models=models,
-    )
+    written = handmade.evaluation(models, LISTENERS)
     folder.mkdir()
     (folder / "evaluation.json").write_text(written.model_dump_json())
     for label, value in values.items():

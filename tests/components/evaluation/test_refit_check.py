@@ -5,12 +5,10 @@ import pandas as pd
 import pytest
 
 from components.errors import SetlistError
-from components.evaluation.evaluation import Evaluated, Evaluation, Infra, Measured
 from components.evaluation.policy import Limits, Policy
 from components.evaluation.refit_check import check_lists, check_serving, mean_overlap
 from components.models.contract import EMPTY, FOREIGN
-
-SOUND = Infra(faults=[], requests=9, reach=1.0, p50_ms=1, p99_ms=20, size_mb=3)
+from tests.evaluations import SOUND, evaluated, evaluation
 
 
 def codes(*lists):
@@ -71,33 +69,8 @@ def test_who_never_had_lists_is_not_missed():
     ],
 )
 def test_what_is_not_fit_to_serve_is_refused(tmp_path, infra, limits, said):
-    candidate = Evaluated(
-        label="candidate",
-        role="candidate",
-        kind="test",
-        digest="0",
-        content="0",
-        training_window={},
-        corpus={},
-        foreign=0,
-        excluded=0,
-        known=1,
-        infra=SOUND,
-        seconds=1,
-    )
-    evaluation = Evaluation(
-        shelf="discovery",
-        window={},
-        metrics=(Measured.of("ndcg@10"),),
-        slices=("listener",),
-        k=10,
-        listeners=1,
-        sampled_from=1,
-        catalogue=1,
-        left_out={},
-        models=[candidate],
-    )
-    (tmp_path / "evaluation.json").write_text(evaluation.model_dump_json())
+    written = evaluation([evaluated("candidate")], 1)
+    (tmp_path / "evaluation.json").write_text(written.model_dump_json())
     policy = Policy(limits=Limits(**limits))
     if not said:
         check_serving(infra, tmp_path, policy)

@@ -11,9 +11,9 @@ from components.models import descent
 from components.models.saved_model import SavedModel
 from components.models.settings import ModelSettings
 from components.models.train import scaled_batch, scaled_dimension, train
-from components.models.trained import TOWERS
+from components.models.trained import TOWERS, Trained
 from components.models.training import read_trainings
-from components.models.two_tower import UserTower
+from components.models.two_tower import QUICK, Bag, UserTower
 
 
 def parities(ids):
@@ -250,3 +250,44 @@ def test_the_age_of_a_play_counts():
     vectors = tf.constant([[1.0], [0.0]])
     bag = tower.bag(vectors, tf.constant([[0, 1]]), tf.constant([[0.5 / 24, 2.0]]))
     np.testing.assert_allclose(bag.mean, [[1 / (1 + 6)]], rtol=1e-6)
+
+
+def test_trust_goes_by_the_length_of_the_history():
+    """By hand: nobody's history has bucket 0, three plays bucket 2."""
+    tower = UserTower([1], history_length=9, dimension=1)
+    tower.input_embeddings[0].assign([[1.0], [0.0]])
+    tower.length_weight.assign(np.log(np.arange(2, 11)).astype(np.float32) / QUICK)
+    tower.input_weight.assign(np.log(np.arange(10, 100, 10)).astype(np.float32) / QUICK)
+    bags = Bag(tf.constant([[0.0], [0.5]]), tf.constant([0.0, 3.0]))
+    users = tower(bags, [tf.constant([0, 0])])
+    np.testing.assert_allclose(users, [[10], [0.5 * 4 + 30]], rtol=1e-5)
+
+
+def test_what_few_have_played_is_what_its_tags_say(features, tmp_path, monkeypatch):
+    """The own vector of an item with one listener decays; nothing else makes it small."""
+    rare = features.items["item_id"].tolist().index("i0")
+    plays = features.plays
+    few = plays[(plays["item"] != rare) | (plays["user"] == plays["user"].max() - 1)]
+    thin = replace(features, plays=few.reset_index(drop=True))
+    settings = ModelSettings(dimension=8, epochs=20, patience=20, learning_rate=0.02)
+    own = {}
+    for shrink in (100.0, 0.0):
+        monkeypatch.setattr(descent, "SHRINK", shrink)
+        train(thin, settings, tmp_path / str(shrink), tmp_path / "r")
+        weights = Trained.read(tmp_path / str(shrink)).weights
+        own[shrink] = np.linalg.norm(weights["item_embedding"][rare])
+    assert own[100.0] < own[0.0] / 2
+
+
+def test_what_is_played_more_of_late_is_put_first(features, tmp_path, monkeypatch):
+    """All play i8 and i9 in the last days only, as the held-out listeners do."""
+    monkeypatch.setattr("components.models.examples.FEWEST", 5)
+    late = [features.items["item_id"].tolist().index(item) for item in ("i8", "i9")]
+    ages = np.where(features.plays["item"].isin(late), 1.0, features.plays["age_days"] + 30)
+    plays = features.plays.assign(age_days=ages.astype(np.float32))
+    plays = plays.sort_values(["user", "age_days"], ascending=[True, False], ignore_index=True)
+    settings = ModelSettings(dimension=8, epochs=3, recency_days=(3.0,))
+    train(replace(features, plays=plays), settings, tmp_path / "m", tmp_path / "r")
+    recency = Trained.read(tmp_path / "m").prior.recency
+    assert recency[late].min() > 0
+    assert set(np.argsort(-recency)[:2]) == set(late)

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from components.data.schema import Window
+from components.models import train as training
 from components.models.contract import tie_order
+from components.models.examples import hold_out
 from components.models.settings import ModelSettings
 from components.models.train import train
 from components.models.trained import Trained
@@ -76,3 +78,18 @@ def test_what_cannot_be_started_from_is_said(models, capsys):
     assert "cold start: " in capsys.readouterr().out
     assert former_of(models / "two_tower", ModelSettings(dimension=9)) is None
     assert "the live model has 8 dimensions, model.dimension is 9" in capsys.readouterr().out
+
+
+def test_what_the_live_model_has_seen_is_not_held_out(features, models, tmp_path, monkeypatch):
+    """It ended a week before: held out is what came since."""
+    asked = []
+
+    def spied(histories, latest, length, batch):
+        asked.append(latest)
+        return hold_out(histories, latest, length, batch)
+
+    monkeypatch.setattr(training, "hold_out", spied)
+    settings = ModelSettings(dimension=8, epochs=1, history_length=12)
+    for live in (None, models / "two_tower"):
+        train(later(features), settings, tmp_path / f"{live is None}", tmp_path / "r", live=live)
+    assert asked == [np.inf, 7.0]

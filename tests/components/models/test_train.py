@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -291,3 +292,16 @@ def test_what_is_played_more_of_late_is_put_first(features, tmp_path, monkeypatc
     recency = Trained.read(tmp_path / "m").prior.recency
     assert recency[late].min() > 0
     assert set(np.argsort(-recency)[:2]) == set(late)
+
+
+@pytest.mark.parametrize(("released", "sign"), [(pd.NaT, 0), ("2026-03-30", 0), ("2025-01-01", -1)])
+def test_only_what_could_be_known_then_counts_against_the_unplayed(
+    features, tmp_path, monkeypatch, released, sign
+):
+    """Nobody played "fresh": that says something if it was there before the held-out plays."""
+    monkeypatch.setattr("components.models.examples.FEWEST", 5)
+    items = features.items.copy()
+    items.loc[items["item_id"] == "fresh", "released"] = pd.to_datetime(released, utc=True)
+    settings = ModelSettings(dimension=8, epochs=3)
+    train(replace(features, items=items), settings, tmp_path / "m", tmp_path / "r")
+    assert np.sign(Trained.read(tmp_path / "m").prior.fresh[-1]) == sign

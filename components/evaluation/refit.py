@@ -16,7 +16,7 @@ from components.errors import SetlistError
 from components.evaluation.evaluation import Infra
 
 REFIT_OVERLAP = 0.35
-"""How much of a top ten has to stay the same: half of what does so on the sample (.67 to .69)."""
+"""How much of a top ten has to stay the same: half of what does so on the sample (.70)."""
 TOP = 10
 
 

@@ -12,6 +12,9 @@ from components.evaluation.verdict import SeenHead, Verdict
 from components.store.manifest import Manifest
 from components.store.store import open_store
 
+DATA_FINGERPRINT = "data_fingerprint"
+"""In the metadata of a revision: what its run read."""
+
 
 class Plan(NamedTuple):
     """What the run works on.
@@ -67,6 +70,24 @@ def plan(
         head=SeenHead(**vars(head), anchor=stands).model_dump(exclude_none=True) if head else {},
         rivals=rivals,
     )
+
+
+def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> bool:
+    """Whether there is something to learn that the live model does not know.
+
+    Args:
+        store: a local folder or gs://bucket/prefix.
+        name: of the model in the store.
+        data_fingerprint: of the input, as the plan saw it.
+        only_new_data: whether the answer is yes whatever the data when this is false.
+    """
+    models = open_store(store)
+    head = models.head(name)
+    known = models.manifest(name, head.live).metadata.get(DATA_FINGERPRINT) if head else None
+    if known != data_fingerprint:
+        return True
+    print("the data are those that the live model was made from", flush=True)
+    return not only_new_data
 
 
 def _anchor(live: Manifest) -> int | None:

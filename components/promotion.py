@@ -1,6 +1,7 @@
 """Out of the store and into it: the live models to compare with, and the push of a winner."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -64,6 +65,7 @@ def push(
     heuristics: Path,
     verdict: Verdict,
     refitted: Path | None = None,
+    metadata: Mapping[str, JsonValue] | None = None,
 ) -> int:
     """Put the model that the verdict names into the store and, in mode auto, make it live.
 
@@ -77,6 +79,7 @@ def push(
         heuristics: a folder of model folders.
         verdict: what ships, and whether.
         refitted: what `refit` left; the model in it ships in place of the evaluated one.
+        metadata: more to write into the manifest.
 
     Returns:
         The revision.
@@ -95,13 +98,14 @@ def push(
         raise SetlistError(
             f"{folder} is not the model that was judged (its digest differs); run again."
         )
-    metadata: dict[str, JsonValue] = {
+    record: dict[str, JsonValue] = {
+        **(metadata or {}),
         "label": verdict.ships,
         "verdict": verdict.model_dump(mode="json"),
     }
-    if refitted and (record := Refit.read(refitted)).refit_of:
-        folder = _refit_of(verdict, refitted, record)
-        metadata |= {"refit_of": record.refit_of, "refit_overlap": record.overlap}
+    if refitted and (refit := Refit.read(refitted)).refit_of:
+        folder = _refit_of(verdict, refitted, refit)
+        record |= {"refit_of": refit.refit_of, "refit_overlap": refit.overlap}
     models = open_store(store)
     revision = models.stage(
         name,
@@ -109,7 +113,7 @@ def push(
         run_id=run_id,
         digest=digest(folder),
         training_window=read_info(folder).training_window,
-        metadata=metadata,
+        metadata=record,
     )
     if verdict.mode == "manual":
         print(f"{verdict.ships} is revision {revision} of {name}, staged", flush=True)

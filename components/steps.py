@@ -45,6 +45,17 @@ def plan(
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
+def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> str:
+    """Say "new", or "nothing new" where that matters. Never cached.
+
+    One unnamed output, because kfp.local resolves no other in a `dsl.If`.
+    """
+    from components.plan import news
+
+    return "new" if news(store, name, data_fingerprint, only_new_data) else "nothing new"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def curate(
     data: dict[str, Any],
     data_fingerprint: str,
@@ -307,6 +318,7 @@ def push(
     candidate: Input[Model],
     heuristics: Input[Model],
     verdict: Input[Artifact],
+    data_fingerprint: str,
     pushed: Output[Artifact],
     refitted: Input[Model] = None,
 ) -> None:
@@ -315,6 +327,7 @@ def push(
     from pathlib import Path
 
     from components.evaluation.verdict import Verdict
+    from components.plan import DATA_FINGERPRINT
     from components.promotion import push
 
     revision = push(
@@ -325,6 +338,34 @@ def push(
         Path(heuristics.path),
         Verdict.read(Path(verdict.path)),
         Path(refitted.path) if refitted else None,
+        {DATA_FINGERPRINT: data_fingerprint},
     )
     record = {"store": store, "name": name, "revision": revision}
     Path(pushed.path).write_text(json.dumps(record) + "\n", "utf-8")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def announce(
+    store: str,
+    name: str,
+    run_id: str,
+    verdict: Input[Artifact] = None,
+    pushed: Input[Artifact] = None,
+) -> None:
+    """Record what came of the run and tell it to whoever listens. Never cached."""
+    from pathlib import Path
+
+    from components.announcement import announce
+
+    said, record = (Path(one.path) if one else None for one in (verdict, pushed))
+    announce(store, name, run_id, said, record)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def announce_failure(
+    status: dsl.PipelineTaskFinalStatus, store: str, name: str, run_id: str
+) -> None:
+    """Tell that the run failed, if it did. The exit handler."""
+    from components.announcement import announce_failure
+
+    announce_failure(store, name, run_id, status.error_message or "")

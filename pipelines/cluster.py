@@ -30,7 +30,9 @@ def compile_pipeline(settings: Settings, output: Path) -> None:
     beside = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        pipeline = retraining(settings.labels, settings.refit, settings.warm_start)
+        pipeline = retraining(
+            settings.labels, settings.refit, settings.warm_start, settings.platform
+        )
         compiler.Compiler().compile(pipeline, str(beside), pipeline_parameters=settings.arguments())
         # The compiler's own order of the defaults changes from process to process.
         documents = [

@@ -28,6 +28,7 @@ from components.evaluation.policy import Policy, check_policy
 from components.evaluation.refit import REFIT_OVERLAP
 from components.models.choose import ALONE, settings_of
 from components.models.settings import HeuristicSettings, ModelSettings
+from pipelines.platform import Platform
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
 ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
@@ -86,6 +87,10 @@ class Settings(BaseModel):
     )
     evaluation: EvaluationSettings = EvaluationSettings()
     policy: Policy = Policy()
+    only_new_data: bool = Field(
+        False, description="whether a run ends early if the data are those of the live model"
+    )
+    platform: Platform = Platform()
 
     @field_validator("candidates", mode="before")
     @classmethod
@@ -120,7 +125,7 @@ class Settings(BaseModel):
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the pipeline: the document without what shapes its graph."""
-        shape = ("warm_start", "refit")
+        shape = ("warm_start", "refit", "platform")
         return {key: value for key, value in self.document().items() if key not in shape}
 
 

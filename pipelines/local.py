@@ -160,5 +160,6 @@ def run_local(
     text = yaml.safe_dump(settings.document(), sort_keys=False, allow_unicode=True)
     (root / SETTINGS).write_text(text, "utf-8")
     # The artifact's own name has no ending, and a browser would show its source.
-    shutil.copyfile(root / "report" / "page", root / "report.html")
+    if (page := root / "report" / "page").is_file():
+        shutil.copyfile(page, root / "report.html")
     return Run(root=root, log=log)

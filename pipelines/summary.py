@@ -87,10 +87,14 @@ def screen() -> Console:
 
 def print_summary(run: Run, settings: Settings) -> None:
     """Print models and metrics, the verdict with its reasons, and where everything is."""
+    console = screen()
+    if not run.output("gate", "verdict").is_file():
+        console.print("nothing  there are no new data since the live model, so nothing was trained")
+        console.print(f"log      {run.log}", soft_wrap=True)
+        return
     evaluation_folder = run.output("evaluate", "evaluations")
     evaluation = read_evaluation(evaluation_folder)
     verdict = Verdict.read(run.output("gate", "verdict"))
-    console = screen()
     if len(settings.labels) > 1:
         print_candidates(console, run.output(training_step(settings), "training"))
 

@@ -75,7 +75,7 @@ class RunRecord(BaseModel):
         Raises:
             SetlistError: when the store cannot be written.
         """
-        content = self.model_dump_json(indent=1, exclude_none=True).encode()
+        content = self.model_dump_json(indent=1).encode()
         open_objects(store).write(_key(self.name, self.run_id), content + b"\n", expected=None)
 
     @classmethod

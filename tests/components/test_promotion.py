@@ -13,7 +13,7 @@ from components.errors import SetlistError
 from components.evaluation.refit import Refit
 from components.evaluation.verdict import SeenHead, Verdict
 from components.models.contract import ModelInfo, digest, write_info
-from components.plan import plan
+from components.plan import DATA_FINGERPRINT, news, plan
 from components.promotion import live_folder, promote_staged, push, resolve_live
 from components.store.store import open_store
 
@@ -411,3 +411,22 @@ def test_the_live_folder_is_that_of_the_live_revision_not_of_the_anchor(tmp_path
     (tmp_path / "rivals.json").unlink()
     with pytest.raises(SetlistError, match=r"rivals.json is missing"):
         live_folder(tmp_path)
+
+
+def test_there_is_news_unless_the_live_model_was_made_from_the_same_data(
+    store, candidate, heuristics
+):
+    assert news(store, "home", "data-1", only_new_data=True), "nothing is live"
+    made = {DATA_FINGERPRINT: "data-1"}
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate), metadata=made)
+    assert not news(store, "home", "data-1", only_new_data=True)
+    assert news(store, "home", "data-1", only_new_data=False), "nobody asked for new data"
+    assert news(store, "home", "data-2", only_new_data=True)
+    assert news(store, "other", "data-1", only_new_data=True), "another model"
+
+
+def test_a_live_model_that_does_not_say_what_it_was_made_from_is_no_reason_to_stop(
+    store, candidate, heuristics
+):
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    assert news(store, "home", "data-1", only_new_data=True)

@@ -19,9 +19,45 @@ from pipelines.retraining import retraining
 MANIFEST = Path(__file__).parents[2] / "manifests" / "retraining.yaml"
 CLUSTER = "store=gs://your-bucket/setlist"
 STEPS = [
-    *("plan", "curate", "transform", "fit-heuristics", "train", "resolve-live", "evaluate"),
-    *("gate", "report", "push"),
+    *("plan", "news", "curate", "transform", "fit-heuristics", "train", "resolve-live", "evaluate"),
+    *("gate", "report", "push", "announce", "announce-2", "announce-3", "announce-failure"),
 ]
+
+
+def dags(spec):
+    """The root and all groups, by name: what runs together under one condition."""
+    groups = {name: one["dag"]["tasks"] for name, one in spec["components"].items() if "dag" in one}
+    return {"root": spec["root"]["dag"]["tasks"], **groups}
+
+
+def tasks_of(spec):
+    """Every task that is a step, whatever group it stands in."""
+    return {
+        name: task
+        for dag in dags(spec).values()
+        for name, task in dag.items()
+        if "dag" not in spec["components"][task["componentRef"]["name"]]
+    }
+
+
+def within(spec, title):
+    """The tasks of the group that is called so."""
+    for dag in dags(spec).values():
+        for task in dag.values():
+            if task["taskInfo"]["name"] == title:
+                return dags(spec)[task["componentRef"]["name"]]
+    raise AssertionError(f"no group {title}")
+
+
+def edges(spec, dag="root", before=()):
+    """Which step waits for which; what a group waits for, its first steps wait for."""
+    for name, task in dags(spec)[dag].items():
+        waits = [one for one in task.get("dependentTasks", []) if one in tasks_of(spec)] or before
+        group = task["componentRef"]["name"]
+        if group in dags(spec):
+            yield from edges(spec, group, waits)
+        else:
+            yield from ((one, name) for one in waits)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +69,7 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spec(compiled):
-    return yaml.safe_load(compiled.read_text())
+    return next(yaml.safe_load_all(compiled.read_text()))
 
 
 def test_the_committed_manifest_is_what_the_code_compiles_to(compiled):
@@ -76,36 +112,67 @@ def test_every_step_runs_in_the_one_image_and_installs_nothing(spec):
         assert "pip install" not in " ".join(executor["container"]["command"])
 
 
-def test_only_plan_and_push_are_never_cached(spec):
-    tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-condition-1"]["dag"]["tasks"]
-    tasks.pop("condition-1")
+def test_what_looks_at_the_world_or_changes_it_is_never_cached(spec):
+    tasks = tasks_of(spec)
     cached = {name: task["cachingOptions"].get("enableCache") for name, task in tasks.items()}
-    assert {name for name, one in cached.items() if not one} == {"plan", "push"}
+    never = {name for name, one in cached.items() if not one}
+    assert never == {"plan", "news", "push", "announce", "announce-2", "announce-3"}
     assert set(cached) == set(STEPS)
 
 
-def test_push_stands_behind_the_gate(spec):
-    condition = spec["root"]["dag"]["tasks"]["condition-1"]
-    assert "== 'promote'" in condition["triggerPolicy"]["condition"]
-    assert list(spec["components"]["comp-condition-1"]["dag"]["tasks"]) == ["push"]
+def conditions(spec):
+    """The name of each condition, and what it asks."""
+    return {
+        task["taskInfo"]["name"]: task["triggerPolicy"]["condition"]
+        for dag in dags(spec).values()
+        for task in dag.values()
+        if "condition" in task.get("triggerPolicy", {})
+    }
+
+
+def test_push_stands_behind_the_gate_and_all_but_the_plan_behind_the_news(spec):
+    asked = conditions(spec)
+    assert asked["promoted"].endswith("== 'promote'")
+    assert asked["new-data"].endswith("== 'new'")
+    assert asked["refused"] == f"!({asked['promoted']})"
+    assert asked["nothing-new"] == f"!({asked['new-data']})"
+    assert set(within(spec, "promoted")) == {"push", "announce"}
+    assert set(within(spec, "refused")) == {"announce-2"}
+    assert set(within(spec, "nothing-new")) == {"announce-3"}
+    ahead = {"plan", "news", *within(spec, "nothing-new"), "announce-failure"}
+    behind = set(tasks_of(spec)) - ahead - set(within(spec, "refused"))
+    assert behind - set(within(spec, "promoted")) < set(within(spec, "new-data"))
+
+
+def test_every_way_to_the_end_is_announced_last(spec):
+    assert within(spec, "promoted")["announce"]["dependentTasks"] == ["push"]
+    told = {name: set(task["inputs"].get("artifacts", {})) for name, task in tasks_of(spec).items()}
+    assert told["announce"] == {"verdict", "pushed"}
+    assert told["announce-2"] == {"verdict"}
+    assert told["announce-3"] == set()
+    handler = spec["root"]["dag"]["tasks"]["announce-failure"]
+    assert handler["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert handler["dependentTasks"] == ["exit-handler-1"]
+    assert set(spec["root"]["dag"]["tasks"]) == {"announce-failure", "exit-handler-1"}
 
 
 def test_every_later_step_takes_the_plans_values(spec):
-    tasks = spec["root"]["dag"]["tasks"]
+    tasks = tasks_of(spec)
     produced = {
-        (name, key): value["taskOutputParameter"]["producerTask"]
+        (name, key): str(value)
         for name, task in tasks.items()
         for key, value in task["inputs"].get("parameters", {}).items()
-        if "taskOutputParameter" in value
     }
     for step, key in [
+        ("news", "data_fingerprint"),
+        ("push", "data_fingerprint"),
         ("curate", "window"),
         ("curate", "data_fingerprint"),
         ("transform", "window"),
         ("resolve-live", "rivals"),
         ("gate", "head"),
     ]:
-        assert produced[step, key] == "plan"
+        assert re.search(rf"'(producerTask': 'plan|.*plan-{key})'", produced[step, key])
     assert not any("as_of" in task["inputs"].get("parameters", {}) for name, task in tasks.items()
                    if name != "plan")  # fmt: skip
 
@@ -139,13 +206,8 @@ def test_the_image_is_named_by_the_environment(tmp_path):
 
 def test_the_picture_shows_the_graph(spec):
     """Every arrow of docs/pipeline.dot is a dependency, and every dependency an arrow."""
-    tasks = spec["root"]["dag"]["tasks"]
-    tasks["push"] = tasks.pop("condition-1")
-    expected = {
-        (one, name) for name, task in tasks.items() for one in task.get("dependentTasks", [])
-    }
     picture = (MANIFEST.parents[1] / "docs" / "pipeline.dot").read_text()
-    assert set(re.findall(r'"([\w-]+)" -> "([\w-]+)"', picture)) == expected
+    assert set(re.findall(r'"([\w-]+)" -> "([\w-]+)"', picture)) == set(edges(spec))
 
 
 # Graphs of other shapes.
@@ -165,7 +227,7 @@ def shaped(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graph(shaped):
-    return yaml.safe_load((shaped / "one").read_text())
+    return next(yaml.safe_load_all((shaped / "one").read_text()))
 
 
 def test_several_candidates_compile_to_the_same_bytes_twice_and_elsewhere(shaped):
@@ -178,7 +240,7 @@ def test_several_candidates_compile_to_the_same_bytes_twice_and_elsewhere(shaped
 
 
 def test_each_candidate_is_a_named_task_beside_the_others(graph):
-    tasks = graph["root"]["dag"]["tasks"]
+    tasks = tasks_of(graph)
     trained = {name: one for name, one in tasks.items() if re.fullmatch(r"train(-\d)?", name)}
     named = {
         one["taskInfo"]["name"]: one["inputs"]["parameters"]["label"]["runtimeValue"]["constant"]
@@ -197,19 +259,19 @@ def test_each_candidate_is_a_named_task_beside_the_others(graph):
 
 def test_the_live_model_is_an_input_of_training_only_for_a_warm_start(spec, graph):
     for name in ("train", "train-2", "train-3"):
-        assert "live" in graph["root"]["dag"]["tasks"][name]["inputs"]["artifacts"]
-    train = spec["root"]["dag"]["tasks"]["train"]
+        assert "live" in tasks_of(graph)[name]["inputs"]["artifacts"]
+    train = tasks_of(spec)["train"]
     assert set(train["inputs"]["artifacts"]) == {"features"}
     assert train["dependentTasks"] == ["transform"]
 
 
 def test_a_refit_stands_behind_the_gate_and_before_the_push(spec, graph):
-    within = graph["components"]["comp-condition-1"]["dag"]["tasks"]
-    assert set(within) == {"transform-whole", "refit", "push"}
-    assert within["push"]["dependentTasks"] == ["refit"]
-    assert within["refit"]["dependentTasks"] == ["transform-whole"]
-    assert "live" in within["refit"]["inputs"]["artifacts"]
-    push = spec["components"]["comp-condition-1"]["dag"]["tasks"]["push"]
+    promoted = within(graph, "promoted")
+    assert set(promoted) == {"transform-whole", "refit", "push", "announce"}
+    assert promoted["push"]["dependentTasks"] == ["refit"]
+    assert promoted["refit"]["dependentTasks"] == ["transform-whole"]
+    assert "live" in promoted["refit"]["inputs"]["artifacts"]
+    push = tasks_of(spec)["push"]
     assert "refitted" not in push["inputs"]["artifacts"]
 
 
@@ -223,10 +285,10 @@ def test_titles_are_found_by_the_name_that_a_step_runs_under():
 
 
 def test_a_run_with_other_candidates_than_were_compiled_ends_in_its_first_step(graph):
-    plan = graph["root"]["dag"]["tasks"]["plan"]["inputs"]["parameters"]
+    plan = tasks_of(graph)["plan"]["inputs"]["parameters"]
     compiled = plan["compiled"]["runtimeValue"]["constant"]
     assert compiled == ["wide", "narrow", "quick"]
-    assert plan["candidates"] == {"componentInputParameter": "candidates"}
+    assert plan["candidates"] == {"componentInputParameter": "pipelinechannel--candidates"}
     arguments = read_settings(SAMPLE, [CLUSTER, "candidates={wide: {}, huge: {}}"]).arguments()
     wanted = {key: arguments[key] for key in ("name", "store", "as_of", "data", "window", "policy")}
     with pytest.raises(SetlistError, match=r"names wide, huge, but .* for wide, narrow, quick;"):

@@ -29,6 +29,7 @@ from components.evaluation.refit import REFIT_OVERLAP
 from components.models.choose import ALONE, settings_of
 from components.models.settings import HeuristicSettings, ModelSettings
 from pipelines.platform import Platform
+from pipelines.schedules import Schedule, ScheduleName
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
 ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
@@ -91,6 +92,7 @@ class Settings(BaseModel):
         False, description="whether a run ends early if the data are those of the live model"
     )
     platform: Platform = Platform()
+    schedules: dict[ScheduleName, Schedule] = {}
 
     @field_validator("candidates", mode="before")
     @classmethod
@@ -125,7 +127,7 @@ class Settings(BaseModel):
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the pipeline: the document without what shapes its graph."""
-        shape = ("warm_start", "refit", "platform")
+        shape = ("warm_start", "refit", "platform", "schedules")
         return {key: value for key, value in self.document().items() if key not in shape}
 
 

@@ -5,7 +5,9 @@ items   item_id, title (string), tags (list of strings), released (UTC or missin
 users   user_id and any number of categorical string columns; "" is "not known"
 """
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import pandas as pd
@@ -15,10 +17,17 @@ from components.errors import SetlistError
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "weight")
 ITEM_COLUMNS = ("item_id", "title", "tags", "released")
 TIMESTAMP_DTYPE = "datetime64[us, UTC]"
+COMPACT = re.compile(r"\d{14}")
+MACRO = "[[ScheduledTime]]"
+"""What Kubeflow Pipelines replaces by the time of a scheduled run, 14 digits in UTC."""
+SCHEDULED = " by "
 
 
 def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
-    """The UTC instant that a setting names: ISO text, or Unix seconds as a number or digits.
+    """The UTC instant that a setting names.
+
+    ISO text, Unix seconds as a number or digits, 14 digits as in 20260501060000, or what
+    `scheduled` wrote.
 
     Law: `parse_instant(t.isoformat(), key) == t` for every UTC timestamp in microseconds.
 
@@ -26,6 +35,13 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
         SetlistError: when the text is no date; the sentence names `key`.
     """
     try:
+        if isinstance(text, str) and SCHEDULED in text:
+            moment, _, cron = text.partition(SCHEDULED)
+            if moment != MACRO:
+                return parse_instant(moment, key)
+            return pd.Timestamp(last_time(cron, datetime.now(UTC))).as_unit("us")
+        if isinstance(text, str) and COMPACT.fullmatch(text):
+            return pd.to_datetime(text, format="%Y%m%d%H%M%S", utc=True).as_unit("us")
         if isinstance(text, int | float) or text.isdigit():
             return pd.Timestamp(float(text), unit="s", tz="UTC").as_unit("us")
         instant = pd.Timestamp(text)
@@ -37,6 +53,24 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
         raise SetlistError(f"{key}: the date is empty; write it like 2026-05-01.")
     utc = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
     return utc.as_unit("us")
+
+
+def scheduled(cron: str) -> str:
+    """The moment at which a cron line (six fields, UTC) made a run start, as `parse_instant` reads.
+
+    Kubeflow Pipelines 2.17 expands the macro in front for some recurring runs and hands it on as it
+    is to others, those that are pinned to a version of their pipeline among them. Then the last
+    fire time until now is taken: the same moment, unless the run waited for longer than a period.
+    """
+    return f"{MACRO}{SCHEDULED}{cron}"
+
+
+def last_time(cron: str, until: datetime) -> datetime:
+    """The last fire time of a cron line (six fields, UTC) until a moment, that moment included."""
+    from croniter import croniter  # type: ignore[import-untyped]
+
+    soon = until.replace(microsecond=0) + timedelta(seconds=1)
+    return croniter(cron, soon, second_at_beginning=True).get_prev(datetime)
 
 
 @dataclass(frozen=True)

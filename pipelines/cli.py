@@ -8,6 +8,7 @@ import typer
 
 from components.errors import SetlistError
 from pipelines.options import Config, Set
+from pipelines.schedule_cli import schedule
 from pipelines.submission_cli import cluster
 
 app = typer.Typer(
@@ -151,6 +152,7 @@ def policy_schema() -> None:
 models = typer.Typer(no_args_is_help=True, help="The models of a store.")
 app.add_typer(models, name="models")
 app.add_typer(cluster)
+app.add_typer(schedule, name="schedule")
 
 
 @models.command()

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,10 @@ class UnansweredError(SetlistError):
 
 class ConflictError(SetlistError):
     """What was to be made exists (409)."""
+
+
+class NotFoundError(SetlistError):
+    """What was asked for is not there (404)."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,12 @@ def find_access(
     return Access(host.rstrip("/"), namespace, token, token_file, cookies)
 
 
+def equal(key: str, value: str) -> str:
+    """The `filter` of a list: entries with this value."""
+    same = {"operation": "EQUALS", "key": key, "stringValue": value}
+    return json.dumps({"predicates": [same]})
+
+
 class Kubeflow:
     """The API at one host. Every method raises SetlistError, one sentence, and no secret in it."""
 
@@ -140,12 +151,24 @@ class Kubeflow:
 
     def get(self, path: str, **query: str | int) -> Json:
         """What is at a path below /apis/v2beta1; repeated with growing pauses until it answers."""
+        return self._persist("GET", path, query)
+
+    def act(self, path: str) -> None:
+        """Post what does the same however often it is done; repeated like `get`."""
+        self._persist("POST", path, {})
+
+    def delete(self, path: str) -> None:
+        """Delete, repeated like `get`; what is not there was deleted before."""
+        with suppress(NotFoundError):
+            self._persist("DELETE", path, {})
+
+    def _persist(self, method: str, path: str, query: Mapping[str, str | int]) -> Json:
         for pause in PAUSES:
             try:
-                return self._ask("GET", path, query)
+                return self._ask(method, path, query)
             except UnansweredError as fault:
                 time.sleep(max(pause, fault.after))
-        return self._ask("GET", path, query)
+        return self._ask(method, path, query)
 
     def pages(self, path: str, key: str, **query: str | int) -> Iterator[Json]:
         """The entries of a list, page after page."""
@@ -158,9 +181,7 @@ class Kubeflow:
 
     def named(self, path: str, key: str, name: str, **query: str | int) -> Json | None:
         """The entry of a list with this display name, if there is one."""
-        equal = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-        query["filter"] = json.dumps({"predicates": [equal]})
-        entries = self.pages(path, key, **query)
+        entries = self.pages(path, key, filter=equal("display_name", name), **query)
         return next((entry for entry in entries if entry.get("display_name") == name), None)
 
     def post(self, path: str, body: Json | None = None, **query: str | int) -> Json:
@@ -252,7 +273,7 @@ class Kubeflow:
                 f"{host} forbids it {said}; ask for the rights, or name your --namespace."
             )
         if status == 404:
-            raise SetlistError(f"{host} does not have {path} {said}; check the id and --host.")
+            raise NotFoundError(f"{host} does not have {path} {said}; check the id and --host.")
         if status == 409:
             raise ConflictError(f"{path} exists at {host} already {said}; choose another name.")
         if status >= 400:

@@ -131,25 +131,8 @@ def check_arguments(arguments: Mapping[str, Any], parameters: Mapping[str, Json]
             raise SetlistError(f"{key}: the pipeline takes {words} here, not {value!r:.60}.")
 
 
-def submit(
-    kubeflow: Kubeflow, package: Package, arguments: Json, name: str, key: str = ""
-) -> Submitted:
-    """Start a run, once: the same key finds the run that an earlier call has started.
-
-    Args:
-        kubeflow: where.
-        package: what; it is uploaded only if the server does not have this content.
-        arguments: checked before anything is sent.
-        name: the experiment that the run belongs to, and the first part of the run's name.
-        key: the second part of the run's name; a new one if left out.
-
-    Raises:
-        SetlistError: one sentence; where the run may have been started, it names the key to repeat.
-    """
-    check_arguments(arguments, package.parameters)
-    if key and not KEY.fullmatch(key):
-        raise SetlistError(f"--id {key}: use up to 60 letters, digits, dots, dashes, underscores.")
-    key = key or uuid.uuid4().hex[:12]
+def publish(kubeflow: Kubeflow, package: Package) -> tuple[Json, bool]:
+    """The reference to this version of the pipeline, and whether it was uploaded for it."""
     pipeline, _ = kubeflow.ensure(
         lambda: kubeflow.named("pipelines", "pipelines", package.name, **kubeflow.scope),
         lambda: kubeflow.post(
@@ -168,19 +151,53 @@ def submit(
             pipelineid=pipeline_id,
         ),
     )
-    experiment, _ = kubeflow.ensure(
+    version_id = version["pipeline_version_id"]
+    return {"pipeline_id": pipeline_id, "pipeline_version_id": version_id}, uploaded
+
+
+def experiment(kubeflow: Kubeflow, name: str) -> str:
+    """The id of the experiment of this name, which is made if it is not there."""
+    found, _ = kubeflow.ensure(
         lambda: kubeflow.named("experiments", "experiments", name, **kubeflow.scope),
         lambda: kubeflow.post("experiments", {"display_name": name} | kubeflow.scope),
     )
-    place = {"experiment_id": experiment["experiment_id"]}
-    body = place | {
+    return str(found["experiment_id"])
+
+
+def submit(
+    kubeflow: Kubeflow,
+    package: Package,
+    arguments: Json,
+    name: str,
+    key: str = "",
+    service_account: str = "",
+) -> Submitted:
+    """Start a run, once: the same key finds the run that an earlier call has started.
+
+    Args:
+        kubeflow: where.
+        package: what; it is uploaded only if the server does not have this content.
+        arguments: checked before anything is sent.
+        name: the experiment that the run belongs to, and the first part of the run's name.
+        key: the second part of the run's name; a new one if left out.
+        service_account: that its steps run as; the cluster's own if left out.
+
+    Raises:
+        SetlistError: one sentence; where the run may have been started, it names the key to repeat.
+    """
+    check_arguments(arguments, package.parameters)
+    if key and not KEY.fullmatch(key):
+        raise SetlistError(f"--id {key}: use up to 60 letters, digits, dots, dashes, underscores.")
+    key = key or uuid.uuid4().hex[:12]
+    version, uploaded = publish(kubeflow, package)
+    place = {"experiment_id": experiment(kubeflow, name)}
+    body: Json = place | {
         "display_name": f"{name}-{key}",
-        "pipeline_version_reference": {
-            "pipeline_id": pipeline_id,
-            "pipeline_version_id": version["pipeline_version_id"],
-        },
+        "pipeline_version_reference": version,
         "runtime_config": {"parameters": arguments},
     }
+    if service_account:
+        body["service_account"] = service_account
     try:
         run, created = kubeflow.ensure(
             lambda: kubeflow.named("runs", "runs", body["display_name"], **place),

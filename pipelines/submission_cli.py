@@ -22,6 +22,9 @@ runs = typer.Typer(
 )
 cluster.add_typer(runs, name="runs")
 
+Image = Annotated[
+    str, typer.Option(envvar="SETLIST_IMAGE", help="The image of every step, name@sha256:...")
+]
 Host = Annotated[
     str,
     typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="The URL of Kubeflow Pipelines."),
@@ -46,10 +49,7 @@ Cookies = Annotated[
 def submit(
     config: Config = None,
     change: Set = None,
-    image: Annotated[
-        str,
-        typer.Option(envvar="SETLIST_IMAGE", help="The image of every step, name@sha256:..."),
-    ] = "",
+    image: Image = "",
     key: Annotated[
         str,
         typer.Option("--id", help="A key for this run; one that was used starts no second run."),
@@ -66,12 +66,21 @@ def submit(
     succeeded and else with 1.
     """
     from pipelines.config import SAMPLE, read_settings
+    from pipelines.scheduling import check_schedules
     from pipelines.submission import link, package, submit
 
     settings = read_settings(config or SAMPLE, change)
+    check_schedules(settings)
     compiled = package(settings, image)
-    kubeflow = _kubeflow(host, namespace, token_file, cookies)
-    done = submit(kubeflow, compiled, settings.arguments(), settings.name, key)
+    kubeflow = connect(host, namespace, token_file, cookies)
+    done = submit(
+        kubeflow,
+        compiled,
+        settings.arguments(),
+        settings.name,
+        key,
+        settings.platform.service_account,
+    )
     typer.echo(f"pipeline  {compiled.name} {done.version}{'' if done.uploaded else ' (reused)'}")
     typer.echo(f"run       {done.name} {done.run_id}{'' if done.created else ' (started before)'}")
     typer.echo(f"link      {link(kubeflow, done.run_id)}")
@@ -91,14 +100,14 @@ def list_(
     from pipelines.submission import duration
     from pipelines.summary import screen
 
-    kubeflow = _kubeflow(host, namespace, token_file, cookies)
-    table = _table("run", "id", "state", "created", "seconds")
+    kubeflow = connect(host, namespace, token_file, cookies)
+    table = new_table("run", "id", "state", "created", "seconds")
     latest = kubeflow.pages(
         "runs", "runs", sort_by="created_at desc", page_size=min(limit, 100), **kubeflow.scope
     )
     for run in islice(latest, limit):
         seconds = duration(run.get("created_at"), run.get("finished_at"))
-        _row(
+        add_row(
             table, run.get("display_name"), run.get("run_id"), run.get("state"),
             run.get("created_at"), _seconds(seconds),
         )  # fmt: skip
@@ -117,7 +126,7 @@ def show(
     from pipelines.submission import link, tasks
     from pipelines.summary import screen
 
-    kubeflow = _kubeflow(host, namespace, token_file, cookies)
+    kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
     typer.echo(f"run      {run.get('display_name')} {run_id}")
     typer.echo(f"state    {run.get('state')}")
@@ -125,9 +134,9 @@ def show(
     typer.echo(f"link     {link(kubeflow, run_id)}")
     if error := run.get("error", {}).get("message"):
         typer.echo(f"error    {error}")
-    table = _table("step", "state", "seconds", "error")
+    table = new_table("step", "state", "seconds", "error")
     for task in tasks(run):
-        _row(table, task.name, task.state, _seconds(task.seconds), task.error)
+        add_row(table, task.name, task.state, _seconds(task.seconds), task.error)
     screen().print(table)
 
 
@@ -145,26 +154,27 @@ def compare(
 
     if len(run_ids) < 2:
         raise SetlistError("one run has nothing to be compared with; give two ids or more.")
-    kubeflow = _kubeflow(host, namespace, token_file, cookies)
+    kubeflow = connect(host, namespace, token_file, cookies)
     found = [kubeflow.get(f"runs/{_id(run_id)}") for run_id in run_ids]
     given = [parameters(run) for run in found]
-    table = _table("argument", *(str(run.get("display_name")) for run in found))
-    _row(table, "(state)", *(run.get("state") for run in found))
+    table = new_table("argument", *(str(run.get("display_name")) for run in found))
+    add_row(table, "(state)", *(run.get("state") for run in found))
     versions = [run.get("pipeline_version_reference", {}) for run in found]
-    _row(table, "(version)", *(version.get("pipeline_version_id") for version in versions))
+    add_row(table, "(version)", *(version.get("pipeline_version_id") for version in versions))
     equal = 0
     for key in sorted({key for one in given for key in one}):
         values = [one.get(key) for one in given]
         if len(set(values)) == 1:
             equal += 1
         else:
-            _row(table, key, *values)
+            add_row(table, key, *values)
     console = screen()
     console.print(table)
     console.print(f"equal in all: {equal} arguments")
 
 
-def _kubeflow(host: str, namespace: str, token_file: Path | None, cookies: str) -> "Kubeflow":
+def connect(host: str, namespace: str, token_file: Path | None, cookies: str) -> "Kubeflow":
+    """The API that the options name."""
     from pipelines.kubeflow import Kubeflow, find_access
 
     return Kubeflow(find_access(host, namespace, token_file, cookies))
@@ -200,7 +210,8 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
     return state
 
 
-def _table(*columns: str) -> "Table":
+def new_table(*columns: str) -> "Table":
+    """A table without rows."""
     from rich import box
     from rich.table import Table
 
@@ -210,7 +221,7 @@ def _table(*columns: str) -> "Table":
     return table
 
 
-def _row(table: "Table", *cells: object) -> None:
+def add_row(table: "Table", *cells: object) -> None:
     """Add a row as it is: what a server says is no markup."""
     from rich.text import Text
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import yaml
 from kfp import local
@@ -108,6 +108,7 @@ def run_local(
     workdir: Path,
     say: Say,
     docker_image: str = "",
+    container: Mapping[str, Any] | None = None,
 ) -> Run:
     """Run the pipeline and wait for it.
 
@@ -117,6 +118,7 @@ def run_local(
         say: told (title of a step, "", None) when it starts, (title, line, None) for what it
             prints, and (title, "SUCCESS" or "FAILURE", seconds) when it ends.
         docker_image: run every step in a container of this image, without network.
+        container: arguments of `docker run` in place of ours, e.g. a network.
 
     Raises:
         SetlistError: with the sentence of the step that failed, and where the log is.
@@ -133,7 +135,7 @@ def run_local(
         os.environ["SETLIST_IMAGE"] = docker_image
         from pipelines.containers import container_runner
 
-        runner = container_runner(docker_image, workdir, settings)
+        runner = container_runner(docker_image, workdir, settings, container or {})
     else:
         runner = local.SubprocessRunner(use_venv=False)
     from pipelines.retraining import retraining

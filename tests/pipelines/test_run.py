@@ -35,6 +35,7 @@ from components.models.contract import digest, read_catalogue
 from components.models.saved_model import SavedModel
 from components.models.training import read_trainings
 from components.promotion import promote_staged, push, resolve_live
+from components.record import RunRecord
 from components.store.store import open_store
 from pipelines.config import SAMPLE
 from pipelines.local import _Log
@@ -108,6 +109,20 @@ def work(tmp_path_factory):
     settings["evaluation"] = settings.get("evaluation", {}) | {"metrics": metrics}
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
     return folder
+
+
+def kept(work: Path) -> dict[str, bytes]:
+    """All that the store holds but for the records of runs."""
+    files = [path for path in (work / "store").rglob("*") if path.is_file()]
+    return {str(path): path.read_bytes() for path in files if path.parent.name != "runs"}
+
+
+def records(work: Path, name: str = "home") -> list[RunRecord]:
+    """The records of runs, the last one last."""
+    files = sorted(
+        (work / "store" / name / "runs").iterdir(), key=lambda path: path.stat().st_mtime
+    )
+    return [RunRecord.model_validate_json(path.read_bytes()) for path in files]
 
 
 @pytest.fixture(scope="module")
@@ -347,8 +362,33 @@ def test_the_gate_can_be_asked_again_with_another_policy(work, second, tmp_path,
 
 def test_progress_is_said_step_by_step(second):
     lines = [line for line in second.out.splitlines() if line.startswith("✓")]
-    assert len(lines) == 10
+    assert len(lines) == 13
     assert lines[0].startswith("✓ Plan the run")
+    assert lines[-2].startswith("✓ Announce the promotion")
+
+
+def test_a_run_records_its_end(work, third):
+    found = records(work)
+    assert [one.outcome for one in found[:3]] == ["promoted", "promoted", "refused"]
+    assert [one.revision for one in found[:3]] == [1, 2, None]
+    assert found[2].verdict == third.verdict
+
+
+def test_without_new_data_a_run_ends_early_and_green_and_says_so(work, third):
+    done = setlist_run(work, "only_new_data=true", "store=fresh", EASY)
+    assert (done.code, open_store(str(work / "fresh")).head("home").live) == (0, 1)
+    done = setlist_run(work, "only_new_data=true", "store=fresh", EASY)
+    assert done.code == 0
+    assert "no new data since the live model" in done.out
+    assert not (done.root / "curate").exists()
+    assert open_store(str(work / "fresh")).revisions("home") == [1]
+
+
+def test_a_failed_run_is_announced(work, third):
+    done = setlist_run(work, "inputs=[city]")
+    assert done.code == 1
+    assert records(work)[-1].outcome == "failed"
+    assert "home: failed. " in next(work.glob(f"run-{done.root.name[11:]}.log")).read_text()
 
 
 def test_curation_says_what_it_dropped(second):
@@ -413,14 +453,14 @@ def test_a_step_that_dies_silently_is_named():
     ],
 )
 def test_bad_input_ends_with_one_sentence_and_without_a_push(work, third, changes, sentence):
-    before = sorted((work / "store").rglob("*"))
+    before = kept(work)
     done = setlist_run(work, *changes)
     assert done.code == 1
     said = [line for line in done.err.splitlines() if line.startswith("setlist: ")]
     assert len(said) == 1, done.err
     assert sentence in said[0]
     assert "Traceback" not in done.out + done.err
-    assert sorted((work / "store").rglob("*")) == before
+    assert kept(work) == before
 
 
 def test_a_work_folder_that_cannot_be_made():

@@ -55,15 +55,20 @@ def compile_(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
         "manifests/retraining.yaml"
     ),
+    namespace: Annotated[
+        str | None,
+        typer.Option(help="Write Pipeline and PipelineVersion resources for this namespace."),
+    ] = None,
 ) -> None:
     """Compile the pipeline to YAML for a Kubeflow cluster, the settings as its defaults.
 
-    The image of the steps is the one that the variable SETLIST_IMAGE names.
+    The image of the steps is the one that the variable SETLIST_IMAGE names. With --namespace, for
+    GitOps: the resources of a Kubeflow Pipelines that stores its pipelines in Kubernetes.
     """
     from pipelines.cluster import compile_pipeline
     from pipelines.config import SAMPLE, read_settings
 
-    compile_pipeline(read_settings(config or SAMPLE, change), output)
+    compile_pipeline(read_settings(config or SAMPLE, change), output, namespace)
     typer.echo(f"wrote {output}")
 
 

@@ -1,25 +1,38 @@
 """The pipeline for a Kubeflow cluster: compiled to one YAML file."""
 
+import hashlib
 import os
+import re
 from pathlib import Path
 
 import yaml
 from kfp import compiler
+from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
 from components.errors import SetlistError
+from components.steps import IMAGE
 from pipelines.config import ELSEWHERE, Settings
 from pipelines.retraining import retraining
 
+DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+"""An image by what is in it; a tag can mean something else tomorrow."""
 HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"
 
 
-def compile_pipeline(settings: Settings, output: Path) -> None:
+def compile_pipeline(settings: Settings, output: Path, namespace: str | None = None) -> None:
     """Compile the pipeline with the settings as the defaults of its parameters.
 
     The same settings and image give the same bytes. The file appears whole or not at all.
 
+    Args:
+        settings: checked.
+        output: the file to write.
+        namespace: write the resources Pipeline and PipelineVersion of this namespace, for GitOps,
+            in place of the pipeline alone. The version is named by its content.
+
     Raises:
-        SetlistError: when the store or a table lies on this machine, or the file cannot be written.
+        SetlistError: when the store or a table lies on this machine, the file cannot be written,
+            or a resource would name an image by its tag.
     """
     for key, path in settings.locations().items():
         if not ELSEWHERE.match(path):
@@ -30,16 +43,10 @@ def compile_pipeline(settings: Settings, output: Path) -> None:
     beside = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        pipeline = retraining(
-            settings.labels, settings.refit, settings.warm_start, settings.platform
-        )
-        compiler.Compiler().compile(pipeline, str(beside), pipeline_parameters=settings.arguments())
-        # The compiler's own order of the defaults changes from process to process.
-        documents = [
-            yaml.safe_dump(document, sort_keys=True, width=100)
-            for document in yaml.safe_load_all(beside.read_text("utf-8"))
-        ]
-        beside.write_text(HEADER + "---\n".join(documents), "utf-8")
+        content = _compiled(settings, beside)
+        if namespace is not None:
+            content = _compiled(settings, beside, _resources(content, namespace))
+        beside.write_text(HEADER + content, "utf-8")
         beside.replace(output)
     except OSError as fault:
         raise SetlistError(
@@ -48,3 +55,34 @@ def compile_pipeline(settings: Settings, output: Path) -> None:
     finally:
         if beside.exists():
             beside.unlink()
+
+
+def _compiled(
+    settings: Settings, scratch: Path, resources: KubernetesManifestOptions | None = None
+) -> str:
+    """The documents that kfp writes, in an order that does not change from process to process."""
+    pipeline = retraining(settings.labels, settings.refit, settings.warm_start, settings.platform)
+    compiler.Compiler().compile(
+        pipeline,
+        str(scratch),
+        pipeline_parameters=settings.arguments(),
+        kubernetes_manifest_format=resources is not None,
+        kubernetes_manifest_options=resources,
+    )
+    documents = yaml.safe_load_all(scratch.read_text("utf-8"))
+    return "---\n".join(yaml.safe_dump(one, sort_keys=True, width=100) for one in documents)
+
+
+def _resources(content: str, namespace: str) -> KubernetesManifestOptions:
+    if not DIGEST.fullmatch(IMAGE):
+        raise SetlistError(
+            f"the image {IMAGE} can mean something else tomorrow; name it by digest, "
+            "registry/name@sha256:..., in SETLIST_IMAGE."
+        )
+    version = hashlib.sha256(content.encode()).hexdigest()[:20]
+    return KubernetesManifestOptions(
+        pipeline_version_name=f"retraining-{version}",
+        pipeline_version_display_name=version,
+        namespace=namespace,
+        include_pipeline_manifest=True,
+    )

@@ -204,6 +204,40 @@ def test_the_image_is_named_by_the_environment(tmp_path):
     assert target.read_text().count("image: registry.example/setlist@sha256:0") == len(STEPS)
 
 
+def compiled_resources(target, image):
+    command = [sys.executable, "-m", "pipelines.cli", "compile", "-o", str(target)]
+    command += ["--set", CLUSTER, "--namespace", "recommenders"]
+    environment = os.environ | {"SETLIST_IMAGE": image}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_resources_for_gitops_carry_the_pipeline_and_a_version_by_content(tmp_path, spec):
+    files = [tmp_path / name for name in ("one.yaml", "two.yaml", "other.yaml")]
+    for path, digit in zip(files, "001", strict=True):
+        done = compiled_resources(path, f"registry.example/setlist@sha256:{digit * 64}")
+        assert done.returncode == 0, done.stderr
+    assert files[0].read_bytes() == files[1].read_bytes()
+    pipeline, version = yaml.safe_load_all(files[0].read_text())
+    assert (pipeline["kind"], version["kind"]) == ("Pipeline", "PipelineVersion")
+    for one in (pipeline, version):
+        assert one["apiVersion"] == "pipelines.kubeflow.org/v2beta1"
+        assert one["metadata"]["namespace"] == "recommenders"
+    assert version["spec"]["pipelineName"] == pipeline["metadata"]["name"] == "retraining"
+    assert set(version["spec"]["pipelineSpec"]["components"]) == set(spec["components"])
+    assert version["spec"]["platformSpec"]["platforms"]["kubernetes"]["pipelineConfig"]
+    name = version["metadata"]["name"]
+    assert re.fullmatch(r"retraining-[0-9a-f]{20}", name)
+    _, other = yaml.safe_load_all(files[2].read_text())
+    assert other["metadata"]["name"] != name, "another image is another version"
+
+
+def test_resources_for_gitops_name_no_image_by_its_tag(tmp_path):
+    done = compiled_resources(tmp_path / "p.yaml", "registry.example/setlist:latest")
+    assert done.returncode == 1
+    assert "name it by digest" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_picture_shows_the_graph(spec):
     """Every arrow of docs/pipeline.dot is a dependency, and every dependency an arrow."""
     picture = (MANIFEST.parents[1] / "docs" / "pipeline.dot").read_text()

@@ -1,0 +1,143 @@
+"""The component suite: every step as a pod on a real cluster.
+
+pytest tests/cluster --context kind-setlist --image setlist:dev
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import SAMPLE, read_settings
+from tests.cluster.pipeline import Json, Outputs, Pipeline, Step
+from tests.cluster.pods import Cluster, prepared
+
+MANIFESTS = Path(__file__).parents[2] / "manifests" / "kind"
+NOT_ASKED = object()
+EVERYTHING = ["candidates={narrow: {dimension: 8, epochs: 2}, wide: {}}", "refit=true"]
+"""Settings with which every step is in the graph: several candidates and a refit."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cluster")
+    group.addoption("--context", default="", help="kubectl's context of the cluster to test on")
+    group.addoption("--image", default="setlist:latest", help="the image of the steps")
+    group.addoption("--gcs-image", default="", help="instead of fsouza/fake-gcs-server")
+    group.addoption("--kfp-host", default="", help="Kubeflow Pipelines 2.17 in that cluster")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A plain `pytest`, which does not know these options, leaves this folder alone."""
+    return True if config.getoption("--context", NOT_ASKED) is NOT_ASKED else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "kfp: needs Kubeflow Pipelines 2.17, see --kfp-host")
+
+
+@pytest.fixture(scope="session")
+def context(request: pytest.FixtureRequest) -> str:
+    """No default: a suite that creates and deletes things does not guess where."""
+    chosen = request.config.getoption("--context")
+    if not chosen:
+        pytest.exit("name the cluster to test on, e.g. --context kind-setlist", returncode=4)
+    if not shutil.which("kubectl"):
+        pytest.exit("kubectl is missing; install version 1.33 to 1.35", returncode=4)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, context: str) -> Iterator[Cluster]:
+    """Namespace, store, volume and a reader on the cluster."""
+    terminal = request.config.get_terminal_writer()
+    option = request.config.getoption
+    seen = Cluster(context, option("--image"), lambda line: terminal.line(f"  {line}"))
+    request.config.stash[SEEN] = seen
+    with prepared(seen, MANIFESTS, option("--gcs-image")):
+        yield seen
+
+
+SEEN = pytest.StashKey[Cluster]()
+
+
+@dataclass
+class Run:
+    """One run of the whole pipeline, step by step, as far as it came.
+
+    Attributes:
+        steps: by task, in the order in which they ran.
+        left: what those that succeeded left.
+        failure: of the first that did not.
+    """
+
+    run_id: str
+    steps: dict[str, Step] = field(default_factory=dict)
+    left: dict[str, Outputs] = field(default_factory=dict)
+    failure: AssertionError | None = None
+
+
+@dataclass
+class Rehearsal:
+    """The compiled pipeline on the cluster, with a store of its own."""
+
+    cluster: Cluster
+    pipeline: Pipeline
+    arguments: Json
+
+    def run(self, **arguments: object) -> Run:
+        """Run it once more; whatever fails is kept for the tests to say."""
+        run = Run(str(uuid.uuid4()))
+
+        def execute(step: Step) -> Outputs:
+            run.steps[step.task] = step
+            run.left[step.task] = self.cluster.execute(step)
+            return run.left[step.task]
+
+        try:
+            self.pipeline.run(self.arguments | arguments, execute, run.run_id)
+        except AssertionError as fault:
+            run.failure = fault
+        return run
+
+
+@pytest.fixture(scope="session")
+def rehearsal(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    """The bundled sample's pipeline, compiled by the command that a user has."""
+    settings = [f"store=gs://setlist/suite-{uuid.uuid4().hex[:8]}", *EVERYTHING]
+    package = tmp_path_factory.mktemp("package") / "pipeline.yaml"
+    command = [sys.executable, "-m", "pipelines.cli", "compile", "--output", str(package)]
+    subprocess.run(
+        [*command, *(f"--set={one}" for one in settings)],
+        env=os.environ | {"SETLIST_IMAGE": cluster.image},
+        check=True,
+    )
+    return Rehearsal(cluster, Pipeline(package), read_settings(SAMPLE, settings).arguments())
+
+
+@pytest.fixture(scope="session")
+def first(rehearsal: Rehearsal) -> Run:
+    """The first run: nothing is live yet."""
+    return rehearsal.run()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """The time that pods took, by step."""
+    if not (seen := config.stash.get(SEEN, None)) or not seen.ended:
+        return
+    terminalreporter.section("pods")
+    terminalreporter.line(f"{'step':18}{'pods':>5}{'to start':>10}{'first line':>12}{'ran':>8}  s")
+    for task in dict.fromkeys(task for task, _ in seen.ended):
+        pods = [ended for name, ended in seen.ended if name == task and ended.exit_code == 0]
+        if pods:
+            columns = [[one.waited for one in pods], [one.first for one in pods]]
+            waited, first = (sum(column) / len(pods) for column in columns)
+            ran = sum(one.seconds for one in pods) / len(pods)
+            terminalreporter.line(f"{task:18}{len(pods):5}{waited:10.1f}{first:12.1f}{ran:8.1f}")

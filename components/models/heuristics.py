@@ -12,6 +12,7 @@ from components.data.features import Features
 from components.errors import SetlistError
 from components.models.recommender import Recommender, string_table
 from components.models.settings import Heuristic, HeuristicSettings
+from components.models.shelf import write_shelf
 
 Floats = npt.NDArray[np.float32]
 ALL_TIME_WEIGHT = 1e-6
@@ -201,4 +202,5 @@ def fit_heuristics(features: Features, settings: HeuristicSettings, output: Path
     for name in names:
         print(f"fitting {name}", flush=True)
         HEURISTICS[name](features, settings).export(output / name, name, features.window)
+        write_shelf(output / name, features.items)
     return list(names)

@@ -12,6 +12,7 @@ import pandas as pd
 from components.errors import SetlistError
 from components.models.contract import tie_order
 from components.models.prior import Prior
+from components.models.shelf import read_shelf, write_shelf
 from components.models.trained import Trained
 from components.models.two_tower import Floats
 from components.models.warm import matched
@@ -25,7 +26,7 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
 
     Args:
         model: the folder of a two-tower that was trained here.
-        items: item_id, tags and released, of the table.
+        items: item_id, title, tags and released, of the table.
         as_of: the moment, UTC.
         output: the folder of the new model.
 
@@ -57,5 +58,8 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
         plays=placed(former.plays),
         prior=Prior(placed(former.prior.recency), former.prior.fresh),
     )
-    refreshed.export(there.loc[catalogue].reset_index(), as_of, output)
+    newer = there.loc[catalogue].reset_index()
+    refreshed.export(newer, as_of, output)
+    heard = read_shelf(model).set_index("item_id")["listeners"].reindex(catalogue, fill_value=0)
+    write_shelf(output, newer.assign(listeners=heard.to_numpy()))
     return new

@@ -15,6 +15,7 @@ from components.models.descent import Checkpoint, descend
 from components.models.examples import HeldOut, Histories, hold_out
 from components.models.prior import recency
 from components.models.settings import ModelSettings
+from components.models.shelf import write_shelf
 from components.models.spectral import spectral
 from components.models.trained import DAY_SECONDS, Trained, days_since, tag_weights
 from components.models.training import Training
@@ -115,6 +116,7 @@ def train(
         prior=prior,
         window=features.window,
     ).export(features.items, features.window.cut, output)
+    write_shelf(output, features.items)
     training.write(record)
     if checkpoint:
         checkpoint.clear()

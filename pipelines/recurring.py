@@ -92,7 +92,7 @@ def recurring_runs(kubeflow: Kubeflow, name: str) -> dict[str, list[Recurring]]:
     """The recurring runs that were made for a model, by schedule, the oldest first."""
     found: dict[str, list[Recurring]] = {}
     for document in kubeflow.pages(
-        "recurringruns", "recurring_runs", page_size=100, sort_by="created_at asc", **kubeflow.scope
+        "recurringruns", "recurringRuns", page_size=100, sort_by="created_at asc", **kubeflow.scope
     ):
         lines = [line.partition(" ") for line in str(document.get("description", "")).splitlines()]
         said = {word: rest for word, _, rest in lines}
@@ -115,7 +115,7 @@ def make(kubeflow: Kubeflow, body: Json, said: dict[str, str], enabled: bool) ->
     body = body | {"description": description, "mode": "ENABLE" if enabled else "DISABLE"}
 
     def find() -> Json | None:
-        listed = kubeflow.pages("recurringruns", "recurring_runs", page_size=100, **kubeflow.scope)
+        listed = kubeflow.pages("recurringruns", "recurringRuns", page_size=100, **kubeflow.scope)
         return next((one for one in listed if one.get("description") == description), None)
 
     made, _ = kubeflow.ensure(find, lambda: kubeflow.post("recurringruns", body))

@@ -47,7 +47,7 @@ class Schedule(BaseModel):
         check_cron(self.cron)
         try:
             ZoneInfo(self.time_zone)
-        except (OSError, ValueError) as fault:
+        except (KeyError, OSError, ValueError) as fault:
             raise ValueError(
                 f"there is no time zone {self.time_zone!r}; write it like Europe/Stockholm"
             ) from fault

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ import kfp_server_api
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+
+from tests.pipelines.kfp_recurring import Clock, wrong
 
 PAGE = 2
 """No page has more entries than this."""
@@ -44,6 +47,12 @@ CALLS = {  # method and path: the generated method that makes it
     ("GET", "runs"): ("RunServiceApi", "list_runs"),
     ("POST", "runs"): ("RunServiceApi", "create_run"),
     ("GET", "runs/ID"): ("RunServiceApi", "get_run"),
+    ("GET", "recurringruns"): ("RecurringRunServiceApi", "list_recurring_runs"),
+    ("POST", "recurringruns"): ("RecurringRunServiceApi", "create_recurring_run"),
+    ("GET", "recurringruns/ID"): ("RecurringRunServiceApi", "get_recurring_run"),
+    ("DELETE", "recurringruns/ID"): ("RecurringRunServiceApi", "delete_recurring_run"),
+    ("POST", "recurringruns/ID:enable"): ("RecurringRunServiceApi", "enable_recurring_run"),
+    ("POST", "recurringruns/ID:disable"): ("RecurringRunServiceApi", "disable_recurring_run"),
 }
 
 
@@ -140,19 +149,28 @@ class Stub:
     seen: list[Seen] = field(default_factory=list)
     packages: dict[str, dict] = field(default_factory=dict)  # version: its pipeline spec
     lock: threading.Lock = field(default_factory=threading.Lock)
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def recurringruns(self) -> list[dict]:
+        return self.clock.recurring
 
     def calls(self, method: str, path: str) -> list[Seen]:
         return [one for one in self.seen if (one.method, one.path) == (method, path)]
 
     def answer(self, request: Seen) -> dict:
         self.check_caller(request)
-        path = re.sub(r"^(runs|pipelines)/[0-9a-f-]+\b(?=/|$)", r"\1/ID", request.path)
+        self.clock.advance(timedelta(seconds=1))
+        kinds = "runs|pipelines|recurringruns"
+        path = re.sub(rf"^({kinds})/[0-9a-f-]+\b(?=/|:|$)", r"\1/ID", request.path)
         if (request.method, path) not in CALLS:
             raise RefusedError(404, f"no {request.method} {path}")
         for key in request.query.keys() - known_query(request.method, path):
             raise RefusedError(400, f"unknown parameter {key}")
         if request.method == "GET" and path == "runs/ID":
             return self.progress(request.path.partition("/")[2])
+        if path.startswith("recurringruns/ID"):
+            return self.one(request)
         if request.method == "GET":
             return self.page(path, request)
         if path == "pipelines/upload_version":
@@ -168,6 +186,8 @@ class Stub:
     def page(self, path: str, request: Seen) -> dict:
         key = {"pipelines/ID/versions": "versions"}.get(path, path)
         found = list(getattr(self, key))
+        if key == "runs":
+            found = sorted(found + self.clock.seen(), key=lambda run: run["created_at"])
         if key == "versions":
             owner = request.path.split("/")[1]
             found = [one for one in found if one["pipeline_id"] == owner]
@@ -180,28 +200,35 @@ class Stub:
             check(equal, "V2beta1Predicate")
             if equal["operation"] != "EQUALS":
                 raise RefusedError(501, "only EQUALS is known here")
-            found = [one for one in found if one[equal["key"]] == equal["string_value"]]
+            found = [one for one in found if one.get(equal["key"]) == equal["string_value"]]
         if request.query.get("sort_by") == "created_at desc":
             found.reverse()
         start = int(request.query.get("page_token") or 0)
         end = start + min(int(request.query.get("page_size") or PAGE), PAGE)
         answer: dict = {"total_size": len(found)}
         if found:
-            name = "pipeline_versions" if key == "versions" else key
+            name = {"versions": "pipeline_versions", "recurringruns": "recurringRuns"}.get(key, key)
             answer[name] = found[start:end]
         if end < len(found):
             answer["next_page_token"] = str(end)
-        kind = "PipelineVersions" if key == "versions" else key.title()
+        kind = {"versions": "PipelineVersions", "recurringruns": "RecurringRuns"}.get(
+            key, key.title()
+        )
         check(answer, f"V2beta1List{kind}Response")
         return answer
 
     def create(self, path: str, body: Any) -> dict:
-        check(body, {"pipelines": "V2beta1Pipeline", "experiments": "V2beta1Experiment"}.get(
-            path, "V2beta1Run"))  # fmt: skip
+        check(body, {"pipelines": "V2beta1Pipeline", "experiments": "V2beta1Experiment",
+                     "recurringruns": "V2beta1RecurringRun"}.get(path, "V2beta1Run"))  # fmt: skip
         name = body.get("display_name")
         if not name or (path == "pipelines" and not body.get("name")):
             raise RefusedError(400, "name is required")
         there = getattr(self, path)
+        if path == "recurringruns":
+            if said := wrong(body):
+                raise RefusedError(400, said)
+            self.check_run(body)
+            return self.clock.create(body)
         if path == "runs":
             self.check_run(body)
         elif any(one["display_name"] == name for one in there):
@@ -212,6 +239,21 @@ class Stub:
             made |= {"state": "PENDING"}
         there.append(made)
         return made
+
+    def one(self, request: Seen) -> dict:
+        """Get, delete, enable or disable a recurring run."""
+        key, _, action = request.path.partition("/")[2].partition(":")
+        found = [one for one in self.recurringruns if one["recurring_run_id"] == key]
+        if not found:
+            raise RefusedError(404, "Recurring run not found")
+        if request.method == "DELETE":
+            self.clock.delete(found[0])
+        elif action:
+            found[0]["mode"] = action.upper()
+        if request.method != "GET":
+            return {}
+        check(found[0], "V2beta1RecurringRun")
+        return found[0]
 
     def check_run(self, body: dict) -> None:
         reference = body.get("pipeline_version_reference", {})
@@ -341,7 +383,7 @@ def serve() -> Iterator[Stub]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = handle_one  # noqa: N815
+        do_GET = do_POST = do_DELETE = handle_one  # noqa: N815
 
         def log_message(self, *arguments: object) -> None:
             pass

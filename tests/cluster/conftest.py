@@ -1,6 +1,8 @@
 """The component suite: every step as a pod on a real cluster.
 
 pytest tests/cluster --context kind-setlist --image setlist:dev
+
+The image has to be on the cluster's nodes, or in a registry that they can pull from.
 """
 
 import os
@@ -8,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,13 @@ from tests.cluster.pods import Cluster, prepared
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "kind"
 NOT_ASKED = object()
+LOOK = """
+import json, sys
+from components.store.store import open_store
+store, name = open_store(sys.argv[1]), sys.argv[2]
+head = store.head(name)
+print(json.dumps({"live": head and head.live, "revisions": store.revisions(name)}))
+"""
 EVERYTHING = ["candidates={narrow: {dimension: 8, epochs: 2}, wide: {}}", "refit=true"]
 """Settings with which every step is in the graph: several candidates and a refit."""
 
@@ -82,6 +91,12 @@ class Run:
     failure: AssertionError | None = None
 
 
+def left(run: Run, task: str) -> Outputs:
+    """What a task left that has to have succeeded."""
+    assert task in run.left, f"{task} left nothing: {run.failure}"
+    return run.left[task]
+
+
 @dataclass
 class Rehearsal:
     """The compiled pipeline on the cluster, with a store of its own."""
@@ -89,6 +104,10 @@ class Rehearsal:
     cluster: Cluster
     pipeline: Pipeline
     arguments: Json
+
+    def store(self, name: str) -> Json:
+        """What is live under a name, and which revisions are complete."""
+        return self.cluster.ask(LOOK, self.arguments["store"], name)
 
     def run(self, **arguments: object) -> Run:
         """Run it once more; whatever fails is kept for the tests to say."""
@@ -106,23 +125,37 @@ class Rehearsal:
         return run
 
 
+Rehearse = Callable[..., Rehearsal]
+
+
 @pytest.fixture(scope="session")
-def rehearsal(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    """The bundled sample's pipeline, compiled by the command that a user has."""
-    settings = [f"store=gs://setlist/suite-{uuid.uuid4().hex[:8]}", *EVERYTHING]
-    package = tmp_path_factory.mktemp("package") / "pipeline.yaml"
-    command = [sys.executable, "-m", "pipelines.cli", "compile", "--output", str(package)]
-    subprocess.run(
-        [*command, *(f"--set={one}" for one in settings)],
-        env=os.environ | {"SETLIST_IMAGE": cluster.image},
-        check=True,
-    )
-    return Rehearsal(cluster, Pipeline(package), read_settings(SAMPLE, settings).arguments())
+def rehearse(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Rehearse:
+    """Compiles the bundled sample's pipeline with other settings, by the command a user has."""
+
+    def compiled(*settings: str) -> Rehearsal:
+        changed = [f"store=gs://setlist/suite-{uuid.uuid4().hex[:8]}", *settings]
+        package = tmp_path_factory.mktemp("package") / "pipeline.yaml"
+        command = [sys.executable, "-m", "pipelines.cli", "compile", "--output", str(package)]
+        subprocess.run(
+            [*command, *(f"--set={one}" for one in changed)],
+            env=os.environ | {"SETLIST_IMAGE": cluster.image},
+            check=True,
+        )
+        arguments = read_settings(SAMPLE, changed).arguments()
+        return Rehearsal(cluster, Pipeline(package), arguments)
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def rehearsal(rehearse: Rehearse) -> Rehearsal:
+    """The pipeline with every step in its graph."""
+    return rehearse(*EVERYTHING)
 
 
 @pytest.fixture(scope="session")
 def first(rehearsal: Rehearsal) -> Run:
-    """The first run: nothing is live yet."""
+    """The first run of it: nothing is live yet."""
     return rehearsal.run()
 
 

@@ -20,16 +20,8 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.pipeline import METADATA, OUTPUTS, Json, Outputs, Step, local_path, parsed
-
-NAMESPACE = "setlist-suite"
-EMULATOR = f"http://fake-gcs-server.{NAMESPACE}:4443"
-READER = "reader"
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
+from tests.cluster.documents import EMULATOR, NAMESPACE, READER, artifacts, reader_pod, step_pod
+from tests.cluster.pipeline import METADATA, Json, Outputs, Step, local_path, parsed
 
 
 @dataclass(frozen=True)
@@ -38,8 +30,9 @@ class Ended:
 
     Attributes:
         message: the pod's termination message, which Kubeflow shows for a failed step.
-        waited: seconds until the container ran: scheduling, volumes, the init container.
-        first: seconds from there to its first line, to a second.
+        waited: seconds until the container ran: scheduling, volumes, the init container. A start
+            is known to a second.
+        first: seconds from there to its first line.
         seconds: from its start to its end.
     """
 
@@ -95,65 +88,18 @@ class Cluster:
 
     # --- a step ------------------------------------------------------------------------------
 
-    def start(self, step: Step, memory: str = "") -> str:
-        """Create the pod of a step; its name. `memory` replaces the compiled limit."""
+    def start(self, step: Step, memory: str = "", emulator: str = EMULATOR) -> str:
+        """Create the pod of a step; its name. See `step_pod`."""
         name = f"{step.task}-{uuid.uuid4().hex[:6]}"
-        outputs = [local_path(one["uri"]) for one in _artifacts(step)]
-        folders = sorted({str(PurePosixPath(path).parent) for path in outputs})
-        own = f"/minio/outputs/{name}"
-        asked = step.container.get("resources", {})
-        limit = memory or asked.get("resourceMemoryLimit", "4Gi")
-        resources = {
-            "requests": {
-                "cpu": asked.get("resourceCpuRequest", "100m"),
-                "memory": memory or asked.get("resourceMemoryRequest", "256Mi"),
-            },
-            "limits": {"memory": limit}
-            | ({"cpu": asked["resourceCpuLimit"]} if "resourceCpuLimit" in asked else {}),
-        }
-        mounts = [
-            {"name": "tmp", "mountPath": "/tmp"},
-            {"name": "artifacts", "mountPath": "/minio", "subPath": self.folder},
-        ]
-        handed = [
-            {"mountPath": str(PurePosixPath(METADATA).parent), "subPath": f"{name}/metadata"},
-            {"mountPath": OUTPUTS, "subPath": f"{name}/parameters"},
-        ]
-        handed = [
-            {"name": "artifacts", "mountPath": one["mountPath"],
-             "subPath": f"{self.folder}/outputs/{one['subPath']}"}
-            for one in handed
-        ]  # fmt: skip
-        prepare = ["mkdir", "-p", f"{own}/metadata", f"{own}/parameters", *folders]
-        deadline = step.container["platform"].get("activeDeadlineSeconds")
-        self.apply(
-            self._pod(
-                name,
-                {
-                    "initContainers": [self._container("folders", prepare, mounts)],
-                    "containers": [
-                        self._container("main", step.container["command"], [*mounts, *handed])
-                        | {
-                            "image": step.container["image"],
-                            "args": step.args,
-                            "resources": resources,
-                        }
-                    ],
-                }
-                | ({"activeDeadlineSeconds": int(deadline)} if deadline else {}),
-            )
-        )
+        self.apply(step_pod(name, step, self.image, self.folder, memory, emulator))
         return name
 
     def wait(self, name: str, seconds: float = 900) -> Ended:
         """Wait for the end of a pod; AssertionError when it takes longer or cannot start."""
         began = time.monotonic()
         while (pod := self.pod(name))["status"]["phase"] not in ("Succeeded", "Failed"):
-            waiting = [
-                state.get("waiting", {})
-                for one in pod["status"].get("containerStatuses", ())
-                for state in [one["state"]]
-            ]
+            states = [one["state"] for one in pod["status"].get("containerStatuses", ())]
+            waiting = [one.get("waiting", {}) for one in states]
             stuck = [one for one in waiting if "Err" in one.get("reason", "")]
             assert not stuck, f"{name} cannot start: {stuck}"
             late = time.monotonic() - began > seconds
@@ -163,8 +109,7 @@ class Cluster:
 
     def run(self, step: Step, memory: str = "") -> Ended:
         """Run a step to its end, whatever that is."""
-        name = self.start(step, memory)
-        ended = self.wait(name)
+        ended = self.wait(self.start(step, memory))
         self.ended.append((step.task, ended))
         self.say(
             f"{step.task:18} exit {ended.exit_code}, {ended.waited:4.1f} s to start, first line "
@@ -191,7 +136,7 @@ class Cluster:
             text = self.read(f"{own}/parameters/{key}").decode()
             found.parameters[key] = parsed(text, kind)
         said = json.loads(self.read(f"{own}/metadata/{PurePosixPath(METADATA).name}") or b"{}")
-        for one in _artifacts(step):
+        for one in artifacts(step):
             written = said.get("artifacts", {}).get(one["name"], {}).get("artifacts", [{}])[0]
             found.artifacts[one["name"]] = one | {
                 key: written[key] for key in ("uri", "metadata") if written.get(key)
@@ -200,19 +145,6 @@ class Cluster:
 
     # --- the reader --------------------------------------------------------------------------
 
-    def start_reader(self) -> None:
-        """Start the pod that sees the volume and the store, and that all others stay close to."""
-        mounts = [
-            {"name": "tmp", "mountPath": "/tmp"},
-            {"name": "artifacts", "mountPath": "/minio", "subPath": self.folder},
-        ]
-        container = self._container("main", ["sleep", "infinity"], mounts)
-        pod = self._pod(READER, {"containers": [container]})
-        del pod["spec"]["affinity"]
-        pod["metadata"]["labels"]["role"] = READER
-        self.apply(pod)
-        self.kubectl("wait", f"pod/{READER}", "--for=condition=Ready", "--timeout=300s")
-
     def read(self, path: str) -> bytes:
         """The content of a file on the volume."""
         return self.kubectl_bytes("exec", READER, "--", "cat", path)
@@ -220,9 +152,8 @@ class Cluster:
     def fetch(self, artifact: Json, to: Path) -> Path:
         """Copy an artifact, a file or a folder, from the volume into a folder here."""
         path = PurePosixPath(local_path(artifact["uri"]))
-        packed = self.kubectl_bytes(
-            "exec", READER, "--", "tar", "-C", str(path.parent), "-c", path.name
-        )
+        tar = ["tar", "-C", str(path.parent), "-c", path.name]
+        packed = self.kubectl_bytes("exec", READER, "--", *tar)
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(to, filter="data")
         return to / path.name
@@ -235,54 +166,6 @@ class Cluster:
     def describe(self, name: str) -> str:
         """What the cluster says about a pod that does not get on."""
         return self.kubectl("describe", "pod", name, check=False)[-2000:]
-
-    # --- building pods -----------------------------------------------------------------------
-
-    def _container(self, name: str, command: list[str], mounts: list[Json]) -> Json:
-        return {
-            "name": name,
-            "image": self.image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": command,
-            "env": [{"name": "STORAGE_EMULATOR_HOST", "value": EMULATOR}],
-            "resources": {
-                "requests": {"cpu": "10m", "memory": "64Mi"},
-                "limits": {"memory": "2Gi"},
-            },
-            "securityContext": RESTRICTED,
-            "volumeMounts": mounts,
-        }
-
-    def _pod(self, name: str, spec: Json) -> Json:
-        near = {
-            "labelSelector": {"matchLabels": {"role": READER}},
-            "topologyKey": "kubernetes.io/hostname",
-        }
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "labels": {"app": "setlist-suite"}},
-            "spec": {
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
-                "terminationGracePeriodSeconds": 1,
-                # No user is named: the image has to bring a numeric one that is not root.
-                "securityContext": {
-                    "runAsNonRoot": True,
-                    "fsGroup": 10001,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "affinity": {
-                    "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}
-                },
-                "volumes": [
-                    {"name": "tmp", "emptyDir": {}},
-                    {"name": "artifacts", "persistentVolumeClaim": {"claimName": "artifacts"}},
-                ],
-            }
-            | spec,
-        }
 
     def _ended(self, name: str, pod: Json) -> Ended:
         statuses = pod["status"].get("containerStatuses", [])
@@ -307,8 +190,7 @@ class Cluster:
 def prepared(cluster: Cluster, manifests: Path, gcs_image: str) -> Iterator[Cluster]:
     """Set up namespace, store, volume and reader; and take away what was not there before."""
     before = cluster.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found")
-    rendered = cluster.kubectl("kustomize", str(manifests))
-    documents = list(yaml.safe_load_all(rendered))
+    documents = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(manifests))))
     for one in documents:
         if one["kind"] == "Deployment" and gcs_image:
             one["spec"]["template"]["spec"]["containers"][0]["image"] = gcs_image
@@ -321,7 +203,8 @@ def prepared(cluster: Cluster, manifests: Path, gcs_image: str) -> Iterator[Clus
         cluster.apply(*documents)
         cluster.kubectl("apply", "--filename", str(volume))
         cluster.kubectl("rollout", "status", "deployment/fake-gcs-server", "--timeout=300s")
-        cluster.start_reader()
+        cluster.apply(reader_pod(cluster.image, cluster.folder))
+        cluster.kubectl("wait", f"pod/{READER}", "--for=condition=Ready", "--timeout=300s")
         yield cluster
     finally:
         cluster.kubectl("exec", READER, "--", "sh", "-c", "rm -rf /minio/*", check=False)
@@ -329,11 +212,6 @@ def prepared(cluster: Cluster, manifests: Path, gcs_image: str) -> Iterator[Clus
         cluster.kubectl("delete", "--filename", str(volume), "--ignore-not-found")
         if not before:
             cluster.kubectl("delete", "namespace", NAMESPACE)
-
-
-def _artifacts(step: Step) -> list[Json]:
-    listed = step.inputs["outputs"]["artifacts"].values()
-    return [one for each in listed for one in each["artifacts"]]
 
 
 def _instant(text: str) -> float:

@@ -10,28 +10,8 @@ from components.evaluation.evaluation import read_evaluation, read_values
 from components.evaluation.verdict import Verdict
 from components.models.contract import model_folders, read_info
 from pipelines.platform import STEPS
-from tests.cluster.conftest import Rehearsal, Run
+from tests.cluster.conftest import Rehearsal, Run, left
 from tests.cluster.pods import Cluster
-
-HEAD = """
-import json, sys
-from components.store.store import open_store
-store = open_store(sys.argv[1])
-head = store.head("home")
-print(json.dumps({"live": head and head.live, "revisions": store.revisions("home")}))
-"""
-
-
-def left(run: Run, task: str):
-    assert task in run.left, f"{task} left nothing: {run.failure}"
-    return run.left[task]
-
-
-@pytest.fixture(scope="session")
-def second(first: Run, rehearsal: Rehearsal) -> Run:
-    """The same once more, with the first one's model live; what may be cached is."""
-    left(first, "push")
-    return rehearsal.run()
 
 
 class TestFirstRun:
@@ -98,10 +78,11 @@ class TestFirstRun:
         assert left(first, "refit").artifacts["refitted"]["metadata"]["refit_of"]
         pushed = rehearsal.cluster.fetch(left(first, "push").artifacts["pushed"], tmp_path)
         assert json.loads(pushed.read_text("utf-8"))["revision"] == 1
-        found = rehearsal.cluster.ask(HEAD, rehearsal.arguments["store"])
-        assert found["live"] == 1
+        assert rehearsal.store("home") == {"live": 1, "revisions": [1]}
 
-    def test_announced(self, first: Run, rehearsal: Rehearsal):
+    def test_announced(self, first: Run, cluster: Cluster):
+        left(first, "announce")
         left(first, "announce-failure")
-        log = rehearsal.cluster.kubectl("logs", "--selector=app=setlist-suite", "--tail=-1")
-        assert "home" in log
+        log = {task: ended.log for task, ended in cluster.ended}
+        assert "promoted" in log["announce"]
+        assert not log["announce-failure"], "nothing failed"

@@ -5,8 +5,6 @@ IMAGE ?= setlist:latest
 BASE ?=
 
 BIN := .venv/bin
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-COMMIT := $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
 
 # uv does not read pip's configuration: an index or a certificate that only pip knows is handed on.
 pip_setting = $(shell $(BIN)/pip config list | sed -n "s/^.*\.$(1)='\(.*\)'$$/\1/p" | head -n 1)
@@ -59,9 +57,8 @@ compile: .venv/.installed-run ## Compile the pipeline to manifests/retraining.ya
 	$(BIN)/setlist compile --set store=gs://your-bucket/setlist
 
 .PHONY: image
-image: ## Build the image that every step runs in (IMAGE=name, BASE=another Python base)
-	docker build --file components/Dockerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) \
-	  --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
+image: .venv/.installed-run ## Build the image that every step runs in (IMAGE=name, BASE=another Python base)
+	$(BIN)/setlist image build $(IMAGE) $(if $(BASE),--base $(BASE))
 
 # Pins that still fit are kept; remove a lock to renew all of its pins.
 .PHONY: lock

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from components.errors import SetlistError
+from pipelines.image_cli import image
 from pipelines.options import Config, Set
 from pipelines.schedule_cli import schedule
 from pipelines.submission_cli import cluster
@@ -158,6 +159,7 @@ models = typer.Typer(no_args_is_help=True, help="The models of a store.")
 app.add_typer(models, name="models")
 app.add_typer(cluster)
 app.add_typer(schedule, name="schedule")
+app.add_typer(image, name="image")
 
 
 @models.command()

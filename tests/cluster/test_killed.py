@@ -27,8 +27,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "POST" and target in body[:2000]:
             print("stalled", flush=True)
             threading.Event().wait()
-        headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
-        asked = urllib.request.Request(store + self.path, body or None, headers, method=self.command)
+        kept = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+        asked = urllib.request.Request(store + self.path, body or None, kept, method=self.command)
         try:
             answer = urllib.request.urlopen(asked)
         except urllib.error.HTTPError as fault:

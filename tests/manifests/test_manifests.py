@@ -1,0 +1,198 @@
+"""Everything in manifests/: by the schemas of Kubernetes, or else by what it refers to."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import typer
+import yaml
+
+from pipelines import kind
+from pipelines.cli import app
+from pipelines.config import SAMPLE, read_settings
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+KUBERNETES = "1.34"
+COMPILED = MANIFESTS / "retraining.yaml"
+WORKFLOW = MANIFESTS / "ci" / "retraining.yaml"
+OTHERS = {
+    ("argoproj.io/v1alpha1", "Application"),
+    ("kind.x-k8s.io/v1alpha4", "Cluster"),
+    ("kustomize.config.k8s.io/v1beta1", "Kustomization"),
+}
+"""What Kubernetes has no schema of."""
+
+
+def documents() -> dict[str, dict]:
+    """Every document with a kind, by its file and its number."""
+    found = {}
+    for path in sorted(set(MANIFESTS.rglob("*.yaml")) - {COMPILED, WORKFLOW}):
+        for number, one in enumerate(yaml.safe_load_all(path.read_text("utf-8"))):
+            found[f"{path.relative_to(MANIFESTS)}#{number}"] = one
+    return found
+
+
+DOCUMENTS = documents()
+
+
+def of(*kinds: str) -> dict[tuple[str, str, str], dict]:
+    """The documents of some kinds, by kind, namespace and name."""
+    return {
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one
+        for one in DOCUMENTS.values()
+        if one["kind"] in kinds
+    }
+
+
+@pytest.mark.parametrize("which", DOCUMENTS)
+def test_kubernetes_takes_it(which: str):
+    document = DOCUMENTS[which]
+    if (document["apiVersion"], document["kind"]) not in OTHERS:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def test_the_check_is_strict():
+    """Otherwise the test above would not find a misspelt key."""
+    misspelt = DOCUMENTS["cluster/namespace.yaml#0"] | {"spek": {}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(misspelt, KUBERNETES, strict=True)
+
+
+def test_every_other_kind_is_there_and_no_more():
+    kinds = {(one["apiVersion"], one["kind"]) for one in DOCUMENTS.values()}
+    assert {one for one in kinds if "." in one[0].split("/")[0]} - OTHERS <= {
+        ("networking.k8s.io/v1", "NetworkPolicy"),
+        ("rbac.authorization.k8s.io/v1", "Role"),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    }
+    assert kinds >= OTHERS
+
+
+def test_kustomizations_name_the_files_beside_them():
+    for path in MANIFESTS.rglob("kustomization.yaml"):
+        listed = yaml.safe_load(path.read_text("utf-8"))["resources"]
+        assert all((path.parent / name).is_file() for name in listed), path
+        besides = {one.name for one in path.parent.glob("*.yaml")} - set(listed)
+        allowed = {"kustomization.yaml", "cluster.yaml", "volume.yaml", "volume-static.yaml"}
+        assert besides <= allowed, path
+
+
+def test_bindings_give_roles_that_exist_to_accounts_that_exist():
+    accounts, roles = of("ServiceAccount"), of("Role")
+    bindings = of("RoleBinding")
+    assert bindings
+    for (_, namespace, _), binding in bindings.items():
+        assert ("Role", namespace, binding["roleRef"]["name"]) in roles
+        for subject in binding["subjects"]:
+            assert (subject["kind"], subject["namespace"], subject["name"]) in accounts
+
+
+def test_roles_ask_for_nothing_at_large():
+    for (_, _, name), role in of("Role").items():
+        for rule in role["rules"]:
+            said = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert "*" not in said, name
+            assert "resourceNames" in rule or "secrets" not in rule["resources"], name
+
+
+def test_accounts_of_the_cluster_are_those_of_the_bucket():
+    script = (MANIFESTS / "bucket" / "iam.sh").read_text("utf-8")
+    for (_, namespace, name), account in of("ServiceAccount").items():
+        google = account["metadata"].get("annotations", {}).get("iam.gke.io/gcp-service-account")
+        assert (f"{namespace}/{name}" in script) == bool(google), name
+        assert google in (None, f"{name}@PROJECT.iam.gserviceaccount.com")
+
+
+def test_the_settings_can_name_the_account():
+    settings = read_settings(SAMPLE, ["platform.service_account=setlist-runner"])
+    name = settings.platform.service_account
+    assert ("ServiceAccount", "kubeflow", name) in of("ServiceAccount")
+
+
+def test_services_and_deployments_select_the_pods_that_are_there():
+    deployments = of("Deployment")
+    assert deployments
+    for (_, namespace, name), deployment in deployments.items():
+        template = deployment["spec"]["template"]
+        labels, container = template["metadata"]["labels"], template["spec"]["containers"][0]
+        assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        service = of("Service")["Service", namespace, name]["spec"]
+        assert service["selector"].items() <= labels.items()
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert all(port["targetPort"] in ports for port in service["ports"])
+        assert all("@sha256:" in one["image"] for one in template["spec"]["containers"])
+
+
+def test_policies_name_namespaces_that_are_there_or_known():
+    known = {name for _, _, name in of("Namespace")} | {"kube-system", "kubeflow", "monitoring"}
+    for policy in of("NetworkPolicy").values():
+        assert policy["metadata"]["namespace"] in known
+        text = yaml.safe_dump(policy["spec"])
+        assert set(re.findall(r"kubernetes.io/metadata.name: (\S+)", text)) <= known
+
+
+def test_the_volume_of_a_node_is_the_claim_of_the_suite():
+    claims = [one for one in DOCUMENTS.values() if one["kind"] == "PersistentVolumeClaim"]
+    assert {claim["metadata"]["name"] for claim in claims} == {"artifacts"}
+    volume = of("PersistentVolume")["PersistentVolume", "", "setlist-suite"]
+    assert volume["spec"]["claimRef"] == {"namespace": "setlist-suite", "name": "artifacts"}
+
+
+def test_kind_is_pinned():
+    assert re.fullmatch(
+        rf"kindest/node:v{KUBERNETES}\.\d+@sha256:[0-9a-f]{{64}}", kind.pinned_node()
+    )
+    version = "v" + ".".join(map(str, kind.KIND))
+    assert version in (MANIFESTS / "kind" / "cluster.yaml").read_text("utf-8")
+    assert f"version: {version}." in WORKFLOW.read_text("utf-8")
+
+
+def test_argo_cd_watches_the_namespace_of_the_runs():
+    (application,) = of("Application").values()
+    spec = application["spec"]
+    (account,) = [one for one in of("ServiceAccount") if one[2] == "setlist-runner"]
+    assert spec["destination"]["namespace"] == account[1]
+    assert spec["syncPolicy"]["automated"]["prune"] is False
+    assert set(spec) == {"project", "source", "destination", "syncPolicy"}
+
+
+def commands() -> list[list[str]]:
+    """Every call of `setlist` in the workflow and in the comments of the manifests."""
+    jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"].values()
+    lines = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    for path in MANIFESTS.rglob("*.yaml"):
+        comments = re.findall(r"^ *#(.*)$", path.read_text("utf-8"), re.MULTILINE)
+        lines += re.findall(r"`(setlist [^`]+)`", "\n".join(comments))
+        lines += re.findall(r"setlist compile .*", "\n".join(comments).replace("\\\n", " "))
+    calls = [re.search(r"(?:^|[ (/])setlist ([a-z][^)`]*)", line) for line in lines]
+    return [shlex.split(call[1], comments=True) for call in calls if call]
+
+
+def test_the_commands_of_the_examples_exist():
+    """With their options; what they are told is not looked at."""
+    calls = commands()
+    assert len(calls) > 8
+    for call in calls:
+        command = typer.main.get_command(app)
+        words = list(call)
+        while hasattr(command, "commands") and words:
+            command = command.commands[words.pop(0)]
+        known = {option for one in command.params for option in one.opts}
+        assert {word for word in words if word.startswith("-")} <= known, call
+
+
+def test_the_workflow_only_releases_what_was_tested():
+    jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]
+    assert jobs["release"]["needs"] == ["test", "kind"]
+    assert jobs["release"]["if"] == "github.ref == 'refs/heads/main'"
+
+
+def test_the_script_of_the_bucket_is_bash():
+    script = MANIFESTS / "bucket" / "iam.sh"
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+    told = subprocess.run([str(script)], capture_output=True, text=True, check=False)
+    assert (told.returncode, "PROJECT BUCKET PREFIX" in told.stderr) == (2, True)

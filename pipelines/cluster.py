@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from pathlib import Path
 
 import yaml
@@ -13,9 +12,8 @@ from components.errors import SetlistError
 from components.steps import IMAGE
 from pipelines.config import ELSEWHERE, Settings
 from pipelines.retraining import retraining
+from pipelines.submission import DIGEST
 
-DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
-"""An image by what is in it; a tag can mean something else tomorrow."""
 HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"
 
 

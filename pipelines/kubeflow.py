@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests  # type: ignore[import-untyped]
 
 from components.errors import SetlistError
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 # The places that `kfp.Client` looks at, too.
 TOKEN_PATH = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - names of variables and files, not secrets
@@ -134,8 +135,10 @@ def equal(key: str, value: str) -> str:
 class Kubeflow:
     """The API at one host. Every method raises SetlistError, one sentence, and no secret in it."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, patient: bool = True) -> None:
+        """With `patient` off, what is not answered is not asked again."""
         self.access = access
+        self.patient = patient
         self._session = requests.Session()
         # Not headers of the session: this way no entry of a .netrc file takes their place.
         self._session.auth = self._sign
@@ -151,24 +154,41 @@ class Kubeflow:
 
     def get(self, path: str, **query: str | int) -> Json:
         """What is at a path below /apis/v2beta1; repeated with growing pauses until it answers."""
-        return self._persist("GET", path, query)
+        return self._persist(lambda: self._ask("GET", path, query))
+
+    def text(self, path: str, **query: str) -> str | None:
+        """The text at a path below the host, None where there is none; repeated like `get`.
+
+        For logs: there a server also says 400 or 500 for "not there", so these are not repeated.
+        """
+
+        def ask() -> str | None:
+            answer = self._send("GET", path, query)
+            if answer.status_code in (400, 404, 500):
+                return None
+            if answer.status_code != 200:
+                self._answered(answer, path)
+            page = "html" in str(answer.headers.get("Content-Type", ""))
+            return None if page else str(answer.text)
+
+        return self._persist(ask)
 
     def act(self, path: str) -> None:
         """Post what does the same however often it is done; repeated like `get`."""
-        self._persist("POST", path, {})
+        self._persist(lambda: self._ask("POST", path, {}))
 
     def delete(self, path: str) -> None:
         """Delete, repeated like `get`; what is not there was deleted before."""
         with suppress(NotFoundError):
-            self._persist("DELETE", path, {})
+            self._persist(lambda: self._ask("DELETE", path, {}))
 
-    def _persist(self, method: str, path: str, query: Mapping[str, str | int]) -> Json:
-        for pause in PAUSES:
+    def _persist(self, ask: Callable[[], T]) -> T:
+        for pause in PAUSES if self.patient else ():
             try:
-                return self._ask(method, path, query)
+                return ask()
             except UnansweredError as fault:
                 time.sleep(max(pause, fault.after))
-        return self._ask(method, path, query)
+        return ask()
 
     def pages(self, path: str, key: str, **query: str | int) -> Iterator[Json]:
         """The entries of a list, page after page."""
@@ -227,11 +247,23 @@ class Kubeflow:
         body: Json | None = None,
         package: bytes | None = None,
     ) -> Json:
+        return self._answered(
+            self._send(method, f"apis/v2beta1/{path}", query, body, package), path
+        )
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        body: Json | None = None,
+        package: bytes | None = None,
+    ) -> Any:  # noqa: ANN401 - requests has no types
         host = self.access.host
         try:
-            answer = self._session.request(
+            return self._session.request(
                 method,
-                f"{host}/apis/v2beta1/{path}",
+                f"{host}/{path}",
                 params=query,
                 json=body,
                 files=None if package is None else {"uploadfile": ("pipeline.yaml", package)},
@@ -251,7 +283,6 @@ class Kubeflow:
             ) from fault
         except requests.RequestException as fault:
             raise SetlistError(f"{host} cannot be asked; correct --host.") from fault
-        return self._answered(answer, path)
 
     def _answered(self, answer: Any, path: str) -> Json:  # noqa: ANN401 - requests has no types
         host, status = self.access.host, int(answer.status_code)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.errors import SetlistError
-from pipelines.options import Config, Set
-from pipelines.submission_cli import (
+from pipelines.connection import (
     Cookies,
     Host,
     Image,
@@ -18,6 +17,7 @@ from pipelines.submission_cli import (
     connect,
     new_table,
 )
+from pipelines.options import Config, Set
 
 if TYPE_CHECKING:
     from pipelines.config import Settings

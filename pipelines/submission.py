@@ -20,12 +20,17 @@ from pipelines.config import Settings
 from pipelines.kubeflow import Json, Kubeflow, UnansweredError
 
 DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+"""An image by what is in it; a tag can mean something else tomorrow."""
 KEY = re.compile(r"[A-Za-z0-9._-]{1,60}")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 POLL = 5.0
 """Seconds between two looks at a run."""
 MISSES = 10
 """So many looks in a row may go unanswered, each half a minute long: room for an upgrade."""
+STRUCTURE = re.compile(
+    r"root|executor(\(\d+\))?|.*-driver(\(\d+\))?|(condition(-branches)?|exit-handler|for-loop)-\d+|"
+)
+"""Nodes of a run that are no steps."""
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "STRING": ((str,), "a text"),
     "NUMBER_INTEGER": ((int,), "a whole number"),
@@ -76,6 +81,10 @@ class Task:
     state: str
     seconds: float | None
     error: str
+    pods: tuple[str, ...] = ()
+    """Its pods, where the server names them."""
+    children: tuple[str, ...] = ()
+    """The ids of the nodes below it: see `pipelines.pod_logs`."""
 
 
 def package(settings: Settings, image: str) -> Package:
@@ -248,12 +257,18 @@ def tasks(run: Json) -> list[Task]:
     found = []
     for detail in sorted(details, key=lambda detail: str(detail.get("start_time", ""))):
         name = str(detail.get("display_name", ""))
-        if name in ("", "root", "executor", run.get("display_name")) or name.endswith("-driver"):
+        if STRUCTURE.fullmatch(name) or name == run.get("display_name"):
             continue
         state, error = detail.get("state", "PENDING"), detail.get("error", {}).get("message", "")
         seconds = duration(detail.get("start_time"), detail.get("end_time"))
         key = str(detail.get("task_id") or name)
-        found.append(Task(key, name, state, seconds if state in ENDED else None, error))
+        pods = (detail["pod_name"],) if detail.get("pod_name") else ()
+        children = [str(child.get("pod_name", "")) for child in detail.get("child_tasks", ())]
+        found.append(
+            Task(
+                key, name, state, seconds if state in ENDED else None, error, pods, tuple(children)
+            )
+        )
     return found
 
 

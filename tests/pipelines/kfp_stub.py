@@ -27,6 +27,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from tests.pipelines.kfp_recurring import Clock, wrong
 
+WORKFLOW = "retraining-x7k2p"
 PAGE = 2
 """No page has more entries than this."""
 TYPES = {
@@ -37,7 +38,9 @@ TYPES = {
     "LIST": list,
     "STRUCT": dict,
 }
+LOG = re.compile(r"/apis/v1alpha1/runs/([0-9a-f-]+)/nodes/([^/]+)/log")
 CALLS = {  # method and path: the generated method that makes it
+    ("GET", "healthz"): ("HealthzServiceApi", "get_healthz"),
     ("GET", "pipelines"): ("PipelineServiceApi", "list_pipelines"),
     ("POST", "pipelines"): ("PipelineServiceApi", "create_pipeline"),
     ("GET", "pipelines/ID/versions"): ("PipelineServiceApi", "list_pipeline_versions"),
@@ -150,6 +153,10 @@ class Stub:
     packages: dict[str, dict] = field(default_factory=dict)  # version: its pipeline spec
     lock: threading.Lock = field(default_factory=threading.Lock)
     clock: Clock = field(default_factory=Clock)
+    tag: str = "2.17.0"
+    logs: dict[str, str] = field(default_factory=dict)  # of pods, by their names
+    ui: bool = False
+    """Whether the API is reached through the server of its page, as behind a gateway."""
 
     @property
     def recurringruns(self) -> list[dict]:
@@ -158,15 +165,19 @@ class Stub:
     def calls(self, method: str, path: str) -> list[Seen]:
         return [one for one in self.seen if (one.method, one.path) == (method, path)]
 
-    def answer(self, request: Seen) -> dict:
+    def answer(self, request: Seen) -> dict | str:
         self.check_caller(request)
         self.clock.advance(timedelta(seconds=1))
+        if request.path.startswith("/"):
+            return self.log(request)
         kinds = "runs|pipelines|recurringruns"
         path = re.sub(rf"^({kinds})/[0-9a-f-]+\b(?=/|:|$)", r"\1/ID", request.path)
         if (request.method, path) not in CALLS:
             raise RefusedError(404, f"no {request.method} {path}")
         for key in request.query.keys() - known_query(request.method, path):
             raise RefusedError(400, f"unknown parameter {key}")
+        if path == "healthz":
+            return self.healthz()
         if request.method == "GET" and path == "runs/ID":
             return self.progress(request.path.partition("/")[2])
         if path.startswith("recurringruns/ID"):
@@ -182,6 +193,27 @@ class Stub:
             raise RefusedError(401, "Unauthenticated")
         if self.cookies and request.headers.get("Cookie") != self.cookies:
             raise RefusedError(401, "Unauthenticated")
+
+    def healthz(self) -> dict:
+        """As backend/src/apiserver/main.go writes it, and the page's handlers/healthz.ts."""
+        if self.ui:
+            return {"apiServerTagName": self.tag, "apiServerMultiUser": False}
+        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": False}
+
+    def log(self, request: Seen) -> str:
+        """A pod's log: ReadRunLogV1 of the API's server, pod-logs.ts of the page's."""
+        query, pod = request.query, LOG.fullmatch(request.path)
+        if not self.ui and pod and any(run["run_id"] == pod[1] for run in self.runs):
+            if pod[2] not in self.logs:
+                raise RefusedError(500, f'pods "{pod[2]}" not found')
+            return self.logs[pod[2]]
+        if self.ui and request.path == "/k8s/pod/logs":
+            if query.keys() - {"podname", "runid", "podnamespace", "createdat"}:
+                raise RefusedError(400, "unknown parameter")
+            if query["podname"] not in self.logs:
+                raise RefusedError(500, "Could not get main container logs")
+            return self.logs[query["podname"]]
+        raise RefusedError(404, "404 page not found")
 
     def page(self, path: str, request: Seen) -> dict:
         key = {"pipelines/ID/versions": "versions"}.get(path, path)
@@ -320,11 +352,32 @@ class Stub:
                 {"task_id": f"id-of-{name}", "display_name": name, "state": now}
                 | {"start_time": f"2026-01-01T00:0{place}:00Z"}
                 | ({"end_time": "2026-01-01T00:05:00Z"} if now != "RUNNING" else {})
+                | ({} if name.endswith("-driver") else {"child_tasks": children(name)})
                 for place, (name, now) in enumerate(names.items())
             ]
             answer["run_details"] = {"task_details": details}
         check(answer, "V2beta1Run")
         return answer
+
+
+def children(step: str) -> list[dict]:
+    """The node of a step's container, the only one that Argo puts below it."""
+    return [{"pod_name": f"{WORKFLOW}-{fnv(f'{WORKFLOW}.root.{step}.executor')}"}]
+
+
+def pod(step: str, attempt: int | None = None) -> str:
+    """What Argo names the pod of a step; of one with retries, that of an attempt."""
+    node = f"{WORKFLOW}.root.{step}.executor" + ("" if attempt is None else f"({attempt})")
+    template = "system-container-impl" if attempt is None else "retry-system-container-impl"
+    return f"{WORKFLOW}-{template}-{fnv(node)}"
+
+
+def fnv(text: str) -> int:
+    """FNV-1a of 32 bits, by which Argo tells nodes apart."""
+    found = 2166136261
+    for byte in text.encode():
+        found = (found ^ byte) * 16777619 % 2**32
+    return found
 
 
 def instant(number: int) -> str:
@@ -358,7 +411,7 @@ def serve() -> Iterator[Stub]:
                             (one.method, one.path) == (request.method, path)), None)  # fmt: skip
                 if hit:
                     stub.faults.remove(hit)
-                status, answer = 200, {}
+                status, answer = 200, {}  # type: int, dict | str
                 try:
                     if not (hit and hit.status) or hit.done:
                         answer = stub.answer(request)
@@ -366,7 +419,7 @@ def serve() -> Iterator[Stub]:
                     status, answer = fault.status, {"code": 3, "message": str(fault)}
             if hit and hit.status:
                 status, answer = hit.status, {"code": 13, "message": f"injected {hit.status}"}
-            if hit and hit.echo:
+            if hit and hit.echo and isinstance(answer, dict):
                 answer["message"] = f"bad {self.headers['Authorization']} {self.headers['Cookie']}"
             time.sleep(hit.late if hit else 0)
             try:
@@ -375,10 +428,13 @@ def serve() -> Iterator[Stub]:
                 assert hit
                 assert hit.late
 
-        def send(self, status: int, answer: dict, headers: dict[str, str]) -> None:
-            content = json.dumps(answer).encode()
+        def send(self, status: int, answer: dict | str, headers: dict[str, str]) -> None:
+            text = isinstance(answer, str)
+            content = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+            kind = {"Content-Type": "text/plain" if text else "application/json"}
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            for name, value in {
+                **kind, **headers, "Content-Length": str(len(content))}.items():  # fmt: skip
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)

@@ -7,12 +7,16 @@ import pytest
 import requests
 
 from components.errors import SetlistError
+from components.evaluation.verdict import Reason, Verdict
+from components.record import RunRecord
+from components.store import objects
 from pipelines import kubeflow, submission
 from pipelines.cli import main
 from pipelines.config import SAMPLE, read_settings
 from pipelines.kubeflow import Access, Kubeflow, find_access
+from pipelines.pod_logs import _continued
 from pipelines.submission import check_arguments, package, parameters, submit
-from tests.pipelines.kfp_stub import PAGE, Fault, serve
+from tests.pipelines.kfp_stub import PAGE, Fault, fnv, pod, serve
 
 IMAGE = "registry.example/setlist@sha256:" + "a" * 64
 OTHER = "registry.example/setlist@sha256:" + "b" * 64
@@ -493,6 +497,138 @@ def test_compare_shows_the_arguments_that_differ(setlist, stub):
 def test_a_number_that_the_server_made_a_double_compares_as_it_was():
     run = {"runtime_config": {"parameters": {"model": {"epochs": 60.0, "rate": 0.002}, "n": {}}}}
     assert parameters(run) == {"model.epochs": "60", "model.rate": "0.002", "n": "{}"}
+
+
+# Logs
+
+
+@pytest.fixture
+def ended(setlist, stub):
+    """A run that has ended, of which `plan` ran once and `curate` at the second attempt."""
+    setlist("submit", "--set", STORE, "--wait")
+    stub.logs = {
+        pod("plan"): "planned\n",
+        pod("curate", 0): "cut off\n",
+        pod("curate", 1): "1,000 rows\n",
+    }
+    return stub.runs[0]["run_id"]
+
+
+@pytest.mark.parametrize("page", [False, True], ids=["api", "page"])
+def test_logs_prints_step_by_step_and_attempt_by_attempt(setlist, stub, ended, page):
+    stub.ui = page
+    code, said = setlist("runs", "logs", ended)
+
+    assert code == 0
+    assert said.splitlines() == [
+        f"==> plan  succeeded  {pod('plan')}",
+        "planned",
+        f"==> curate  succeeded  {pod('curate', 0)}",
+        "cut off",
+        f"==> curate  succeeded  {pod('curate', 1)}",
+        "1,000 rows",
+    ]
+    assert setlist("runs", "logs", ended, "plan")[1].splitlines()[1:] == ["planned"]
+
+
+def test_a_log_that_is_gone_is_one_sentence_with_the_remedy(setlist, stub, ended):
+    del stub.logs[pod("plan")]
+    code, said = setlist("runs", "logs", ended, "--namespace", "team")
+    said = " ".join(said.split())
+
+    assert code == 1
+    assert "1,000 rows" in said
+    assert "setlist: no log of plan: the pod is gone" in said
+    assert f"kubectl -n team logs -l pipeline/runid={ended} -c main" in said
+
+
+def test_logs_of_a_step_that_has_not_begun_names_those_that_have(setlist, stub, ended):
+    code, said = setlist("runs", "logs", ended, "train")
+    assert (code, "no step train" in said, "plan, curate" in said) == (1, True, True)
+
+
+def test_logs_are_asked_for_again_when_the_server_is_busy_but_not_when_they_are_gone(
+    setlist, stub, ended
+):
+    path = f"/apis/v1alpha1/runs/{ended}/nodes/{pod('plan')}/log"
+    stub.faults = [Fault("GET", path, 503)] * 2
+    assert setlist("runs", "logs", ended, "plan")[0] == 0
+    assert not stub.faults
+    stub.seen.clear()
+    stub.logs.clear()
+    assert setlist("runs", "logs", ended, "plan")[0] == 1
+    assert len({one.path + str(one.query) for one in stub.seen}) == len(stub.seen)
+
+
+def test_whoever_may_not_see_logs_is_told(setlist, stub, ended):
+    path = f"/apis/v1alpha1/runs/{ended}/nodes/{pod('plan')}/log"
+    stub.faults = [Fault("GET", path, 403)]
+    code, said = setlist("runs", "logs", ended, "plan")
+    assert (code, "forbids it" in said) == (1, True)
+
+
+def test_the_hash_of_an_attempt_follows_from_that_of_its_parent():
+    # The published vectors of FNV-1a for "foo" and "foobar".
+    assert fnv("foo") == 0xA9F37ED7
+    assert _continued(0xA9F37ED7, "bar") == fnv("foobar") == 0xBF9CF968
+
+
+# What came of runs
+
+
+def test_compare_and_show_say_what_came_of_runs(setlist, stub, tmp_path, monkeypatch, gcs_emulator):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
+    requests.post(f"{gcs_emulator}/storage/v1/b?project=p", json={"name": "runs"}, timeout=5)
+    store = "store=gs://runs/models"
+    for key in ("a", "b", "c"):
+        setlist("submit", "--set", store, "--id", key)
+    ids = [run["run_id"] for run in stub.runs]
+    for run_id, value, outcome in ((ids[0], 0.1483, "pass"), (ids[1], 0.1101, "fail")):
+        RunRecord(
+            name="home",
+            run_id=run_id,
+            outcome="promoted" if outcome == "pass" else "refused",
+            sentence="Why.",
+            revision=4 if outcome == "pass" else None,
+            ended="2026-05-01T05:12:34Z",
+            verdict=Verdict(
+                decision="promote" if outcome == "pass" else "reject",
+                mode="auto",
+                primary="ndcg@10",
+                sentence="Why.",
+                reasons=[
+                    Reason(
+                        rule="better than co_visited",
+                        outcome=outcome,
+                        value=value,
+                        needed=0.1,
+                        sentence="",
+                    )
+                ],
+                evaluation_digest="e",
+                policy_digest="p",
+                head=None,
+            ),
+        ).write("gs://runs/models")
+    code, said = setlist("runs", "compare", *ids)
+    rows = {line[:24].strip(): line[24:].split() for line in said.splitlines()}
+
+    assert code == 0
+    assert rows["(outcome)"] == ["promoted", "refused", "no", "record", "yet"]
+    assert rows["(revision)"] == ["4"]
+    assert rows["better than co_visited"] == ["pass", "0.1483", "fail", "0.1101"]
+    assert "outcome  home: promoted as revision 4. Why." in setlist("runs", "show", ids[0])[1]
+
+
+def test_compare_without_the_store_says_so_and_still_compares(setlist, stub, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", REFUSED)
+    monkeypatch.setattr(objects, "RETRY_SECONDS", 0.1)
+    setlist("submit", "--set", STORE, "--id", "a")
+    setlist("submit", "--set", STORE, "--set", "window.test_days=7", "--id", "b")
+    code, said = setlist("runs", "compare", *(run["run_id"] for run in stub.runs))
+    assert code == 0
+    assert "window.test_days" in said
+    assert "not known: store gs://bucket/models" in " ".join(said.split())
 
 
 def test_an_id_that_is_no_id_never_becomes_a_path(setlist, stub):

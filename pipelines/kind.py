@@ -89,7 +89,7 @@ def load(image: str) -> str:
         )
     _run("kind", "load", "docker-image", image, "--name", CLUSTER)
     repository, tag = parse_repository_tag(image)
-    known = _known(repository, tag or "latest")
+    known = full_name(repository, tag or "latest")
     listed = _output(*_ctr("ls", f"name=={known}")).splitlines()
     # The node's runtime knows an image by its name and tag; under a second name, with the digest of
     # its manifest, it is found where a pod asks for that.
@@ -154,7 +154,7 @@ def _running() -> None:
         raise SetlistError("there is no cluster on this machine; create it with `setlist kind up`.")
 
 
-def _known(repository: str, tag: str) -> str:
+def full_name(repository: str, tag: str) -> str:
     """An image's name in full, as a node has it: setlist is docker.io/library/setlist."""
     first = repository.split("/")[0]
     if "/" not in repository:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.connection import Cookies, Host, Image, Namespace, TokenFile, connect, examples
+from pipelines.doctor_cli import doctor
 from pipelines.options import Config, Set
 from pipelines.runs_cli import runs
 
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
 
 cluster = typer.Typer()
 cluster.add_typer(runs, name="runs")
+cluster.command(
+    epilog=examples(
+        "setlist doctor --config home.yaml --host http://localhost:8080",
+        "setlist doctor --config home.yaml --set store=gs://another-bucket/models",
+    )
+)(doctor)
 
 
 @cluster.command(

@@ -15,6 +15,7 @@ from pipelines.connection import (
     TokenFile,
     add_row,
     connect,
+    examples,
     new_table,
 )
 from pipelines.options import Config, Set
@@ -25,12 +26,25 @@ if TYPE_CHECKING:
     from pipelines.recurring import Recurring
     from pipelines.scheduling import Wanted
 
-schedule = typer.Typer(no_args_is_help=True, help="The schedules of the settings on a cluster.")
+schedule = typer.Typer(
+    no_args_is_help=True,
+    help="The schedules of the settings on a cluster.",
+    epilog=examples(
+        "In home.yaml, at 05:00 UTC every day (second minute hour day month weekday):",
+        'schedules: {daily: {cron: "0 0 5 * * *", time_zone: Europe/Stockholm}}',
+        "setlist schedule apply --config home.yaml",
+    ),
+)
 
 Name = Annotated[str, typer.Argument(help="The schedule, as the settings name it.")]
 
 
-@schedule.command()
+@schedule.command(
+    epilog=examples(
+        "setlist schedule apply --config home.yaml",
+        "setlist schedule apply --config home.yaml --image registry.example/setlist@sha256:...",
+    )
+)
 def apply(
     config: Config = None,
     change: Set = None,
@@ -56,7 +70,7 @@ def apply(
         typer.echo("no schedules, neither in the settings nor on the cluster")
 
 
-@schedule.command(name="list")
+@schedule.command(name="list", epilog=examples("setlist schedule list --config home.yaml"))
 def list_(
     config: Config = None,
     change: Set = None,
@@ -95,7 +109,7 @@ def list_(
     screen().print(table)
 
 
-@schedule.command()
+@schedule.command(epilog=examples("setlist schedule pause daily --config home.yaml"))
 def pause(
     name: Name,
     config: Config = None,
@@ -113,7 +127,7 @@ def pause(
     typer.echo(f"{name} is paused")
 
 
-@schedule.command()
+@schedule.command(epilog=examples("setlist schedule resume daily --config home.yaml"))
 def resume(
     name: Name,
     config: Config = None,
@@ -133,7 +147,7 @@ def resume(
     typer.echo(f"{name} runs")
 
 
-@schedule.command()
+@schedule.command(epilog=examples("setlist schedule delete weekly --config home.yaml"))
 def delete(
     name: Name,
     config: Config = None,
@@ -153,7 +167,7 @@ def delete(
     typer.echo(f"{name} is not on the cluster")
 
 
-@schedule.command()
+@schedule.command(epilog=examples("setlist schedule run-now daily --config home.yaml"))
 def run_now(
     name: Name,
     config: Config = None,

@@ -149,7 +149,7 @@ def test_nothing_is_missing(doctor, registry):
     assert "experiment home will be made by the first run" in found["access"]
     assert found["schedules"].startswith("ok none")
     assert found["store"] == "ok gs://doctored/models: listed, written, read, guarded, removed"
-    assert found["data.events"].startswith("ok sample://events: 1 file")
+    assert found["data.events"] == "ok sample://events: bundled with setlist"
     assert found["notifications"].startswith("not checked Secret setlist-notifications")
     assert "→ kubectl -n NAMESPACE describe secret setlist-notifications" in found["notifications"]
     assert len(said.splitlines()) <= 24  # one screen
@@ -338,6 +338,17 @@ def test_a_bucket_that_overwrites_blindly_is_missing_and_the_probe_is_removed(do
     assert code == 1
     assert "overwritten in spite of ifGenerationMatch" in found["store"]
     assert open_objects("gs://doctored").keys("") == []
+
+
+def test_data_that_is_there_is_counted(doctor):
+    for name in ("events/a.csv", "events/b.csv"):
+        open_objects("gs://doctored").write(name, b"user_id,item_id\n", expected=None)
+    try:
+        code, found, _ = doctor("--set", "data.events.path=gs://doctored/events")
+    finally:
+        for name in ("events/a.csv", "events/b.csv"):
+            open_objects("gs://doctored").remove(name)
+    assert (code, found["data.events"]) == (0, "ok gs://doctored/events: 2 files, 32 bytes")
 
 
 def test_data_that_is_not_there_is_missing(doctor):

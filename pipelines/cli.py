@@ -8,8 +8,10 @@ import typer
 
 from components.errors import SetlistError
 from pipelines.image_cli import image
+from pipelines.kind_cli import kind
 from pipelines.options import Config, Set
 from pipelines.schedule_cli import schedule
+from pipelines.serving_cli import serving
 from pipelines.submission_cli import cluster
 
 app = typer.Typer(
@@ -158,7 +160,9 @@ def policy_schema() -> None:
 models = typer.Typer(no_args_is_help=True, help="The models of a store.")
 app.add_typer(models, name="models")
 app.add_typer(cluster)
+app.add_typer(serving)
 app.add_typer(schedule, name="schedule")
+app.add_typer(kind, name="kind")
 app.add_typer(image, name="image")
 
 

@@ -64,7 +64,7 @@ image: .venv/.installed-run ## Build the image that every step runs in (IMAGE=na
 .PHONY: lock
 lock: .venv/.uv-$(UV_VERSION) ## Bring both locks in line with pyproject.toml
 	@$(COMPILE_LOCK) -o requirements.lock --extra server pyproject.toml
-	@$(COMPILE_LOCK) -o requirements-dev.lock --extra server --group dev -c requirements.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-dev.lock --all-extras --group dev -c requirements.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-peers.lock requirements-peers.in
 COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
                --custom-compile-command 'make lock'

@@ -359,6 +359,44 @@ def test_each_time_runs_once_wherever_apply_is_killed(stub, client, what, start,
     assert kill >= 4  # make, disable, enable, delete
 
 
+@pytest.mark.parametrize("late", ["asked", "asked in its second", "answered"])
+@pytest.mark.parametrize("call", ["recurringruns", ":disable", ":enable", "DELETE"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_each_time_runs_once_when_a_call_takes_minutes_and_a_time_passes(
+    stub, client, what, call, late
+):
+    begin = datetime(2026, 11, 25, 4, 57, 20, tzinfo=UTC)
+    stub.clock.__init__(now=begin - DAY, lasts=2 * MINUTE)
+    applied(client, settings())
+    stub.clock.advance(begin - stub.clock.now)
+    ask, slow = client._ask, []
+
+    def slowly(method, path, *arguments, **named):
+        hit = not slow and method != "GET" and f"{method} {path}".endswith(call)
+        hit = hit or (not slow and call == method)
+        if hit:
+            slow.append(path)
+        if hit and late == "asked":
+            stub.clock.advance(4 * MINUTE)
+        if hit and late == "asked in its second":  # its run is there, and cannot be seen yet
+            stub.clock.advance(begin.replace(hour=5, minute=0, second=0) - stub.clock.now)
+        answer = ask(method, path, *arguments, **named)
+        if hit and late == "answered":
+            stub.clock.advance(4 * MINUTE)
+        return answer
+
+    client._ask = slowly
+    applied(client, settings({"daily": {"cron": DAILY} | CHANGES[what]}))
+    assert slow
+    [new] = stub.recurringruns
+    stub.clock.advance(2 * DAY)
+    switched = datetime.fromisoformat(new["created_at"])
+    cron = CHANGES[what].get("cron", DAILY)
+    before = times(DAILY, begin - DAY, switched)
+    assert ran(stub) == Counter(before + times(cron, switched, stub.clock.now))
+    assert not [run for run in stub.clock.fired if run["state"] == "FAILED"]
+
+
 def test_with_catch_up_each_missed_time_runs_once_after_days_without_apply(stub, client):
     for kill in range(20):
         begin = datetime(2026, 11, 25, 12, tzinfo=UTC)

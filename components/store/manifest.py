@@ -1,9 +1,10 @@
 """The documents of a model store, and how each is read: strictly, or not at all."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +35,8 @@ def _inside(path: str) -> str:
 
 RelativePath = Annotated[str, AfterValidator(_inside)]
 Text = Annotated[str, Field(min_length=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Action = Literal["promote", "rollback"]
 
 
 class Document(BaseModel):
@@ -41,9 +44,11 @@ class Document(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    remedy: ClassVar[str] = "restore it"
+
     def to_bytes(self) -> bytes:
         """JSON text, the same bytes for equal documents."""
-        return json.dumps(self.model_dump(), indent=2, sort_keys=True, allow_nan=False).encode()
+        return _json(self.model_dump()).encode()
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> Self:
@@ -55,7 +60,7 @@ class Document(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as fault:
-            raise SetlistError(f"{name} is damaged ({_first(fault)}); restore it.") from fault
+            raise SetlistError(f"{name} is damaged ({_first(fault)}); {cls.remedy}.") from fault
 
     @classmethod
     def checked(cls, what: str, values: Mapping[str, object]) -> Self:
@@ -74,6 +79,43 @@ class Document(BaseModel):
         return document
 
 
+class Sealed(Document):
+    """A document whose bytes end with a checksum of its content, so that no edit goes unseen.
+
+    It is no signature: whoever means to can compute it anew.
+    """
+
+    checksum: str = ""
+    """SHA-256, in the bytes only."""
+
+    def to_bytes(self) -> bytes:
+        """JSON text with the checksum, the same bytes for equal documents."""
+        content = self.model_dump(exclude={"checksum"})
+        checksum = hashlib.sha256(_json(content).encode()).hexdigest()
+        return _json(content | {"checksum": checksum}).encode()
+
+    @classmethod
+    def parse(cls, content: bytes, name: str) -> Self:
+        """The document that `to_bytes` wrote, to the byte.
+
+        Raises:
+            SetlistError: it is not one, or was changed since; the sentence says `name`.
+        """
+        document = super().parse(content, name).model_copy(update={"checksum": ""})
+        try:
+            if document.to_bytes() == content:
+                return document
+        except ValueError:
+            pass  # a number that JSON does not have
+        raise SetlistError(
+            f"{name} is damaged (its checksum does not fit its content); {cls.remedy}."
+        )
+
+
+def _json(content: Mapping[str, object]) -> str:
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+
+
 def _first(fault: ValidationError) -> str:
     error = fault.errors()[0]
     where = ".".join(str(part) for part in error["loc"] if part != "[key]")
@@ -84,11 +126,11 @@ def _first(fault: ValidationError) -> str:
 class File(Document):
     """What one file of a model must be: lower-case hexadecimal SHA-256, and bytes."""
 
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
     size: Annotated[int, Field(ge=0)]
 
 
-class Manifest(Document):
+class Manifest(Sealed):
     """The complete list of a revision's files, and where the model came from.
 
     name, revision   where the revision stands in the store
@@ -100,6 +142,10 @@ class Manifest(Document):
     metadata         any JSON values without NaN, such as the verdict
     """
 
+    remedy: ClassVar[str] = (
+        "restore it, or make another revision live with `setlist models rollback --to REVISION`"
+    )
+
     name: Text
     revision: PositiveInt
     run_id: Text
@@ -110,7 +156,7 @@ class Manifest(Document):
     metadata: dict[str, JsonValue]
 
 
-class Claim(Document):
+class Claim(Sealed):
     """That a run owns a revision number, for the one model with this digest."""
 
     revision: PositiveInt
@@ -119,17 +165,55 @@ class Claim(Document):
     created: Text
 
 
+class Pin(Sealed):
+    """That a revision is to be kept: who asked for it, when (UTC, ISO) and why."""
+
+    remedy: ClassVar[str] = "remove it with `setlist models unpin REVISION` and pin again"
+
+    name: Text
+    revision: PositiveInt
+    who: Text
+    when: Text
+    why: str
+
+
 class Promotion(Document):
-    """That a revision, staged by the run `run_id`, went live at `when` (UTC, ISO)."""
+    """That a revision, staged by the run `run_id`, went live at `when` (UTC, ISO).
+
+    who     a person's account and machine, or a pod
+    why     the verdict's sentence for a run's push, what a person gave else
+    action  rollback where it had been live before
+    """
 
     revision: PositiveInt
     when: Text
     run_id: Text
+    who: Text
+    why: str
+    action: Action
 
 
-class Pointer(Document):
-    """What HEAD holds: the live revision, the one before, and the last promotions, oldest first."""
+class Pointer(Sealed):
+    """What HEAD holds.
 
+    name               whose HEAD it is
+    move               a new random token with every promotion: what a caller saw
+    live, previous     the live revision, and the one before
+    live_manifest      SHA-256 of the manifest's bytes, so that no other can take its place
+    previous_manifest
+    promotions         the last ones, oldest first
+    retired            revisions that are gone, or are being removed; they never go live
+    """
+
+    remedy: ClassVar[str] = (
+        "restore it, or point it anew with `setlist models promote REVISION --force-head`"
+    )
+
+    name: Text
+    move: Text
     live: PositiveInt
+    live_manifest: Sha256
     previous: PositiveInt | None
+    previous_manifest: Sha256 | None
     promotions: list[Promotion]
+    retired: list[PositiveInt]

@@ -41,11 +41,25 @@ MANIFESTS = st.builds(
 )
 POINTERS = st.builds(
     Pointer,
+    name=TEXT,
+    move=TEXT,
     live=st.integers(1, 99),
+    live_manifest=st.just(HASH),
     previous=st.none() | st.integers(1, 99),
+    previous_manifest=st.none() | st.just(HASH),
     promotions=st.lists(
-        st.builds(Promotion, revision=st.integers(1, 99), when=TEXT, run_id=TEXT), max_size=5
+        st.builds(
+            Promotion,
+            revision=st.integers(1, 99),
+            when=TEXT,
+            run_id=TEXT,
+            who=TEXT,
+            why=st.just("") | TEXT,
+            action=st.sampled_from(["promote", "rollback"]),
+        ),
+        max_size=5,
     ),
+    retired=st.lists(st.integers(1, 99), max_size=5),
 )
 
 
@@ -64,7 +78,7 @@ def test_a_pointer_survives_the_round_trip(pointer: Pointer):
 @settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=50) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_anything_else_is_damaged(content: bytes):
-    with pytest.raises(SetlistError, match=r"^home/HEAD is damaged \(.*\); restore it\.$"):
+    with pytest.raises(SetlistError, match=r"^home/HEAD is damaged \(.*\); restore it, or .*\.$"):
         Pointer.parse(content, "home/HEAD")
 
 

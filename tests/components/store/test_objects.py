@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from components.errors import SetlistError
-from components.store import objects
+from components.store import bucket
 from components.store.objects import open_objects
 from components.store.store import ModelStore, open_store
 
@@ -136,7 +136,7 @@ def test_a_missing_bucket_is_refused(gcs_uri: str):
 
 def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
-    monkeypatch.setattr(objects, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(bucket, "RETRY_SECONDS", 0.1)
     with refused("cannot open the bucket .* check the connection and try again"):
         open_store("gs://setlist/x")
 

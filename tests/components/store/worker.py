@@ -7,18 +7,23 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from components.errors import SetlistError
+from components.store.counted import Count, ignore
+from components.store.keep import prune
 from components.store.objects import Objects, open_objects
 from components.store.store import Head, ModelStore
 
 
 class Mortal:
-    """Objects whose process dies after a number of changes."""
+    """Objects whose process dies after a number of changes; they come one after the other."""
 
     def __init__(self, objects: Objects, changes: int) -> None:
         self.uri, self.keys, self.read, self.download = (
@@ -27,20 +32,29 @@ class Mortal:
             objects.read,
             objects.download,
         )
+        self.holds, self.sweep = objects.holds, objects.sweep
         self._objects, self._left = objects, changes
+        self._lock = threading.Lock()
 
     def write(self, key: str, content: bytes, *, expected: str | None) -> str | None:
-        self._live()
-        return self._objects.write(key, content, expected=expected)
+        with self._change():
+            return self._objects.write(key, content, expected=expected)
 
-    def upload(self, source: Path, key: str) -> None:
-        self._live()
-        self._objects.upload(source, key)
+    def upload(self, source: Path, key: str, count: Count = ignore) -> None:
+        with self._change():
+            self._objects.upload(source, key, count)
 
-    def _live(self) -> None:
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self._left -= 1
+    def remove(self, key: str) -> None:
+        with self._change():
+            self._objects.remove(key)
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        with self._lock:
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+            yield
 
 
 def obey(store: ModelStore, order: dict[str, Any]) -> dict[str, object]:
@@ -52,6 +66,8 @@ def obey(store: ModelStore, order: dict[str, Any]) -> dict[str, object]:
             return {}
         if do == "stage":
             return {"revision": store.stage(name, Path(order.pop("model")), **order)}
+        if do == "prune":
+            return {"pruned": prune(store, name, order["keep"], lambda _: None).revisions}
         expected = order["expected"] and Head(**order["expected"])
         return {"head": asdict(store.promote(name, order["revision"], expected=expected))}
     except SetlistError as fault:

@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from components.store import objects
 from components.store.objects import open_objects
 from pipelines import doctor as doctors
 from pipelines import kubeflow
@@ -109,7 +108,6 @@ def doctor(monkeypatch, capsys, stub, registry, gcs_emulator, tmp_path):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(kubeflow, "TIMEOUT", (2.0, 2.0))
-    monkeypatch.setattr(objects, "RETRY_SECONDS", 0.1)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", stub.url)
     monkeypatch.setenv("SETLIST_IMAGE", f"{registry.url.removeprefix('http://')}/setlist@{DIGEST}")
@@ -327,13 +325,14 @@ def test_permissions_that_lack_are_named(doctor, monkeypatch):
 
 
 def test_a_bucket_that_overwrites_blindly_is_missing_and_the_probe_is_removed(doctor, monkeypatch):
-    honest = objects.GoogleCloudStorage.write
+    store = type(open_objects("gs://doctored"))
+    honest = store.write
 
     def blind(self, key, content, *, expected):
         found = self.read(key)
         return honest(self, key, content, expected=found[1] if found else None)
 
-    monkeypatch.setattr(objects.GoogleCloudStorage, "write", blind)
+    monkeypatch.setattr(store, "write", blind)
     code, found, _ = doctor()
     assert code == 1
     assert "overwritten in spite of ifGenerationMatch" in found["store"]

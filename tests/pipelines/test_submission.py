@@ -9,7 +9,6 @@ import requests
 from components.errors import SetlistError
 from components.evaluation.verdict import Reason, Verdict
 from components.record import RunRecord
-from components.store import objects
 from pipelines import kubeflow, submission
 from pipelines.cli import main
 from pipelines.config import SAMPLE, read_settings
@@ -620,15 +619,17 @@ def test_compare_and_show_say_what_came_of_runs(setlist, stub, tmp_path, monkeyp
     assert "outcome  home: promoted as revision 4. Why." in setlist("runs", "show", ids[0])[1]
 
 
-def test_compare_without_the_store_says_so_and_still_compares(setlist, stub, monkeypatch):
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", REFUSED)
-    monkeypatch.setattr(objects, "RETRY_SECONDS", 0.1)
-    setlist("submit", "--set", STORE, "--id", "a")
-    setlist("submit", "--set", STORE, "--set", "window.test_days=7", "--id", "b")
+def test_compare_without_the_store_says_so_and_still_compares(
+    setlist, stub, monkeypatch, gcs_emulator
+):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
+    store = "store=gs://no-such-bucket/models"
+    setlist("submit", "--set", store, "--id", "a")
+    setlist("submit", "--set", store, "--set", "window.test_days=7", "--id", "b")
     code, said = setlist("runs", "compare", *(run["run_id"] for run in stub.runs))
     assert code == 0
     assert "window.test_days" in said
-    assert "not known: store gs://bucket/models" in " ".join(said.split())
+    assert "not known: store gs://no-such-bucket/models" in " ".join(said.split())
 
 
 def test_an_id_that_is_no_id_never_becomes_a_path(setlist, stub):

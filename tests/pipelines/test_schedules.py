@@ -436,6 +436,50 @@ def test_a_deletion_waits_for_a_run_that_it_would_end(stub, client):
     assert not stub.recurringruns
 
 
+def test_an_answer_that_comes_too_late_leaves_one_recurring_run(stub, client, monkeypatch):
+    monkeypatch.setattr(kubeflow, "TIMEOUT", (2.0, 0.3))
+    applied(client, settings())
+    key = stub.recurringruns[0]["recurring_run_id"]
+    stub.faults = [
+        Fault("POST", "recurringruns", late=0.6),
+        Fault("POST", f"recurringruns/{key}:disable", late=0.6),
+        Fault("DELETE", f"recurringruns/{key}", late=0.6),
+    ]
+    assert applied(client, settings(), OTHER) == {"daily": "replaced"}
+    assert not stub.faults
+    assert [one["mode"] for one in stub.recurringruns] == ["ENABLE"]
+    assert len(stub.calls("POST", "recurringruns")) == 2  # one each, the first and its replacement
+
+
+def test_a_conflict_is_looked_into_and_not_taken_for_a_failure(stub, client):
+    applied(client, settings())
+    stub.faults = [Fault("POST", "recurringruns", 409, done=True)]
+    assert applied(client, settings(), OTHER) == {"daily": "replaced"}
+    stub.faults = [Fault("POST", "recurringruns", 409)]
+    with pytest.raises(SetlistError, match="409"):
+        applied(client, settings())
+    assert [one["mode"] for one in stub.recurringruns] == ["ENABLE"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cron": DAILY}, "unknown field"),
+        ({"trigger": {"cron_schedule": {"crone": DAILY}}}, "unknown field"),
+        ({"max_concurrency": 2}, "not a str"),
+        ({"max_concurrency": "11"}, "out of range"),
+        ({"mode": "PAUSE"}, "is none of"),
+        ({"runtime_config": {"parameters": {"windoe": {}}}}, "unknown argument windoe"),
+        ({"pipeline_version_reference": {}}, "no such pipeline version"),
+    ],
+)
+def test_the_stub_refuses_what_the_api_does_not_know(stub, client, change, said):
+    applied(client, settings())
+    [body] = [one.body for one in stub.calls("POST", "recurringruns")]
+    with pytest.raises(SetlistError, match=said):
+        client.post("recurringruns", body | change)
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize("done", [False, True])
 def test_lost_answers_leave_one_recurring_run(stub, client, status, done):

@@ -95,6 +95,12 @@ def test_every_step_runs_in_the_digest_and_the_package_has_no_defaults(setlist, 
     assert not [key for key, parameter in declared.items() if "defaultValue" in parameter]
 
 
+def test_the_service_account_of_the_settings_runs_the_steps(setlist, stub):
+    setlist("submit", "--set", STORE)
+    setlist("submit", "--set", STORE, "--set", "platform.service_account=retrainer")
+    assert [run.get("service_account") for run in stub.runs] == [None, "retrainer"]
+
+
 @pytest.mark.parametrize("image", ["", "setlist:latest", "setlist", "setlist@sha256:abc"])
 def test_an_image_that_is_no_digest_is_refused_before_anything_is_sent(setlist, stub, image):
     code, said = setlist("submit", "--set", STORE, "--image", image)

@@ -8,8 +8,8 @@ from components.data.curate import DataSettings, WindowSettings, resolve_window
 from components.data.schema import Window, parse_instant
 from components.data.source import fingerprint
 from components.errors import SetlistError
-from components.evaluation.verdict import SeenHead, Verdict
-from components.store.manifest import Manifest
+from components.evaluation.verdict import SeenHead
+from components.promotion import anchor_of
 from components.store.store import open_store
 
 DATA_FINGERPRINT = "data_fingerprint"
@@ -56,7 +56,7 @@ def plan(
     resolved = resolve_window(window, as_of, pd.Timestamp.now("UTC"))
     models = open_store(store)
     head = models.head(name)
-    stands = _anchor(models.manifest(name, head.live)) if head and anchor else None
+    stands = anchor_of(models.manifest(name, head.live)) if head and anchor else None
     rivals = [revision for revision in (head and head.live, stands) if revision]
     for revision in rivals:
         _fair(name, revision, models.manifest(name, revision).training_window["end"], resolved)
@@ -88,12 +88,6 @@ def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> b
         return True
     print("the data are those that the live model was made from", flush=True)
     return not only_new_data
-
-
-def _anchor(live: Manifest) -> int | None:
-    """The revision that the live model's verdict named; None where it is its own anchor."""
-    verdict = live.metadata.get("verdict")
-    return Verdict.model_validate(verdict).anchor if verdict else None
 
 
 def _fair(name: str, revision: int, trained_until: str, window: Window) -> None:

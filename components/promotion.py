@@ -1,4 +1,4 @@
-"""Out of the store and into it: the live models to compare with, and the push of a winner."""
+"""Out of the store and into it: the live models to compare with, the push of a winner, rollback."""
 
 import json
 from collections.abc import Mapping
@@ -6,11 +6,14 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from components.dashboard.card import render_card
 from components.errors import SetlistError
 from components.evaluation.refit import Refit
 from components.evaluation.verdict import Verdict
 from components.models.contract import digest, model_folders, read_info
-from components.store.store import Head, open_store
+from components.store.keep import Pruned, prune
+from components.store.manifest import Manifest
+from components.store.store import Head, ModelStore, open_store
 
 REFRESH_OF = "refresh_of"
 """In the metadata of a revision: which one it is, over a newer item table."""
@@ -66,6 +69,8 @@ def push(
     verdict: Verdict,
     refitted: Path | None = None,
     metadata: Mapping[str, JsonValue] | None = None,
+    evaluations: Path | None = None,
+    training: Path | None = None,
 ) -> int:
     """Put the model that the verdict names into the store and, in mode auto, make it live.
 
@@ -80,6 +85,8 @@ def push(
         verdict: what ships, and whether.
         refitted: what `refit` left; the model in it ships in place of the evaluated one.
         metadata: more to write into the manifest.
+        evaluations: what was judged, for the model card.
+        training: what the trainings of the candidates left, for the model card.
 
     Returns:
         The revision.
@@ -114,11 +121,21 @@ def push(
         digest=digest(folder),
         training_window=read_info(folder).training_window,
         metadata=record,
+        card=lambda number: render_card(
+            name=name,
+            revision=number,
+            run_id=run_id,
+            model=folder,
+            verdict=verdict,
+            evaluations=evaluations,
+            training=training,
+            metadata=record,
+        ),
     )
     if verdict.mode == "manual":
         print(f"{verdict.ships} is revision {revision} of {name}, staged", flush=True)
         return revision
-    models.promote(name, revision, expected=_seen(verdict))
+    models.promote(name, revision, expected=_seen(verdict), why=verdict.sentence)
     print(f"{verdict.ships} is revision {revision} of {name}, and live", flush=True)
     return revision
 
@@ -138,32 +155,116 @@ def _refit_of(verdict: Verdict, refitted: Path, record: Refit) -> Path:
     return folder
 
 
-def promote_staged(store: str, name: str, revision: int) -> None:
+def promote_staged(
+    store: str, name: str, revision: int, *, why: str = "", older: bool = False
+) -> None:
     """Make a revision live that `push` staged, or that was made of the live one by a refresh.
 
+    Args:
+        store: a local folder or gs://bucket/prefix.
+        name: of the model.
+        revision: its number.
+        why: for the history; the verdict's sentence if left out.
+        older: whether it may have been trained on data that end before the live one's.
+
     Raises:
-        SetlistError: when there is no such revision, it carries no verdict that ships it, or HEAD
-            moved since it was judged or made.
+        SetlistError: when there is no such revision, it is not whole, it carries no verdict that
+            ships it, or HEAD moved since it was judged or made.
     """
     models = open_store(store)
-    metadata = models.manifest(name, revision).metadata
-    if (refreshed := metadata.get(REFRESH_OF)) is not None:
-        head = models.head(name)
-        if head is None or head.live not in (refreshed, revision):
+    manifest = models.manifest(name, revision)
+    if (refreshed := manifest.metadata.get(REFRESH_OF)) is None:
+        verdict = _verdict(store, manifest)
+        expected, said = _seen(verdict), verdict.sentence
+    else:
+        expected, said = models.head(name), f"Revision {refreshed} with newer items."
+        if expected is None or expected.live not in (refreshed, revision):
             raise SetlistError(
                 f"store {store}: revision {revision} of {name} is revision {refreshed} with newer "
                 f"items, which is not live any more; refresh the items of the live one."
             )
-        models.promote(name, revision, expected=head)
-        return
-    said = metadata.get("verdict")
+    _whole(models, name, revision)
+    models.promote(name, revision, expected=expected, why=why or said, older=older)
+
+
+def rollback(store: str, name: str, to: int | None = None, why: str = "") -> tuple[int, int]:
+    """Make the revision live again that was live before, or another one that was or may be.
+
+    Args:
+        store: a local folder or gs://bucket/prefix.
+        name: of the model.
+        to: the revision; the one before the live one if left out.
+        why: for the history.
+
+    Returns:
+        The revision that was live, and the one that is.
+
+    Raises:
+        SetlistError: when there is none to go back to, or it is not whole.
+    """
+    models = open_store(store)
+    head = models.head(name)
+    target = head.previous if head and to is None else to
+    if head is None or target is None:
+        raise SetlistError(
+            f"store {store}: nothing was live under {name} before"
+            f"{f' revision {head.live}' if head else ''}; choose one with --to."
+        )
+    if target == head.live:
+        raise SetlistError(f"store {store}: revision {target} of {name} is live already.")
+    if target not in models.promoted(name):
+        _verdict(store, models.manifest(name, target))
+    _whole(models, name, target)
+    models.promote(name, target, expected=head, why=why, action="rollback", older=True)
+    return head.live, target
+
+
+def point_anew(store: str, name: str, revision: int, why: str = "") -> None:
+    """Replace a HEAD that is lost or damaged by one that names this revision.
+
+    Raises:
+        SetlistError: when HEAD is whole, or the revision is not or has no verdict that ships it.
+    """
+    models = open_store(store)
+    models.point_anew(name, revision, why=why, allowed=lambda one: _verdict(store, one))
+
+
+def prune_models(store: str, name: str, keep: int, *, dry_run: bool = False) -> Pruned:
+    """Remove old revisions, but never the live one, the one before, pinned ones, or an anchor.
+
+    Args:
+        store: a local folder or gs://bucket/prefix.
+        name: of the model.
+        keep: how many of the newest stay whatever they are.
+        dry_run: only say what would be removed.
+
+    Raises:
+        SetlistError: when nothing is live, or a document that decides is damaged.
+    """
+    return prune(open_store(store), name, keep, anchor_of, dry_run=dry_run)
+
+
+def anchor_of(manifest: Manifest) -> int | None:
+    """The revision that a model's verdict named; None where it is its own anchor."""
+    verdict = manifest.metadata.get("verdict")
+    return Verdict.model_validate(verdict).anchor if verdict else None
+
+
+def _verdict(store: str, manifest: Manifest) -> Verdict:
+    said = manifest.metadata.get("verdict")
     verdict = Verdict.model_validate(said) if said else None
     if verdict is None or not verdict.ships:
         raise SetlistError(
-            f"store {store}: revision {revision} of {name} has no verdict that ships it; promote "
-            "one that passed the gate."
+            f"store {store}: revision {manifest.revision} of {manifest.name} has no verdict that "
+            "ships it; promote one that passed the gate."
         )
-    models.promote(name, revision, expected=_seen(verdict))
+    return verdict
+
+
+def _whole(models: ModelStore, name: str, revision: int) -> None:
+    """Refuse what could not be fetched: a person's promotion is not followed by another try."""
+    for fault in models.verify(name, revision):
+        raise SetlistError(fault)
 
 
 def _seen(verdict: Verdict) -> Head | None:

@@ -55,10 +55,7 @@ class StoreReader:
 
     def revisions(self, name: str) -> list[int]:
         """The complete revisions of a name that were not pruned, ascending."""
-        pointer, _ = self.look(name)
-        gone = set(pointer.retired) if pointer else set()
-        complete = self.numbers(name, rf"(\d+)/{re.escape(MANIFEST)}")
-        return [revision for revision in complete if revision not in gone]
+        return self._complete(name, self.look(name)[0])
 
     def manifest(self, name: str, revision: int) -> Manifest:
         """The manifest of a complete revision.
@@ -79,7 +76,7 @@ class StoreReader:
             except SetlistError as fault:
                 return fault
 
-        revisions = self.revisions(name)
+        revisions = self._complete(name, pointer)
         with ThreadPoolExecutor(THREADS) as pool:
             return dict(zip(revisions, pool.map(one, revisions), strict=True))
 
@@ -180,7 +177,7 @@ class StoreReader:
         key = f"{checked(name)}/revisions/{revision}/{MANIFEST}"
         found = self.objects.read(key)
         if found is None:
-            have = ", ".join(map(str, self.revisions(name))) or "none"
+            have = ", ".join(map(str, self._complete(name, pointer))) or "none"
             raise SetlistError(
                 f"store {self.uri}: {name} has no revision {revision}; its revisions are: {have}."
             )
@@ -203,6 +200,11 @@ class StoreReader:
                 f"another SHA-256); {Manifest.remedy}."
             )
         return manifest, sha256
+
+    def _complete(self, name: str, pointer: Pointer | None) -> list[int]:
+        gone = set(pointer.retired) if pointer else set()
+        complete = self.numbers(name, rf"(\d+)/{re.escape(MANIFEST)}")
+        return [revision for revision in complete if revision not in gone]
 
     def not_gone(self, name: str, revision: int, pointer: Pointer | None) -> None:
         """Refuse a revision that HEAD calls gone."""

@@ -148,29 +148,20 @@ class ModelStore(StoreReader):
                 )
             if pointer and not older:
                 self._no_older(manifest, self.read_manifest(name, pointer.live, pointer)[0])
-            entry = Promotion(
-                revision=revision,
-                when=now(),
-                run_id=manifest.run_id,
-                who=who or this_person(),
-                why=why,
-                action=action,
-            )
-            moved = Pointer(
-                name=name,
-                move=uuid.uuid4().hex,
-                live=revision,
-                live_manifest=sha256,
-                previous=pointer.live if pointer else None,
-                previous_manifest=pointer.live_manifest if pointer else None,
-                promotions=[*(pointer.promotions if pointer else []), entry][-PROMOTIONS_KEPT:],
-                retired=pointer.retired if pointer else [],
-            )
+            moved = _moved(pointer, manifest, sha256, who or this_person(), why, action)
             if self.objects.write(f"{name}/HEAD", moved.to_bytes(), expected=version) is not None:
                 return head_of(moved)
 
-    def point_anew(self, name: str, revision: int, *, why: str) -> Head:
+    def point_anew(
+        self, name: str, revision: int, *, why: str, allowed: Callable[[Manifest], object]
+    ) -> Head:
         """Replace a HEAD that is lost or damaged by one that names a revision, and nothing before.
+
+        Args:
+            name: of the model.
+            revision: a complete one.
+            why: one sentence for the history.
+            allowed: raises where this revision must not go live.
 
         Raises:
             SetlistError: HEAD is whole, or the revision is not.
@@ -186,26 +177,10 @@ class ModelStore(StoreReader):
                 f"store {self.uri}: HEAD of {name} is not damaged; promote or roll back instead."
             )
         manifest, sha256 = self.read_manifest(name, revision, None)
+        allowed(manifest)
         if wrong := faults(self.objects, f"{name}/revisions/{revision}/", manifest.files):
             raise SetlistError(wrong[0])
-        entry = Promotion(
-            revision=revision,
-            when=now(),
-            run_id=manifest.run_id,
-            who=this_person(),
-            why=why,
-            action="promote",
-        )
-        moved = Pointer(
-            name=name,
-            move=uuid.uuid4().hex,
-            live=revision,
-            live_manifest=sha256,
-            previous=None,
-            previous_manifest=None,
-            promotions=[entry],
-            retired=[],
-        )
+        moved = _moved(None, manifest, sha256, this_person(), why, "promote")
         if self.objects.write(key, moved.to_bytes(), expected=found[1] if found else None) is None:
             raise SetlistError(f"store {self.uri}: {key} was replaced meanwhile; look again.")
         return head_of(moved)
@@ -253,6 +228,30 @@ class ModelStore(StoreReader):
                 f"for another model (digest {claim.digest}, now {digest}); start a new run."
             )
         return claim
+
+
+def _moved(
+    pointer: Pointer | None, manifest: Manifest, sha256: str, who: str, why: str, action: Action
+) -> Pointer:
+    """HEAD after a promotion; what it remembers of before goes on."""
+    entry = Promotion(
+        revision=manifest.revision,
+        when=now(),
+        run_id=manifest.run_id,
+        who=who,
+        why=why,
+        action=action,
+    )
+    return Pointer(
+        name=manifest.name,
+        move=uuid.uuid4().hex,
+        live=manifest.revision,
+        live_manifest=sha256,
+        previous=pointer.live if pointer else None,
+        previous_manifest=pointer.live_manifest if pointer else None,
+        promotions=[*(pointer.promotions if pointer else []), entry][-PROMOTIONS_KEPT:],
+        retired=pointer.retired if pointer else [],
+    )
 
 
 def _end(uri: str, manifest: Manifest) -> datetime | None:

@@ -312,8 +312,9 @@ def test_an_anchor_that_knows_the_test_period_is_no_contender_either(
     other = model(tmp_path / "other", "other")
     path = other / "model.json"
     path.write_text(path.read_text().replace("2026-04-01", "2026-02-01"))
-    judged = verdict(other, head=seen(store), anchor=1)
+    judged = verdict(other, head=seen(store), anchor=1, mode="manual")
     push(store, "home", "run-2", other, heuristics, judged)
+    promote_staged(store, "home", 2, older=True)
     with pytest.raises(SetlistError, match="revision 1 of home was trained on data until 2026-04"):
         plan("home", store, "2026-04-10", data, TEN_DAYS, True)
     assert plan("home", store, "2026-04-10", data, TEN_DAYS, False).rivals == [2]

@@ -99,7 +99,7 @@ def _container(name: str, image: str, command: list[str], folder: str, emulator:
             "requests": {"cpu": "10m", "memory": "64Mi"},
             "limits": {"memory": "2Gi"},
         },
-        "securityContext": RESTRICTED,
+        "securityContext": dict(RESTRICTED),
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},
             {"name": "artifacts", "mountPath": VOLUME, "subPath": folder},

@@ -43,7 +43,8 @@ def test_the_image_is_content_with_little(cluster: Cluster):
     ("where", "asked", "refusal"),
     [
         ("pod", {"runAsNonRoot": False}, "runAsNonRoot"),
-        ("container", {"privileged": True}, "privileged"),
+        ("pod", {"seccompProfile": {"type": "Unconfined"}}, "seccompProfile"),
+        ("container", {"allowPrivilegeEscalation": True}, "allowPrivilegeEscalation != false"),
         ("container", {"capabilities": {"add": ["NET_ADMIN"]}}, "unrestricted capabilities"),
     ],
 )

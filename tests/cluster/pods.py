@@ -129,13 +129,13 @@ class Cluster:
         return self.kept[key]
 
     def outputs(self, step: Step, pod: str) -> Outputs:
-        """What a step left, as the launcher reads it."""
+        """What a step left, as the launcher reads it: a parameter in its own file comes second."""
         own = f"/minio/outputs/{pod}"
-        found = Outputs()
-        for key, kind in step.definitions.items():
-            text = self.read(f"{own}/parameters/{key}").decode()
-            found.parameters[key] = parsed(text, kind)
         said = json.loads(self.read(f"{own}/metadata/{PurePosixPath(METADATA).name}") or b"{}")
+        found = Outputs(dict(said.get("parameterValues", {})))
+        for key in step.definitions.keys() - found.parameters.keys():
+            text = self.read(f"{own}/parameters/{key}").decode()
+            found.parameters[key] = parsed(text, step.definitions[key])
         for one in artifacts(step):
             written = said.get("artifacts", {}).get(one["name"], {}).get("artifacts", [{}])[0]
             found.artifacts[one["name"]] = one | {
@@ -190,6 +190,11 @@ class Cluster:
 def prepared(cluster: Cluster, manifests: Path, gcs_image: str) -> Iterator[Cluster]:
     """Set up namespace, store, volume and reader; and take away what was not there before."""
     before = cluster.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found")
+    other = cluster.kubectl("get", "pod", READER, "--ignore-not-found")
+    assert not other, (
+        f"another suite runs in {NAMESPACE} or was cut off there; wait for its end, or clean up: "
+        f"kubectl --context {cluster.context} delete namespace {NAMESPACE}"
+    )
     documents = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(manifests))))
     for one in documents:
         if one["kind"] == "Deployment" and gcs_image:

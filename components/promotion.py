@@ -10,6 +10,7 @@ from components.dashboard.card import render_card
 from components.errors import SetlistError
 from components.evaluation.refit import Refit
 from components.evaluation.verdict import Verdict
+from components.models.choose import chosen
 from components.models.contract import digest, model_folders, read_info
 from components.store.keep import Pruned, prune
 from components.store.manifest import Manifest
@@ -71,6 +72,7 @@ def push(
     metadata: Mapping[str, JsonValue] | None = None,
     evaluations: Path | None = None,
     training: Path | None = None,
+    card: Path | None = None,
 ) -> int:
     """Put the model that the verdict names into the store and, in mode auto, make it live.
 
@@ -87,6 +89,7 @@ def push(
         metadata: more to write into the manifest.
         evaluations: what was judged, for the model card.
         training: what the trainings of the candidates left, for the model card.
+        card: where the model card is written beside the store.
 
     Returns:
         The revision.
@@ -110,6 +113,8 @@ def push(
         "label": verdict.ships,
         "verdict": verdict.model_dump(mode="json"),
     }
+    if training and verdict.ships == "candidate":
+        record["settings"] = chosen(training).settings.model_dump(mode="json")
     if refitted and (refit := Refit.read(refitted)).refit_of:
         folder = _refit_of(verdict, refitted, refit)
         record |= {"refit_of": refit.refit_of, "refit_overlap": refit.overlap}
@@ -132,6 +137,8 @@ def push(
             metadata=record,
         ),
     )
+    if card:
+        card.write_text(models.card(name, revision) or "", "utf-8")
     if verdict.mode == "manual":
         print(f"{verdict.ships} is revision {revision} of {name}, staged", flush=True)
         return revision

@@ -317,12 +317,15 @@ def push(
     run_id: str,
     candidate: Input[Model],
     heuristics: Input[Model],
+    evaluations: Input[Artifact],
+    training: Input[Artifact],
     verdict: Input[Artifact],
     data_fingerprint: str,
     pushed: Output[Artifact],
+    card: Output[Markdown],
     refitted: Input[Model] = None,
 ) -> None:
-    """Put the winner into the store and make it live. Never cached."""
+    """Put the winner into the store with its model card and make it live. Never cached."""
     import json
     from pathlib import Path
 
@@ -339,6 +342,9 @@ def push(
         Verdict.read(Path(verdict.path)),
         Path(refitted.path) if refitted else None,
         {DATA_FINGERPRINT: data_fingerprint},
+        Path(evaluations.path),
+        Path(training.path),
+        Path(card.path),
     )
     record = {"store": store, "name": name, "revision": revision}
     Path(pushed.path).write_text(json.dumps(record) + "\n", "utf-8")

@@ -183,6 +183,8 @@ def retraining(
                         run_id=run,
                         candidate=best,
                         heuristics=rules,
+                        evaluations=evaluations,
+                        training=training,
                         verdict=verdict,
                         data_fingerprint=plan.outputs["data_fingerprint"],
                         **ships,

@@ -9,6 +9,7 @@ import typer
 from components.errors import SetlistError
 from pipelines.image_cli import image
 from pipelines.kind_cli import kind
+from pipelines.models_cli import models
 from pipelines.options import Config, Set
 from pipelines.schedule_cli import schedule
 from pipelines.serving_cli import serving
@@ -21,9 +22,6 @@ app = typer.Typer(
     help="Retrain a recommender and ship it only if it is better.",
     pretty_exceptions_enable=False,
 )
-
-ModelName = Annotated[str, typer.Option(help="The model's name in the store.")]
-Store = Annotated[str, typer.Option(help="A local folder or gs://bucket/prefix.")]
 
 
 @app.command()
@@ -157,55 +155,12 @@ def policy_schema() -> None:
     typer.echo(schema(), nl=False)
 
 
-models = typer.Typer(no_args_is_help=True, help="The models of a store.")
 app.add_typer(models, name="models")
 app.add_typer(cluster)
 app.add_typer(serving)
 app.add_typer(schedule, name="schedule")
 app.add_typer(kind, name="kind")
 app.add_typer(image, name="image")
-
-
-@models.command()
-def refresh_items(
-    config: Config = None,
-    change: Set = None,
-    promote: Annotated[bool, typer.Option("--promote", help="Make it live at once.")] = False,
-) -> None:
-    """Give the live model a newer item table: new items are placed by their tags, untrained.
-
-    Store, name, table of items and the moment (`as_of`) are those of the settings file. The result
-    is a new revision, staged; `setlist models promote` makes it live.
-    """
-    import pandas as pd
-
-    from components.data.schema import parse_instant
-    from components.promotion import promote_staged
-    from components.refresh import refresh_live
-    from pipelines.config import SAMPLE, read_settings
-
-    settings = read_settings(config or SAMPLE, change)
-    if settings.data.items is None:
-        raise SetlistError("data.items is not set, so there is no table of items to read.")
-    as_of = parse_instant(settings.as_of or pd.Timestamp.now("UTC").isoformat(), "as_of")
-    revision, new = refresh_live(settings.store, settings.name, settings.data.items, as_of)
-    typer.echo(f"revision {revision} of {settings.name} can recommend {len(new):,} new items")
-    if promote:
-        promote_staged(settings.store, settings.name, revision)
-        typer.echo(f"revision {revision} of {settings.name} is live")
-
-
-@models.command()
-def promote(
-    revision: Annotated[int, typer.Argument(help="The revision to make live.")],
-    name: ModelName = "home",
-    store: Store = ".setlist/store",
-) -> None:
-    """Make a staged revision live, if what was live when it was judged still is."""
-    from components.promotion import promote_staged
-
-    promote_staged(store, name, revision)
-    typer.echo(f"revision {revision} of {name} is live")
 
 
 def main() -> None:

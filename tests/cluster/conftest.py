@@ -18,7 +18,7 @@ import pytest
 
 from pipelines.config import SAMPLE, read_settings
 from tests.cluster.pipeline import Json, Outputs, Pipeline, Step
-from tests.cluster.pods import Cluster, prepared
+from tests.cluster.pods import Cluster, Ended, prepared
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "kind"
 NOT_ASKED = object()
@@ -82,12 +82,14 @@ class Run:
     Attributes:
         steps: by task, in the order in which they ran.
         left: what those that succeeded left.
+        ended: how the pods ended of those that were not cached.
         failure: of the first that did not.
     """
 
     run_id: str
     steps: dict[str, Step] = field(default_factory=dict)
     left: dict[str, Outputs] = field(default_factory=dict)
+    ended: dict[str, Ended] = field(default_factory=dict)
     failure: AssertionError | None = None
 
 
@@ -115,7 +117,11 @@ class Rehearsal:
 
         def execute(step: Step) -> Outputs:
             run.steps[step.task] = step
-            run.left[step.task] = self.cluster.execute(step)
+            before = len(self.cluster.ended)
+            try:
+                run.left[step.task] = self.cluster.execute(step)
+            finally:
+                run.ended |= dict(self.cluster.ended[before:])
             return run.left[step.task]
 
         try:

@@ -61,9 +61,8 @@ def test_the_namespace_takes_no_less(first: Run, cluster: Cluster, where, asked,
 def test_each_step_gets_what_the_settings_say(first: Run, cluster: Cluster):
     """What the API has of the pods, not what was asked of it."""
     platform = read_settings(SAMPLE, ["store=gs://a/b", *EVERYTHING]).platform
-    pods = dict(cluster.ended)
     for task, step in first.steps.items():
-        spec = cluster.pod(pods[task].pod)["spec"]
+        spec = cluster.pod(first.ended[task].pod)["spec"]
         main, own = spec["containers"][0], platform.of(step.name)
         given = main["resources"]
         asked = [own.cpu_request, own.memory_request, own.memory_limit]

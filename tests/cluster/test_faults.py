@@ -35,12 +35,14 @@ FAULTS = {
     "resolve-live": Fault("home has no revision 7", {"rivals": [7]}),
     "fit-heuristics": Fault("horoscope", {"heuristics": {"fit": ["horoscope"]}}),
     "train": Fault("absent", {"label": "absent"}),
-    "choose": Fault("", artifacts={"first_training": ("curate", "dataset")}),
+    "choose": Fault(
+        "a training cannot be read", artifacts={"first_training": ("curate", "dataset")}
+    ),
     "evaluate": Fault("ndgc", {"evaluation": {"metrics": ["ndgc@10"]}}),
     "gate": Fault("ndcg@11", {"policy": {"primary": "ndcg@11"}}),
-    "report": Fault("", artifacts={"evaluations": ("curate", "dataset")}),
+    "report": Fault("evaluation.json is missing", artifacts={"evaluations": ("curate", "dataset")}),
     "transform-whole": Fault("shoe_size", {"inputs": ["shoe_size"]}),
-    "refit": Fault("", artifacts={"evaluations": ("curate", "dataset")}),
+    "refit": Fault("evaluation.json is missing", artifacts={"evaluations": ("curate", "dataset")}),
     "push": Fault("not the model that was judged", artifacts={"candidate": ("train", "candidate")}),
     "announce": Fault("create the bucket or correct the address", {"store": ABSENT}),
 }

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
@@ -57,6 +58,7 @@ class Schedule(BaseModel):
         return self
 
 
+@cache
 def check_cron(cron: str) -> None:
     """Hold a cron line against what the backend and we read alike.
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.parser import BytesParser
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -126,6 +127,7 @@ def values_of(model: str) -> list[str]:
     return list(getattr(getattr(kfp_server_api, model), "allowable_values", ()))
 
 
+@cache
 def known_query(method: str, path: str) -> set[str]:
     api, name = CALLS[method, path]
     service = getattr(kfp_server_api, api)

@@ -567,11 +567,11 @@ def test_the_commands_from_apply_to_delete(setlist, stub):
     assert code == 0, said
     assert "daily        created" in said
 
-    def row():
-        text = setlist("schedule", "list", schedules=ENTRIES)[1]
+    def row(image=""):
+        text = setlist("schedule", "list", "--image", image, schedules=ENTRIES)[1]
         return " ".join(text.split())
 
-    listed = row()
+    listed = row(IMAGE)
     assert "running yes" in listed
     assert "Thu 2026-11-26 05:00 UTC" in listed
     assert "06:00 CET" in listed

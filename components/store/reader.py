@@ -176,6 +176,10 @@ class StoreReader:
         self.not_gone(name, revision, pointer)
         key = f"{checked(name)}/revisions/{revision}/{MANIFEST}"
         found = self.objects.read(key)
+        if found is None and pointer and revision in (pointer.live, pointer.previous):
+            raise SetlistError(
+                f"store {self.uri}: {key} is missing, though HEAD names it; {Manifest.remedy}."
+            )
         if found is None:
             have = ", ".join(map(str, self._complete(name, pointer))) or "none"
             raise SetlistError(

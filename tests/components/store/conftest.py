@@ -1,8 +1,6 @@
 """The two places a store can be: a folder, and a bucket of the emulator."""
 
 import json
-import subprocess
-import sys
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,8 +12,9 @@ import pytest
 from components.store.objects import Objects, open_objects
 from components.store.store import ModelStore
 
+from .process import Worker
+
 BUCKET = "setlist"
-WORKER = Path(__file__).with_name("worker.py")
 
 
 @pytest.fixture(scope="session")
@@ -111,34 +110,6 @@ def read_tree(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
-
-
-class Worker:
-    """Another process with the store open, which does as it is told, one JSON line at a time."""
-
-    def __init__(self, uri: str, die_after: int | None = None) -> None:
-        command = [
-            sys.executable,
-            str(WORKER),
-            uri,
-            *([] if die_after is None else [str(die_after)]),
-        ]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def send(self, order: dict[str, object]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-
-    def answer(self) -> dict[str, object]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else {"died": self.process.wait(timeout=10)}
-
-    def stop(self) -> None:
-        self.process.communicate(timeout=10)
 
 
 @pytest.fixture

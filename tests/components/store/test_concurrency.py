@@ -11,7 +11,8 @@ import pytest
 from components.errors import SetlistError
 from components.store.store import ModelStore
 
-from .conftest import Behind, Stage, Worker, read_tree, write_model
+from .conftest import Behind, Stage, read_tree, write_model
+from .process import Worker
 from .worker import obey
 
 RACERS = 8

@@ -68,10 +68,25 @@ def obey(store: ModelStore, order: dict[str, Any]) -> dict[str, object]:
             return {"revision": store.stage(name, Path(order.pop("model")), **order)}
         if do == "prune":
             return {"pruned": prune(store, name, order["keep"], lambda _: None).revisions}
+        if do == "push":
+            return push(store, name, order)
         expected = order["expected"] and Head(**order["expected"])
         return {"head": asdict(store.promote(name, order["revision"], expected=expected))}
     except SetlistError as fault:
         return {"fault": str(fault)}
+
+
+def push(store: ModelStore, name: str, order: dict[str, Any]) -> dict[str, object]:
+    """Stage with a card and promote; the revision is told also where it did not go live."""
+    expected = order.pop("expected")
+    revision = store.stage(
+        name, Path(order.pop("model")), card=lambda number: f"# {name}, {number}\n", **order
+    )
+    try:
+        store.promote(name, revision, expected=expected and Head(**expected))
+    except SetlistError as fault:
+        return {"revision": revision, "fault": str(fault)}
+    return {"revision": revision, "live": True}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import sys
 import threading
 from datetime import timedelta
@@ -91,8 +92,17 @@ def serve(
         rate=log_rate,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again in the end
-    typer.echo(f"serving {name} of {store} at http://{host}:{port} (its API: /docs)")
-    uvicorn.run(create_app(told), host=host, port=port, log_level="warning", access_log=False)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as fault:
+            raise SetlistError(
+                f"{host}:{port}: cannot listen there ({fault.strerror or fault}); name another."
+            ) from fault
+        typer.echo(f"serving {name} of {store} at http://{host}:{port} (its API: /docs)")
+        config = uvicorn.Config(create_app(told), log_level="warning", access_log=False, ws="none")
+        uvicorn.Server(config).run([listener])
 
 
 @serving.command()

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -27,6 +28,14 @@ BODY = 1 << 20
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
 Value = Annotated[str, StringConstraints(max_length=LONGEST)]
+
+
+def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever JSON held
+    """JSON Schema calls 5.0 an integer."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Whole = Annotated[int, BeforeValidator(_whole, json_schema_input_type=int), Field(strict=True)]
 
 
 class Play(BaseModel):
@@ -67,7 +76,7 @@ class Ask(BaseModel):
         max_length=MOST_INPUTS,
         description="named inputs; those that the model does not know are not read",
     )
-    k: int = Field(default=10, ge=1, le=MOST_ITEMS, strict=True)
+    k: Whole = Field(default=10, ge=1, le=MOST_ITEMS)
 
     def question(self) -> Question:
         """The same as models are asked."""

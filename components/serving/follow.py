@@ -100,6 +100,7 @@ class ModelFollower:
         self._refused: int | None = None  # a revision that failed, and is left alone until
         self._refusals, self._until = 0, 0.0
         self._why: Fault | None = None
+        self._random = random.Random()  # noqa: S311 - jitter, not a secret
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follow {name}", daemon=True)
 
@@ -183,7 +184,7 @@ class ModelFollower:
             self.restore()
         while not self._stopping.is_set():
             self.poll()
-            self._stopping.wait(self._pause() * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+            self._stopping.wait(self._pause() * self._random.uniform(1 - JITTER, 1 + JITTER))
 
     def _pause(self) -> float:
         """Seconds until the next look: sooner after a fault than `every`, and never more often."""

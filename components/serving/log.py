@@ -121,6 +121,7 @@ class ServingLog:
         self._objects: Objects | None = None
         self._ready: list[tuple[pa.RecordBatch, pa.RecordBatch]] = []
         self._host = socket.gethostname()
+        self._random = random.Random()  # noqa: S311 - a sample, not a secret
 
     def start(self) -> None:
         """Start the thread."""
@@ -136,7 +137,7 @@ class ServingLog:
 
     def sampled(self) -> bool:
         """Whether the next request is one of the sample."""
-        return random.random() < self._rate  # noqa: S311 - a sample, not a secret
+        return self._random.random() < self._rate
 
     def put(self, entry: Entry) -> None:
         """Log a list; it is dropped and counted when too many wait."""

@@ -35,7 +35,8 @@ def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever JSON held
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-Whole = Annotated[int, BeforeValidator(_whole, json_schema_input_type=int), Field(strict=True)]
+Length = Annotated[int, Field(ge=1, le=MOST_ITEMS, strict=True)]
+K = Annotated[Length, BeforeValidator(_whole, json_schema_input_type=Length)]
 
 
 class Play(BaseModel):
@@ -76,7 +77,7 @@ class Ask(BaseModel):
         max_length=MOST_INPUTS,
         description="named inputs; those that the model does not know are not read",
     )
-    k: Whole = Field(default=10, ge=1, le=MOST_ITEMS)
+    k: K = 10
 
     def question(self) -> Question:
         """The same as models are asked."""

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import SetlistError
+from components.store import transfer
+from components.store.reader import RESERVED
 from components.store.store import Head, ModelStore, open_store
 
 from .conftest import Behind, Stage, read_tree, write_model
@@ -155,7 +157,7 @@ def test_names_within_names_do_not_meet(store: ModelStore, stage: Stage, tmp_pat
 
 @pytest.mark.parametrize(
     "name",
-    ["", "/", "Home", "home/", "/home", "a//b", "../x", "a b", "home\n", "revisions", "a/head"],
+    ["", "/", "Home", "home/", "/home", "a//b", "../x", "a b", "home\n", "a/head", *RESERVED],
 )
 def test_a_bad_name_is_refused(store: ModelStore, stage: Stage, name: str, tmp_path: Path):
     for use in (
@@ -166,7 +168,7 @@ def test_a_bad_name_is_refused(store: ModelStore, stage: Stage, name: str, tmp_p
         lambda: store.fetch(name, 1, tmp_path / "to"),
         lambda: stage("run-1", name=name),
     ):
-        with refused("is no model name; write lower-case letters"):
+        with refused("is no model name; .* none of them revisions, runs, checkpoints, head"):
             use()
 
 
@@ -214,7 +216,8 @@ def test_an_unlisted_file_is_named(store: ModelStore, stage: Stage, behind: Behi
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "a/../../x", "/etc/x", "..", "a\\..\\x", "./a", "a\nb", ""]
+    "path",
+    ["../x", "a/../../x", "/etc/x", "..", "a\\..\\x", "./a", "a\nb", "", "a\0b", "C:\\x", "a/../b"],
 )
 def test_a_manifest_cannot_name_a_path_outside(
     store: ModelStore, stage: Stage, behind: Behind, tmp_path: Path, path: str
@@ -279,3 +282,196 @@ def test_a_model_that_cannot_be_stored_leaves_no_trace(
     with refused("manifest of home cannot be written: run_id"):
         stage("")
     assert behind.objects.keys("") == [key for key in behind.objects.keys("") if key[0] == "."]
+
+
+def promoted(store: ModelStore, stage: Stage, *ends: str) -> Head | None:
+    """Revisions whose data end then, each made live in its turn."""
+    head = None
+    for number, end in enumerate(ends, 1):
+        stage(f"run-{number}", training_window={"end": end} if end else {})
+        head = store.promote("home", number, expected=head, older=True)
+    return head
+
+
+def test_older_data_do_not_replace_newer_ones_unless_asked(store: ModelStore, stage: Stage):
+    head = promoted(store, stage, "2026-04-02T00:00:00+00:00")
+    stage("old", training_window={"end": "2026-04-01"})
+    with refused(
+        "revision 2 of home was trained on data until 2026-04-01 00:00, the live revision 1 until "
+        "2026-04-02 00:00; nothing was promoted, ask for it with --older or roll back"
+    ):
+        store.promote("home", 2, expected=head)
+    assert store.head("home") == head
+    assert store.promote("home", 2, expected=head, older=True).live == 2
+
+
+@pytest.mark.parametrize("end", ["2026-04-02T02:00:00+02:00", "2026-04-02", "2026-04-03", ""])
+def test_data_as_new_or_of_unknown_age_may_replace(store: ModelStore, stage: Stage, end: str):
+    head = promoted(store, stage, "2026-04-02T00:00:00+00:00")
+    stage("next", training_window={"end": end} if end else {})
+    assert store.promote("home", 2, expected=head).live == 2
+
+
+def test_an_end_that_is_no_date_is_refused(store: ModelStore, stage: Stage):
+    head = promoted(store, stage, "2026-04-02")
+    stage("next", training_window={"end": "spring"})
+    with refused("training_window.end of home revision 2 is 'spring', no date"):
+        store.promote("home", 2, expected=head)
+
+
+def test_the_history_says_who_when_and_why(
+    store: ModelStore, stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    stage("run-1"), stage("run-2")
+    head = store.promote("home", 1, expected=None, who="ann@desk", why="better")
+    monkeypatch.setenv("SETLIST_WHO", "bob@pod")
+    head = store.promote("home", 2, expected=head)
+    monkeypatch.delenv("SETLIST_WHO")
+    store.promote("home", 1, expected=head, action="rollback")
+    said = [(one.who, one.why, one.action) for one in store.history("home")]
+    assert said[:2] == [("ann@desk", "better", "promote"), ("bob@pod", "", "promote")]
+    assert re.fullmatch(r".+@.+", said[2][0])
+    assert said[2][2] == "rollback"
+
+
+def test_what_is_there_whole_is_not_sent_again(
+    store: ModelStore, stage: Stage, behind: Behind, uri: str
+):
+    stage("run-1")
+    behind.remove("home/revisions/1/manifest.json")
+
+    def written() -> object:
+        found = behind.objects.read(KEY)
+        assert found
+        return found[1] if uri.startswith("gs:") else (Path(uri) / KEY).stat().st_ino
+
+    before = written()
+    assert stage("run-1") == 1
+    assert written() == before
+    for half in (b"run", b"run-x"):  # cut short, and as long but another
+        behind.remove("home/revisions/1/manifest.json")
+        behind.put(KEY, half)
+        assert stage("run-1") == 1
+        assert behind.get(KEY) == b"run-1"
+
+
+def test_a_long_way_is_told(
+    store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch
+):
+    monkeypatch.setattr(transfer, "QUIET", -1.0)
+    model = write_model(tmp_path / "model", {"a": b"x" * 3_000_000, "b": b"y"})
+    some = {"run_id": "run-1", "digest": "d", "training_window": {}, "metadata": {}}
+    store.stage("home", model, **some)
+    store.fetch("home", 1, tmp_path / "to")
+    said = capsys.readouterr().out.splitlines()
+    assert {line.split()[1] for line in said} == {"uploading,", "downloading,"}
+    for line in said:
+        assert re.fullmatch(r"\d{1,3}% (up|down)loading, \d of 3 MB", line)
+
+
+def test_a_card_lies_beside_its_revision(store: ModelStore, stage: Stage, behind: Behind, tmp_path):
+    stage("run-1", card=lambda number: f"# card of {number}\nü\n")
+    stage("run-2")
+    assert store.card("home", 1) == "# card of 1\nü\n"
+    assert store.card("home", 2) is None
+    assert store.revisions("home") == [1, 2]
+    assert read_tree(store.fetch("home", 1, tmp_path / "to")) == {"saved_model.pb": b"run-1"}
+    assert store.verify("home", 1) == []
+    behind.put("home/revisions/1.card.md", b"# another\n")
+    with refused("home/revisions/1.card.md is damaged"):
+        store.card("home", 1)
+    assert "1.card.md is damaged" in store.verify("home", 1)[0]
+
+
+def test_verify_names_every_fault(store: ModelStore, behind: Behind, tmp_path: Path):
+    model = write_model(tmp_path / "model", {"a": b"1", "b": b"2", "c/d": b"3", "e": b"4"})
+    some = {"run_id": "run-1", "digest": "d", "training_window": {}, "metadata": {}}
+    store.stage("home", model, **some)
+    assert store.verify("home", 1) == []
+    behind.put("home/revisions/1/a", b"x")
+    behind.remove("home/revisions/1/b")
+    behind.put("home/revisions/1/f", b"5")
+    faults = store.verify("home", 1)
+    assert len(faults) == 3
+    for fault, words in zip(
+        faults, ("1/f is not in the manifest", "1/b is missing", "1/a is damaged"), strict=True
+    ):
+        assert words in fault
+    behind.put("home/revisions/1/manifest.json", b"{}")
+    (fault,) = store.verify("home", 1)
+    assert "manifest.json is damaged" in fault
+
+
+@pytest.mark.parametrize("revision", [1, 2])
+def test_head_vouches_for_the_manifests_that_were_live(
+    store: ModelStore, stage: Stage, behind: Behind, revision: int, tmp_path: Path
+):
+    """One that is right in itself is refused, too."""
+    head = promoted(store, stage, "", "", "")
+    head = store.promote("home", 1, expected=head)
+    head = store.promote("home", 2, expected=head)
+    key = f"home/revisions/{revision}/manifest.json"
+    forged = store.manifest("home", revision).model_copy(update={"digest": "another"}).to_bytes()
+    behind.put(key, forged)
+    with refused(f"{key} is damaged .it is not the one that went live"):
+        store.fetch("home", revision, tmp_path / "to")
+    behind.remove(key)
+    with refused(f"{key} is missing, though HEAD names it"):
+        store.manifest("home", revision)
+    # The way out.
+    assert store.promote("home", 3, expected=head, older=True).live == 3
+
+
+def test_another_models_head_is_refused(store: ModelStore, stage: Stage, behind: Behind):
+    promoted(store, stage, "")
+    behind.put("shortcuts/HEAD", behind.get("home/HEAD"))
+    with refused("shortcuts/HEAD is that of home; .* promote REVISION --force-head"):
+        store.head("shortcuts")
+
+
+@pytest.mark.parametrize("how", ["damaged", "lost"])
+def test_a_head_that_is_damaged_or_lost_is_pointed_anew(
+    store: ModelStore, stage: Stage, behind: Behind, how: str, tmp_path: Path
+):
+    promoted(store, stage, "", "")
+
+    def anew(revision: int) -> Head:
+        return store.point_anew("home", revision, why="edited", allowed=lambda _: None)
+
+    with refused("HEAD of home is not damaged; promote or roll back instead"):
+        anew(1)
+    behind.remove("home/HEAD")
+    if how == "damaged":
+        behind.put("home/HEAD", b"{}")
+    with refused("home has no revision 9; its revisions are: 1, 2"):
+        anew(9)
+    content = behind.get(KEY)
+    behind.put(KEY, b"x")
+    with refused(f"{KEY} is damaged"):
+        anew(1)
+    behind.put(KEY, content)
+    head = anew(1)
+    assert store.head("home") == head
+    assert (head.live, head.previous) == (1, None)
+    assert [one.why for one in store.history("home")] == ["edited"]
+    assert store.promote("home", 2, expected=head).live == 2
+
+
+def test_a_link_in_a_folder_is_no_file(tmp_path: Path):
+    store = open_store(str(tmp_path / "store"))
+    model = write_model(tmp_path / "model", {"a": b"1", "b/c": b"2"})
+    some = {"run_id": "run-1", "digest": "d", "training_window": {}, "metadata": {}}
+    store.stage("home", model, **some)
+    folder = tmp_path / "store" / "home" / "revisions" / "1"
+    (folder / "a").unlink()
+    (folder / "a").symlink_to(model / "a")  # the same content, elsewhere
+    with refused("home/revisions/1/a is a link"):
+        store.fetch("home", 1, tmp_path / "to")
+    (folder / "a").unlink()
+    write_model(folder, {"a": b"1"})
+    (folder / "b" / "c").unlink()
+    (folder / "b").rmdir()
+    (folder / "b").symlink_to(model / "b")
+    with refused("home/revisions/1/b is not in the manifest"):
+        store.fetch("home", 1, tmp_path / "to")
+    assert not (tmp_path / "to").exists()

@@ -65,7 +65,7 @@ def show(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
         "run": manifest.run_id,
         "created": manifest.created,
         "digest": manifest.digest,
-        "data": " to ".join(manifest.training_window.values()),
+        "data": " to ".join(manifest.training_window.get(one, "?") for one in ("start", "end")),
         "size": f"{_size(manifest) / 1e6:,.1f} MB in {len(manifest.files)} files",
     }.items():
         add_row(about, what, value)

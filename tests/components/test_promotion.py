@@ -14,7 +14,14 @@ from components.evaluation.refit import Refit
 from components.evaluation.verdict import SeenHead, Verdict
 from components.models.contract import ModelInfo, digest, write_info
 from components.plan import DATA_FINGERPRINT, news, plan
-from components.promotion import live_folder, promote_staged, push, resolve_live
+from components.promotion import (
+    live_folder,
+    promote_staged,
+    prune_models,
+    push,
+    resolve_live,
+    rollback,
+)
 from components.store.store import open_store
 
 WINDOW = {"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T00:00:00+00:00"}
@@ -398,6 +405,68 @@ def test_what_is_no_refit_of_what_was_judged_is_never_pushed(
     judged = verdict(candidate).model_copy(update={"ships_digest": record.refit_of})
     with pytest.raises(SetlistError, match="is not the model that was judged"):
         push(store, "home", "run-1", candidate, heuristics, judged, refitted)
+
+
+# Back, and for good.
+
+
+def test_rollback_is_to_what_was_live_before(store, candidate, heuristics, tmp_path):
+    with pytest.raises(SetlistError, match="nothing was live under home before; choose one"):
+        rollback(store, "home")
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    other = model(tmp_path / "other", "other")
+    push(store, "home", "run-2", other, heuristics, verdict(other, head=seen(store)))
+    assert rollback(store, "home", why="odd lists") == (2, 1)
+    assert open_store(store).head("home").live == 1
+    last = open_store(store).history("home")[-1]
+    assert (last.action, last.why, last.revision) == ("rollback", "odd lists", 1)
+
+
+def test_what_cannot_be_fetched_is_not_rolled_back_to(store, candidate, heuristics, tmp_path):
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    other = model(tmp_path / "other", "other")
+    push(store, "home", "run-2", other, heuristics, verdict(other, head=seen(store)))
+    (Path(store) / "home" / "revisions" / "1" / "catalogue.txt").write_text("another\n")
+    with pytest.raises(SetlistError, match=r"home/revisions/1/catalogue.txt is damaged"):
+        rollback(store, "home")
+    assert open_store(store).head("home").live == 2
+
+
+def test_a_push_says_who_why_and_from_which_run(store, candidate, heuristics, monkeypatch):
+    monkeypatch.setenv("SETLIST_WHO", "pod-7")
+    judged = verdict(candidate).model_copy(update={"sentence": "It is better."})
+    push(store, "home", "run-1", candidate, heuristics, judged)
+    (one,) = open_store(store).history("home")
+    assert (one.who, one.why, one.run_id, one.action) == (
+        "pod-7",
+        "It is better.",
+        "run-1",
+        "promote",
+    )
+
+
+def test_of_two_runs_the_one_with_older_data_does_not_replace_the_other(
+    store, candidate, heuristics, tmp_path
+):
+    """Both are kept, whichever comes first."""
+    push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
+    older = model(tmp_path / "older", "older")
+    path = older / "model.json"
+    path.write_text(path.read_text().replace("2026-04-01", "2026-03-01"))
+    with pytest.raises(SetlistError, match="was trained on data until 2026-03-01"):
+        push(store, "home", "run-2", older, heuristics, verdict(older, head=seen(store)))
+    models = open_store(store)
+    assert (models.head("home").live, models.revisions("home")) == (1, [1, 2])
+
+
+def test_prune_keeps_the_anchor(store, second, candidate, heuristics, tmp_path):
+    second(1)
+    for place in (3, 4):
+        other = model(tmp_path / str(place), f"model {place}")
+        judged = verdict(other, head=seen(store), anchor=1)
+        push(store, "home", f"run-{place}", other, heuristics, judged)
+    assert prune_models(store, "home", 1).revisions == [2]
+    assert open_store(store).revisions("home") == [1, 3, 4]
 
 
 # A warm start.

@@ -1,12 +1,15 @@
-"""An evaluation that is written by hand, for what reads one without a pipeline."""
+"""The command line in this process, and an evaluation that is written by hand."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines.cli import main
 from tests.evaluations import evaluated, evaluation
 
 LISTENERS = 40
@@ -31,3 +34,24 @@ def write_evaluation() -> Callable[..., Path]:
         return folder
 
     return written
+
+
+class Finished(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def setlist(monkeypatch, capsys):
+    """Runs the command line with these arguments."""
+
+    def run(*arguments) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["setlist", *map(str, arguments)])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Finished(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run

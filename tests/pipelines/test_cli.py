@@ -4,42 +4,14 @@ They run in this process, through the same `main` as the command.
 """
 
 import json
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
 
 from components.evaluation.policy import schema
-from components.evaluation.verdict import Verdict
-from components.models.contract import ModelInfo, digest, write_info
-from components.promotion import push
-from components.store.store import open_store
-from pipelines.cli import main
 
 LENIENT = {"guardrails": [], "believable": None}
-
-
-class Finished(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def setlist(monkeypatch, capsys):
-    """Runs the command line with these arguments."""
-
-    def run(*arguments) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["setlist", *map(str, arguments)])
-        monkeypatch.setattr(sys, "path", list(sys.path))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Finished(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -140,77 +112,3 @@ def test_policy_prints_the_published_schema(setlist):
     published = Path(__file__).parents[2] / "docs" / "policy.schema.json"
     assert done.out == published.read_text("utf-8")
     assert json.loads(done.out)["title"] == "Policy"
-
-
-# setlist models promote
-
-
-def model(folder: Path, name: str) -> Path:
-    """A folder that is a model to everything that does not ask it."""
-    (folder / "saved_model").mkdir(parents=True)
-    (folder / "saved_model" / "saved_model.pb").write_text(name)
-    info = ModelInfo(
-        name=name,
-        kind="test",
-        catalogue_size=1,
-        history_length=1,
-        training_window={"start": "2026-01-01", "end": "2026-02-01"},
-        code_version="0",
-    )
-    write_info(folder, info, ["song"])
-    return folder
-
-
-@pytest.fixture
-def staged(tmp_path):
-    """A store with two revisions that passed the gate while nothing was live, none of them live."""
-    store = str(tmp_path / "store")
-    for place in (1, 2):
-        candidate = model(tmp_path / f"candidate {place}", str(place))
-        verdict = Verdict(
-            decision="promote",
-            mode="manual",
-            primary="ndcg@10",
-            ships="candidate",
-            ships_digest=digest(candidate),
-            sentence="",
-            reasons=[],
-            evaluation_digest="0",
-            policy_digest="0",
-            head=None,
-        )
-        assert push(store, "home", f"run-{place}", candidate, tmp_path, verdict) == place
-    return store
-
-
-def test_promote_makes_a_staged_revision_live(setlist, staged):
-    done = setlist("models", "promote", 2, "--store", staged)
-    assert done.code == 0, done.err
-    assert done.out == "revision 2 of home is live\n"
-    assert open_store(staged).head("home").live == 2
-
-
-def test_promote_refuses_what_was_judged_beside_another_model(setlist, staged):
-    assert setlist("models", "promote", 1, "--store", staged).code == 0
-    done = setlist("models", "promote", 2, "--store", staged)
-    assert done.code == 1
-    assert "HEAD of home moved from no revision to 1" in done.err
-    assert open_store(staged).head("home").live == 1
-
-
-def test_promote_refuses_what_has_no_verdict(setlist, staged, tmp_path):
-    folder = model(tmp_path / "by hand", "by hand")
-    open_store(staged).stage(
-        "home",
-        folder,
-        run_id="by hand",
-        digest=digest(folder),
-        training_window={},
-        metadata={},
-    )
-    done = setlist("models", "promote", 3, "--store", staged)
-    assert done.code == 1
-    assert "revision 3 of home has no verdict that ships it" in done.err
-    done = setlist("models", "promote", 4, "--store", staged, "--name", "home")
-    assert (done.code, "home has no revision 4" in done.err) == (1, True)
-    assert open_store(staged).head("home") is None

@@ -13,7 +13,9 @@
 Two cores are enough; what else runs there shows in the percentiles.
 """
 
+import contextlib
 import itertools
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,13 +24,17 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.components.serving.emulator import emulator
 from tests.components.serving.models import promote, stage, write_towers
 from tests.components.serving.processes import Server, serving
+from tests.components.serving.proxy import Proxy
 
 LOAD = Path(__file__).with_name("load.py")
 SWAPS, CONNECTIONS, SETTLED = 20, 8, 1.0
 EVERY = 5.0
 """Seconds between two moves of HEAD."""
+BROKEN = 15
+"""Seconds of each kind of outage."""
 
 
 class Client:
@@ -110,16 +116,88 @@ def load(folder: Path, uri: str, number: int) -> None:
         )
 
 
+def outage(folder: Path, models: list[Path]) -> None:
+    """The table of what the server answered while its bucket was broken, and how it recovered."""
+    rows = []
+    with emulator("setlist") as port, contextlib.closing(Proxy(port)) as proxy:
+        os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
+        uri = "gs://setlist/models"
+        for revision, model in enumerate(models, 1):
+            stage(uri, model, f"run-{revision}")
+        promote(uri, 1)
+        told = ("--store", uri, "--every", "1s", "--folder", str(folder / "outage"))
+        with serving(*told, STORAGE_EMULATOR_HOST=proxy.url) as server:
+            server.wait(1)
+            for mode in ("500", "reset", "stall", "away"):
+                proxy.be(mode)
+                answers = Client(server, folder, 4, BROKEN).answers()
+                health = server.get("/healthz")[1]["live"]
+                rows.append((mode, answers, proxy.refused, health["fault"]))
+                print(f"  {mode}: {len(answers):,} requests", file=sys.stderr)
+            proxy.be("pass")
+            mended = time.time()
+            promote(uri, 2)
+            server.wait(2, 180)
+            recovered = time.time() - mended
+            while (known := server.get("/healthz")[1]["live"])["fault"]:
+                time.sleep(0.1)
+    print(
+        f"\noutage of the bucket, {BROKEN} s of each, HEAD looked at every second: "
+        f"{known['faults']} faults counted; mended and HEAD moved, the new revision was live after "
+        f"{recovered:.1f} s\n\n| the bucket | requests | failed | p99 ms | attempts so far | "
+        "/healthz said |\n|---|--:|--:|--:|--:|---|"
+    )
+    for mode, answers, refused, fault in rows:
+        failed = int(((answers[:, 2] != 200) | (answers[:, 4] == 0)).sum())
+        p99 = milliseconds(answers[:, 1], 99)
+        print(
+            f"| {mode} | {len(answers):,} | {failed} | {p99:.1f} | {refused} | {fault} |",
+            flush=True,
+        )
+
+
+def corrupt(folder: Path, uri: str) -> None:
+    """What became of a live revision with a flipped bit."""
+    with serving("--store", uri, "--every", "0.2s", "--folder", str(folder / "corrupt")) as server:
+        server.wait()
+        before = server.get("/v1/model")[1]["revision"]
+        bad = 3 - before
+        file = Path(uri) / "home" / "revisions" / str(bad) / "saved_model" / "saved_model.pb"
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        promote(uri, bad)
+        answers = Client(server, folder, 4, BROKEN).answers()
+        health = server.get("/healthz")[1]["live"]
+        counted = [
+            line
+            for line in server.get("/metrics")[1].splitlines()
+            if line.startswith("setlist_faults_total") and "fetch" in line
+        ]
+    ok = (answers[:, 2] == 200) & (answers[:, 3] == before) & (answers[:, 4] == 1)
+    print(
+        f"\ncorrupt: revision {bad} went live with a flipped bit; {len(answers):,} requests, "
+        f"{int((~ok).sum())} not answered by revision {before}\n\n"
+        f"- /healthz: {health['fault']}\n- /metrics: {counted[0]}",
+        flush=True,
+    )
+
+
 def main(number: int) -> None:
     """Print the tables."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         uri = str(folder / "store")
-        for revision in (1, 2):
-            model = write_towers(folder / f"model-{revision}", f"r{revision}", 3_000, 32)
+        models = [
+            write_towers(folder / f"model-{revision}", f"r{revision}", 3_000, 32)
+            for revision in (1, 2)
+        ]
+        for revision, model in enumerate(models, 1):
             assert stage(uri, model, f"run-{revision}") == revision
         promote(uri, 1)
         load(folder, uri, number)
+        corrupt(folder, uri)
+        outage(folder, models)
 
 
 if __name__ == "__main__":

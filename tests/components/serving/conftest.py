@@ -1,5 +1,6 @@
 """A store with two real revisions of `home`, the first of them live."""
 
+import contextlib
 import json
 import shutil
 import urllib.request
@@ -43,10 +44,9 @@ def uri(filled: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def proxy(gcs_emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """Between this process and the emulator."""
-    made = Proxy(int(gcs_emulator.rpartition(":")[2]))
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", made.url)
-    yield made
-    made.stop()
+    with contextlib.closing(Proxy(int(gcs_emulator.rpartition(":")[2]))) as made:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", made.url)
+        yield made
 
 
 @pytest.fixture

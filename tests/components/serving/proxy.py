@@ -38,7 +38,7 @@ class Proxy:
         for one in cut:
             _reset(one)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self.be("away")
 
     def _listen(self, port: int) -> socket.socket:

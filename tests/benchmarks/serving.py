@@ -1,0 +1,194 @@
+"""How fast the server is on one core, with a two-tower of 27,000 items.
+
+    python -m tests.benchmarks.serving [SECONDS]
+
+The model has 64 dimensions; a request has a history of 50, a named input, and asks for 100 items.
+Every server runs on core 0 with one TensorFlow thread, the client on core 1; each is loaded for
+`SECONDS` (5) at a time, in turn, ROUNDS times, and medians are shown.
+
+- in process: `ServedModel` asked and rendered, without HTTP.
+- over HTTP: ours against a bare FastAPI function that calls the same SavedModel and returns ids and
+  scores, without titles, limits, metrics or swaps. "ratio" is the median over rounds. Processor time
+  a request is the one that other work on the machine disturbs least.
+- swap: from HEAD moved to the first answer of the new revision, HEAD looked at every 0.2 s.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+
+from tests.components.serving.models import promote, stage, write_towers
+from tests.components.serving.processes import serving
+
+ITEMS, DIMENSION, HISTORY, K = 27_000, 64, 50, 100
+ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+LOAD = Path(__file__).with_name("load.py")
+ROUNDS, ASKED, BARE_PORT = 5, 2_000, 18_433
+
+
+def histories(number: int) -> list[list[str]]:
+    """Random ones."""
+    rng = np.random.default_rng(1)
+    return [[f"r1-{item:05d}" for item in rng.integers(0, ITEMS, HISTORY)] for _ in range(number)]
+
+
+def in_process(model: Path) -> None:
+    """Print p50 and p99 in ms; the process is for this alone."""
+    from components.serving.model import Question, ServedModel
+
+    served = ServedModel(1, model)
+    ages = [float(age) for age in range(HISTORY)]
+    seconds = []
+    for history in histories(ASKED):
+        began = time.perf_counter()
+        question = Question(history, ages, [], {"country": "Chile"}, K)
+        served.render(served.lists([question])[0])
+        seconds.append(time.perf_counter() - began)
+    print(json.dumps([float(np.percentile(seconds, share) * 1e3) for share in (50, 99)]))
+
+
+def bare(model: Path) -> None:
+    """The least that answers the same question."""
+    import components.models  # noqa: F401
+
+    # isort: split
+    import tensorflow as tf
+    import uvicorn
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    recommend = tf.saved_model.load(str(model / "saved_model")).signatures["recommend"]
+    app = FastAPI()
+
+    class Asked(BaseModel):
+        history: list[str]
+        ages: list[float]
+        country: str
+        k: int
+
+    @app.post("/v1/recommend")
+    async def answer(asked: Asked) -> dict[str, list[str] | list[float]]:
+        found = recommend(
+            history=tf.constant([asked.history]),
+            history_age_days=tf.constant([asked.ages]),
+            exclude=tf.zeros([1, 0], tf.string),
+            country=tf.constant([asked.country]),
+            k=tf.constant(asked.k),
+        )
+        ids = [item.decode() for item in found["item_ids"].numpy()[0]]
+        return {"item_ids": ids, "scores": found["scores"].numpy()[0].tolist()}
+
+    uvicorn.run(app, port=BARE_PORT, log_level="warning", access_log=False)
+
+
+def processor_seconds(process: int) -> float:
+    """Of all its threads so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    process: int, port: int, connections: int, seconds: float, bodies: Path
+) -> tuple[float, float, float, float]:
+    """Requests a second, p50 and p99 in ms, processor ms a request."""
+    output = bodies.with_suffix(".npy")
+    before = processor_seconds(process)
+    command = [sys.executable, str(LOAD), str(port), str(connections), str(seconds)]
+    subprocess.run(["taskset", "-c", "1", *command, str(bodies), str(output)], check=True)
+    spent = processor_seconds(process) - before
+    answers = np.load(output)
+    assert (answers[:, 2] == 200).all(), "every request has to be answered"
+    p50, p99 = np.percentile(answers[:, 1], [50, 99]) * 1e3
+    return len(answers) / seconds, float(p50), float(p99), spent / len(answers) * 1e3
+
+
+def over_http(folder: Path, model: Path, uri: str, seconds: float) -> None:
+    """The table of ours and the bare one, and the swap."""
+    ages = list(range(HISTORY))
+    bodies = {name: folder / name for name in ("ours", "bare")}
+    with bodies["ours"].open("w") as ours, bodies["bare"].open("w") as least:
+        for history in histories(200):
+            plays = [{"item": i, "age_days": a} for i, a in zip(history, ages, strict=True)]
+            told = {"history": plays, "inputs": {"country": "Chile"}, "k": K}
+            ours.write(json.dumps(told) + "\n")
+            plain = {"history": history, "ages": ages, "country": "Chile", "k": K}
+            least.write(json.dumps(plain) + "\n")
+    command = [sys.executable, "-m", "tests.benchmarks.serving", "bare", str(model)]
+    other = subprocess.Popen(["taskset", "-c", "0", *command], env=os.environ | ONE_CORE)
+    told = ("--store", uri, "--every", "0.2s", "--folder", str(folder / "kept"))
+    try:
+        with serving(*told, cores="0", **ONE_CORE) as server:
+            server.wait(1)
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{BARE_PORT}/docs", timeout=5).close()
+                    break
+                except OSError:
+                    time.sleep(0.2)
+            ports = {"ours": (server.process.pid, server.port), "bare": (other.pid, BARE_PORT)}
+            print(
+                "| connections | | requests a second | p50 ms | p99 ms | processor ms | ratio |\n"
+                "|--:|---|--:|--:|--:|--:|--:|"
+            )
+            for connections in (1, 4, 16):
+                found: dict[str, list[tuple[float, float, float, float]]] = {}
+                for name in ("bare", "ours") * (ROUNDS + 1):
+                    row = measure(*ports[name], connections, seconds, bodies[name])
+                    found.setdefault(name, []).append(row)
+                ours_, bare_ = (np.array(found[name][1:]) for name in ("ours", "bare"))
+                ratio = np.median(ours_[:, 0] / bare_[:, 0])
+                for name, rows, said in (("ours", ours_, f"{ratio:.2f}"), ("bare", bare_, "")):
+                    rps, p50, p99, spent = np.median(rows, axis=0)
+                    print(
+                        f"| {connections} | {name} | {rps:.0f} | {p50:.1f} | {p99:.1f} | "
+                        f"{spent:.2f} | {said} |",
+                        flush=True,
+                    )
+            took = []
+            for revision in (2, 1, 2, 1, 2):
+                promote(uri, revision)
+                took.append(server.wait(revision))
+            print(
+                f"\nHEAD moved to first answer: median {np.median(took):.2f} s, longest "
+                f"{max(took):.2f} s; the first of them with the download {took[0]:.2f} s"
+            )
+    finally:
+        other.kill()
+        other.wait()
+
+
+def main(seconds: float) -> None:
+    """Print all of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        uri = str(folder / "store")
+        for revision in (1, 2):
+            model = write_towers(folder / f"r{revision}", f"r{revision}", ITEMS, DIMENSION)
+            stage(uri, model, f"run-{revision}")
+        promote(uri, 1)
+        command = [sys.executable, "-m", "tests.benchmarks.serving", "process", str(folder / "r1")]
+        done = subprocess.run(
+            ["taskset", "-c", "0", *command],
+            env=os.environ | ONE_CORE,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        p50, p99 = json.loads(done.stdout.splitlines()[-1])
+        print(f"in process: p50 {p50:.2f} ms, p99 {p99:.2f} ms\n", flush=True)
+        over_http(folder, folder / "r1", uri, seconds)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["process"]:
+        in_process(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["bare"]:
+        bare(Path(sys.argv[2]))
+    else:
+        main(float(sys.argv[1]) if len(sys.argv) > 1 else 5.0)

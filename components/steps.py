@@ -77,6 +77,7 @@ def curate(
         Path(dataset.path),
     )
     Path(report.path).write_text(counts.markdown(), "utf-8")
+    report.metadata["counts"] = counts.model_dump_json()  # for the report of the run
     dataset.metadata["fingerprint"] = data_fingerprint
 
 
@@ -259,6 +260,10 @@ def report(
     evaluations: Input[Artifact],
     verdict: Input[Artifact],
     training: Input[Artifact],
+    curation: Input[Markdown],
+    live: Input[Model],
+    store: str,
+    name: str,
     page: Output[HTML],
 ) -> None:
     """Write the page that shows the models side by side, and what they would recommend."""
@@ -266,7 +271,16 @@ def report(
 
     from components.dashboard.report import write_report
 
-    write_report(Path(evaluations.path), Path(verdict.path), Path(page.path), Path(training.path))
+    write_report(
+        Path(evaluations.path),
+        Path(verdict.path),
+        Path(page.path),
+        Path(training.path),
+        curation=curation.metadata.get("counts", ""),
+        rivals=Path(live.path),
+        store=store,
+        name=name,
+    )
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

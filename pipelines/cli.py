@@ -11,6 +11,7 @@ from pipelines.image_cli import image
 from pipelines.kind_cli import kind
 from pipelines.models_cli import models
 from pipelines.options import Config, Set
+from pipelines.report_cli import reports
 from pipelines.schedule_cli import schedule
 from pipelines.serving_cli import serving
 from pipelines.submission_cli import cluster
@@ -157,6 +158,7 @@ def policy_schema() -> None:
 
 app.add_typer(models, name="models")
 app.add_typer(cluster)
+app.add_typer(reports)
 app.add_typer(serving)
 app.add_typer(schedule, name="schedule")
 app.add_typer(kind, name="kind")

@@ -151,7 +151,13 @@ def retraining(
 
                 # 7. Report: what people look at, whatever the verdict.
                 steps.report(
-                    evaluations=evaluations, verdict=verdict, training=training
+                    evaluations=evaluations,
+                    verdict=verdict,
+                    training=training,
+                    curation=curated.outputs["report"],
+                    live=live,
+                    store=store,
+                    name=name,
                 ).set_display_name("Write the report")
 
                 with dsl.If(judged.outputs["Output"] == "promote", name="promoted"):

@@ -1,36 +1,15 @@
 """The course of the trainings of a run, drawn: one line a candidate."""
 
-import io
-import re
 from collections.abc import Sequence
-from html import escape
-from itertools import cycle
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from components.dashboard.drawing import dress, element, looks, style
 from components.models.training import CHECK_K, Training
 
 TITLE = "Loss after each epoch, and how well the held-out plays are ranked"
-INK = "#010203"
-"""Stands for the colour of the text around the drawing, which is dark on light or light on dark."""
-COLOURS = ("#2b7fd4", "#d9730d", "#1f9d6b", "#c04fb8", "#8f8400", "#d64550", "#7a6fe0", "#5f8795")
-"""Told apart by most eyes, and at least 3 to 1 against white and against the dark page."""
-DASHES = ("-", "--", "-.", ":")
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text, in the page's own font
-    "svg.hashsalt": "curves",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 10,
-    **{f"{part}.color": INK for part in ("text", "xtick", "ytick")},
-    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor"), INK),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 
 def curves(trainings: Sequence[Training], chosen: str) -> str:
@@ -42,21 +21,20 @@ def curves(trainings: Sequence[Training], chosen: str) -> str:
         trainings: of all candidates.
         chosen: the label of the one to point out.
     """
-    with mpl.rc_context(STYLE):
+    with style("curves"):
         figure = Figure(figsize=(9.2, 3.2), layout="constrained")
         losses, checks, ranked = figure.subplots(1, 3)
-        lines = zip(cycle(COLOURS), _dashes(), trainings, strict=False)
-        for colour, dash, one in lines:
+        for look, one in zip(looks(), trainings, strict=False):
             width = 2.6 if one.label == chosen and len(trainings) > 1 else 1.5
-            look = {"color": colour, "linestyle": dash, "linewidth": width, "label": one.label}
-            look["marker"] = "." if len(one.epochs) == 1 else ""
+            marker = "." if len(one.epochs) == 1 else ""
+            look |= {"linewidth": width, "label": one.label, "marker": marker}
             numbers = [epoch.number for epoch in one.epochs]
             losses.plot(numbers, [epoch.loss for epoch in one.epochs], **look)
             if one.listeners:
                 checks.plot(numbers, [epoch.check for epoch in one.epochs], **look)
                 values = [epoch.ndcg for epoch in one.epochs]
                 ranked.plot(numbers, values, **look)
-                ranked.plot(one.best, values[one.best - 1], "o", color=colour)
+                ranked.plot(one.best, values[one.best - 1], "o", color=look["color"])
         _dress(losses, "loss in training", "nats a play")
         _dress(checks, "loss of held-out plays", "")
         _dress(ranked, f"NDCG@{CHECK_K} of held-out plays", "")
@@ -69,19 +47,7 @@ def curves(trainings: Sequence[Training], chosen: str) -> str:
                 ncols=4,
                 frameon=False,
             )
-        written = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(written, format="svg", transparent=True, metadata=nothing)
-    svg = re.sub(r"font-family: [^;]*; ", "", written.getvalue()).replace(INK, "currentColor")
-    svg = svg.replace("*{stroke", ".curves *{stroke")  # a style in a page is one of all the page
-    svg = re.sub(r' (xmlns[:\w]*|clip-path)="[^"]*"', "", svg)  # nothing lies outside of the axes
-    head, _, rest = svg[svg.index("<svg ") :].partition(">")
-    return (
-        f'{head} class="curves" role="img" aria-labelledby="curves-title curves-desc">\n'
-        f' <title id="curves-title">{escape(TITLE)}</title>\n'
-        f' <desc id="curves-desc">{escape(describe(trainings, chosen))}</desc>'
-        f"{rest}"
-    )
+        return element(figure, "curves", TITLE, describe(trainings, chosen))
 
 
 def describe(trainings: Sequence[Training], chosen: str) -> str:
@@ -103,14 +69,9 @@ def describe(trainings: Sequence[Training], chosen: str) -> str:
     return " ".join(sentences)
 
 
-def _dashes() -> list[str]:
-    """One for each line: all colours solid, then all of them dashed."""
-    return [dash for dash in DASHES for _ in COLOURS]
-
-
 def _dress(axes: Axes, title: str, unit: str) -> None:
     axes.set_title(title, fontsize=11)
     axes.set_xlabel("epoch")
     axes.set_ylabel(unit)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.grid(alpha=0.18, color=INK)
+    dress(axes)

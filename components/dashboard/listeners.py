@@ -70,17 +70,21 @@ def clip(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def choose(users: pd.DataFrame) -> list[int]:
+def choose(users: pd.DataFrame, each: int = EACH) -> list[int]:
     """Row numbers of a few listeners of every class and of the first input's largest values.
 
     The same for the same table on every machine: within a segment by SHA-256 of the user id.
+
+    Args:
+        users: of the evaluation.
+        each: how many of each class and value; more where there are fewer than `VALUES` values.
     """
     order = users["user_id"].map(lambda user: hashlib.sha256(user.encode()).digest())
     inputs = inputs_of(users)
     first = users[inputs[0]] if inputs else pd.Series("", index=users.index)
     counts = first.value_counts()
     values = sorted(counts.index, key=lambda value: (-counts[value], value))[:VALUES]
-    each = EACH * VALUES // len(values)
+    each = each * VALUES // len(values)
     return [
         int(row)
         for kind in KINDS
@@ -95,6 +99,7 @@ def sample(
     tops: Mapping[str, Codes],
     scores: Mapping[str, pd.DataFrame],
     primary: str,
+    each: int = EACH,
 ) -> list[Listener]:
     """Listeners of different segments with the top of every model's list.
 
@@ -104,8 +109,9 @@ def sample(
         tops: int32[listeners, depth], the top of each model's lists.
         scores: the per-user values of each model.
         primary: the metric that a list is labelled with.
+        each: how many of each segment.
     """
-    rows = choose(users)
+    rows = choose(users, each)
     items = pd.read_parquet(folder / "items.parquet")
     truth = pd.read_parquet(folder / "truth.parquet")
     relevant = {row: set(truth.loc[truth["user"] == row, "item"].tolist()) for row in rows}

@@ -6,49 +6,37 @@ script, and the page's own content security policy lets nothing run but that scr
 
 import base64
 import hashlib
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.dashboard.curves import curves
-from components.dashboard.listeners import DEPTH, sample
+from components.dashboard.forest import forest
+from components.dashboard.listeners import DEPTH, EACH, sample
+from components.dashboard.popularity import Popularity
+from components.dashboard.since import live_settings, since
 from components.dashboard.tables import metric_table, shared_truth, slices
+from components.dashboard.tags import Places, Tags, TagShares
+from components.data.curate import CurationReport
 from components.errors import SetlistError
-from components.evaluation.evaluation import read_evaluation, read_per_user, read_users
+from components.evaluation.evaluation import (
+    LEARNED,
+    Evaluation,
+    read_evaluation,
+    read_per_user,
+    read_users,
+)
 from components.evaluation.ranking import Codes
 from components.evaluation.statistics import FEWEST, LEVEL
-from components.evaluation.verdict import Reason, Verdict
+from components.evaluation.verdict import Verdict
 from components.models.choose import chosen, differences
 from components.models.training import CHECK_K, Training, read_trainings
-
-PLOT = 380.0
-"""Width of the plotting area in the units of the drawing."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One row of the interval plot; positions are in units of the drawing."""
-
-    reason: Reason
-    mean: float
-    low: float
-    high: float
-    needed: float
-
-
-@dataclass(frozen=True)
-class Forest:
-    """Paired differences of the candidate as an interval plot."""
-
-    marks: list[Mark]
-    ticks: list[tuple[float, str]]
-    width: float = PLOT
 
 
 @dataclass(frozen=True)
@@ -64,15 +52,55 @@ class Candidates:
     def read(cls, folder: Path) -> Self:
         """The candidates that left their trainings in the folder."""
         trainings, best = read_trainings(folder), chosen(folder)
-        # The drawing escapes what stands in it.
-        drawing = Markup(curves(trainings, best.label))  # noqa: S704
-        return cls(trainings, best, differences(trainings), drawing)
+        return cls(trainings, best, differences(trainings), _ours(curves(trainings, best.label)))
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the lists are made of."""
+
+    popularity: Popularity
+    tags: TagShares | None
+    places: Places | None
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        evaluation: Evaluation,
+        users: pd.DataFrame,
+        items: pd.DataFrame,
+        tops: Mapping[str, Codes],
+    ) -> Self:
+        """Look at the lists of the models that list anything."""
+        plays = items["plays"].to_numpy(np.int64)
+        popularity = Popularity.of(tops, plays, "candidate")
+        tags = Tags([list(own) for own in items["tags"]])
+        learned = [one.label for one in evaluation.models if one.role in LEARNED]
+        learned = [label for label in learned if label in tops]
+        if not tags.names or not learned:
+            return cls(popularity, None, None)
+        truth = pd.read_parquet(folder / "truth.parquet")
+        return cls(
+            popularity,
+            tags.compare(plays, tops, learned),
+            tags.places(users, evaluation.slices, truth, tops),
+        )
 
 
 def write_report(
-    evaluations: Path, verdict: Path, page: Path, training: Path | None = None
+    evaluations: Path,
+    verdict: Path,
+    page: Path,
+    training: Path | None = None,
+    *,
+    curation: str = "",
+    rivals: Path | None = None,
+    store: str = "",
+    name: str = "",
+    each: int = EACH,
 ) -> None:
-    """Write the report of a run: verdict, models, slices, sampled listeners and data.
+    """Write the report of a run: verdict, models, what they list and to whom, and the data.
 
     Args:
         evaluations: what `evaluate` wrote.
@@ -80,6 +108,11 @@ def write_report(
         page: the HTML file, written beside and then renamed.
         training: what the trainings of the candidates left; None where the candidate was not
             trained here.
+        curation: the account of the curation as JSON; "" where it is not at hand.
+        rivals: what `resolve_live` fetched; None where it is not at hand.
+        store: where the live model's settings are looked up; "" for nowhere.
+        name: of the model in the store.
+        each: how many listeners of each segment are shown.
 
     Raises:
         SetlistError: when the evaluation or the verdict is missing or incomplete, or the verdict
@@ -93,12 +126,16 @@ def write_report(
             f"{verdict} is not about the evaluation in {evaluations}; run the gate again."
         )
     users = read_users(evaluations, evaluation)
-    for name in ("items.parquet", "truth.parquet"):
-        if not (evaluations / name).is_file():
-            raise SetlistError(f"{evaluations / name} is missing; evaluate the models again.")
+    for part in ("items.parquet", "truth.parquet"):
+        if not (evaluations / part).is_file():
+            raise SetlistError(f"{evaluations / part} is missing; evaluate the models again.")
+    items = pd.read_parquet(evaluations / "items.parquet")
     scores = {model.label: read_per_user(evaluations, model.label) for model in evaluation.models}
     tops = {model.label: _top(evaluations / model.label / "top.npy") for model in evaluation.models}
     silent = {label for label, top in tops.items() if (top < 0).all()}
+    speaking = {label: top for label, top in tops.items() if label not in silent}
+    candidates = Candidates.read(training) if training else None
+    live = next((one for one in evaluation.models if one.role == "live"), None)
     primary = judged.primary
     html = (
         _environment()
@@ -111,10 +148,20 @@ def write_report(
             silent=silent,
             table=metric_table(evaluation, scores, silent),
             shared=shared_truth(evaluation, scores, primary),
-            forest=forest(judged.reasons),
-            slices=slices(evaluation, users, scores, primary),
-            listeners=sample(evaluations, users, tops, scores, primary),
-            candidates=Candidates.read(training) if training else None,
+            forest=_ours(forest(judged.reasons, primary)),
+            glance=Glance.of(evaluations, evaluation, users, items, speaking),
+            slices=slices(evaluation, users, scores, primary, live=True),
+            listeners=sample(evaluations, users, tops, scores, primary, each),
+            since=since(
+                evaluation,
+                scores,
+                items,
+                candidates.chosen.settings.model_dump(mode="json") if candidates else {},
+                rivals / live.label if rivals and live else None,
+                live_settings(store, name, live.revision or 0) if store and live else None,
+            ),
+            candidates=candidates,
+            curation=CurationReport.model_validate_json(curation) if curation else None,
         )
     )
     partial = page.with_name(f".{page.name}.partial")
@@ -129,38 +176,9 @@ def _top(path: Path) -> Codes:
     return top
 
 
-def forest(reasons: Sequence[Reason]) -> Forest:
-    """The paired rules of the verdict, laid out on one axis that holds zero."""
-    paired = [
-        (reason, reason.low, reason.high)
-        for reason in reasons
-        if reason.low is not None and reason.high is not None
-    ]
-    ends = [0.0, *(x for reason, low, high in paired for x in (low, high, reason.needed))]
-    step = _nice((max(ends) - min(ends)) / 5)
-    first, last = math.floor(min(ends) / step), math.ceil(max(ends) / step)
-
-    def x(value: float) -> float:
-        return round((value / step - first) / max(last - first, 1) * PLOT, 1)
-
-    return Forest(
-        marks=[
-            Mark(reason, x(reason.value), x(low), x(high), x(reason.needed))
-            for reason, low, high in paired
-        ],
-        ticks=[
-            (x(tick * step), f"{tick * step:+.3g}" if tick else "0")
-            for tick in range(first, last + 1)
-        ],
-    )
-
-
-def _nice(step: float) -> float:
-    """The next of 1, 2, 5, 10, 20 ... times a power of ten; 1 for no length at all."""
-    if step <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= step)
+def _ours(drawing: str) -> Markup:
+    """A drawing, which has escaped what stands in it."""
+    return Markup(drawing)  # noqa: S704
 
 
 def _number(value: float) -> str:
@@ -181,6 +199,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"number": _number, "source_hash": _source_hash}
-    environment.globals |= {"fewest": FEWEST, "check_k": CHECK_K}
+    environment.filters |= {"number": _number, "source_hash": _source_hash, "ours": _ours}
+    environment.globals |= {"fewest": FEWEST, "check_k": CHECK_K, "depth": DEPTH}
     return environment

@@ -19,6 +19,8 @@ from components.evaluation.statistics import FEWEST, Interval, bootstrap
 
 GROUPS = 12
 """How many groups of one slice column are shown, the largest first."""
+STEPS = (0.05, 0.15, 0.3)
+"""Shares of the reference's mean at which a gain or a loss is tinted one step deeper."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,24 @@ class Shared:
 
 @dataclass(frozen=True)
 class Cell:
-    """One model's mean in a group, beside the group's best heuristic."""
+    """One model's mean in a group, beside the live model's or the group's best heuristic's."""
 
     mean: float
     difference: float
     settled: bool
     """The paired interval of the difference does not hold zero."""
     reference: bool
-    """This is the group's best heuristic."""
+    """This is what the others are compared with."""
+
+    @property
+    def tint(self) -> str:
+        """A class: "up1" to "up4" for gains, "down1" to "down4" for losses, "" if not settled."""
+        if not self.settled or not self.difference:
+            return ""
+        before = self.mean - self.difference
+        share = abs(self.difference) / before if before > 0 else np.inf
+        depth = 1 + int(np.searchsorted(STEPS, share, side="right"))
+        return f"{'up' if self.difference > 0 else 'down'}{depth}"
 
 
 @dataclass(frozen=True)
@@ -165,19 +177,30 @@ def slices(
     users: pd.DataFrame,
     scores: Mapping[str, pd.DataFrame],
     primary: str,
+    live: bool = False,
 ) -> list[Slice]:
-    """The primary metric of every model for the groups of every slice, and by part of the truth."""
+    """The primary metric of every model for the groups of every slice, and by part of the truth.
+
+    Args:
+        evaluation: of the run.
+        users: its `users.parquet`.
+        scores: the per-user values of each model.
+        primary: the metric.
+        live: compare with the live model, where there is one, and not with the best heuristic.
+    """
     values = np.column_stack(
         [scores[model.label][primary].to_numpy(np.float64) for model in evaluation.models]
     )
-    heuristic = np.array([model.role == "heuristic" for model in evaluation.models])
+    roles = [model.role for model in evaluation.models]
+    role = "live" if live and "live" in roles else "heuristic"
+    rivals = np.array([one == role for one in roles])
 
     def group(value: str, rows: npt.NDArray[np.bool_]) -> Group:
         size = int(rows.sum())
         return Group(
             value=clip(value, VALUE) or "not known",
             listeners=size,
-            cells=_compare(values[rows], heuristic) if size >= FEWEST else [],
+            cells=_compare(values[rows], rivals) if size >= FEWEST else [],
         )
 
     found = [Slice("all", [group("all listeners", np.ones(len(users), np.bool_))], 0)]
@@ -198,16 +221,16 @@ def slices(
             )
             present = np.isfinite(table).all(axis=1)
             size = int(present.sum())
-            cells = _compare(table[present], heuristic) if size >= FEWEST else []
+            cells = _compare(table[present], rivals) if size >= FEWEST else []
             parts.append(Group(part, size, cells))
         found.append(Slice("plays of", parts, 0))
     return found
 
 
-def _compare(values: npt.NDArray[np.float64], heuristic: npt.NDArray[np.bool_]) -> list[Cell]:
-    """The models' means in one group, each beside the best heuristic of that group."""
+def _compare(values: npt.NDArray[np.float64], rivals: npt.NDArray[np.bool_]) -> list[Cell]:
+    """The models' means in one group, each beside the best rival of that group."""
     means = values.mean(axis=0)
-    reference = int(np.where(heuristic, means, -np.inf).argmax())
+    reference = int(np.where(rivals, means, -np.inf).argmax())
     return [
         Cell(
             mean=float(mean),

@@ -2,34 +2,23 @@
 
 import base64
 import hashlib
-import json
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from components.dashboard.curves import curves
+from components.dashboard.forest import forest
 from components.dashboard.listeners import choose
-from components.dashboard.report import forest, write_report
+from components.dashboard.report import write_report
 from components.errors import SetlistError
-from components.evaluation.evaluation import ITEM_PARTS, Evaluated, Evaluation, Infra, Measured
-from components.evaluation.gate import gate
-from components.evaluation.policy import Guardrail, Policy, SliceRule
-from components.evaluation.verdict import Reason, SeenHead
-from components.models.settings import ModelSettings
-from components.models.training import Epoch, Training, read_trainings
+from components.evaluation.verdict import Reason
+from components.models.training import read_trainings
+from tests.components.dashboard.written import HOSTILE, ITEMS, NEW, UNTAGGED, build, trainings
 
-HOSTILE = (
-    "<img src=x onerror=alert(1)>",
-    "</script><script>alert(2)</script>",
-    "\"><b onclick='alert(3)'>{{ 7 * 7 }}",
-    "</bdi></td></table><!--",
-)
-ITEMS = 14
-UNTAGGED, NEW = 5, 6
+SECTIONS = ("verdict", "models", "glance", "slices", "listeners", "since", "data")
 VOID = {"meta", "br", "wbr", "img", "link", "input", "hr", "base"}
 
 
@@ -102,104 +91,6 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.open[-1].children.append(data)
-
-
-def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) -> tuple[Path, Path]:
-    """An evaluation of 76 listeners and the gate's verdict about it.
-
-    The values of a model are the same for everybody but a fixed ripple, so its mean is exact.
-    Plays of the head are everybody's, of the torso those of the first 40 and of the tail of 6;
-    nothing is new.
-    """
-    count = 76
-    users = pd.DataFrame(
-        {
-            "user_id": [f"u<{number:02}>" for number in range(count)],
-            "country": ["SE"] * 40 + [""] * 30 + ["<i>NG</i>"] * 6,
-            "relevant": 2,
-            "history": [0, 20, 80, 20] * 19,
-            "listener": ["newcomer", "light", "heavy", "light"] * 19,
-        }
-    )
-    names = [*titles, *(f"Title {number}" for number in range(len(titles), ITEMS))]
-    items = pd.DataFrame(
-        {
-            "item_id": [f"i{number}" for number in range(ITEMS)],
-            "title": names,
-            "tags": [[] if item == UNTAGGED else ["folk", "<u>"] for item in range(ITEMS)],
-            "released": pd.NaT,
-            "plays": 3,
-            "listeners": [0 if item == NEW else 2 for item in range(ITEMS)],
-        }
-    )
-    evaluations = folder / "evaluations"
-    evaluations.mkdir()
-    users.to_parquet(evaluations / "users.parquet", index=False)
-    items.to_parquet(evaluations / "items.parquet", index=False)
-    pd.DataFrame({"user": np.repeat(np.arange(count), 2), "item": [0, 13] * count}).to_parquet(
-        evaluations / "truth.parquet", index=False
-    )
-    shown = np.arange(10)
-    models = []
-    for label, role, mean, gini, top in (
-        ("candidate", "candidate", 0.5, 0.25, shown),
-        *([("live-7", "live", 0.4, 0.5, np.r_[13, shown[1:8], -2, -1])] if live else []),
-        ("co_visited", "heuristic", 0.3, 0.75, np.r_[shown[1:], 13]),
-        ("relisten", "heuristic", 0.0, 0.0, np.full(10, -1)),
-    ):
-        home = evaluations / label
-        home.mkdir()
-        np.save(home / "top.npy", np.tile(top.astype(np.int32), (count, 1)))
-        ripple = np.tile([0.01, -0.01], count // 2) * (mean > 0)
-        values = pd.DataFrame({"ndcg@10": mean + ripple, "intra_list_diversity@10": mean})
-        for part, size in zip(ITEM_PARTS, (count, 40, 6, 0), strict=True):
-            values[f"ndcg@10 {part}"] = np.where(np.arange(count) < size, mean / 2, np.nan)
-        if live and role != "heuristic":
-            values["ndcg@10 shared"] = 0.5
-            values["intra_list_diversity@10 shared"] = 0.5
-            values.loc[:5, ["ndcg@10 shared", "intra_list_diversity@10 shared"]] = np.nan
-        values.to_parquet(home / "per_user.parquet", index=False)
-        models.append(
-            Evaluated(
-                label=label,
-                role=role,
-                kind="two_tower" if role != "heuristic" else "heuristic",
-                digest=hashlib.sha256(label.encode()).hexdigest(),
-                content=label,
-                revision=7 if role == "live" else None,
-                training_window={"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T06:00"},
-                corpus={"gini@10": gini},
-                foreign=count if role == "live" else 0,
-                excluded=0,
-                known=1.0,
-                infra=Infra(faults=[], requests=76, reach=1.0, p50_ms=1.0, p99_ms=2.0, size_mb=3.0),
-                seconds=1.5,
-            )
-        )
-    evaluation = Evaluation(
-        shelf="discovery",
-        window={
-            "start": "2026-01-01T00:00:00+00:00",
-            "cut": "2026-04-01T00:00:00+00:00",
-            "end": "2026-04-15T00:00:00+00:00",
-        },
-        metrics=tuple(map(Measured.of, ("ndcg@10", "intra_list_diversity@10", "gini@10"))),
-        slices=("listener", "country"),
-        k=10,
-        listeners=count,
-        sampled_from=count,
-        catalogue=ITEMS,
-        left_out={"events on items that were not known at the cut": 1234},
-        models=models,
-    )
-    (evaluations / "evaluation.json").write_text(json.dumps(evaluation.model_dump()))
-    policy = Policy(
-        guardrails=(Guardrail(metric="gini@10", at_most=0.2),),
-        slices=SliceRule(columns=("country", "listener", "item_part")),
-    )
-    verdict = folder / "verdict"
-    gate(evaluations, policy, SeenHead(live=7, version="1") if live else None).write(verdict)
-    return evaluations, verdict
 
 
 @pytest.fixture(scope="module")
@@ -299,13 +190,14 @@ def test_in_mode_manual_nothing_goes_live_by_itself(tmp_path: Path) -> None:
 
 
 def test_plot_has_a_row_for_every_other_model(page: Element) -> None:
-    drawing = page.one("svg")
-    assert [one.all("text")[0].text for one in drawing.all("g")] == [
-        "better than co_visited",
-        "better than relisten",
-        "not worse than live-7",
+    drawing = page.one("svg", "forest")
+    rows = [one.text for one in drawing.all("text") if one.text.endswith(")")]
+    assert rows == [
+        "better than co_visited (pass)",
+        "better than relisten (pass)",
+        "not worse than live-7 (pass)",
     ]
-    assert all(one.attributes["class"] == "pass" for one in drawing.all("g"))
+    assert "better than co_visited: +0.2000, +0.2000 to +0.2000" in drawing.one("desc").text
 
 
 def reason(value: float, low: float | None, high: float | None) -> Reason:
@@ -314,44 +206,46 @@ def reason(value: float, low: float | None, high: float | None) -> Reason:
     )
 
 
-def test_axis_of_the_plot_holds_zero_and_all_intervals() -> None:
-    drawn = forest([reason(-0.03, -0.04, -0.02), reason(1.0, None, None), reason(0.1, 0, 0.13)])
-    assert len(drawn.marks) == 2, "a guardrail has no interval"
-    assert "0" in [text for _, text in drawn.ticks]
-    assert drawn.ticks[0][0] == 0
-    assert drawn.ticks[-1][0] == drawn.width
-    zero = next(x for x, text in drawn.ticks if text == "0")
-    for mark in drawn.marks:
-        assert 0 <= mark.low < mark.mean < mark.high <= drawn.width
-        assert mark.needed > zero
-    assert drawn.marks[1].low == zero
+def test_only_paired_rules_are_drawn_and_their_names_are_text() -> None:
+    assert forest([reason(1.0, None, None)], "ndcg@10") == ""
+    odd = reason(0.1, 0, 0.13).model_copy(update={"rule": "<b>$x^$" + "y" * 10_000})
+    drawn = forest([reason(-0.03, -0.04, -0.02), odd], "ndcg@10")
+    assert drawn.count("(fail)") == 2
+    assert "<b>" not in drawn
+    assert "&lt;b&gt;$x^$" in drawn
+    assert "var(--bad)" in drawn
+    assert "#0102" not in drawn, "every colour that stands for one of the page is replaced"
 
 
-def test_axis_of_no_length_can_be_drawn() -> None:
-    assert forest([]).marks == []
-    flat = reason(0, 0, 0).model_copy(update={"needed": 0.0})
-    assert forest([flat]).marks[0].mean == 0
-
-
-def test_slices_compare_with_the_best_heuristic_of_the_group(page: Element) -> None:
+def test_slices_compare_with_the_live_model(page: Element) -> None:
     table = page.section("slices").one("table")
     rows = {row[0]: row[1:] for row in table.rows()}
     assert rows["all listeners"] == [
         "76",
-        "0.5000+0.2000",
-        "0.4000+0.1000",
-        "0.3000best heuristic",
-        "0.0000",
+        "0.5000+0.1000",
+        "0.4000live",
+        "0.3000-0.1000",
+        "0.0000-0.4000",
     ]
     assert rows["newcomer"] == ["19", "too few to say (under 30 listeners)"]
     assert rows["light"][0] == "38"
     assert rows["not known"][0] == "30"
     assert rows["<i>NG</i>"][:2] == ["6", "too few to say (under 30 listeners)"]
     assert list(rows).index("SE") > list(rows).index("by country")
-    tinted = [cell.text for cell in table.all("td", "up")]
-    assert len(tinted) == 2 * 6, "candidate and live, in the six groups that are large enough"
-    assert all(cell.endswith(("+0.2000", "+0.1000", "+0.0500")) for cell in tinted)
-    assert table.all("td", "down") == []
+    gains = [cell.text for cell in table.all("td", "up3")]
+    assert len(gains) == 6, "the candidate, by a quarter, in the six groups that are large enough"
+    assert all(cell.endswith(("+0.1000", "+0.0500")) for cell in gains)
+    losses = table.all("td", "down3") + table.all("td", "down4")
+    assert len(losses) == 2 * 6, "the two heuristics"
+    assert all("heuristic" in (cell.attributes["class"] or "") for cell in losses)
+
+
+def test_without_a_live_model_slices_compare_with_the_best_heuristic(tmp_path: Path) -> None:
+    write_report(*build(tmp_path, live=False), tmp_path / "page")
+    page = Page((tmp_path / "page").read_text("utf-8")).root
+    rows = {row[0]: row[1:] for row in page.section("slices").one("table").rows()}
+    whole = ["76", "0.5000+0.2000", "0.3000best heuristic", "0.0000-0.3000"]
+    assert rows["all listeners"] == whole
 
 
 def test_slices_by_what_is_played(page: Element) -> None:
@@ -360,7 +254,7 @@ def test_slices_by_what_is_played(page: Element) -> None:
     assert "by history length" in names
     assert names[names.index("by plays of") :] == ["by plays of", "head", "torso", "tail", "new"]
     head, torso, tail, new = rows[-4:]
-    assert head[1:] == ["76", "0.2500+0.1000", "0.2000+0.0500", "0.1500best heuristic", "0.0000"]
+    assert head[1:] == ["76", "0.2500+0.0500", "0.2000live", "0.1500-0.0500", "0.0000-0.2000"]
     assert torso[1] == "40"
     assert tail[1:] == ["6", "too few to say (under 30 listeners)"]
     assert new[1:] == ["0", "too few to say (under 30 listeners)"]
@@ -444,7 +338,8 @@ def test_page_needs_nothing_beside_it(text: str, page: Element) -> None:
     for word in ("http://", "https://", "url(", "@import"):
         assert word not in text
     for one in page.all():
-        assert not {"src", "href", "srcset", "data", "action"} & set(one.attributes)
+        assert not {"src", "srcset", "data", "action"} & set(one.attributes)
+        assert (one.attributes.get("href") or "#").startswith("#")
     assert len(text.encode()) < 3_000_000
 
 
@@ -455,7 +350,7 @@ def test_long_titles_do_not_swell_the_page(tmp_path: Path) -> None:
 
 def test_page_can_be_read_by_everybody(page: Element) -> None:
     assert page.one("html").attributes["lang"] == "en"
-    assert page.one("title").text.startswith("reject")
+    assert page.one("head").one("title").text.startswith("reject")
     assert len(page.all("h1")) == 1
     for table in page.all("table"):
         assert table.one("caption").text
@@ -464,10 +359,14 @@ def test_page_can_be_read_by_everybody(page: Element) -> None:
     for box in page.all("div", "scroll"):
         assert box.attributes["tabindex"] == "0"
         assert {"aria-label", "aria-labelledby"} & set(box.attributes)
-    assert page.one("svg").attributes["role"] == "img"
-    assert page.one("svg").attributes["aria-label"]
+    for drawing in page.all("svg"):
+        assert drawing.attributes["role"] == "img"
+        assert drawing.one("title").text
+        assert drawing.one("desc").text
     identities = [one.attributes["id"] for one in page.all() if "id" in one.attributes]
     assert len(identities) == len(set(identities))
+    links = [one.attributes["href"] for one in page.all("a")]
+    assert {link for link in links if link} == {f"#{name}" for name in SECTIONS}
 
 
 def test_without_scripts_all_listeners_are_shown_and_no_picker(page: Element) -> None:
@@ -515,33 +414,6 @@ def test_missing_part_is_named_and_no_page_is_written(tmp_path: Path, name: str)
 
 
 # Training.
-
-
-def trainings(folder: Path, *labels: str, held: bool = True) -> Path:
-    """Records of trainings; the first one is chosen."""
-    for place, label in enumerate(labels):
-        Training(
-            label=label,
-            settings=ModelSettings(dimension=2 ** (place + 3)),
-            epochs=[
-                Epoch(
-                    number,
-                    8 - number / 4,
-                    8.5 - number / 8 if held else None,
-                    number / 20 if held else None,
-                    number / 2,
-                )
-                for number in range(1, 7 + place)
-            ],
-            best=5,
-            listeners=1_234 if held else 0,
-            loss=7.125 if held else None,
-            ndcg=0.5 - place / 4 if held else None,
-            seconds=12.25,
-        ).write(folder)
-    if len(labels) > 1:
-        (folder / "chosen.json").write_text(json.dumps({"chosen": labels[0]}))
-    return folder
 
 
 HOSTILE_LABEL = "<b>$x^$&_"
@@ -592,7 +464,8 @@ def test_the_page_with_curves_is_as_closed_as_without(learned: str) -> None:
     for word in ("http://", "https://", "url(", "@import", "<b>"):
         assert word not in learned
     for one in page.all():
-        assert not {"src", "href", "srcset", "data", "action"} & set(one.attributes)
+        assert not {"src", "srcset", "data", "action"} & set(one.attributes)
+        assert (one.attributes.get("href") or "#").startswith("#")
         assert not any(name.startswith("on") for name in one.attributes)
     assert len(page.all("script")) == 1
     identities = [one.attributes["id"] for one in page.all() if "id" in one.attributes]

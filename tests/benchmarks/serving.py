@@ -8,8 +8,8 @@ Every server runs on core 0 with one TensorFlow thread, the client on core 1; ea
 
 - in process: `ServedModel` asked and rendered, without HTTP.
 - over HTTP: ours against a bare FastAPI function that calls the same SavedModel and returns ids and
-  scores, without titles, limits, metrics or swaps. "ratio" is the median over rounds. Processor time
-  a request is the one that other work on the machine disturbs least.
+  scores, without titles, limits, metrics or swaps. "ratio" is the median over rounds. Processor
+  time a request is the one that other work on the machine disturbs least.
 - swap: from HEAD moved to the first answer of the new revision, HEAD looked at every 0.2 s.
 """
 

@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Without a cluster this folder is left alone: nobody guesses where to make and delete things."""
+    """Without a cluster this folder is left alone: nobody guesses where to make things."""
     return None if config.getoption("--context", "") else True
 
 

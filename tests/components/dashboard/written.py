@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from components.data.curate import CurationReport
+from components.data.events import Count
 from components.evaluation.evaluation import ITEM_PARTS, Evaluated, Evaluation, Infra, Measured
 from components.evaluation.gate import gate
 from components.evaluation.policy import Guardrail, Policy, SliceRule
@@ -147,3 +149,26 @@ def trainings(folder: Path, *labels: str, held: bool = True) -> Path:
     if len(labels) > 1:
         (folder / "chosen.json").write_text(json.dumps({"chosen": labels[0]}))
     return folder
+
+
+def counts(note: str = "users: there is no table.") -> str:
+    """An account of a curation."""
+    counted = [
+        Count(rule="read", rows=1_000, users=90, items=20),
+        Count(rule="missing id", rows=900, users=80, items=20, removed=100, fate="rejected"),
+        Count(rule="training period", rows=700, users=76, items=ITEMS),
+    ]
+    return CurationReport(
+        window={},
+        counts=counted,
+        read=1_000,
+        train=700,
+        test=150,
+        rejected={"missing id": 100},
+        outside=50,
+        below_support=0,
+        unknown_users=0,
+        items=ITEMS,
+        users=76,
+        notes=[note],
+    ).model_dump_json()

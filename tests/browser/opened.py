@@ -1,0 +1,60 @@
+"""A page that was opened in a browser, and what went wrong in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
+
+
+@dataclass
+class Opened:
+    """The page; `faults` are sentences on errors, dialogs and requests beyond the first."""
+
+    page: Page
+    faults: list[str] = field(default_factory=list)
+
+    def violations(self) -> list[str]:
+        """What axe finds serious or critical, each with the first element where it stands."""
+        found: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
+        return [
+            f"{one['id']} ({len(one['nodes'])}): {one['nodes'][0]['html'][:200]} "
+            f"{one['nodes'][0]['failureSummary']}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+
+    def wider_than_the_window(self) -> int:
+        """By how many pixels the page can be scrolled to the side."""
+        width: int = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return width
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **context: Any) -> Iterator[Opened]:
+    """Open a page in a context with these settings, such as `color_scheme="dark"`."""
+    with browser.new_context(**context) as own:
+        found = Opened(own.new_page())
+
+        def said(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                found.faults.append(f"console: {message.text}")
+
+        def asked(dialog: Dialog) -> None:
+            found.faults.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
+        def sent(request: Request) -> None:
+            if request.url != url and not request.url.startswith("about:"):
+                found.faults.append(f"request: {request.url[:200]}")
+
+        found.page.on("console", said)
+        found.page.on("pageerror", lambda error: found.faults.append(f"error: {error}"))
+        found.page.on("dialog", asked)
+        found.page.on("request", sent)
+        found.page.goto(url)
+        yield found

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from components.errors import SetlistError
 from pipelines.connection import examples
 
 reports = typer.Typer()
@@ -35,9 +36,15 @@ def report(
     from pipelines.local import SETTINGS, Run
     from pipelines.summary import training_step
 
+    if not (run / SETTINGS).is_file():
+        raise SetlistError(
+            f"{run} is not the folder of a finished run ({SETTINGS} is missing); name one that "
+            "`setlist run` made."
+        )
     settings = read_settings(run / SETTINGS, None)
     left = Run(root=run, log=run)
     counts = left.output("curate", "dataset") / "counts.json"
+    rivals = left.output("resolve-live", "live")
     page = output or run / "report.html"
     write_report(
         left.output("evaluate", "evaluations"),
@@ -45,7 +52,7 @@ def report(
         page,
         left.output(training_step(settings), "training"),
         curation=counts.read_text("utf-8") if counts.is_file() else "",
-        rivals=left.output("resolve-live", "live"),
+        rivals=rivals if rivals.is_dir() else None,
         store=settings.store,
         name=settings.name,
         each=listeners,

@@ -130,4 +130,4 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[
 def _told(value: object) -> str:
     if value is None:
         return "by size"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)

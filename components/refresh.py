@@ -48,6 +48,11 @@ def refresh_live(
         told = {one: [""] for one in info.categorical_inputs}
         SavedModel(output).recommend([[]], [[]], 10, told)  # what cannot answer is not staged
         own = digest(output)
+        former = models.card(name, head.live)
+        since = (
+            f"is revision {head.live} over the items of {as_of:%Y-%m-%d}, {len(new):,} of them "
+            "new; nothing was trained"
+        )
         revision = models.stage(
             name,
             output,
@@ -56,5 +61,6 @@ def refresh_live(
             training_window=info.training_window,
             metadata=models.manifest(name, head.live).metadata
             | {REFRESH_OF: head.live, "refreshed": as_of.isoformat(), "new_items": len(new)},
+            card=(lambda number: f"> Revision {number} {since}.\n\n{former}") if former else None,
         )
     return revision, new

@@ -1,6 +1,7 @@
 """What several test folders share."""
 
 import importlib.util
+import json
 import socket
 import subprocess
 import time
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+BUCKET = "setlist"
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +41,17 @@ def gcs_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def gcs_bucket(gcs_emulator: str) -> str:
+    """The same server, with one bucket."""
+    body = json.dumps({"name": BUCKET}).encode()
+    made = urllib.request.Request(
+        f"{gcs_emulator}/storage/v1/b", body, {"Content-Type": "text/json"}
+    )
+    urllib.request.urlopen(made, timeout=5).close()
+    return gcs_emulator
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]") -> None:

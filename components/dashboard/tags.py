@@ -25,6 +25,8 @@ PLACES = 6
 """How many groups of listeners are shown beside each other, the largest first."""
 APART = 0.1
 """By how much, on average, a place has to play its own tag more than others do, to be shown."""
+ASTRAY = 0.05
+"""By how much a place has to get more of another's tag than it plays, to be pointed out."""
 PLAYED = "what they went on to play"
 
 Floats = npt.NDArray[np.float64]
@@ -48,13 +50,14 @@ class Square:
         label: of the model, or `PLAYED`.
         shares: [places][places].
         own: mean share of a place's own tag.
-        astray: (place, tag, share, share that they play) of what is most out of place.
+        astray: (place, tag, share, share that they play) of what is most out of place; None where
+            nothing is, by `ASTRAY`.
     """
 
     label: str
     shares: list[list[float]]
     own: float
-    astray: tuple[str, str, float, float]
+    astray: tuple[str, str, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -168,9 +171,10 @@ def _square(
     foreign = table - played
     np.fill_diagonal(foreign, -np.inf)
     place, tag = divmod(int(foreign.argmax()), len(tags))
+    most = places[place], tags[tag], float(table[place, tag]), float(played[place, tag])
     return Square(
         label=label,
         shares=table.tolist(),
         own=float(np.diagonal(table).mean()),
-        astray=(places[place], tags[tag], float(table[place, tag]), float(played[place, tag])),
+        astray=most if foreign[place, tag] >= ASTRAY else None,
     )

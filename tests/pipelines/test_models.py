@@ -6,7 +6,7 @@ from components.evaluation.verdict import Reason, SeenHead, Verdict
 from components.models.contract import ModelInfo, digest, write_info
 from components.promotion import push
 from components.store.store import open_store
-from tests.components.store.conftest import gcs_uri, gcs_url, uri  # noqa: F401
+from tests.components.store.conftest import gcs_uri, uri  # noqa: F401
 
 
 def model(folder, name, end):

@@ -162,7 +162,7 @@ def test_no_name_becomes_markup(model, evaluations):
     assert not re.search(r"(?<!\\)\*\*b\W", text)
     assert not re.search(r"(?<!\\)\[a", text)
     assert not re.search(r"(?<!\\)`c", text)
-    assert not re.search(r"(?<!\\)\| d", text)
+    assert not re.search(r"(?<!\\)\| d\b", text)
 
 
 @pytest.mark.parametrize(

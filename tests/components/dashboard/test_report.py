@@ -111,6 +111,8 @@ def test_verdict_comes_first_with_every_rule(page: Element) -> None:
     first = page.one("main").all("section")[0]
     assert first.one(of="badge").text == "reject"
     assert first.one(of="sentence").text == "The candidate is refused; it broke: gini@10 at most."
+    broken = [one.text for one in first.one("div", "reject").all("p") if one.all("span")]
+    assert broken == ["FAIL gini@10 at most: gini@10 is 0.2500, at most 0.2000 is needed."]
     assert "Nothing goes live" in first.text
     assert "revision 7" in first.text
     header, *rules = first.one("table").rows()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from components.data.schema import Window, parse_instant
-from components.models.contract import digest, tie_order
+from components.models.contract import digest, read_info, tie_order
 from components.models.prior import FRESH_DAYS, Prior
 from components.models.shelf import write_shelf
 from components.models.trained import Trained
@@ -67,7 +67,7 @@ def stage(uri: str, model: Path, run_id: str) -> int:
         model,
         run_id=run_id,
         digest=digest(model),
-        training_window={"start": WINDOW.start.isoformat(), "end": WINDOW.cut.isoformat()},
+        training_window=read_info(model).training_window,
         metadata={},
     )
 

@@ -1,7 +1,5 @@
 """The two places a store can be: a folder, and a bucket of the emulator."""
 
-import json
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,30 +9,15 @@ import pytest
 
 from components.store.objects import Objects, open_objects
 from components.store.store import ModelStore
+from tests.conftest import BUCKET
 
 from .process import Worker
 
-BUCKET = "setlist"
-
-
-@pytest.fixture(scope="session")
-def gcs_url(gcs_emulator: str) -> str:
-    """The address of the running emulator, with one bucket."""
-    urllib.request.urlopen(
-        urllib.request.Request(
-            f"{gcs_emulator}/storage/v1/b",
-            json.dumps({"name": BUCKET}).encode(),
-            {"Content-Type": "text/json"},
-        ),
-        timeout=5,
-    ).close()
-    return gcs_emulator
-
 
 @pytest.fixture
-def gcs_uri(gcs_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def gcs_uri(gcs_bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A fresh, empty store in the bucket."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_bucket)
     return f"gs://{BUCKET}/stores/{uuid.uuid4().hex}"
 
 

@@ -191,8 +191,8 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def proxied(gcs_url: str, gcs_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    Proxy.server_address_of_gcs, Proxy.forbid, Proxy.drop_answer_to = gcs_url, False, None
+def proxied(gcs_bucket: str, gcs_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    Proxy.server_address_of_gcs, Proxy.forbid, Proxy.drop_answer_to = gcs_bucket, False, None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

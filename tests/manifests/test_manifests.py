@@ -23,6 +23,7 @@ OTHERS = {
     ("argoproj.io/v1alpha1", "Application"),
     ("kind.x-k8s.io/v1alpha4", "Cluster"),
     ("kustomize.config.k8s.io/v1beta1", "Kustomization"),
+    ("serving.kserve.io/v1beta1", "InferenceService"),
 }
 """What Kubernetes has no schema of."""
 
@@ -169,7 +170,26 @@ def commands() -> list[list[str]]:
         lines += re.findall(r"`(setlist [^`]+)`", "\n".join(comments))
         lines += re.findall(r"setlist compile .*", "\n".join(comments).replace("\\\n", " "))
     calls = [re.search(r"(?:^|[ (/])setlist ([a-z][^)`]*)", line) for line in lines]
-    return [shlex.split(call[1], comments=True) for call in calls if call]
+    told = [shlex.split(call[1], comments=True) for call in calls if call]
+    return told + [[word.partition("=")[0] for word in one[1:]] for one in started()]
+
+
+def started() -> list[list[str]]:
+    """What the containers of the manifests start, where that is `setlist`."""
+    found, left = [], list(DOCUMENTS.values())
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += one.values()
+            if one.get("args", [""])[0] == "setlist":
+                found.append(one["args"])
+        elif isinstance(one, list):
+            left += one
+    return found
+
+
+def test_the_server_and_the_follower_are_started():
+    assert sorted(one[1] for one in started()) == ["follow", "serve", "serve"]
 
 
 def test_the_commands_of_the_examples_exist():

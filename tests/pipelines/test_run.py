@@ -368,7 +368,9 @@ def test_progress_is_said_step_by_step(second):
     lines = [line for line in second.out.splitlines() if line.startswith("✓")]
     assert len(lines) == 13
     assert lines[0].startswith("✓ Plan the run")
-    assert lines[-2].startswith("✓ Announce the promotion")
+    said = " ".join(lines)
+    assert said.index("Push to the store") < said.index("Announce the promotion")
+    assert lines[-1].startswith("✓ Look for a failure")
 
 
 def test_a_run_records_its_end(work, third):

@@ -9,6 +9,8 @@
 - outage: the store behind a proxy that answers 500, resets, stalls and goes away, each for a while
   and under load; then HEAD is moved, and the server has to find it by itself.
 - corrupt: a revision with a flipped bit goes live; the old one has to stay, the fault to be named.
+- store: pushes killed at every write and at 50 moments, 20 rounds of 8 pushes at once, and 1,000
+  mutations, over a folder and over a bucket.
 
 Two cores are enough; what else runs there shows in the percentiles.
 """
@@ -28,9 +30,13 @@ from tests.components.serving.emulator import emulator
 from tests.components.serving.models import promote, stage, write_towers
 from tests.components.serving.processes import Server, serving
 from tests.components.serving.proxy import Proxy
+from tests.faults.killed import kill_at_every_write, kill_at_random
+from tests.faults.mutations import mutate
+from tests.faults.store_race import race
 
 LOAD = Path(__file__).with_name("load.py")
 SWAPS, CONNECTIONS, SETTLED = 20, 8, 1.0
+ROUNDS, MUTATIONS = 20, 1_000
 EVERY = 5.0
 """Seconds between two moves of HEAD."""
 BROKEN = 15
@@ -183,6 +189,33 @@ def corrupt(folder: Path, uri: str) -> None:
     )
 
 
+def store(folder: Path) -> None:
+    """The table of what became of a store under kills, races and damage."""
+    print(
+        "\n| store | pushes killed | readers unharmed | taken up | rounds, one winner each | "
+        "revisions kept | mutations | refused by name |\n|---|--:|--:|--:|--:|--:|--:|--:|"
+    )
+    with emulator("faults") as port:
+        os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
+        for label, where in (("folder", str(folder / "faults")), ("bucket", "gs://faults/faults")):
+            kills = [
+                kill_at_every_write(f"{where}/writes", folder / f"{label}-writes"),
+                kill_at_random(f"{where}/moments", folder / f"{label}-moments", 50, seed=1),
+            ]
+            raced = race(f"{where}/race", folder / f"{label}-race", ROUNDS)
+            damaged = mutate(f"{where}/damage", folder / f"{label}-damage", MUTATIONS, seed=1)
+            said = [*(fault for one in kills for fault in one.faults), *raced.faults]
+            print(
+                f"| {label} | {sum(one.kills for one in kills)} | "
+                f"{sum(one.unharmed for one in kills)} | {sum(one.finished for one in kills)} | "
+                f"{raced.winners.count(1)} of {ROUNDS} | {raced.revisions} | "
+                f"{damaged.made.total():,} | {damaged.refused:,} |",
+                flush=True,
+            )
+            for fault in (*said, *damaged.accepted):
+                print(f"  {fault}")
+
+
 def main(number: int) -> None:
     """Print the tables."""
     with tempfile.TemporaryDirectory() as name:
@@ -198,6 +231,7 @@ def main(number: int) -> None:
         load(folder, uri, number)
         corrupt(folder, uri)
         outage(folder, models)
+        store(folder)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from components.errors import SetlistError
+from pipelines.dashboard_cli import dashboards
 from pipelines.image_cli import image
 from pipelines.kind_cli import kind
 from pipelines.models_cli import models
@@ -159,6 +160,7 @@ def policy_schema() -> None:
 app.add_typer(models, name="models")
 app.add_typer(cluster)
 app.add_typer(reports)
+app.add_typer(dashboards)
 app.add_typer(serving)
 app.add_typer(schedule, name="schedule")
 app.add_typer(kind, name="kind")

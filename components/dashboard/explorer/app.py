@@ -1,0 +1,42 @@
+"""The app that Streamlit runs, anew at every click; see `components.dashboard.explorer.serve`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from components.dashboard.explorer import differences, listener, timeline
+from components.dashboard.explorer.choice import choose
+from components.dashboard.explorer.columns import render
+from components.dashboard.explorer.scene import shown
+from components.errors import SetlistError
+
+PAGES = (LISTS, DIFFERENCES, HISTORY) = ("Listener", "Whom it changes", "History")
+
+
+def main() -> None:
+    """The frame of every page. All have one address: what differs stands in its query."""
+    st.set_page_config("setlist", "🎧", layout="wide")
+    st.html(Path(__file__).with_name("explorer.css"))
+    try:
+        scene = shown()
+        page = st.segmented_control(
+            "Page",
+            PAGES,
+            default=LISTS,
+            required=True,
+            key="page",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        chosen = choose(scene)
+        if page == DIFFERENCES:
+            differences.page(chosen)
+        elif page == HISTORY:
+            timeline.page(scene)
+        else:
+            listener.page(chosen)
+    except SetlistError as fault:
+        st.html(render("said.html.j2", said=str(fault)))
+
+
+main()

@@ -1,0 +1,122 @@
+"""The sidebar: which run, and which models stand in the columns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from components.dashboard.explorer.run import Run, RunFolders
+from components.dashboard.explorer.scene import Scene, open_run
+from components.errors import SetlistError
+
+DEPTHS = (10, 20, 50, 100)
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        run: None where there is none.
+        models: the folder of each model in a column, by label, in the order of the columns.
+        reference: the label that the others are compared with; "" for none.
+        depth: the length of the lists.
+    """
+
+    run: Run | None
+    models: Mapping[str, Path]
+    reference: str
+    depth: int
+
+
+def choose(scene: Scene) -> Choice:
+    """Show the sidebar; what was chosen there."""
+    runs = {folders.name: folders for folders in scene.runs()}
+    with st.sidebar:
+        name = st.selectbox(
+            "Run",
+            [*runs] or [NONE],
+            key="run",
+            bind="query-params",
+            help="Its listeners, items and evaluation. A new one appears at a reload.",
+        )
+        run = open_run(runs[name]) if name in runs else None
+        if run and run.folders.report.is_file():
+            st.download_button(
+                "Report page",
+                run.folders.report.read_bytes,
+                f"{run.folders.name}.html",
+                "text/html",
+                on_click="ignore",
+                width="stretch",
+            )
+        folders = _models(scene, runs, run)
+        picked = st.multiselect(
+            "Models",
+            [*folders],
+            default=_usual(run, [*folders]),
+            key="models",
+            bind="query-params",
+            help="One column each: of this run, of other runs, and revisions of the store.",
+        )
+        reference = st.selectbox(
+            "Compare with",
+            [*picked, NONE],
+            index=_reference(picked, run),
+            key="against",
+            bind="query-params",
+            help="Moves and shared items are told against this column.",
+        )
+        depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
+        st.caption(f"Store: `{scene.name}` in")
+        st.code(scene.store, language=None, wrap_lines=True)
+    chosen = {}
+    with st.spinner("Fetching and verifying models …"):
+        for label in picked:
+            found = folders[label]
+            chosen[label] = scene.revision(found) if isinstance(found, int) else found
+    return Choice(run, chosen, "" if reference in (NONE, None) else reference, int(depth or 10))
+
+
+def _models(scene: Scene, runs: Mapping[str, RunFolders], run: Run | None) -> dict[str, Path | int]:
+    """All that can be asked, by label: a folder, or a revision of the store."""
+    found: dict[str, Path | int] = {}
+    if run:
+        found |= run.folders.models
+    found |= {_revision(number): number for number in revisions(scene.store, scene.name)}
+    for name, folders in runs.items():
+        if (run is None or folders != run.folders) and "candidate" in folders.models:
+            found[f"candidate of {name}"] = folders.models["candidate"]
+    return found
+
+
+@st.cache_data(ttl="10s", show_spinner=False)
+def revisions(store: str, name: str) -> list[int]:
+    """The revisions of the store, the newest first; none where it cannot be read, which is said."""
+    from components.store.store import open_store
+
+    try:
+        return open_store(store).revisions(name)[::-1]
+    except SetlistError as fault:
+        st.sidebar.text(str(fault))
+        return []
+
+
+def _revision(number: int) -> str:
+    return f"revision {number}"
+
+
+def _usual(run: Run | None, labels: list[str]) -> list[str]:
+    """Most popular, what is live, and the candidate."""
+    if run is None:
+        return labels[:2]
+    lives = [one.label for one in run.evaluation.models if one.role == "live"]
+    return [label for label in ("most_popular", *lives, "candidate") if label in labels]
+
+
+def _reference(picked: list[str], run: Run | None) -> int:
+    """The live model if it is there, else the first column."""
+    lives = {one.label for one in run.evaluation.models if one.role == "live"} if run else set()
+    return next((place for place, label in enumerate(picked) if label in lives), 0)

@@ -1,0 +1,157 @@
+"""The lists of several models for the same listener, side by side, and how they differ."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from components.dashboard.explorer.catalogue import Catalogue, Item
+from components.models.contract import HISTORY_AGE
+from components.models.saved_model import SavedModel
+
+MADE_OF = 3
+"""How many of the most frequent tags of a list are named."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a model is told of a listener.
+
+    Attributes:
+        history: ids, oldest first.
+        ages: of each play, in days.
+        exclude: ids that must not be listed.
+        inputs: named inputs; a model takes those it knows.
+    """
+
+    history: Sequence[str]
+    ages: Sequence[float]
+    exclude: Sequence[str]
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One position of a list.
+
+    Attributes:
+        hit: whether the listener played it in the test period.
+        move: by how many ranks it stands higher than in the list compared with; None where it is
+            not in that one.
+        alone: no other column lists it.
+    """
+
+    item: Item
+    score: float
+    hit: bool
+    move: int | None
+    alone: bool
+
+
+@dataclass(frozen=True)
+class Column:
+    """One model's list.
+
+    Attributes:
+        against: the list it is compared with; "" for none.
+        shared: how many items it has in common with that.
+        about: what is known of the list or its model, one short text each.
+    """
+
+    label: str
+    entries: list[Entry]
+    against: str
+    shared: int
+    about: list[str]
+
+    @property
+    def hits(self) -> int:
+        """How many of the entries the listener played."""
+        return sum(entry.hit for entry in self.entries)
+
+    @property
+    def made_of(self) -> list[tuple[str, int]]:
+        """The most frequent tags, and on how many entries they stand."""
+        counted = Counter(tag for entry in self.entries for tag in dict.fromkeys(entry.item.tags))
+        return counted.most_common(MADE_OF)
+
+    @property
+    def place(self) -> float:
+        """The median popularity of its entries, 1 for the most popular item."""
+        known = [entry.item.place for entry in self.entries if entry.item.place]
+        return median(known) if known else 0
+
+
+def lists(model: SavedModel, told: Sequence[Told], k: int) -> list[tuple[list[str], list[float]]]:
+    """The model's list for each of several listeners, asked for together: ids and scores.
+
+    Raises:
+        SetlistError: when the model answers outside the contract.
+    """
+    names = model.info.categorical_inputs
+    aged = HISTORY_AGE in model.info.inputs
+    ids, scores = model.recommend(
+        [one.history for one in told],
+        [one.exclude for one in told],
+        k,
+        {name: [one.inputs.get(name, "") for one in told] for name in names},
+        [one.ages for one in told] if aged else None,
+    )
+    filled = np.asarray(ids != "")
+    return [
+        (row[full].tolist(), values[full].tolist())
+        for row, values, full in zip(ids, scores, filled, strict=True)
+    ]
+
+
+def side_by_side(
+    listed: Mapping[str, tuple[list[str], list[float]]],
+    against: Mapping[str, tuple[str, list[str]]],
+    catalogue: Catalogue,
+    played: Sequence[str],
+    about: Mapping[str, list[str]],
+) -> list[Column]:
+    """The columns of several models.
+
+    Args:
+        listed: ids and scores of each model, best first.
+        against: for each model what its list is compared with: how that is called, and its ids.
+        catalogue: where the items are looked up.
+        played: what the listener played in the test period.
+        about: more to say of a column.
+    """
+    times = Counter(item for ids, _ in listed.values() for item in ids)
+    relevant = set(played)
+    columns = []
+    for label, (ids, scores) in listed.items():
+        called, other = against.get(label, ("", []))
+        ranks = {item: rank for rank, item in enumerate(other)}
+        entries = [
+            Entry(
+                item=item,
+                score=score,
+                hit=item.item_id in relevant,
+                move=ranks[item.item_id] - rank if item.item_id in ranks else None,
+                alone=len(listed) > 1 and times[item.item_id] == 1,
+            )
+            for rank, (item, score) in enumerate(zip(catalogue.look(ids), scores, strict=True))
+        ]
+        shared = len(set(ids) & set(other))
+        columns.append(Column(label, entries, called, shared, about.get(label, [])))
+    return columns
+
+
+def render(template: str, **values: object) -> str:
+    """HTML from a template beside this file; text is escaped."""
+    environment = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(Path(__file__).parent),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(template).render(**values)

@@ -1,0 +1,75 @@
+"""The page of whom a change of model changes most, and whom it serves worse."""
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from components.dashboard.explorer.choice import Choice
+from components.dashboard.explorer.columns import render
+from components.dashboard.listeners import inputs_of
+from components.evaluation.evaluation import LISTENER
+
+SHOWN = 25
+"""Listeners in the table."""
+ORDERS = {
+    "lists differ most": ("shared", True),
+    "served worse": ("gain", True),
+    "served better": ("gain", False),
+}
+EVERYBODY = "everybody"
+
+
+def page(chosen: Choice) -> None:
+    """Two models, a group, an order; the listeners, each a link to the page of their lists."""
+    run = chosen.run
+    if run is None:
+        st.info("Only the listeners of a run can be compared; there is no run here.")
+        return
+    labels = [one.label for one in run.evaluation.models]
+    rival = next((one.label for one in run.evaluation.models if one.role == "live"), None)
+    fields = st.columns(3)
+    first = fields[0].selectbox(
+        "Model", labels, index=labels.index("candidate"), key="model", bind="query-params"
+    )
+    others = [label for label in labels if label != first]
+    second = fields[1].selectbox(
+        "instead of",
+        others,
+        index=others.index(rival) if rival in others else 0,
+        key="instead_of",
+        bind="query-params",
+    )
+    order = fields[2].selectbox("Show whose", [*ORDERS], key="order", bind="query-params")
+    table = run.compare(first, second, chosen.depth)
+    groups = [*inputs_of(run.users), LISTENER]
+    for name, place in zip(groups, st.columns(len(groups)), strict=True):
+        values = run.users[name].value_counts().index.tolist()[:200]
+        words = "history" if name == LISTENER else name.replace("_", " ")
+        picked = place.selectbox(
+            words,
+            [EVERYBODY, *values],
+            format_func=lambda value: value or "not known",
+            key=f"only_{name}",
+            bind="query-params",
+        )
+        if picked not in (EVERYBODY, None):
+            table = table[table[name] == picked]
+    by, ascending = ORDERS[order or "lists differ most"]
+    rows = table.sort_values(by, ascending=ascending, kind="stable").head(SHOWN)
+    models = [("models", label) for label in (second, first)]
+    told = [("run", run.folders.name), *models, ("against", second)]
+    st.html(
+        render(
+            "differences.html.j2",
+            first=first,
+            second=second,
+            table=table,
+            rows=[
+                (one, urlencode([*told, ("listener", one["user_id"])]))
+                for one in rows.to_dict("records")
+            ],
+            groups=groups,
+            primary=run.verdict.primary,
+            depth=chosen.depth,
+        )
+    )

@@ -1,0 +1,213 @@
+"""The page of one listener, real or invented: what each model would put on that home page."""
+
+import hashlib
+import time
+from functools import cache
+from itertools import zip_longest
+
+import streamlit as st
+
+from components.dashboard.explorer.catalogue import Catalogue
+from components.dashboard.explorer.choice import Choice
+from components.dashboard.explorer.columns import Told, lists, render, side_by_side
+from components.dashboard.explorer.run import Listener, Run
+from components.dashboard.explorer.scene import open_catalogue, open_model
+from components.dashboard.listeners import KINDS, clip
+from components.models.contract import ModelInfo
+
+OWN = "\0own"
+"""Stands for the listener's own value among those of an input."""
+FOUND = 25
+"""Titles that a search offers."""
+VALUES = 200
+"""Values of an input that are offered, the most frequent."""
+AGE = 1.0
+"""Days since a listener who is invented played a favourite."""
+INVENTED = Listener("", (), (), {})
+
+
+def page(chosen: Choice) -> None:
+    """Show the controls and the columns."""
+    if chosen.run:
+        st.html(render("verdict.html.j2", verdict=chosen.run.verdict))
+    if not chosen.models:
+        st.info("Choose models in the sidebar.")
+        return
+    models = {label: open_model(folder) for label, folder in chosen.models.items()}
+    catalogue = open_catalogue(chosen.run, tuple(chosen.models.values()))
+    somebody = _listener(chosen.run)
+    if somebody is None:
+        return
+    names = chosen.run.inputs if chosen.run else []
+    names = [*names, *(one for model in models.values() for one in model.info.categorical_inputs)]
+    inputs = _inputs(list(dict.fromkeys(names)), chosen.run, somebody)
+    left, right = st.columns(2)
+    known = right.toggle(
+        "Leave out what the listener knows",
+        chosen.run is None or chosen.run.evaluation.shelf == "discovery",
+        key="discovery",
+        bind="query-params",
+        help="On for the discovery shelf, off for the familiar.",
+    )
+    history, ages = somebody.history, somebody.ages
+    if not somebody.user_id or left.toggle(
+        "What if the history were another", key="other", bind="query-params"
+    ):
+        history = _favourites(catalogue)
+        ages = (AGE,) * len(history)
+
+    def told(history: tuple[str, ...], ages: tuple[float, ...], inputs: dict[str, str]) -> Told:
+        return Told(history, ages, tuple(dict.fromkeys(history)) if known else (), inputs)
+
+    before = told(somebody.history, somebody.ages, somebody.inputs)
+    now = told(history, ages, inputs)
+    what_if = bool(somebody.user_id) and now != before
+    began = time.perf_counter()
+    asked = [now, before] if what_if else [now]
+    answers = {label: lists(model, asked, chosen.depth) for label, model in models.items()}
+    listed = {label: answer[0] for label, answer in answers.items()}
+    if what_if:
+        against = {label: ("its own list before", one[1][0]) for label, one in answers.items()}
+    else:
+        other = listed.get(chosen.reference, ([], []))[0]
+        against = {one: (chosen.reference, other) for one in listed if one != chosen.reference}
+    row = None if what_if else somebody.row
+    about = {label: _about(model.info, chosen.run, label, row) for label, model in models.items()}
+    columns = side_by_side(
+        listed, against if chosen.reference or what_if else {}, catalogue, somebody.played, about
+    )
+    took = time.perf_counter() - began
+    st.html(
+        render(
+            "lists.html.j2",
+            columns=columns,
+            depth=max((len(one.entries) for one in columns), default=0),
+            items=len(catalogue),
+            played=len(somebody.played),
+            reference=chosen.reference,
+            what_if=what_if,
+            who=f"listener {somebody.user_id}" if somebody.user_id else "an invented listener",
+        )
+    )
+    st.caption(
+        f"{len(models)} models answered in {took * 1000:,.0f} ms. The address of this page brings "
+        "back this view."
+    )
+
+
+def _listener(run: Run | None) -> Listener | None:
+    """Who is looked at; None where nobody has the id that was given."""
+    if run is None:
+        return INVENTED
+    order = _order(run)
+    field, button = st.columns([5, 1], vertical_alignment="bottom")
+    user_id = field.text_input(
+        "Listener",
+        order[0],
+        key="listener",
+        bind="query-params",
+        placeholder="nobody: invent one below",
+        help=f"The id of one of {run.listeners:,} listeners; leave it empty to invent one.",
+    )
+
+    def another() -> None:
+        place = order.index(user_id) + 1 if user_id in order else 0
+        st.session_state["listener"] = order[place % len(order)]
+
+    button.button("Another one", on_click=another, width="stretch")
+    if not user_id:
+        return INVENTED
+    somebody = run.find(user_id)
+    if somebody is None:
+        said = f"No listener of this run has the id {clip(user_id, 80)}."
+        st.html(render("said.html.j2", said=f"{said} Empty the field to invent one."))
+        return None
+    known = run.users.iloc[somebody.row] if somebody.row is not None else None
+    st.html(
+        render(
+            "listener.html.j2",
+            somebody=somebody,
+            kind="" if known is None else known["listener"],
+            titles=[one.title for one in open_catalogue(run, ()).look(somebody.history[:-9:-1])],
+            played=[one.title for one in open_catalogue(run, ()).look(somebody.played[:8])],
+        )
+    )
+    return somebody
+
+
+@cache
+def _order(run: Run) -> list[str]:
+    """Evaluated listeners to leaf through, of every kind in turn, the same on every machine."""
+    kinds = []
+    for kind in KINDS[::-1]:
+        ids = run.users["user_id"][run.users["listener"] == kind]
+        kinds.append(sorted(ids, key=lambda user: hashlib.sha256(user.encode()).digest())[:50])
+    return [user for rank in zip_longest(*kinds) for user in rank if user is not None]
+
+
+def _inputs(names: list[str], run: Run | None, somebody: Listener) -> dict[str, str]:
+    """One choice an input: the listener's own value, or another."""
+    if not names:
+        return {}
+    chosen = {}
+    for name, place in zip(names, st.columns(len(names)), strict=True):
+        own = somebody.inputs.get(name, "")
+        values = [one for one in run.values.get(name, []) if one][:VALUES] if run else []
+        if not values:
+            chosen[name] = place.text_input(_words(name), own, key=f"in_{name}")
+            continue
+        label = own or "not known"
+
+        def shown(value: str, label: str = label) -> str:
+            if value == OWN:
+                return f"{label} (own)" if somebody.user_id else label
+            return value or "not known"
+
+        options = [OWN, *(one for one in ["", *values] if one != own)]
+        picked = place.selectbox(
+            _words(name) if not somebody.user_id else f"What if {_words(name)} were",
+            options,
+            format_func=shown,
+            key=f"in_{name}",
+            bind="query-params",
+        )
+        chosen[name] = own if picked in (OWN, None) else picked
+    return chosen
+
+
+def _favourites(catalogue: Catalogue) -> tuple[str, ...]:
+    """Items that are searched by title; the choice stands in the address, too."""
+    field, favourites = st.columns(2)
+    words = field.text_input(
+        "Search titles",
+        key="search",
+        placeholder="words of a title, or an id",
+        live=True,
+    )
+    if "favourites" not in st.session_state:
+        st.session_state["favourites"] = st.query_params.get_all("favourite")
+    kept = st.session_state["favourites"]
+    found = [one.item_id for one in catalogue.search(words, FOUND)]
+    options = list(dict.fromkeys([*kept, *found]))
+    picked = favourites.multiselect(
+        "History, oldest first",
+        options,
+        format_func=lambda item: catalogue.look([item])[0].named,
+        key="favourites",
+        placeholder=f"choose of {len(found)} found" if words else "choose of the most popular",
+    )
+    st.query_params["favourite"] = picked
+    return tuple(picked)
+
+
+def _about(info: ModelInfo, run: Run | None, label: str, row: int | None) -> list[str]:
+    """What a model is, and what the evaluation of this listener says of it."""
+    until = info.training_window.get("end", "")[:10] or "an unknown day"
+    said = [f"{_words(info.kind)}, data until {until}"]
+    if run and row is not None and label in {one.label for one in run.evaluation.models}:
+        said.append(f"{_words(run.verdict.primary)} {run.score(label)[row]:.4f}")
+    return said
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,84 @@
+"""What the explorer looks at: runs on this disk and the models of a store, each loaded once.
+
+Streamlit runs the app anew at every click, in one process: what is slow to open is kept here.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+
+from components.dashboard.explorer.catalogue import Catalogue
+from components.dashboard.explorer.run import Run, RunFolders
+from components.errors import SetlistError
+from components.models.saved_model import SavedModel
+from components.models.shelf import read_shelf
+from components.store.store import open_store
+
+LOADED = 24
+"""Models that are kept in memory at most; the one not asked for longest goes first."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where to look.
+
+    Attributes:
+        runs: finds the runs, the newest first; asked at every visit, so that a new one appears.
+        store: a local folder or gs://bucket/prefix.
+        name: of the model in it.
+    """
+
+    runs: Callable[[], list[RunFolders]]
+    store: str
+    name: str
+
+    @cached_property
+    def _fetched(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="setlist-dashboard-")
+
+    def revision(self, number: int) -> Path:
+        """A revision of the store on this disk, every file verified."""
+        folder = Path(self._fetched.name) / str(number)
+        if not folder.is_dir():
+            open_store(self.store).fetch(self.name, number, folder)
+        return folder
+
+
+_scene: list[Scene] = []
+
+
+def show(scene: Scene) -> None:
+    """Make this what the app of this process looks at."""
+    _scene[:] = [scene]
+
+
+def shown() -> Scene:
+    """What the app of this process looks at.
+
+    Raises:
+        SetlistError: when the app was started by itself.
+    """
+    if not _scene:
+        raise SetlistError("The explorer was not told what to show; start it as setlist dashboard.")
+    return _scene[0]
+
+
+@cache
+def open_run(folders: RunFolders) -> Run:
+    """The run, read once: a finished run does not change."""
+    return Run(folders)
+
+
+@lru_cache(LOADED)
+def open_model(folder: Path) -> SavedModel:
+    """The model in the folder, loaded once."""
+    return SavedModel(folder)
+
+
+@lru_cache(LOADED)
+def open_catalogue(run: Run | None, folders: tuple[Path, ...]) -> Catalogue:
+    """What is known of items: by the run where there is one, and by the models' own tables."""
+    own = [run.items] if run else []
+    return Catalogue([*own, *(read_shelf(folder) for folder in folders)])

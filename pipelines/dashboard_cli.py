@@ -1,0 +1,93 @@
+"""`setlist dashboard`: look at what each model recommends, to whom, before it goes live."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from components.errors import SetlistError
+from pipelines.connection import examples
+
+if TYPE_CHECKING:
+    from components.dashboard.explorer.run import RunFolders
+
+dashboards = typer.Typer()
+
+
+@dashboards.command(
+    epilog=examples(
+        "setlist dashboard",
+        "setlist dashboard .setlist/retraining-20260501-051234-42 --store gs://bucket/setlist",
+    )
+)
+def dashboard(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of runs; all those in --workdir if left out."),
+    ] = None,
+    workdir: Annotated[Path, typer.Option(help="Where runs are looked for.")] = Path(".setlist"),
+    store: Annotated[str, typer.Option(help="A local folder or gs://bucket/prefix.")] = (
+        ".setlist/store"
+    ),
+    name: Annotated[str, typer.Option(help="The model's name in the store.")] = "home",
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for all.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8501,
+) -> None:
+    """Open the explorer: several models' lists side by side for a listener, real or invented.
+
+    It reads runs and the store and changes nothing. Whoever reaches the address sees everything:
+    there is no log-in.
+    """
+    try:
+        from components.dashboard.explorer.scene import Scene
+        from components.dashboard.explorer.serve import serve
+    except ModuleNotFoundError as fault:
+        raise SetlistError(
+            f"dashboard needs {fault.name}, which is not installed; install setlist[dashboard]."
+        ) from fault
+    for run in runs or []:
+        left_by(run)
+
+    def found() -> list["RunFolders"]:
+        from pipelines.local import SETTINGS
+
+        folders = runs or [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS}")]
+        return [left_by(one) for one in sorted(folders, key=lambda one: one.name, reverse=True)]
+
+    typer.echo(f"{len(found())} runs of {workdir}, {name} of {store}")
+    typer.echo(f"open http://{host}:{port}; Ctrl-C ends it")
+    serve(Scene(found, store, name), host, port)
+
+
+def left_by(root: Path) -> "RunFolders":
+    """Where the parts of a run lie.
+
+    Raises:
+        SetlistError: it is not the folder of a finished run.
+    """
+    from components.dashboard.explorer.run import RunFolders
+    from components.models.contract import model_folders
+    from pipelines.config import read_settings
+    from pipelines.local import SETTINGS, Run
+    from pipelines.summary import training_step
+
+    if not (root / SETTINGS).is_file():
+        raise SetlistError(
+            f"{root} is not the folder of a finished run ({SETTINGS} is missing); name one that "
+            "`setlist run` made."
+        )
+    left = Run(root=root, log=root)
+    step = training_step(read_settings(root / SETTINGS, None))
+    rivals = model_folders(left.output("resolve-live", "live"))
+    heuristics = model_folders(left.output("fit-heuristics", "models"))
+    return RunFolders(
+        name=root.name,
+        features=left.output("transform", "features"),
+        evaluations=left.output("evaluate", "evaluations"),
+        verdict=left.output("gate", "verdict"),
+        report=root / "report.html",
+        models={one.name: one for one in [*heuristics, *rivals]}
+        | {"candidate": left.output(step, "candidate")},
+    )

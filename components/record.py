@@ -5,6 +5,7 @@ So a run without a record has failed, whatever a workflow engine makes of its ta
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, Self
 
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from components.errors import SetlistError
 from components.evaluation.verdict import Verdict
 from components.store.objects import open_objects
+from components.store.reader import checked
+from components.store.transfer import THREADS
 
 Outcome = Literal["promoted", "staged", "refused", "nothing_new", "failed"]
 
@@ -87,10 +90,28 @@ class RunRecord(BaseModel):
         """
         key = _key(name, run_id)
         found = open_objects(store).read(key)
-        if found is None:
-            return None
+        return cls._parse(found[0], store, key) if found else None
+
+    @classmethod
+    def all(cls, store: str, name: str) -> list[Self]:
+        """The records of all runs of a name, the one that ended first first.
+
+        Raises:
+            SetlistError: when the store cannot be read, `name` is none, or one of them is no
+                record; it is named.
+        """
+        objects = open_objects(store)
+        keys = [key for key in objects.keys(f"{checked(name)}/runs/") if key.endswith(".json")]
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = zip(keys, pool.map(objects.read, keys), strict=True)
+            # Nothing is found where one was removed since it was listed.
+            records = [cls._parse(has[0], store, key) for key, has in found if has]
+        return sorted(records, key=lambda record: (record.ended, record.run_id))
+
+    @classmethod
+    def _parse(cls, content: bytes, store: str, key: str) -> Self:
         try:
-            return cls.model_validate_json(found[0])
+            return cls.model_validate_json(content)
         except ValueError as fault:
             raise SetlistError(f"store {store}: {key} is no record of a run; remove it.") from fault
 

@@ -6,10 +6,17 @@ whole is at or under the level). Whatever is missing or cannot be read is an err
 
 import hashlib
 import json
+from math import isfinite
 from pathlib import Path
 
 from components.errors import SetlistError
-from components.evaluation.evaluation import Evaluated, Evaluation, Role, read_evaluation
+from components.evaluation.evaluation import (
+    Evaluated,
+    Evaluation,
+    Role,
+    read_evaluation,
+    read_values,
+)
 from components.evaluation.policy import Policy, check_policy
 from components.evaluation.rules import Rules
 from components.evaluation.verdict import Decision, Outcome, Reason, SeenHead, Verdict, decide
@@ -81,7 +88,17 @@ def judge(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead |
             json.dumps(policy.model_dump(), sort_keys=True).encode()
         ).hexdigest(),
         head=head,
+        window=evaluation.window,
+        roles={model.label: model.role for model in evaluation.models},
+        values={model.label: _values(folder, evaluation, model) for model in evaluation.models},
     )
+
+
+def _values(folder: Path, evaluation: Evaluation, model: Evaluated) -> dict[str, float]:
+    """The value of every evaluated metric that has one; those on parts of the truth stay there."""
+    found = read_values(folder, model)
+    names = [metric.name for metric in evaluation.metrics]
+    return {name: found[name] for name in names if isfinite(found.get(name, float("nan")))}
 
 
 def _cast(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from components.errors import SetlistError
 
@@ -57,6 +57,12 @@ class Verdict(BaseModel):
     policy_digest: str
     head: SeenHead | None
     """None when nothing was live."""
+    window: dict[str, str] = {}
+    """ISO text: learned from [start, cut), judged on [cut, end); {} in verdicts of before."""
+    roles: dict[str, str] = {}
+    """What each model was in this evaluation, by label: candidate, heuristic, live or anchor."""
+    values: dict[str, dict[str, FiniteFloat]] = {}
+    """Model label -> metric -> value as judged, so that it outlives the evaluation."""
 
     def write(self, path: Path) -> None:
         """Write the verdict as JSON."""

@@ -120,6 +120,24 @@ def test_something_else_under_the_records_key_is_named(store):
     open_objects(store).write("home/runs/a.json", b"{}", expected=None)
     with pytest.raises(SetlistError, match=r"home/runs/a.json is no record of a run"):
         RunRecord.read(store, "home", "a")
+    with pytest.raises(SetlistError, match=r"home/runs/a.json is no record of a run"):
+        RunRecord.all(store, "home")
+
+
+def test_the_records_of_a_name_are_all_there_oldest_end_first(store, verdict):
+    assert RunRecord.all(store, "home") == []
+    for run_id, day in (("a", 3), ("b", 1), ("c", 2), ("d", 1)):
+        ended = f"2026-05-0{day}T00:00:00Z"
+        said = RunRecord.of_run("home", run_id, verdict, None)
+        said.model_copy(update={"ended": ended}).write(store)
+    RunRecord.of_failure("home/summer", "e", "").write(store)
+    RunRecord.of_failure("work", "f", "").write(store)
+    found = RunRecord.all(store, "home")
+    assert [one.run_id for one in found] == ["b", "d", "c", "a"]
+    assert found[-1] == RunRecord.read(store, "home", "a")
+    assert [one.run_id for one in RunRecord.all(store, "home/summer")] == ["e"]
+    with pytest.raises(SetlistError, match="is no model name"):
+        RunRecord.all(store, "home/runs")
 
 
 def record(outcome="promoted", revision=7, sentence="Better."):

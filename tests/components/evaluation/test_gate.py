@@ -643,6 +643,49 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path):
         assert Verdict.read(path) == verdict
 
 
+def test_a_verdict_keeps_what_it_saw_of_every_model(tmp_path):
+    models = running(0.75, 0.5, anchor=0.25, heuristic=0.375)
+    models.tables["candidate"]["ndcg@10 tail"] = 1.0
+    models.tables["candidate"]["mrr@10"] = np.inf
+    models.models[0]["corpus"] = {}
+    verdict = gate(models.write(tmp_path), PLAIN, HEAD)
+    assert verdict.window == {"start": "2026-01-01", "cut": "2026-02-01", "end": "2026-02-15"}
+    assert verdict.roles == {
+        "candidate": "candidate",
+        "most_popular": "heuristic",
+        "live-3": "live",
+        "anchor-2": "anchor",
+    }
+    # Neither parts of the truth, nor what is not finite or was not measured.
+    assert verdict.values == {
+        "candidate": {"ndcg@10": 0.75},
+        "most_popular": {"ndcg@10": 0.375, "mrr@10": 0.5, "coverage@10": 0.5},
+        "live-3": {"ndcg@10": 0.5, "mrr@10": 0.5, "coverage@10": 0.5},
+        "anchor-2": {"ndcg@10": 0.25, "mrr@10": 0.5, "coverage@10": 0.5},
+    }
+
+
+def test_a_verdict_of_before_has_no_values(tmp_path):
+    verdict = gate(against(0.75).write(tmp_path), PLAIN, None)
+    before = verdict.model_dump_json(exclude={"window", "roles", "values"})
+    (tmp_path / "verdict").write_text(before)
+    read = Verdict.read(tmp_path / "verdict")
+    assert (read.window, read.roles, read.values) == ({}, {}, {})
+    assert (
+        read.model_copy(
+            update={"window": verdict.window, "roles": verdict.roles, "values": verdict.values}
+        )
+        == verdict
+    )
+
+
+def test_a_verdict_has_no_values_that_are_not_finite(tmp_path):
+    document = gate(against(0.75).write(tmp_path), PLAIN, None).model_dump()
+    document["values"]["candidate"]["ndcg@10"] = float("nan")
+    with pytest.raises(ValidationError):
+        Verdict.model_validate(document)
+
+
 def test_the_same_evaluation_has_the_same_verdict_bit_for_bit(tmp_path):
     folder = noisy().write(tmp_path / "evaluation")
     for name in ("once", "again"):

@@ -19,6 +19,7 @@ def main() -> None:
     st.html(Path(__file__).with_name("explorer.css"))
     try:
         scene = shown()
+        st.html(render("heading.html.j2", name=scene.name))
         page = st.segmented_control(
             "Page",
             PAGES,

@@ -62,9 +62,10 @@ image: .venv/.installed-run ## Build the image that every step runs in (IMAGE=na
 
 # Pins that still fit are kept; remove a lock to renew all of its pins.
 .PHONY: lock
-lock: .venv/.uv-$(UV_VERSION) ## Bring both locks in line with pyproject.toml
+lock: .venv/.uv-$(UV_VERSION) ## Bring all locks in line with pyproject.toml
 	@$(COMPILE_LOCK) -o requirements.lock --extra server pyproject.toml
-	@$(COMPILE_LOCK) -o requirements-dev.lock --all-extras --group dev -c requirements.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-all.lock --all-extras -c requirements.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-dev.lock --all-extras --group dev -c requirements-all.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-peers.lock requirements-peers.in
 COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
                --custom-compile-command 'make lock'
@@ -82,8 +83,9 @@ clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
-# The project itself is installed editable, built with the setuptools that the lock names.
-.venv/.installed-run: requirements.lock
+# The project itself is installed editable, built with the setuptools that the lock names. The image
+# has requirements.lock, which lacks the dashboard.
+.venv/.installed-run: requirements-all.lock
 .venv/.installed-dev: requirements-dev.lock
 .venv/.installed-run .venv/.installed-dev: LOCK = $(filter %.lock,$^)
 .venv/.installed-run .venv/.installed-dev: pyproject.toml .venv/.uv-$(UV_VERSION)

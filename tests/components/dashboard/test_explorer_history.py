@@ -1,4 +1,4 @@
-"""The history of real stores: runs gated, pushed, recorded, rolled back, all values known by hand."""
+"""The history of real stores: runs gated, pushed, recorded, rolled back; values known by hand."""
 
 import json
 from datetime import UTC, datetime, timedelta

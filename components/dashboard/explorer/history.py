@@ -214,7 +214,13 @@ def chart(history: History, metric: str) -> alt.LayerChart:
     runs = [one for one in history.entries if one.outcome not in ("promotion", "rollback")]
     without = sum(one.value(metric, "candidate") is None for one in runs)
     base = alt.Chart().encode(
-        x=alt.X(field="time", type="temporal", title="end of the run (UTC)", scale=_span(points)),
+        x=alt.X(
+            field="time",
+            type="temporal",
+            title="end of the run (UTC)",
+            axis=alt.Axis(format="%Y-%m-%d %H:%M", tickCount=5),
+            scale=_span(points),
+        ),
         y=alt.Y(field="value", type="quantitative", title=None, scale=alt.Scale(zero=False)),
         tooltip=[alt.Tooltip(field=one, type="nominal", title=one) for one in TOOLTIP],
     )
@@ -238,7 +244,9 @@ def chart(history: History, metric: str) -> alt.LayerChart:
                     field="what",
                     type="nominal",
                     scale=dashes,
-                    legend=alt.Legend(title="beside it", orient="bottom"),
+                    legend=alt.Legend(
+                        title="beside it", orient="bottom", symbolType="stroke", symbolSize=500
+                    ),
                 )
             ),
             candidates.encode(
@@ -246,8 +254,8 @@ def chart(history: History, metric: str) -> alt.LayerChart:
                 shape=alt.Shape(field="what", type="nominal", scale=shapes, legend=legend),
             ),
         ],
-        title=alt.TitleParams(text=[metric], subtitle=[said], anchor="start"),
-    )
+        title=alt.TitleParams(text=[metric], subtitle=[said], subtitleColor=GREY, anchor="start"),
+    ).resolve_legend(strokeDash="independent", color="independent", shape="independent")
 
 
 def _points(history: History, metric: str) -> Iterator[dict[str, str | float]]:

@@ -9,15 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.dashboard.explorer.history import (
-    COLUMNS,
-    HEURISTIC,
-    LIVE,
-    LOOKS,
-    History,
-    chart,
-    table,
-)
+from components.dashboard.explorer.history import History
+from components.dashboard.explorer.trend import COLUMNS, HEURISTIC, LIVE, LOOKS, chart, table
 from components.errors import SetlistError
 from components.evaluation.evaluation import Measured
 from components.evaluation.gate import gate

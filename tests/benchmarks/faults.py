@@ -26,10 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.components.serving.emulator import emulator
 from tests.components.serving.models import promote, stage, write_towers
 from tests.components.serving.processes import Server, serving
 from tests.components.serving.proxy import Proxy
+from tests.emulator import emulator, make_bucket
 from tests.faults.killed import kill_at_every_write, kill_at_random
 from tests.faults.mutations import mutate
 from tests.faults.store_race import race
@@ -125,8 +125,9 @@ def load(folder: Path, uri: str, number: int) -> None:
 def outage(folder: Path, models: list[Path]) -> None:
     """The table of what the server answered while its bucket was broken, and how it recovered."""
     rows = []
-    with emulator("setlist") as port, contextlib.closing(Proxy(port)) as proxy:
-        os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
+    with emulator() as url, contextlib.closing(Proxy(int(url.rpartition(":")[2]))) as proxy:
+        make_bucket(url, "setlist")
+        os.environ["STORAGE_EMULATOR_HOST"] = url
         uri = "gs://setlist/models"
         for revision, model in enumerate(models, 1):
             stage(uri, model, f"run-{revision}")
@@ -195,8 +196,9 @@ def store(folder: Path) -> None:
         "\n| store | pushes killed | readers unharmed | taken up | rounds, one winner each | "
         "revisions kept | mutations | refused by name |\n|---|--:|--:|--:|--:|--:|--:|--:|"
     )
-    with emulator("faults") as port:
-        os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
+    with emulator() as url:
+        make_bucket(url, "faults")
+        os.environ["STORAGE_EMULATOR_HOST"] = url
         for label, where in (("folder", str(folder / "faults")), ("bucket", "gs://faults/faults")):
             kills = [
                 kill_at_every_write(f"{where}/writes", folder / f"{label}-writes"),

@@ -8,13 +8,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
 
 from components.store.objects import open_objects
 from pipelines import doctor as doctors
 from pipelines import kubeflow
 from pipelines.cli import main
 from pipelines.config import SAMPLE
+from tests.emulator import make_bucket
 from tests.pipelines.kfp_stub import Fault, serve
 
 DIGEST = "sha256:" + "a" * 64
@@ -111,8 +111,7 @@ def doctor(monkeypatch, capsys, stub, registry, gcs_emulator, tmp_path):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", stub.url)
     monkeypatch.setenv("SETLIST_IMAGE", f"{registry.url.removeprefix('http://')}/setlist@{DIGEST}")
-    url = f"{gcs_emulator}/storage/v1/b?project=p"
-    requests.post(url, json={"name": "doctored"}, timeout=5)
+    make_bucket(gcs_emulator, "doctored")
     sample = SAMPLE.read_text().replace(".setlist/store", "gs://doctored/models")
 
     def run(*arguments, settings="", command="doctor") -> tuple[int, dict[str, str], str]:

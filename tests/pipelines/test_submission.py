@@ -15,6 +15,7 @@ from pipelines.config import SAMPLE, read_settings
 from pipelines.kubeflow import Access, Kubeflow, find_access
 from pipelines.pod_logs import _continued
 from pipelines.submission import check_arguments, package, parameters, submit
+from tests.emulator import make_bucket
 from tests.pipelines.kfp_stub import PAGE, Fault, fnv, pod, serve
 
 IMAGE = "registry.example/setlist@sha256:" + "a" * 64
@@ -583,7 +584,7 @@ def test_the_hash_of_an_attempt_follows_from_that_of_its_parent():
 
 def test_compare_and_show_say_what_came_of_runs(setlist, stub, tmp_path, monkeypatch, gcs_emulator):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
-    requests.post(f"{gcs_emulator}/storage/v1/b?project=p", json={"name": "runs"}, timeout=5)
+    make_bucket(gcs_emulator, "runs")
     store = "store=gs://runs/models"
     for key in ("a", "b", "c"):
         setlist("submit", "--set", store, "--id", key)

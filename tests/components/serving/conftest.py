@@ -1,9 +1,7 @@
 """A store with two real revisions of `home`, the first of them live."""
 
 import contextlib
-import json
 import shutil
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 
 from tests.components.serving.models import promote, stage, write_towers
 from tests.components.serving.proxy import Proxy
+from tests.emulator import make_bucket
 
 
 @pytest.fixture(scope="session")
@@ -53,12 +52,5 @@ def proxy(gcs_emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]
 def gcs_uri(proxy: Proxy, gcs_emulator: str, towers: dict[int, Path]) -> str:
     """The same store in a bucket, behind the proxy."""
     bucket = f"b{uuid.uuid4().hex[:12]}"
-    urllib.request.urlopen(
-        urllib.request.Request(
-            f"{gcs_emulator}/storage/v1/b",
-            json.dumps({"name": bucket}).encode(),
-            {"Content-Type": "text/json"},
-        ),
-        timeout=5,
-    ).close()
+    make_bucket(gcs_emulator, bucket)
     return fill(f"gs://{bucket}/models", towers)

@@ -142,7 +142,7 @@ def _span(points: list[dict[str, str | float]]) -> alt.Scale:
     if not points:
         return alt.Scale(type="utc")
     times = [pd.Timestamp(str(one["time"])) for one in points]
-    room = max((max(times) - min(times)) / 20, pd.Timedelta(hours=12))
+    room = (max(times) - min(times)) / 20 or pd.Timedelta(hours=12)
     ends = [(min(times) - room).isoformat(), (max(times) + room).isoformat()]
     return alt.Scale(type="utc", domain=ends)
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, WebSocket
 
 
 @dataclass
 class Opened:
-    """The page; `faults` are sentences on errors, dialogs and requests beyond the first."""
+    """The page; `faults` are sentences on errors, dialogs and requests that are not allowed."""
 
     page: Page
     faults: list[str] = field(default_factory=list)
@@ -26,17 +26,25 @@ class Opened:
             if one["impact"] in ("serious", "critical")
         ]
 
-    def wider_than_the_window(self) -> int:
-        """By how many pixels the page can be scrolled to the side."""
-        width: int = self.page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    def wider_than_the_window(self, scrolled: str = "html") -> int:
+        """By how many pixels the page, or an element in it, can be scrolled to the side."""
+        width: int = self.page.locator(scrolled).evaluate(
+            "one => one.scrollWidth - one.clientWidth"
         )
         return width
 
 
 @contextmanager
-def opened(browser: Browser, url: str, **context: Any) -> Iterator[Opened]:
-    """Open a page in a context with these settings, such as `color_scheme="dark"`."""
+def opened(browser: Browser, url: str, origin: str = "", **context: Any) -> Iterator[Opened]:
+    """Open a page in a context with these settings, such as `color_scheme="dark"`.
+
+    Args:
+        browser: one that runs.
+        url: the only address that may be asked for, where there is no `origin`.
+        origin: ends in /; the page may ask for all that begins with it, also through a WebSocket,
+            and for what it holds itself (data:, blob:).
+    """
+    own_addresses = (origin, origin.replace("http", "ws", 1), "data:", "blob:") if origin else ()
     with browser.new_context(**context) as own:
         found = Opened(own.new_page())
 
@@ -48,13 +56,14 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Opened]:
             found.faults.append(f"dialog: {dialog.message}")
             dialog.dismiss()
 
-        def sent(request: Request) -> None:
-            if request.url != url and not request.url.startswith("about:"):
+        def sent(request: Request | WebSocket) -> None:
+            if request.url != url and not request.url.startswith(("about:", *own_addresses)):
                 found.faults.append(f"request: {request.url[:200]}")
 
         found.page.on("console", said)
         found.page.on("pageerror", lambda error: found.faults.append(f"error: {error}"))
         found.page.on("dialog", asked)
         found.page.on("request", sent)
+        found.page.on("websocket", sent)
         found.page.goto(url)
         yield found

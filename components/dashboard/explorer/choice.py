@@ -6,8 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from components.dashboard.explorer.columns import render
 from components.dashboard.explorer.run import Run, RunFolders
 from components.dashboard.explorer.scene import Scene, open_run
+from components.dashboard.listeners import clip
 from components.errors import SetlistError
 
 DEPTHS = (10, 20, 50, 100)
@@ -34,14 +36,25 @@ class Choice:
 def choose(scene: Scene) -> Choice:
     """Show the sidebar; what was chosen there."""
     runs = {folders.name: folders for folders in scene.runs()}
+    labels = [*runs] or [NONE]
+    asked = st.query_params.get("run", labels[0])
     with st.sidebar:
+        # Not bound to the address, which would leave out the default: a link goes on to mean this
+        # run when there is a newer one.
         name = st.selectbox(
             "Run",
-            [*runs] or [NONE],
+            labels,
+            index=labels.index(asked) if asked in labels else None,
+            required=True,
             key="run",
-            bind="query-params",
+            placeholder="choose one",
             help="Its listeners, items and evaluation. A new one appears at a reload.",
         )
+        if st.query_params.get("run") != (name or asked):
+            st.query_params["run"] = name or asked
+        if name is None:
+            said = f"There is no run {clip(asked, 80)} here; choose another."
+            st.html(render("said.html.j2", said=said))
         run = open_run(runs[name]) if name in runs else None
         if run and run.folders.report.is_file():
             st.download_button(
@@ -53,10 +66,14 @@ def choose(scene: Scene) -> Choice:
                 width="stretch",
             )
         folders = _models(scene, runs, run)
+        usual = _usual(run, [*folders])
+        if st.session_state.get("models") == st.session_state.get("usual", usual) != usual:
+            st.session_state["models"] = usual  # nobody chose those of the run before
+        st.session_state["usual"] = usual
         picked = st.multiselect(
             "Models",
             [*folders],
-            default=_usual(run, [*folders]),
+            default=usual,
             key="models",
             bind="query-params",
             help="One column each: of this run, of other runs, and revisions of the store.",

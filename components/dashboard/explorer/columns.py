@@ -1,7 +1,7 @@
 """The lists of several models for the same listener, side by side, and how they differ."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,6 +15,8 @@ from components.models.saved_model import SavedModel
 
 MADE_OF = 3
 """How many of the most frequent tags of a list are named."""
+MOST, UNUSUAL = 0.7, 2.0
+"""A tag strikes on more than this share of a list, and this many times its share of the history."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Column:
         against: the list it is compared with; "" for none.
         shared: how many items it has in common with that.
         about: what is known of the list or its model, one short text each.
+        usual: the share of the listener's history on which each tag stands.
     """
 
     label: str
@@ -67,6 +70,7 @@ class Column:
     against: str
     shared: int
     about: list[str]
+    usual: Mapping[str, float]
 
     @property
     def hits(self) -> int:
@@ -74,10 +78,17 @@ class Column:
         return sum(entry.hit for entry in self.entries)
 
     @property
-    def made_of(self) -> list[tuple[str, int]]:
-        """The most frequent tags, and on how many entries they stand."""
-        counted = Counter(tag for entry in self.entries for tag in dict.fromkeys(entry.item.tags))
-        return counted.most_common(MADE_OF)
+    def made_of(self) -> list[tuple[str, int, bool]]:
+        """The most frequent tags, on how many entries they stand, and whether that strikes.
+
+        It does where most of the list carries a tag that the listener's history does not explain:
+        one region for everybody.
+        """
+        size = len(self.entries)
+        return [
+            (tag, count, count > size * max(MOST, UNUSUAL * self.usual.get(tag, 0.0)))
+            for tag, count in _tags(entry.item for entry in self.entries).most_common(MADE_OF)
+        ]
 
     @property
     def place(self) -> float:
@@ -112,6 +123,7 @@ def side_by_side(
     listed: Mapping[str, tuple[list[str], list[float]]],
     against: Mapping[str, tuple[str, list[str]]],
     catalogue: Catalogue,
+    history: Sequence[str],
     played: Sequence[str],
     about: Mapping[str, list[str]],
 ) -> list[Column]:
@@ -121,11 +133,14 @@ def side_by_side(
         listed: ids and scores of each model, best first.
         against: for each model what its list is compared with: how that is called, and its ids.
         catalogue: where the items are looked up.
+        history: what the listener played before it.
         played: what the listener played in the test period.
         about: more to say of a column.
     """
     times = Counter(item for ids, _ in listed.values() for item in ids)
     relevant = set(played)
+    known = catalogue.look(dict.fromkeys(history))
+    usual = {tag: count / len(known) for tag, count in _tags(known).items()}
     columns = []
     for label, (ids, scores) in listed.items():
         called, other = against.get(label, ("", []))
@@ -141,8 +156,13 @@ def side_by_side(
             for rank, (item, score) in enumerate(zip(catalogue.look(ids), scores, strict=True))
         ]
         shared = len(set(ids) & set(other))
-        columns.append(Column(label, entries, called, shared, about.get(label, [])))
+        columns.append(Column(label, entries, called, shared, about.get(label, []), usual))
     return columns
+
+
+def _tags(items: Iterable[Item]) -> Counter[str]:
+    """On how many of the items each tag stands."""
+    return Counter(tag for item in items for tag in dict.fromkeys(item.tags))
 
 
 def render(template: str, **values: object) -> str:

@@ -21,6 +21,8 @@ FOUND = 25
 """Titles that a search offers."""
 VALUES = 200
 """Values of an input that are offered, the most frequent."""
+RECENT = 200
+"""Plays of a history, the latest, that a list is held against."""
 AGE = 1.0
 """Days since a listener who is invented played a favourite."""
 INVENTED = Listener("", (), (), {})
@@ -74,7 +76,12 @@ def page(chosen: Choice) -> None:
     row = None if what_if else somebody.row
     about = {label: _about(model.info, chosen.run, label, row) for label, model in models.items()}
     columns = side_by_side(
-        listed, against if chosen.reference or what_if else {}, catalogue, somebody.played, about
+        listed,
+        against if chosen.reference or what_if else {},
+        catalogue,
+        history[-RECENT:],
+        somebody.played,
+        about,
     )
     took = time.perf_counter() - began
     st.html(
@@ -154,21 +161,17 @@ def _inputs(names: list[str], run: Run | None, somebody: Listener) -> dict[str, 
         own = somebody.inputs.get(name, "")
         values = [one for one in run.values.get(name, []) if one][:VALUES] if run else []
         if not values:
-            chosen[name] = place.text_input(_words(name), own, key=f"in_{name}")
+            chosen[name] = place.text_input(
+                _words(name), own, key=f"text_{name}", bind="query-params"
+            )
             continue
-        label = own or "not known"
-
-        def shown(value: str, label: str = label) -> str:
-            if value == OWN:
-                return f"{label} (own)" if somebody.user_id else label
-            return value or "not known"
-
-        options = [OWN, *(one for one in ["", *values] if one != own)]
+        # The browser keeps the words that it shows: they may not depend on who the listener is.
+        real = bool(somebody.user_id)
         picked = place.selectbox(
-            _words(name) if not somebody.user_id else f"What if {_words(name)} were",
-            options,
-            format_func=shown,
-            key=f"in_{name}",
+            f"What if {_words(name)} ({own or 'not known'}) were" if real else _words(name),
+            [OWN, "", *values] if real else ["", *values],
+            format_func=lambda value: "as it is" if value == OWN else value or "not known",
+            key=f"in_{name}" if real else f"own_{name}",
             bind="query-params",
         )
         chosen[name] = own if picked in (OWN, None) else picked

@@ -1,0 +1,86 @@
+"""Real runs on one store, and the explorer over them, as `setlist dashboard` serves it."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.data.sample import generate
+from pipelines.config import SAMPLE, read_settings
+from pipelines.local import run_local
+from pipelines.summary import Progress
+
+FLOODED = "data.events.path=sample://events?planted=one_region"
+QUICK = (
+    *("model.epochs=2", "model.dimension=16"),
+    *("heuristics.fit=[most_popular]", "policy.believable=null"),
+    "evaluation.metrics=[ndcg@10,coverage@10,intra_list_diversity@10,popularity_lift@10]",
+)
+EARLIER = "as_of=2026-04-24"
+"""A first run that ends a week before the second: its candidate is the live model of that."""
+
+
+def run(workdir: Path, *changes: str) -> Path:
+    """Run the pipeline on the sample, to the store in `workdir`; the folder of the run."""
+    settings = read_settings(SAMPLE, [f"store={workdir / 'store'}", *changes])
+    with Progress() as progress:
+        return run_local(settings, workdir, progress.say).root
+
+
+def retitled(path: Path, titles: list[str], tags: list[str]) -> Path:
+    """Write the sample's playlists, with these titles and tags on the most popular of the flood.
+
+    Every title stands twice. The tag comes before its playlist's own, of them the region's first.
+    """
+    flooded = generate(planted="one_region")
+    items = flooded.playlists.set_index("playlist")
+    items["tags"] = items["tags"].str.split("|")
+    listeners = flooded.events.groupby("playlist")["listener"].nunique()
+    loved = listeners[listeners.index.isin(items.index)].nlargest(2 * len(titles)).index
+    for place, item in enumerate(loved):
+        own = sorted(items.at[item, "tags"], key=lambda tag: tag != "brazil")
+        items.at[item, "title"] = titles[place % len(titles)]
+        items.at[item, "tags"] = [tags[place % len(tags)], *own]
+    items.reset_index().to_parquet(path, index=False)
+    return path
+
+
+@contextmanager
+def explorer(workdir: Path) -> Iterator[str]:
+    """`setlist dashboard` over the runs and the store in `workdir`, until it is interrupted.
+
+    Its address is given once it answers.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = ["--store", str(workdir / "store"), "--workdir", str(workdir)]
+    command = [sys.executable, "-m", "pipelines.cli", "dashboard", *store, "--port", str(port)]
+    with (workdir / "dashboard.log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _wait(f"http://127.0.0.1:{port}/_stcore/health", server, Path(log.name))
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(timeout=20)
+            finally:
+                server.kill()
+
+
+def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(600):
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise AssertionError(f"the explorer does not answer: {log.read_text()}")

@@ -1,5 +1,11 @@
 """`setlist dashboard`: look at what each model recommends, to whom, before it goes live."""
 
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,14 +47,16 @@ def dashboard(
     there is no log-in.
     """
     try:
-        from components.dashboard.explorer.scene import Scene
-        from components.dashboard.explorer.serve import serve
+        with quiet():
+            from components.dashboard.explorer.scene import Scene
+            from components.dashboard.explorer.serve import serve
     except ModuleNotFoundError as fault:
         raise SetlistError(
             f"dashboard needs {fault.name}, which is not installed; install setlist[dashboard]."
         ) from fault
     for run in runs or []:
         left_by(run)
+    check_free(host, port)
 
     def found() -> list["RunFolders"]:
         from pipelines.local import SETTINGS
@@ -56,13 +64,45 @@ def dashboard(
         folders = runs or [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS}")]
         return [left_by(one) for one in sorted(folders, key=lambda one: one.name, reverse=True)]
 
-    typer.echo(f"{len(found())} runs of {workdir}, {name} of {store}")
-    typer.echo(f"open http://{host}:{port}; Ctrl-C ends it")
-    serve(Scene(found, store, name), host, port)
+    number = len(found())
+    typer.echo(f"{number} run{'s' * (number != 1)} of {workdir}, {name} of {store}")
+    serve(Scene(found, store, name), host, port, typer.echo)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what TensorFlow's C++ half writes to the screen itself, whatever it is told."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise if nobody can listen there; Streamlit would say so in its own words, and late.
+
+    Raises:
+        SetlistError: with the reason.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as fault:
+            raise SetlistError(
+                f"{host}:{port}: cannot listen there ({fault.strerror or fault}); name another."
+            ) from fault
+
+
+@cache
 def left_by(root: Path) -> "RunFolders":
-    """Where the parts of a run lie.
+    """Where the parts of a run lie; asked once a run, for a finished one does not change.
 
     Raises:
         SetlistError: it is not the folder of a finished run.

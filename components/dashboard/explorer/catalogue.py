@@ -43,36 +43,45 @@ class Catalogue:
             ignore_index=True,
         ).drop_duplicates("item_id", ignore_index=True)
         items = items.sort_values("listeners", ascending=False, kind="stable", ignore_index=True)
-        self._items = items
-        self._row = pd.Index(items["item_id"])
-        self._titles = items["title"].where(items["title"] != "", items["item_id"])
-        self._folded = self._titles.str.casefold()
+        titles = items["title"].where(items["title"] != "", items["item_id"])
+        # Lists and a dict: one cell of a table takes longer to look up than a whole item of these.
+        self._ids: list[str] = items["item_id"].tolist()
+        self._titles: list[str] = titles.tolist()
+        self._tags: list[Sequence[str]] = items["tags"].tolist()
+        self._listeners: list[int] = items["listeners"].tolist()
+        self._row = {item_id: row for row, item_id in enumerate(self._ids)}
+        self._folded = titles.str.casefold()
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._ids)
+
+    def knows(self, item_ids: Iterable[str]) -> bool:
+        """Whether all of these are in it."""
+        return self._row.keys() >= set(item_ids)
 
     def look(self, item_ids: Iterable[str]) -> list[Item]:
         """The items with these ids; one that nobody knows has its id for a title."""
-        wanted = list(item_ids)
         return [
-            Item(item_id, clip(item_id, TITLE), (), 0, 0) if row < 0 else self._item(row)
-            for item_id, row in zip(wanted, self._row.get_indexer(wanted).tolist(), strict=True)
+            self._item(self._row[item_id])
+            if item_id in self._row
+            else Item(item_id, clip(item_id, TITLE), (), 0, 0)
+            for item_id in item_ids
         ]
 
     def search(self, words: str, most: int) -> list[Item]:
         """Items whose titles hold all the words, or whose id is that, the most popular first."""
-        found = self._items["item_id"] == words
-        holds = pd.Series(True, self._items.index)
+        holds = pd.Series(True, self._folded.index)
         for word in words.casefold().split():
             holds &= self._folded.str.contains(word, regex=False)
-        return [self._item(row) for row in self._items.index[found | holds][:most].tolist()]
+        if words in self._row:
+            holds[self._row[words]] = True
+        return [self._item(row) for row in holds.to_numpy().nonzero()[0][:most].tolist()]
 
     def _item(self, row: int) -> Item:
-        one = self._items.iloc[row]
         return Item(
-            item_id=one["item_id"],
-            title=clip(self._titles.iloc[row], TITLE),
-            tags=tuple(clip(tag, TAG) for tag in list(one["tags"])[:TAGS]),
-            listeners=int(one["listeners"]),
+            item_id=self._ids[row],
+            title=clip(self._titles[row], TITLE),
+            tags=tuple(clip(tag, TAG) for tag in self._tags[row][:TAGS]),
+            listeners=self._listeners[row],
             place=row + 1,
         )

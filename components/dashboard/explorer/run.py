@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,10 @@ from components.evaluation.ranking import Codes
 from components.evaluation.verdict import Verdict
 
 Floats = npt.NDArray[np.float64]
+SHOWN = ["item_id", "title", "tags", "listeners"]
+"""What is read of items."""
+COMPARED, BLOCK = 8, 2_000
+"""Comparisons that are kept, and listeners that are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,9 @@ class Listener:
 class Run:
     """A run's evaluation and its listeners.
 
-    Plays stay on disk, where they lie by listener; ids and inputs of everybody are kept as Arrow
-    tables, and a listener is found in them by a scan (a million ids: some milliseconds).
+    Plays and evaluated lists stay on disk, where they lie by listener; ids and inputs of everybody
+    are kept as an Arrow table, and a listener is found in it by a scan (a million ids: some
+    milliseconds).
     """
 
     def __init__(self, folders: RunFolders) -> None:
@@ -80,14 +85,14 @@ class Run:
         self.evaluation: Evaluation = read_evaluation(folders.evaluations)
         self.verdict = Verdict.read(folders.verdict)
         self.users = read_users(folders.evaluations, self.evaluation)
-        self.items = pd.read_parquet(folders.evaluations / "items.parquet")
+        self.items = pd.read_parquet(folders.evaluations / "items.parquet", columns=SHOWN)
         truth = pd.read_parquet(folders.evaluations / "truth.parquet")
         self._truth = truth.sort_values(["user", "gain"], ascending=[True, False], kind="stable")
         self.inputs = [
             name for name in inputs_of(self.users) if name in self._everyone.column_names
         ]
         self.score = cache(self._score)
-        self.top = cache(self._top)
+        self.compare = lru_cache(COMPARED)(self._compare)
 
     @cached_property
     def _everyone(self) -> pa.Table:
@@ -124,7 +129,8 @@ class Run:
             filters=[("user", "==", code)],
         )
         ids = self.items["item_id"].to_numpy(dtype=object)
-        row = self._rows.get(user_id)
+        place = pc.index(self._evaluated, user_id).as_py()
+        row = None if place < 0 else place
         return Listener(
             user_id=user_id,
             history=tuple(ids[plays["item"].to_numpy()]),
@@ -135,8 +141,8 @@ class Run:
         )
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {user: row for row, user in enumerate(self.users["user_id"])}
+    def _evaluated(self) -> pa.Array:
+        return pa.array(self.users["user_id"], pa.large_string())
 
     def _relevant(self, row: int) -> npt.NDArray[np.int64]:
         start, stop = np.searchsorted(self._truth["user"].to_numpy(), [row, row + 1])
@@ -146,25 +152,41 @@ class Run:
         """float64[evaluated listeners]: the primary metric of one model."""
         return read_per_user(self.folders.evaluations, label)[self.verdict.primary].to_numpy(float)
 
-    def _top(self, label: str, depth: int) -> Codes:
-        """int32[evaluated listeners, depth]: the top of the lists that were evaluated."""
-        lists: Codes = np.load(self.folders.evaluations / label / "top.npy", mmap_mode="r")
-        return np.ascontiguousarray(lists[:, :depth])
-
-    def compare(self, first: str, second: str, depth: int) -> pd.DataFrame:
+    def _compare(self, first: str, second: str, depth: int) -> pd.DataFrame:
         """How two models differ, one row an evaluated listener.
 
         Returns:
             The users table with `first` and `second` (the primary metric of each), `gain` (first
             less second) and `shared`: the share of the top `depth` that both lists hold.
         """
-        ours, theirs = self.top(first, depth), self.top(second, depth)
-        shared = np.zeros(len(ours), np.int64)
-        for column in range(theirs.shape[1]):
-            wanted = theirs[:, column, None]
-            shared += ((ours == wanted) & (wanted >= 0)).any(axis=1)
+        ours, theirs = self._lists(first), self._lists(second)
+        longest = max(min(max(ours.shape[1], theirs.shape[1]), depth), 1)
         mine, other = self.score(first), self.score(second)
-        longest = max(min(ours.shape[1], theirs.shape[1]), 1)
         return self.users.assign(
-            first=mine, second=other, gain=mine - other, shared=shared / longest
+            first=mine,
+            second=other,
+            gain=mine - other,
+            shared=shared(ours, theirs, depth) / longest,
         )
+
+    def _lists(self, label: str) -> Codes:
+        """int32[evaluated listeners, K]: the lists that were evaluated, on disk."""
+        lists: Codes = np.load(self.folders.evaluations / label / "top.npy", mmap_mode="r")
+        return lists
+
+
+def shared(first: Codes, second: Codes, depth: int) -> Codes:
+    """int32[listeners]: how many items stand in the top `depth` of both lists.
+
+    Args:
+        first: int32[listeners, K], codes best first, each once; below 0 is no item.
+        second: the same of another model; its K may be another.
+        depth: how much of each list counts.
+    """
+    found = np.empty(len(first), np.int32)
+    for start in range(0, len(found), BLOCK):  # a block stays in the processor's cache
+        rows = slice(start, start + BLOCK)
+        both = np.sort(np.hstack([first[rows, :depth], second[rows, :depth]]), axis=1)
+        twice = (both[:, 1:] == both[:, :-1]) & (both[:, 1:] >= 0)
+        found[rows] = twice.sum(axis=1)
+    return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from components.dashboard.explorer.catalogue import Catalogue
 from components.dashboard.explorer.run import Run, RunFolders
 from components.errors import SetlistError
+from components.models.contract import read_catalogue
 from components.models.saved_model import SavedModel
 from components.models.shelf import read_shelf
 from components.store.store import open_store
@@ -79,6 +80,17 @@ def open_model(folder: Path) -> SavedModel:
 
 @lru_cache(LOADED)
 def open_catalogue(run: Run | None, folders: tuple[Path, ...]) -> Catalogue:
-    """What is known of items: by the run where there is one, and by the models' own tables."""
-    own = [run.items] if run else []
-    return Catalogue([*own, *(read_shelf(folder) for folder in folders)])
+    """What is known of items: by the run where there is one, and by the models' own tables.
+
+    A model adds the items that the run does not have; where it has none, the run's is enough.
+    """
+    if run is None:
+        return Catalogue([read_shelf(folder) for folder in folders])
+    own = _catalogue(run)
+    more = [folder for folder in folders if not own.knows(read_catalogue(folder))]
+    return Catalogue([run.items, *map(read_shelf, more)]) if more else own
+
+
+@cache
+def _catalogue(run: Run) -> Catalogue:
+    return Catalogue([run.items])

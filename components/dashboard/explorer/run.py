@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +26,10 @@ from components.evaluation.verdict import Verdict
 Floats = npt.NDArray[np.float64]
 SHOWN = ["item_id", "title", "tags", "listeners"]
 """What is read of items."""
-COMPARED, BLOCK = 8, 2_000
-"""Comparisons that are kept, and listeners that are compared at a time."""
+FOUND, COMPARED = 64, 8
+"""Listeners and comparisons that are kept: a question about the same one reads nothing anew."""
+BLOCK = 2_000
+"""Listeners that are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,13 @@ class RunFolders:
 
     Attributes:
         name: what people know the run by.
+        settings: what it was told.
         models: the model folders, by the label of the evaluation.
         report: the report page; it may be missing.
     """
 
     name: str
+    settings: Path
     features: Path
     evaluations: Path
     verdict: Path
@@ -91,6 +96,7 @@ class Run:
         self.inputs = [
             name for name in inputs_of(self.users) if name in self._everyone.column_names
         ]
+        self.find = lru_cache(FOUND)(self._find)
         self.score = cache(self._score)
         self.compare = lru_cache(COMPARED)(self._compare)
 
@@ -117,7 +123,7 @@ class Run:
             for name, rows in counted.items()
         }
 
-    def find(self, user_id: str) -> Listener | None:
+    def _find(self, user_id: str) -> Listener | None:
         """The listener of that id; None where there is none."""
         code = pc.index(self._everyone["user_id"], user_id).as_py()
         if code < 0:
@@ -127,22 +133,25 @@ class Run:
             self.folders.features / "plays.parquet",
             columns=["item", "age_days"],
             filters=[("user", "==", code)],
+            use_threads=False,  # it is one row group
         )
-        ids = self.items["item_id"].to_numpy(dtype=object)
         place = pc.index(self._evaluated, user_id).as_py()
         row = None if place < 0 else place
         return Listener(
             user_id=user_id,
-            history=tuple(ids[plays["item"].to_numpy()]),
+            history=self._ids(plays["item"].to_numpy()),
             ages=tuple(plays["age_days"].to_pylist()),
             inputs={name: str(told[name] or "") for name in self.inputs},
             row=row,
-            played=() if row is None else tuple(ids[self._relevant(row)]),
+            played=() if row is None else self._ids(self._relevant(row)),
         )
 
     @cached_property
     def _evaluated(self) -> pa.Array:
         return pa.array(self.users["user_id"], pa.large_string())
+
+    def _ids(self, codes: npt.NDArray[Any]) -> tuple[str, ...]:
+        return tuple(self.items["item_id"].take(codes))
 
     def _relevant(self, row: int) -> npt.NDArray[np.int64]:
         start, stop = np.searchsorted(self._truth["user"].to_numpy(), [row, row + 1])

@@ -32,10 +32,14 @@ def dashboard(
         typer.Argument(help="Folders of runs; all those in --workdir if left out."),
     ] = None,
     workdir: Annotated[Path, typer.Option(help="Where runs are looked for.")] = Path(".setlist"),
-    store: Annotated[str, typer.Option(help="A local folder or gs://bucket/prefix.")] = (
-        ".setlist/store"
-    ),
-    name: Annotated[str, typer.Option(help="The model's name in the store.")] = "home",
+    store: Annotated[
+        str | None,
+        typer.Option(help="A local folder or gs://bucket/prefix; that of the newest run if none."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The model's name in the store; that of the newest run if none."),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for all.")] = (
         "127.0.0.1"
     ),
@@ -54,19 +58,35 @@ def dashboard(
         raise SetlistError(
             f"dashboard needs {fault.name}, which is not installed; install setlist[dashboard]."
         ) from fault
-    for run in runs or []:
-        left_by(run)
+    from components.store.store import open_store
+    from pipelines.config import SAMPLE, read_settings
+
     check_free(host, port)
+    chosen = [left_by(run) for run in runs or []]
 
     def found() -> list["RunFolders"]:
-        from pipelines.local import SETTINGS
+        every = chosen or [left_by(run) for run in judged(workdir)]
+        return sorted(every, key=lambda one: one.name, reverse=True)
 
-        folders = runs or [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS}")]
-        return [left_by(one) for one in sorted(folders, key=lambda one: one.name, reverse=True)]
-
+    newest = next(iter(found()), None)
+    told = read_settings(newest.settings if newest else SAMPLE, None)
+    scene = Scene(found, store or told.store, name or told.name)
     number = len(found())
-    typer.echo(f"{number} run{'s' * (number != 1)} of {workdir}, {name} of {store}")
-    serve(Scene(found, store, name), host, port, typer.echo)
+    if not number and not open_store(scene.store).revisions(scene.name):
+        raise SetlistError(
+            f"there is no run in {workdir} and no revision of {scene.name} in {scene.store}; start "
+            "with `setlist run`, or name others with --workdir, --store and --name."
+        )
+    typer.echo(f"{number} run{'s' * (number != 1)}, {scene.name} of {scene.store}")
+    serve(scene, host, port, typer.echo)
+
+
+def judged(workdir: Path) -> list[Path]:
+    """The runs in a folder that came to a verdict; some end before, without new data."""
+    from pipelines.local import SETTINGS
+
+    runs = [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS}")]
+    return [run for run in runs if (run / "gate" / "verdict").is_file()]
 
 
 @contextmanager
@@ -113,17 +133,19 @@ def left_by(root: Path) -> "RunFolders":
     from pipelines.local import SETTINGS, Run
     from pipelines.summary import training_step
 
-    if not (root / SETTINGS).is_file():
-        raise SetlistError(
-            f"{root} is not the folder of a finished run ({SETTINGS} is missing); name one that "
-            "`setlist run` made."
-        )
     left = Run(root=root, log=root)
+    for part in (root / SETTINGS, left.output("gate", "verdict")):
+        if not part.is_file():
+            raise SetlistError(
+                f"{root} is not the folder of a run that came to a verdict ({part} is missing); "
+                "name one that `setlist run` made."
+            )
     step = training_step(read_settings(root / SETTINGS, None))
     rivals = model_folders(left.output("resolve-live", "live"))
     heuristics = model_folders(left.output("fit-heuristics", "models"))
     return RunFolders(
         name=root.name,
+        settings=root / SETTINGS,
         features=left.output("transform", "features"),
         evaluations=left.output("evaluate", "evaluations"),
         verdict=left.output("gate", "verdict"),

@@ -113,7 +113,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ).write(root / "verdict")
     return Run(
         RunFolders(
-            "run", root / "features", evaluations, root / "verdict", root / "report.html", {}
+            "run",
+            root / "settings.yaml",
+            root / "features",
+            evaluations,
+            root / "verdict",
+            root / "report.html",
+            {},
         )
     )
 

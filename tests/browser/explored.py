@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 from components.data.sample import generate
 from pipelines.config import SAMPLE, read_settings
 from pipelines.local import run_local
@@ -84,3 +86,9 @@ def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
         except urllib.error.URLError:
             time.sleep(0.1)
     raise AssertionError(f"the explorer does not answer: {log.read_text()}")
+
+
+def settled(page: Page) -> None:
+    """Wait until a page that was just opened says what it has to say."""
+    page.locator(".sl-lists, .sl-people, .sl-history, .sl-said").first.wait_for()
+    page.locator(".stApp[data-test-script-state=notRunning]").wait_for()

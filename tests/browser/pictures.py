@@ -1,34 +1,32 @@
-"""The pictures of the report in the README, of real runs on the bundled sample (two minutes).
+"""The pictures in the README, of real runs on the bundled sample (six minutes).
 
 .venv/bin/python -m tests.browser.pictures
 """
 
 import tempfile
 from pathlib import Path
+from urllib.parse import urlencode
 
 import typer
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
-from pipelines.config import SAMPLE, read_settings
-from pipelines.local import run_local
-from pipelines.summary import Progress
 from tests.browser.conftest import CHROMIUM, QUIET
+from tests.browser.explored import EARLIER, FLOODED, explorer, run, settled
 
 DOCS = Path(__file__).parents[2] / "docs"
 WIDTH = 1280
-FLOODED = "data.events.path=sample://events?planted=one_region"
+ELSEWHERE = "L0009"
+"""A listener who does not live where the flood comes from."""
 
 
-def report_of(workdir: Path, *changes: str) -> Path:
-    """Run the pipeline on the sample; the path of its page."""
-    settings = read_settings(SAMPLE, [f"store={workdir / 'store'}", *changes])
-    with Progress() as progress:
-        return run_local(settings, workdir, progress.say).root / "report.html"
-
-
-def take(page: Page, report: Path, first: str, last: str, name: str) -> None:
+def take(page: Page, url: str, first: str, last: str, name: str) -> None:
     """A picture of a page from the top of one element to the bottom of another."""
-    page.goto(report.as_uri())
+    page.goto(url)
+    picture(page, first, last, name)
+
+
+def picture(page: Page, first: str, last: str, name: str) -> None:
+    """A picture of the page that is open."""
     top, bottom = page.locator(first).bounding_box(), page.locator(last).bounding_box()
     assert top is not None
     assert bottom is not None
@@ -39,16 +37,41 @@ def take(page: Page, report: Path, first: str, last: str, name: str) -> None:
     typer.echo(f"{DOCS / name}: {(DOCS / name).stat().st_size // 1000:,} kB")
 
 
+def explored(page: Page, url: str) -> None:
+    """The pictures of the explorer's pages, with the sidebar.
+
+    Its pages scroll within themselves: the window is made so high that all is in it.
+    """
+    page.set_viewport_size({"width": WIDTH, "height": 1600})
+    for query, last, name in (
+        ({"listener": ELSEWHERE}, ".sl-legend", "explorer.png"),
+        (
+            {"page": "Whom it changes", "order": "served worse"},
+            ".sl-people tbody tr:nth-of-type(10)",
+            "explorer-whom.png",
+        ),
+        ({"page": "History"}, ".sl-history", "explorer-history.png"),
+    ):
+        page.goto(f"{url}?{urlencode(query)}")
+        settled(page)
+        page.wait_for_timeout(2_000)  # a chart is drawn after its page is there
+        picture(page, ".stApp", last, name)
+
+
 def main() -> None:
     """Run, and take the pictures."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        workdir = Path(folder)
-        plain = report_of(workdir)
-        flooded = report_of(workdir, FLOODED, "name=flooded")
+        workdir, other = Path(folder, "report"), Path(folder, "explorer")
+        plain = run(workdir) / "report.html"
+        flooded = run(workdir, FLOODED, "name=flooded") / "report.html"
+        for changes in (["as_of=2026-04-17"], [EARLIER], [FLOODED]):
+            run(other, *changes)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
-        take(page, plain, "header", "svg.forest", "report.png")
-        take(page, flooded, "#glance", ".squares", "one-region.png")
+        take(page, plain.as_uri(), "header", "svg.forest", "report.png")
+        take(page, flooded.as_uri(), "#glance", ".squares", "one-region.png")
+        with explorer(other) as url:
+            explored(page, url)
         browser.close()
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.explored import EARLIER, FLOODED, QUICK, explorer, retitled, run
+from tests.browser.explored import EARLIER, FLOODED, QUICK, explorer, retitled, run, settled
 from tests.browser.opened import Opened, opened
 
 TITLES = [
@@ -33,7 +33,7 @@ TAGS = [
     '" onload="alert(6)',
     "[y](javascript:alert(7))",
 ]
-PAGES = ("Listener", "Whom it changes")
+PAGES = ("Listener", "Whom it changes", "History")
 
 
 class Seen(NamedTuple):
@@ -67,12 +67,6 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
 def people(seen: Seen) -> pd.DataFrame:
     """The listeners of the flooded run who were evaluated."""
     return pd.read_parquet(seen.flooded / "evaluate" / "evaluations" / "users.parquet")
-
-
-def settled(page: Page) -> None:
-    """Wait until a page that was just opened says what it has to say."""
-    page.locator(".sl-lists, .sl-people, .sl-said").first.wait_for()
-    page.locator(".stApp[data-test-script-state=notRunning]").wait_for()
 
 
 def heads(page: Page) -> list[str]:
@@ -405,6 +399,8 @@ def test_axe_finds_nothing_serious(browser: Browser, seen: Seen, scheme: str, na
     with seen.at(browser, {"page": name}, color_scheme=scheme) as one:
         ground = one.page.locator(".stApp").evaluate("one => getComputedStyle(one).backgroundColor")
         assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+        for summary in one.page.locator("summary:visible").all():
+            summary.click()
         assert one.violations() == []
 
 

@@ -45,7 +45,6 @@ def choose(scene: Scene) -> Choice:
             "Run",
             labels,
             index=labels.index(asked) if asked in labels else None,
-            required=True,
             key="run",
             placeholder="choose one",
             help="Its listeners, items and evaluation. A new one appears at a reload.",

@@ -91,6 +91,11 @@ class Column:
         ]
 
     @property
+    def striking(self) -> set[str]:
+        """The tags that strike."""
+        return {tag for tag, _, strikes in self.made_of if strikes}
+
+    @property
     def place(self) -> float:
         """The median popularity of its entries, 1 for the most popular item."""
         known = [entry.item.place for entry in self.entries if entry.item.place]

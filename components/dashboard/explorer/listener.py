@@ -23,6 +23,8 @@ VALUES = 200
 """Values of an input that are offered, the most frequent."""
 RECENT = 200
 """Plays of a history, the latest, that a list is held against."""
+LATEST, PLAYED = 5, 8
+"""Titles that are told of the history, and of what was played later."""
 AGE = 1.0
 """Days since a listener who is invented played a favourite."""
 INVENTED = Listener("", (), (), {})
@@ -88,6 +90,7 @@ def page(chosen: Choice) -> None:
         render(
             "lists.html.j2",
             columns=columns,
+            history=bool(history),
             depth=max((len(one.entries) for one in columns), default=0),
             items=len(catalogue),
             played=len(somebody.played),
@@ -135,8 +138,11 @@ def _listener(run: Run | None) -> Listener | None:
             "listener.html.j2",
             somebody=somebody,
             kind="" if known is None else known["listener"],
-            titles=[one.title for one in open_catalogue(run, ()).look(somebody.history[:-9:-1])],
-            played=[one.title for one in open_catalogue(run, ()).look(somebody.played[:8])],
+            titles=[
+                one.title
+                for one in open_catalogue(run, ()).look(somebody.history[: -LATEST - 1 : -1])
+            ],
+            played=[one.title for one in open_catalogue(run, ()).look(somebody.played[:PLAYED])],
         )
     )
     return somebody

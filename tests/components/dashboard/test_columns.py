@@ -110,6 +110,7 @@ def test_the_table_says_all_of_it():
         columns=columns(
             {"one": "baex", "two": "ab"}, {"one": ("two", "ab")}, history="c", played="a"
         ),
+        history=True,
         depth=4,
         items=len(CATALOGUE),
         played=1,
@@ -122,7 +123,7 @@ def test_the_table_says_all_of_it():
         "▲ 1",
         "▼ 1",
         "2 of 4 as in <bdi>two</bdi>",
-        "the one compared with",
+        "the others are compared with it",
         "1 played later",
         "<bdi>&lt;E&gt;</bdi>",
         "nobody has played it",

@@ -62,10 +62,10 @@ def explorer(workdir: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    store = ["--store", str(workdir / "store"), "--workdir", str(workdir)]
-    command = [sys.executable, "-m", "pipelines.cli", "dashboard", *store, "--port", str(port)]
+    command = [sys.executable, "-m", "pipelines.cli", "dashboard", "--port", str(port)]
+    command += ["--workdir", ".", "--store", "store"]  # a picture names no folder of this machine
     with (workdir / "dashboard.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=workdir, stdout=log, stderr=log)
         try:
             _wait(f"http://127.0.0.1:{port}/_stcore/health", server, Path(log.name))
             yield f"http://127.0.0.1:{port}/"

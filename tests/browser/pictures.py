@@ -15,7 +15,7 @@ from tests.browser.explored import EARLIER, FLOODED, explorer, run, settled
 
 DOCS = Path(__file__).parents[2] / "docs"
 WIDTH = 1280
-ELSEWHERE = "L0009"
+ELSEWHERE = "L0790"
 """A listener who does not live where the flood comes from."""
 
 
@@ -25,13 +25,13 @@ def take(page: Page, url: str, first: str, last: str, name: str) -> None:
     picture(page, first, last, name)
 
 
-def picture(page: Page, first: str, last: str, name: str) -> None:
-    """A picture of the page that is open."""
+def picture(page: Page, first: str, last: str, name: str, below: float = 16) -> None:
+    """A picture of the page that is open, with so many pixels below the last element."""
     top, bottom = page.locator(first).bounding_box(), page.locator(last).bounding_box()
     assert top is not None
     assert bottom is not None
     start = max(top["y"] - 16, 0)
-    end = bottom["y"] + bottom["height"] + 16
+    end = bottom["y"] + bottom["height"] + below
     clip = FloatRect(x=0, y=start, width=WIDTH, height=end - start)
     page.screenshot(path=DOCS / name, full_page=True, clip=clip)
     typer.echo(f"{DOCS / name}: {(DOCS / name).stat().st_size // 1000:,} kB")
@@ -43,19 +43,17 @@ def explored(page: Page, url: str) -> None:
     Its pages scroll within themselves: the window is made so high that all is in it.
     """
     page.set_viewport_size({"width": WIDTH, "height": 1600})
-    for query, last, name in (
-        ({"listener": ELSEWHERE}, ".sl-legend", "explorer.png"),
-        (
-            {"page": "Whom it changes", "order": "served worse"},
-            ".sl-people tbody tr:nth-of-type(10)",
-            "explorer-whom.png",
-        ),
-        ({"page": "History"}, ".sl-history", "explorer-history.png"),
+    worse = {"page": "Whom it changes", "order": "served worse"}
+    twelve = ".sl-people tbody tr:nth-of-type(12)"
+    for query, last, below, name in (
+        ({"listener": ELSEWHERE}, ".sl-legend", 16, "explorer.png"),
+        (worse, twelve, 0, "explorer-whom.png"),
+        ({"page": "History"}, ".sl-history", 16, "explorer-history.png"),
     ):
         page.goto(f"{url}?{urlencode(query)}")
         settled(page)
         page.wait_for_timeout(2_000)  # a chart is drawn after its page is there
-        picture(page, ".stApp", last, name)
+        picture(page, "[role=radiogroup]", last, name, below)
 
 
 def main() -> None:

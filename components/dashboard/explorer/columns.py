@@ -15,7 +15,7 @@ from components.models.saved_model import SavedModel
 
 MADE_OF = 3
 """How many of the most frequent tags of a list are named."""
-MOST, UNUSUAL = 0.7, 2.0
+MOST, UNUSUAL = 0.7, 3.0
 """A tag strikes on more than this share of a list, and this many times its share of the history."""
 
 

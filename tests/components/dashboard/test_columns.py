@@ -74,9 +74,9 @@ def test_it_is_made_of_the_most_frequent_tags_counted_once_an_item():
         ("abc", "", True),  # all of it, and nothing is known of the listener
         ("abcd", "", True),  # three of four are more than 7 in 10
         ("abdx", "", False),  # two of four are not
-        ("abc", "adde", True),  # one in three of the history: thrice its share
-        ("abc", "abde", False),  # one in two of it: what the listener likes
-        ("abc", "ddddddab", False),  # the same item again and again is one item
+        ("abc", "adex", True),  # one in four of the history: four times its share
+        ("abc", "ade", False),  # one in three of it: what the listener likes, among others
+        ("abc", "ddddddaa", False),  # the same item again and again is one item
     ],
 )
 def test_a_tag_strikes_where_the_history_does_not_explain_it(listed, history, striking):

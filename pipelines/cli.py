@@ -15,6 +15,7 @@ from pipelines.options import Config, Set
 from pipelines.report_cli import reports
 from pipelines.schedule_cli import schedule
 from pipelines.serving_cli import serving
+from pipelines.skew_cli import skew
 from pipelines.submission_cli import cluster
 
 app = typer.Typer(
@@ -162,6 +163,7 @@ app.add_typer(cluster)
 app.add_typer(reports)
 app.add_typer(dashboards)
 app.add_typer(serving)
+app.add_typer(skew)
 app.add_typer(schedule, name="schedule")
 app.add_typer(kind, name="kind")
 app.add_typer(image, name="image")

@@ -3,6 +3,7 @@
     MODEL/model.json       ModelInfo, as JSON
     MODEL/catalogue.txt    the ids it can recommend, one a line
     MODEL/items.parquet    titles and tags of these, for people; see `components.models.shelf`
+    MODEL/profile.json     what its training listeners were; see `components.models.profile`
     MODEL/saved_model/     a TensorFlow SavedModel with the signature `recommend`
 
 `recommend(history: string[batch, length], exclude: string[batch, m], k: int32[], <named inputs>)

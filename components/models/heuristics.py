@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from components.data.features import Features
 from components.errors import SetlistError
+from components.models.profile import write_profile
 from components.models.recommender import Recommender, string_table
 from components.models.settings import Heuristic, HeuristicSettings
 from components.models.shelf import write_shelf
@@ -203,4 +204,5 @@ def fit_heuristics(features: Features, settings: HeuristicSettings, output: Path
         print(f"fitting {name}", flush=True)
         HEURISTICS[name](features, settings).export(output / name, name, features.window)
         write_shelf(output / name, features.items)
+        write_profile(output / name, features)
     return list(names)

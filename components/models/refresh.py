@@ -12,6 +12,7 @@ import pandas as pd
 from components.errors import SetlistError
 from components.models.contract import tie_order
 from components.models.prior import Prior
+from components.models.profile import PROFILE, read_profile
 from components.models.shelf import read_shelf, write_shelf
 from components.models.trained import Trained
 from components.models.two_tower import Floats
@@ -62,4 +63,6 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
     refreshed.export(newer, as_of, output)
     heard = read_shelf(model).set_index("item_id")["listeners"].reindex(catalogue, fill_value=0)
     write_shelf(output, newer.assign(listeners=heard.to_numpy()))
+    if profile := read_profile(model):  # of the training, which is still the same
+        (output / PROFILE).write_text(profile.to_json(), "utf-8")
     return new

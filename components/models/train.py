@@ -14,6 +14,7 @@ from components.models.check import fit_prior, likelihood_and_ndcg
 from components.models.descent import Checkpoint, descend
 from components.models.examples import HeldOut, Histories, hold_out
 from components.models.prior import recency
+from components.models.profile import write_profile
 from components.models.settings import ModelSettings
 from components.models.shelf import write_shelf
 from components.models.spectral import spectral
@@ -117,6 +118,7 @@ def train(
         window=features.window,
     ).export(features.items, features.window.cut, output)
     write_shelf(output, features.items)
+    write_profile(output, features)
     training.write(record)
     if checkpoint:
         checkpoint.clear()

@@ -8,9 +8,11 @@ import components.models  # noqa: F401  it sets the environment that TensorFlow 
 import numpy as np
 import pandas as pd
 
+from components.data.features import Features
 from components.data.schema import Window, parse_instant
 from components.models.contract import digest, read_info, tie_order
 from components.models.prior import FRESH_DAYS, Prior
+from components.models.profile import write_profile
 from components.models.shelf import write_shelf
 from components.models.trained import Trained
 from components.models.two_tower import UserTower
@@ -20,9 +22,17 @@ WINDOW = Window(*(parse_instant(f"2026-0{month}-01", "window") for month in (1, 
 
 
 def write_towers(
-    folder: Path, mark: str, items: int = 60, dimension: int = 8, length: int = 50
+    folder: Path,
+    mark: str,
+    items: int = 60,
+    dimension: int = 8,
+    length: int = 50,
+    features: Features | None = None,
 ) -> Path:
-    """A model folder; its items are called MARK-00000 and so on, "Title of MARK-00000"."""
+    """A model folder; its items are called MARK-00000 and so on, "Title of MARK-00000".
+
+    It has the profile of the features where they are given.
+    """
     rng = np.random.default_rng(1)
     ids = tie_order([f"{mark}-{item:05d}" for item in range(items)])
     tags = [f"tag {tag}" for tag in range(10)]
@@ -57,6 +67,8 @@ def write_towers(
         window=WINDOW,
     ).export(table, WINDOW.cut, folder)
     write_shelf(folder, table)
+    if features:
+        write_profile(folder, features)
     return folder
 
 

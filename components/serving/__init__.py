@@ -11,5 +11,7 @@ batching   requests that wait for the model are asked together
 api        what a request may say, and the answers
 candidate  another revision in the live one's shadow, or on a share of listeners
 log        what was shown to whom and why, as Parquet
+served     what the log says was served, counted
+skew       what was served beside what was trained on
 server     the HTTP service
 """

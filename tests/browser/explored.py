@@ -1,6 +1,5 @@
 """Real runs on one store, and the explorer over them, as `setlist dashboard` serves it."""
 
-import signal
 import socket
 import subprocess
 import sys
@@ -55,7 +54,7 @@ def retitled(path: Path, titles: list[str], tags: list[str]) -> Path:
 
 @contextmanager
 def explorer(workdir: Path) -> Iterator[str]:
-    """`setlist dashboard` over the runs and the store in `workdir`, until it is interrupted.
+    """`setlist dashboard` over the runs and the store in `workdir`, stopped at the end.
 
     Its address is given once it answers.
     """
@@ -70,7 +69,7 @@ def explorer(workdir: Path) -> Iterator[str]:
             _wait(f"http://127.0.0.1:{port}/_stcore/health", server, Path(log.name))
             yield f"http://127.0.0.1:{port}/"
         finally:
-            server.send_signal(signal.SIGINT)
+            server.terminate()
             try:
                 server.wait(timeout=20)
             finally:

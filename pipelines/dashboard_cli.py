@@ -144,7 +144,7 @@ def left_by(root: Path) -> "RunFolders":
     rivals = model_folders(left.output("resolve-live", "live"))
     heuristics = model_folders(left.output("fit-heuristics", "models"))
     return RunFolders(
-        name=root.name,
+        name=root.name.removeprefix("retraining-"),
         settings=root / SETTINGS,
         features=left.output("transform", "features"),
         evaluations=left.output("evaluate", "evaluations"),

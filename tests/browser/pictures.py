@@ -17,6 +17,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 WIDTH = 1280
 ELSEWHERE = "L0790"
 """A listener who does not live where the flood comes from."""
+WEAK = [EARLIER, "model.dimension=2", "model.epochs=1"]
+"""A run whose candidate is refused."""
 
 
 def take(page: Page, url: str, first: str, last: str, name: str) -> None:
@@ -62,7 +64,7 @@ def main() -> None:
         workdir, other = Path(folder, "report"), Path(folder, "explorer")
         plain = run(workdir) / "report.html"
         flooded = run(workdir, FLOODED, "name=flooded") / "report.html"
-        for changes in (["as_of=2026-04-17"], [EARLIER], [FLOODED]):
+        for changes in (["as_of=2026-04-17"], WEAK, [EARLIER], [FLOODED]):
             run(other, *changes)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")

@@ -69,6 +69,11 @@ def people(seen: Seen) -> pd.DataFrame:
     return pd.read_parquet(seen.flooded / "evaluate" / "evaluations" / "users.parquet")
 
 
+def named(run: Path) -> str:
+    """What the sidebar calls a run."""
+    return run.name.removeprefix("retraining-")
+
+
 def heads(page: Page) -> list[str]:
     return page.locator(".sl-lists thead th:not(.sl-rank) > bdi").all_text_contents()
 
@@ -132,17 +137,17 @@ def test_it_opens_in_peace_on_the_models_that_matter(browser: Browser, seen: See
         expect(one.page.locator(".sl-badge")).to_have_text("promote")
         assert one.wider_than_the_window("[data-testid=stMain]") == 0
         # A link goes on to mean this run when there is a newer one.
-        until(one.page, lambda: f"run={seen.flooded.name}" in one.page.url)
+        until(one.page, lambda: f"run={named(seen.flooded)}" in one.page.url)
 
 
 def test_a_run_that_is_gone_is_not_another(browser: Browser, seen: Seen):
     with seen.at(browser, {"run": "<i>gone</i>"}) as one:
         said = one.page.get_by_role("alert").filter(has_text="There is no run")
         expect(said).to_have_text("There is no run <i>gone</i> here; choose another.")
-        pick(one.page, "Run", seen.plain.name)
+        pick(one.page, "Run", named(seen.plain))
         until(one.page, lambda: heads(one.page) == ["most_popular", "candidate"])
         expect(said).to_have_count(0)
-        pick(one.page, "Run", seen.flooded.name)
+        pick(one.page, "Run", named(seen.flooded))
         until(one.page, lambda: heads(one.page) == ["most_popular", "live-1", "candidate"])
 
 
@@ -247,7 +252,7 @@ def test_the_address_restores_the_view(browser: Browser, seen: Seen, people):
     user = somebody(people, "DE", "light")
     with seen.at(browser) as one:
         page = one.page
-        pick(page, "Run", seen.plain.name)
+        pick(page, "Run", named(seen.plain))
         until(page, lambda: "live-1" not in heads(page))
         say(page, "Listener", user)
         page.get_by_role("combobox", name="Models").click()
@@ -278,7 +283,7 @@ def test_the_address_restores_the_view(browser: Browser, seen: Seen, people):
 
 
 def test_revisions_answer_as_the_candidate_that_was_pushed(browser: Browser, seen: Seen, people):
-    models = ["candidate", "revision 2", "revision 1", f"candidate of {seen.plain.name}"]
+    models = ["candidate", "revision 2", "revision 1", f"candidate of {named(seen.plain)}"]
     query = {"models": models, "against": "candidate", "listener": somebody(people, "NG", "light")}
     with seen.at(browser, query) as one:
         assert heads(one.page) == models
@@ -336,7 +341,7 @@ def test_one_region_for_everybody_is_seen_at_a_glance(browser: Browser, seen: Se
             ground = "one => getComputedStyle(one).backgroundColor"
             assert mark.evaluate(ground) != one.page.locator(".sl-share").last.evaluate(ground)
     with seen.at(
-        browser, {"run": seen.plain.name, "listener": somebody(people, "DE", "heavy")}
+        browser, {"run": named(seen.plain), "listener": somebody(people, "DE", "heavy")}
     ) as one:
         most = one.page.locator(".sl-most").all_inner_texts()
         assert not any("brazil" in text for text in most), "the run that is not flooded"

@@ -86,8 +86,7 @@ def choose(scene: Scene) -> Choice:
             help="Moves and shared items are told against this column.",
         )
         depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
-        st.caption(f"Store: `{scene.name}` in")
-        st.code(scene.store, language=None, wrap_lines=True)
+        st.text(f"Store: {scene.name} in {scene.store}")
     chosen = {}
     with st.spinner("Fetching and verifying models …"):
         for label in picked:

@@ -170,13 +170,15 @@ def _tags(items: Iterable[Item]) -> Counter[str]:
     return Counter(tag for item in items for tag in dict.fromkeys(item.tags))
 
 
+_TEMPLATES = Environment(
+    autoescape=True,
+    loader=FileSystemLoader(Path(__file__).parent),
+    lstrip_blocks=True,
+    trim_blocks=True,
+    undefined=StrictUndefined,
+)
+
+
 def render(template: str, **values: object) -> str:
     """HTML from a template beside this file; text is escaped."""
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(Path(__file__).parent),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(template).render(**values)
+    return _TEMPLATES.get_template(template).render(**values)

@@ -191,7 +191,7 @@ def _favourites(catalogue: Catalogue) -> tuple[str, ...]:
         "Search titles",
         key="search",
         placeholder="words of a title, or an id",
-        live=True,
+        live="100ms",
     )
     if "favourites" not in st.session_state:
         st.session_state["favourites"] = st.query_params.get_all("favourite")

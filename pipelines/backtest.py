@@ -13,15 +13,13 @@ it is trained before that period, and with one cut every `test_days` the period 
 which it would have been served.
 """
 
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 from pydantic import BaseModel
@@ -36,6 +34,7 @@ from components.evaluation.gate import judge
 from components.evaluation.policy import Policy
 from components.evaluation.verdict import SeenHead, Verdict
 from components.models.training import Training
+from pipelines.chatter import chatter_to
 from pipelines.config import Settings
 
 Say = Callable[[str, str, float | None], None]
@@ -198,7 +197,7 @@ def backtest(
             title = f"Decide as of {as_of[:10]}"
             say(title, "", None)
             try:
-                with redirect_stdout(log), _chatter_to(log):
+                with redirect_stdout(log), chatter_to(log):
                     evaluation, made = _work(settings, window, folder, courses, partial(say, title))
             except SetlistError as fault:
                 raise SetlistError(f"as of {as_of[:10]}: {fault}") from fault
@@ -225,18 +224,6 @@ def backtest(
     )
     (workdir / "backtest.json").write_text(result.model_dump_json(indent=1) + "\n", "utf-8")
     return result
-
-
-@contextmanager
-def _chatter_to(log: TextIO) -> Iterator[None]:
-    """TensorFlow's C++ half writes to the file descriptor itself."""
-    screen = os.dup(2)
-    os.dup2(log.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(screen, 2)
-        os.close(screen)
 
 
 def _work(

@@ -1,10 +1,6 @@
 """`setlist dashboard`: look at what each model recommends, to whom, before it goes live."""
 
 import os
-import socket
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.errors import SetlistError
+from pipelines.address import bound
+from pipelines.chatter import chatter_to
 from pipelines.connection import examples
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ def dashboard(
     there is no log-in.
     """
     try:
-        with quiet():
+        with Path(os.devnull).open("w") as nowhere, chatter_to(nowhere):
             from components.dashboard.explorer.scene import Scene
             from components.dashboard.explorer.serve import serve
     except ModuleNotFoundError as fault:
@@ -61,7 +59,7 @@ def dashboard(
     from components.store.store import open_store
     from pipelines.config import SAMPLE, read_settings
 
-    check_free(host, port)
+    bound(host, port).close()  # Streamlit would say in its own words, and late, that it is taken
     chosen = [left_by(run) for run in runs or []]
 
     def found() -> list["RunFolders"]:
@@ -87,37 +85,6 @@ def judged(workdir: Path) -> list[Path]:
 
     runs = [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS}")]
     return [run for run in runs if (run / "gate" / "verdict").is_file()]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without what TensorFlow's C++ half writes to the screen itself, whatever it is told."""
-    sys.stderr.flush()
-    screen = os.dup(2)
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(screen, 2)
-        os.close(screen)
-
-
-def check_free(host: str, port: int) -> None:
-    """Raise if nobody can listen there; Streamlit would say so in its own words, and late.
-
-    Raises:
-        SetlistError: with the reason.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as fault:
-            raise SetlistError(
-                f"{host}:{port}: cannot listen there ({fault.strerror or fault}); name another."
-            ) from fault
 
 
 @cache

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import socket
 import sys
 import threading
 from datetime import timedelta
@@ -12,6 +11,7 @@ from typing import Annotated
 import typer
 
 from components.errors import SetlistError
+from pipelines.address import bound
 
 serving = typer.Typer()
 
@@ -92,16 +92,7 @@ def serve(
         rate=log_rate,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again in the end
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on, and answers wait 40 ms for an ACK.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as fault:
-            raise SetlistError(
-                f"{host}:{port}: cannot listen there ({fault.strerror or fault}); name another."
-            ) from fault
+    with bound(host, port) as listener:
         typer.echo(f"serving {name} of {store} at http://{host}:{port} (its API: /docs)")
         config = uvicorn.Config(create_app(told), log_level="warning", access_log=False, ws="none")
         uvicorn.Server(config).run([listener])

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 import streamlit as st
 
-from components.dashboard.explorer.catalogue import Catalogue
+from components.dashboard.explorer.catalogue import Catalogue, Item
 from components.dashboard.explorer.choice import Choice
 from components.dashboard.explorer.columns import Told, lists, render, side_by_side
 from components.dashboard.explorer.run import Listener, Run
@@ -193,20 +193,28 @@ def _favourites(catalogue: Catalogue) -> tuple[str, ...]:
         placeholder="words of a title, or an id",
         live="100ms",
     )
+    # Options are names, not ids with names: a choice that is made while the options change comes
+    # back as the words that the browser shows.
+    offered: dict[str, str] = st.session_state.setdefault("offered", {})
+
+    def named(items: list[Item]) -> list[str]:
+        names = {one.named: one.item_id for one in items}
+        offered.update(names)
+        return list(names)
+
     if "favourites" not in st.session_state:
-        st.session_state["favourites"] = st.query_params.get_all("favourite")
-    kept = st.session_state["favourites"]
-    found = [one.item_id for one in catalogue.search(words, FOUND)]
-    options = list(dict.fromkeys([*kept, *found]))
+        asked = st.query_params.get_all("favourite")
+        st.session_state["favourites"] = named(catalogue.look(asked))
+    found = named(catalogue.search(words, FOUND))
     picked = favourites.multiselect(
         "History, oldest first",
-        options,
-        format_func=lambda item: catalogue.look([item])[0].named,
+        list(dict.fromkeys([*st.session_state["favourites"], *found])),
         key="favourites",
         placeholder=f"choose of {len(found)} found" if words else "choose of the most popular",
     )
-    st.query_params["favourite"] = picked
-    return tuple(picked)
+    ids = [offered[name] for name in picked if name in offered]
+    st.query_params["favourite"] = ids
+    return tuple(ids)
 
 
 def _about(info: ModelInfo, run: Run | None, label: str, row: int | None) -> list[str]:

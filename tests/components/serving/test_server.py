@@ -200,7 +200,7 @@ def test_a_model_that_does_not_load_leaves_the_old_one(uri, tmp_path, towers):
         assert recommend(client, {})["revision"] == 1
         promote(uri, 2)
         ready(client, 2)
-        assert client.get("/healthz").json()["live"]["fault"] is None
+        until(lambda: client.get("/healthz").json()["live"]["fault"] is None)
 
 
 def wait_for_a_fault(client):

@@ -11,8 +11,8 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from components.errors import SetlistError
 from components.steps import IMAGE
 from pipelines.config import ELSEWHERE, Settings
+from pipelines.platform import DIGEST
 from pipelines.retraining import retraining
-from pipelines.submission import DIGEST
 
 HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"
 

@@ -16,10 +16,11 @@ from components.errors import SetlistError
 from components.store.objects import Objects, open_objects
 from pipelines.config import ELSEWHERE, Settings, read_settings
 from pipelines.kubeflow import Json, Kubeflow
+from pipelines.platform import DIGEST
 from pipelines.recurring import recurring_runs
 from pipelines.registry import look_up, registry_of
 from pipelines.scheduling import Wanted, check_schedules, in_step
-from pipelines.submission import DIGEST, package
+from pipelines.submission import package
 
 State = Literal["ok", "missing", "unsure", "not checked"]
 VERSION = "2.17"

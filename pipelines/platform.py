@@ -1,5 +1,6 @@
 """What each step gets on a cluster: resources, retries, time, nodes, secrets."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +10,8 @@ STEPS = (
     *("evaluate", "gate", "report", "transform-whole", "refit", "push", "announce"),
     "announce-failure",
 )
+DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+"""An image by what is in it; a tag can mean something else tomorrow."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 SCALES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 SCALES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}

@@ -18,9 +18,8 @@ import yaml
 from components.errors import SetlistError
 from pipelines.config import Settings
 from pipelines.kubeflow import Json, Kubeflow, UnansweredError
+from pipelines.platform import DIGEST
 
-DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
-"""An image by what is in it; a tag can mean something else tomorrow."""
 KEY = re.compile(r"[A-Za-z0-9._-]{1,60}")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 POLL = 5.0

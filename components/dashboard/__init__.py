@@ -1,1 +1,1 @@
-"""What people look at: the report page of a run."""
+"""What people look at: the report page and card of a run, and the explorer."""

@@ -16,8 +16,8 @@ import docker
 import pytest
 import yaml
 
-from pipelines.cluster import DIGEST
 from pipelines.image import read_source
+from pipelines.platform import DIGEST
 
 LABEL = "org.opencontainers.image."
 PASSWORD = "only-for-this-test"

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from components.dashboard.curves import curves
@@ -23,6 +23,7 @@ from components.dashboard.popularity import Popularity
 from components.dashboard.since import live_settings, since
 from components.dashboard.tables import metric_table, shared_truth, slices
 from components.dashboard.tags import Places, Tags, TagShares
+from components.dashboard.templates import templates
 from components.data.curate import CurationReport
 from components.errors import SetlistError
 from components.evaluation.evaluation import (
@@ -192,13 +193,7 @@ def _source_hash(script: str) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(Path(__file__).parent),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = templates(Path(__file__).parent)
     environment.filters |= {"number": _number, "source_hash": _source_hash, "ours": _ours}
     environment.globals |= {"fewest": FEWEST, "check_k": CHECK_K, "depth": DEPTH}
     return environment

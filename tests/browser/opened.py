@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, WebSocket
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, Request, WebSocket
 
 
 @dataclass
@@ -67,3 +67,12 @@ def opened(browser: Browser, url: str, origin: str = "", **context: Any) -> Iter
         found.page.on("websocket", sent)
         found.page.goto(url)
         yield found
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until the target has the focus."""
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if target.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"{target} is not reached by keyboard")

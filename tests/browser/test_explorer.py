@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.explored import EARLIER, FLOODED, QUICK, explorer, retitled, run, settled
-from tests.browser.opened import Opened, opened
+from tests.browser.opened import Opened, opened, tab_to
 
 TITLES = [
     "<script>alert(1)</script>",
@@ -413,10 +413,7 @@ def test_the_listener_is_reached_and_changed_by_keyboard(browser: Browser, seen:
     user = somebody(people, "NG", "heavy")
     with seen.at(browser) as one:
         field = one.page.get_by_role("textbox", name="Listener")
-        for _ in range(60):
-            one.page.keyboard.press("Tab")
-            if field.evaluate("one => one === document.activeElement"):
-                break
+        tab_to(one.page, field)
         expect(field).to_be_focused()
         one.page.keyboard.press("Control+a")
         one.page.keyboard.type(user)

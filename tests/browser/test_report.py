@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from components.dashboard.report import write_report
-from tests.browser.opened import opened
+from tests.browser.opened import opened, tab_to
 from tests.components.dashboard.written import HOSTILE, ITEMS, build, counts, trainings
 
 WORST = (
@@ -95,10 +95,7 @@ def test_a_listener_is_chosen_by_keyboard(browser: Browser, url: str):
         expect(shown).to_have_count(1)
         first = shown.locator("table").inner_text()
         picker = one.page.get_by_label("Show listener")
-        for _ in range(200):
-            one.page.keyboard.press("Tab")
-            if picker.evaluate("one => one === document.activeElement"):
-                break
+        tab_to(one.page, picker)
         expect(picker).to_be_focused()
         one.page.keyboard.press("ArrowDown")
         expect(shown).to_have_attribute("id", "listener-2")

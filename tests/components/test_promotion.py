@@ -12,7 +12,7 @@ from components.data.source import TableSource
 from components.errors import SetlistError
 from components.evaluation.refit import Refit
 from components.evaluation.verdict import SeenHead, Verdict
-from components.models.contract import ModelInfo, digest, write_info
+from components.models.contract import digest
 from components.plan import DATA_FINGERPRINT, news, plan
 from components.promotion import (
     live_folder,
@@ -23,24 +23,13 @@ from components.promotion import (
     rollback,
 )
 from components.store.store import open_store
+from tests.components.unasked import unasked
 
 WINDOW = {"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T00:00:00+00:00"}
 
 
 def model(folder: Path, name: str) -> Path:
-    """A folder that is a model to everything that does not ask it."""
-    (folder / "saved_model").mkdir(parents=True)
-    (folder / "saved_model" / "saved_model.pb").write_text(f"the graph of {name}")
-    info = ModelInfo(
-        name=name,
-        kind="test",
-        catalogue_size=1,
-        history_length=1,
-        training_window=WINDOW,
-        code_version="0",
-    )
-    write_info(folder, info, ["song"])
-    return folder
+    return unasked(folder, name, WINDOW)
 
 
 @pytest.fixture

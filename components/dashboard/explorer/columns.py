@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.dashboard.explorer.catalogue import Catalogue, Item
+from components.dashboard.templates import templates
 from components.models.contract import HISTORY_AGE
 from components.models.saved_model import SavedModel
 
@@ -170,13 +170,7 @@ def _tags(items: Iterable[Item]) -> Counter[str]:
     return Counter(tag for item in items for tag in dict.fromkeys(item.tags))
 
 
-_TEMPLATES = Environment(
-    autoescape=True,
-    loader=FileSystemLoader(Path(__file__).parent),
-    lstrip_blocks=True,
-    trim_blocks=True,
-    undefined=StrictUndefined,
-)
+_TEMPLATES = templates(Path(__file__).parent)
 
 
 def render(template: str, **values: object) -> str:

@@ -16,11 +16,12 @@ from components.evaluation.evaluation import Measured
 from components.evaluation.gate import gate
 from components.evaluation.policy import Policy
 from components.evaluation.verdict import SeenHead, Verdict
-from components.models.contract import ModelInfo, digest, write_info
+from components.models.contract import digest
 from components.promotion import REFRESH_OF, promote_staged, push, rollback
 from components.record import RunRecord
 from components.store.objects import open_objects
 from components.store.store import open_store
+from tests.components.unasked import unasked
 from tests.evaluations import evaluated, evaluation
 
 LISTENERS = 40
@@ -99,19 +100,8 @@ class Runs:
         return History.read(self.store, "home", now)
 
 
-def model(folder: Path, name: str) -> None:
-    """A folder that is a model to everything that does not ask it."""
-    (folder / "saved_model").mkdir(parents=True)
-    (folder / "saved_model" / "saved_model.pb").write_text(f"the graph of {name}")
-    info = ModelInfo(
-        name=name,
-        kind="test",
-        catalogue_size=1,
-        history_length=1,
-        training_window=LEARNED,
-        code_version="0",
-    )
-    write_info(folder, info, ["song"])
+def model(folder: Path, name: str) -> Path:
+    return unasked(folder, name, LEARNED)
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
 from components.dashboard.explorer.catalogue import Catalogue, Item
 from components.dashboard.templates import templates
 from components.models.contract import HISTORY_AGE
@@ -48,7 +46,6 @@ class Entry:
     """
 
     item: Item
-    score: float
     hit: bool
     move: int | None
     alone: bool
@@ -102,30 +99,26 @@ class Column:
         return median(known) if known else 0
 
 
-def lists(model: SavedModel, told: Sequence[Told], k: int) -> list[tuple[list[str], list[float]]]:
-    """The model's list for each of several listeners, asked for together: ids and scores.
+def lists(model: SavedModel, told: Sequence[Told], k: int) -> list[list[str]]:
+    """The ids that the model lists for each of several listeners, best first, asked for together.
 
     Raises:
         SetlistError: when the model answers outside the contract.
     """
     names = model.info.categorical_inputs
     aged = HISTORY_AGE in model.info.inputs
-    ids, scores = model.recommend(
+    ids, _ = model.recommend(
         [one.history for one in told],
         [one.exclude for one in told],
         k,
         {name: [one.inputs.get(name, "") for one in told] for name in names},
         [one.ages for one in told] if aged else None,
     )
-    filled = np.asarray(ids != "")
-    return [
-        (row[full].tolist(), values[full].tolist())
-        for row, values, full in zip(ids, scores, filled, strict=True)
-    ]
+    return [row[row != ""].tolist() for row in ids]
 
 
 def side_by_side(
-    listed: Mapping[str, tuple[list[str], list[float]]],
+    listed: Mapping[str, list[str]],
     against: Mapping[str, tuple[str, list[str]]],
     catalogue: Catalogue,
     history: Sequence[str],
@@ -135,30 +128,29 @@ def side_by_side(
     """The columns of several models.
 
     Args:
-        listed: ids and scores of each model, best first.
+        listed: the ids of each model, best first.
         against: for each model what its list is compared with: how that is called, and its ids.
         catalogue: where the items are looked up.
         history: what the listener played before it.
         played: what the listener played in the test period.
         about: more to say of a column.
     """
-    times = Counter(item for ids, _ in listed.values() for item in ids)
+    times = Counter(item for ids in listed.values() for item in ids)
     relevant = set(played)
     known = catalogue.look(dict.fromkeys(history))
     usual = {tag: count / len(known) for tag, count in _tags(known).items()}
     columns = []
-    for label, (ids, scores) in listed.items():
+    for label, ids in listed.items():
         called, other = against.get(label, ("", []))
         ranks = {item: rank for rank, item in enumerate(other)}
         entries = [
             Entry(
                 item=item,
-                score=score,
                 hit=item.item_id in relevant,
                 move=ranks[item.item_id] - rank if item.item_id in ranks else None,
                 alone=len(listed) > 1 and times[item.item_id] == 1,
             )
-            for rank, (item, score) in enumerate(zip(catalogue.look(ids), scores, strict=True))
+            for rank, item in enumerate(catalogue.look(ids))
         ]
         shared = len(set(ids) & set(other))
         columns.append(Column(label, entries, called, shared, about.get(label, []), usual))

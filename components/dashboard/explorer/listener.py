@@ -71,9 +71,9 @@ def page(chosen: Choice) -> None:
     answers = {label: lists(model, asked, chosen.depth) for label, model in models.items()}
     listed = {label: answer[0] for label, answer in answers.items()}
     if what_if:
-        against = {label: ("its own list before", one[1][0]) for label, one in answers.items()}
+        against = {label: ("its own list before", one[1]) for label, one in answers.items()}
     else:
-        other = listed.get(chosen.reference, ([], []))[0]
+        other = listed.get(chosen.reference, [])
         against = {one: (chosen.reference, other) for one in listed if one != chosen.reference}
     row = None if what_if else somebody.row
     about = {label: _about(model.info, chosen.run, label, row) for label, model in models.items()}

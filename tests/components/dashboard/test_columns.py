@@ -24,9 +24,9 @@ def columns(
     listed: dict[str, str], against: dict[str, tuple[str, str]], history: str = "", played: str = ""
 ) -> list[Column]:
     """Each list is a word, every letter of it an item."""
-    scored = {label: ([*ids], [1.0] * len(ids)) for label, ids in listed.items()}
+    lists = {label: [*ids] for label, ids in listed.items()}
     others = {label: (called, [*ids]) for label, (called, ids) in against.items()}
-    return side_by_side(scored, others, CATALOGUE, [*history], [*played], {"one": ["said"]})
+    return side_by_side(lists, others, CATALOGUE, [*history], [*played], {"one": ["said"]})
 
 
 def test_moves_are_ranks_gained_on_the_list_compared_with():

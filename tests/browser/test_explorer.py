@@ -220,6 +220,32 @@ def test_somebody_is_invented(browser: Browser, seen: Seen):
         assert left_out != popular
 
 
+def test_nothing_is_shown_twice_while_the_page_changes(browser: Browser, seen: Seen, people):
+    """Told by the words of the switch and of the caption, which every view of a listener has."""
+    count_each_moment = """() => {
+        window.most = 0;
+        const look = () => {
+            for (const what of [".sl-lists caption", "input[aria-label^='Leave out']"])
+                window.most = Math.max(window.most, document.querySelectorAll(what).length);
+        };
+        new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
+    }"""
+    with seen.at(browser) as one:
+        page = one.page
+        page.evaluate(count_each_moment)
+        caption = page.locator(".sl-lists caption")
+        for user, told in (("", "an invented"), (somebody(people, "NG", "heavy"), "to listener")):
+            say(page, "Listener", user)
+            expect(caption).to_contain_text(told)
+            page.locator(".stApp[data-test-script-state=notRunning]").wait_for()
+        for history in (1, 0):
+            page.get_by_text("What if the history were another").click()
+            fields = page.get_by_role("textbox", name="Search titles")
+            expect(fields).to_have_count(history)
+            page.locator(".stApp[data-test-script-state=notRunning]").wait_for()
+        assert page.evaluate("window.most") == 1
+
+
 def test_what_if_the_country_were_another(browser: Browser, seen: Seen, people):
     """Each list is then held against itself before the change, and says by how much it moved."""
     user = somebody(people, "SE", "heavy")

@@ -6,6 +6,7 @@ from functools import cache
 from itertools import zip_longest
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from components.dashboard.explorer.catalogue import Catalogue, Item
 from components.dashboard.explorer.choice import Choice
@@ -31,7 +32,11 @@ INVENTED = Listener("", (), (), {})
 
 
 def page(chosen: Choice) -> None:
-    """Show the controls and the columns."""
+    """Show the controls and the columns.
+
+    What is not always there has a container that is: were the rest to move up or down, the browser
+    would show it twice until the new page is complete.
+    """
     if chosen.run:
         st.html(render("verdict.html.j2", verdict=chosen.run.verdict))
     if not chosen.models:
@@ -54,10 +59,11 @@ def page(chosen: Choice) -> None:
         help="On for the discovery shelf, off for the familiar.",
     )
     history, ages = somebody.history, somebody.ages
+    favourites = st.container()
     if not somebody.user_id or left.toggle(
         "What if the history were another", key="other", bind="query-params"
     ):
-        history = _favourites(catalogue)
+        history = _favourites(favourites, catalogue)
         ages = (AGE,) * len(history)
 
     def told(history: tuple[str, ...], ages: tuple[float, ...], inputs: dict[str, str]) -> Told:
@@ -125,15 +131,16 @@ def _listener(run: Run | None) -> Listener | None:
         st.session_state["listener"] = order[place % len(order)]
 
     button.button("Another one", on_click=another, width="stretch")
+    about = st.container()
     if not user_id:
         return INVENTED
     somebody = run.find(user_id)
     if somebody is None:
         said = f"No listener of this run has the id {clip(user_id, 80)}."
-        st.html(render("said.html.j2", said=f"{said} Empty the field to invent one."))
+        about.html(render("said.html.j2", said=f"{said} Empty the field to invent one."))
         return None
     known = run.users.iloc[somebody.row] if somebody.row is not None else None
-    st.html(
+    about.html(
         render(
             "listener.html.j2",
             somebody=somebody,
@@ -184,9 +191,9 @@ def _inputs(names: list[str], run: Run | None, somebody: Listener) -> dict[str, 
     return chosen
 
 
-def _favourites(catalogue: Catalogue) -> tuple[str, ...]:
+def _favourites(place: DeltaGenerator, catalogue: Catalogue) -> tuple[str, ...]:
     """Items that are searched by title; the choice stands in the address, too."""
-    field, favourites = st.columns(2)
+    field, favourites = place.columns(2)
     words = field.text_input(
         "Search titles",
         key="search",

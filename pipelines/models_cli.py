@@ -95,7 +95,10 @@ def verify(
 
     place = open_store(store)
     faults = 0
-    for one in place.revisions(name) if revision is None else [revision]:
+    asked = place.revisions(name) if revision is None else [revision]
+    if not asked:
+        raise SetlistError(f"store {store}: there is no revision under {name}; check both.")
+    for one in asked:
         found = place.verify(name, one)
         faults += len(found)
         for fault in found:

@@ -15,6 +15,7 @@ from pipelines.address import bound
 
 serving = typer.Typer()
 
+SECONDS_TO_END = 10
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -30,7 +31,9 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
-Store = Annotated[str, typer.Option(help="A local folder or gs://bucket/prefix.")]
+Store = Annotated[
+    str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")
+]
 ModelName = Annotated[str, typer.Option(help="The model's name in the store.")]
 Every = Annotated[str, typer.Option(help="Time between two looks at HEAD, such as 30s or 10m.")]
 
@@ -74,7 +77,8 @@ def serve(
     try:
         import uvicorn
 
-        from components.serving.server import Serving, create_app
+        from components.serving.server import create_app
+        from components.serving.service import Service, Serving
     except ModuleNotFoundError as fault:
         raise SetlistError(
             f"serve needs {fault.name}, which is not installed; install setlist[server]."
@@ -92,9 +96,17 @@ def serve(
         rate=log_rate,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again in the end
+    service = Service(told)
+    service.claim()
     with bound(host, port) as listener:
         typer.echo(f"serving {name} of {store} at http://{host}:{port} (its API: /docs)")
-        config = uvicorn.Config(create_app(told), log_level="warning", access_log=False, ws="none")
+        config = uvicorn.Config(
+            create_app(service),
+            log_level="warning",
+            access_log=False,
+            ws="none",
+            timeout_graceful_shutdown=SECONDS_TO_END,  # for a client that never ends its request
+        )
         uvicorn.Server(config).run([listener])
 
 
@@ -133,9 +145,11 @@ def follow(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     follower = ModelFollower(store, name, to / WORK / "revisions", put, duration(every))
-    server = serve_status(follower, host, port) if port else None
+    follower.claim()
+    server = serve_status(follower, bound(host, port)) if port else None
     follower.start()
     ended.wait()
     if server:
         server.shutdown()
+        server.server_close()
     follower.stop()

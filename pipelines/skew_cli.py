@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 skew = typer.Typer()
 
+ALERT = 3
+
 
 @skew.command(
     name="skew",
@@ -46,7 +48,8 @@ def skew_(
     training listeners and those who were served. It alerts above the threshold (of length and age
     of the histories above three times that: who comes is more active), if chance stays below.
 
-    Ends with 0 when nothing alerts, with 2 when something does, and with 1 on an error.
+    Ends with 0 when nothing alerts, with 3 when something does, with 1 on an error and with 2 when
+    it was called wrongly.
     """
     from components.serving.skew import find_skew
     from components.store.store import open_store
@@ -94,7 +97,7 @@ def skew_(
         for one in alerts
     )
     typer.echo(f"revision {revision} of {name} is not asked what it was trained on: {said}")
-    raise typer.Exit(2)
+    raise typer.Exit(ALERT)
 
 
 def _profile(place: "StoreReader", name: str, revision: int) -> "Profile":

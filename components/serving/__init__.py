@@ -13,5 +13,6 @@ candidate  another revision in the live one's shadow, or on a share of listeners
 log        what was shown to whom and why, as Parquet
 served     what the log says was served, counted
 skew       what was served beside what was trained on
-server     the HTTP service
+service    what is served, and all that runs beside it
+server     the HTTP service over it
 """

@@ -1,6 +1,7 @@
 """What a request may say, with its limits, and the shape of answers and errors."""
 
 import json
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -50,6 +51,13 @@ class Play(BaseModel):
     )
 
 
+def _form(play: Any) -> Literal["play", "id"]:  # noqa: ANN401 - whatever JSON held
+    return "play" if isinstance(play, dict | Play) else "id"
+
+
+AnyPlay = Annotated[Annotated[Id, Tag("id")] | Annotated[Play, Tag("play")], Discriminator(_form)]
+
+
 class Ask(BaseModel):
     """One listener who is asked for."""
 
@@ -62,7 +70,7 @@ class Ask(BaseModel):
     listener: Id | None = Field(
         default=None, description="a stable id: for a candidate's share and for logs, never a model"
     )
-    history: list[Id | Play] = Field(
+    history: list[AnyPlay] = Field(
         default=[],
         max_length=MOST_PLAYS,
         description="plays, oldest first: ids, or ids with ages, which are 0 where left out",
@@ -197,5 +205,9 @@ def parse(body: bytes) -> Ask | Batch:
     except ValidationError as fault:
         first = fault.errors(include_url=False, include_input=False, include_context=False)[0]
         status = 400 if first["type"] == "json_invalid" else 422
-        where = [str(part) for part in first["loc"][1:] if part != "[key]"]
+        where = [
+            str(part)
+            for before, part in pairwise(first["loc"])
+            if part != "[key]" and not (isinstance(before, int) and part in ("id", "play"))
+        ]
         raise Refused(status, first["msg"], ".".join(where)) from fault

@@ -28,12 +28,11 @@ class BasePath:
     """A folder that TensorFlow Serving watches."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder where it is missing, and remove what a killed process left half-made."""
+        """Make the folder where it is missing."""
         self.folder = folder.absolute()
         self._work = self.folder / WORK / "serving"
         try:
-            shutil.rmtree(self._work, ignore_errors=True)
-            self._work.mkdir(parents=True)
+            self._work.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
             raise SetlistError(
                 f"{folder}: cannot hold models ({fault.strerror or fault}); name another folder."
@@ -42,10 +41,21 @@ class BasePath:
     def put(self, revision: int, model: Path) -> None:
         """Check the model in a process of its own, put it in place, remove all others.
 
+        Only the follower that has claimed the folder may call it: it begins by removing what a
+        killed process left half-made.
+
         Raises:
             SetlistError: the model does not load or answer; the folder is as it was.
+            OSError: it could not be copied; the same.
         """
         warm_up_apart(model)
+        self._clear()
+        try:
+            self._swap(revision, model)
+        finally:
+            self._clear()
+
+    def _swap(self, revision: int, model: Path) -> None:
         beside = self._work / uuid.uuid4().hex
         shutil.copytree(model / "saved_model", beside)
         extra = beside / "assets.extra"
@@ -60,8 +70,10 @@ class BasePath:
         for other in self.folder.iterdir():
             if re.fullmatch(r"\d+", other.name) and other != target:
                 self._take_away(other)
-        shutil.rmtree(self._work)
-        self._work.mkdir()
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._work, ignore_errors=True)
+        self._work.mkdir(exist_ok=True)
 
     def _take_away(self, folder: Path) -> None:
         """Out of sight in one step; removed afterwards."""

@@ -94,6 +94,8 @@ class ModelFollower:
         self.last_fault: Fault | None = None
         self.fault: Fault | None = None
         self._kept = KeptRevisions(folder, store, name)
+        self._keep: set[int] = set()
+        self._noted = False  # whether a restart will know what is in use
         self._on_change = on_change
         self._opened: ModelStore | None = None
         self._misses = 0
@@ -104,13 +106,21 @@ class ModelFollower:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follow {name}", daemon=True)
 
+    def claim(self) -> None:
+        """Make the folder this process's own until `stop`; `start` does it as well.
+
+        Raises:
+            SetlistError: the folder is another follower's, or cannot be written.
+        """
+        self._kept.claim()
+
     def start(self) -> "ModelFollower":
         """Hand over what was good last, then follow HEAD until `stop`.
 
         Raises:
             SetlistError: the folder cannot be used.
         """
-        self._kept.claim()
+        self.claim()
         self._thread.start()
         return self
 
@@ -124,7 +134,7 @@ class ModelFollower:
         """Hand over the revision that was good when the last process ended, without the store."""
         try:
             found = self._kept.remembered()
-        except SetlistError as fault:
+        except Exception as fault:  # nor does a disk that fails end the thread
             self._failed("fetch", fault)
             return False
         if found is None or self.pinned not in (None, found[1].manifest.revision):
@@ -144,7 +154,7 @@ class ModelFollower:
             return False
         self._misses = 0
         if self.live and self.live.revision == self.wanted:
-            self._well()
+            self._note(self.live)
             return False
         if self._refused == self.wanted and time.monotonic() < self._until:
             self.fault = self._why
@@ -158,7 +168,7 @@ class ModelFollower:
         if not self._hand_over(live):
             self._refuse(self.wanted)
             return False
-        self._well()
+        self._note(live)
         return True
 
     def health(self) -> dict[str, object]:
@@ -190,7 +200,7 @@ class ModelFollower:
         """Seconds until the next look: sooner after a fault than `every`, and never more often."""
         every = self.every.total_seconds()
         if self._misses:
-            return min(every, FIRST_RETRY * 2 ** (self._misses - 1))
+            return min(every, _backoff(self._misses))
         if self._refused == self.wanted and self._refused is not None:
             return min(every, max(self._until - time.monotonic(), 0.1))
         return every
@@ -218,19 +228,27 @@ class ModelFollower:
             return False
         before, self.live = self.live, live
         self.swaps += 1
-        keep = {live.revision, before.revision if before else live.revision}
-        try:
-            self._kept.remember(live.manifest, live.promoted)
-            self._kept.sweep(keep)
-        except OSError as fault:
-            self._failed("hand over", fault)  # it is served, but a restart will not know it
+        self._keep = {live.revision, before.revision if before else live.revision}
+        self._noted = False
         return True
+
+    def _note(self, live: Live) -> None:
+        """Remember what is in use for a restart, at every look until that succeeds."""
+        if not self._noted:
+            try:
+                self._kept.remember(live.manifest, live.promoted)
+                self._kept.sweep(self._keep)
+            except OSError as fault:
+                self._failed("hand over", fault)
+                return
+            self._noted = True
+        self._well()
 
     def _refuse(self, revision: int) -> None:
         """Leave a revision that failed alone for a while: longer, the more often it failed."""
         self._refusals = self._refusals + 1 if self._refused == revision else 1
         longest = max(self.every.total_seconds(), LONGEST_RETRY)
-        pause = min(longest, FIRST_RETRY * 2.0 ** min(self._refusals - 1, 30))
+        pause = min(longest, _backoff(self._refusals))
         self._refused, self._until, self._why = revision, time.monotonic() + pause, self.fault
 
     def _failed(self, stage: Stage, fault: Exception) -> None:
@@ -247,6 +265,11 @@ class ModelFollower:
             print(f"{self.name}: all is well again", flush=True)
         self.fault, self.last_success = None, time.time()
         self._refused, self._refusals = None, 0
+
+
+def _backoff(failures: int) -> float:
+    """Seconds; limited, as a float has an end and the failures of weeks have none."""
+    return FIRST_RETRY * 2.0 ** min(failures - 1, 30)
 
 
 def _iso(moment: float | None) -> str | None:

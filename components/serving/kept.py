@@ -54,6 +54,8 @@ class KeptRevisions:
         Raises:
             SetlistError: the folder is another follower's, or it cannot be written.
         """
+        if self._lock is not None:
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)

@@ -91,6 +91,15 @@ class Entry:
     time: float
 
 
+@dataclass
+class _File:
+    """Lists under one name until all parts are written, so that none is there twice."""
+
+    name: str
+    lists: int
+    parts: dict[str, pa.Table]
+
+
 class ServingLog:
     """Writes a sample of all requests from a thread of its own; a request never waits for it."""
 
@@ -120,6 +129,7 @@ class ServingLog:
         self._thread = threading.Thread(target=self._run, name="serving log", daemon=True)
         self._objects: Objects | None = None
         self._ready: list[tuple[pa.RecordBatch, pa.RecordBatch]] = []
+        self._file: _File | None = None
         self._host = socket.gethostname()
         self._random = random.Random()  # noqa: S311 - a sample, not a secret
 
@@ -162,38 +172,53 @@ class ServingLog:
             if len(entries) >= AT_ONCE or (late and entries):
                 self._ready.append((_requests(entries), _impressions(entries)))
                 entries = []
-            if late or self._rows() >= MOST_ROWS:
+                while self._rows() > MOST_WAITING:
+                    self._dropped.inc(self._ready.pop(0)[0].num_rows)
+            # After a fault it waits: to try at every list would take a core from those who ask.
+            if late or (self.fault is None and self._rows() >= MOST_ROWS):
                 self._flush()
                 due = time.monotonic() + self._every
-        self._dropped.inc(self._rows())
+        self._dropped.inc(self._rows() + (self._file.lists if self._file else 0))
 
     def _rows(self) -> int:
         return sum(requests.num_rows for requests, _ in self._ready)
 
     def _flush(self) -> None:
         """Write all that is ready; after a fault what is not written is kept for the next time."""
-        if not self._ready:
-            return
-        now = datetime.now(UTC)
-        name = f"date={now:%Y-%m-%d}/{now:%H%M%S}-{self._host}-{uuid.uuid4().hex[:12]}.parquet"
         try:
-            self._objects = self._objects or open_objects(self._to)
-            with tempfile.TemporaryDirectory() as scratch:
-                for folder, place in (("requests", 0), ("impressions", 1)):
-                    file = Path(scratch) / folder
-                    table = pa.Table.from_batches([part[place] for part in self._ready])
-                    pa.parquet.write_table(table, file, compression="zstd")
-                    self._objects.upload(file, f"{folder}/{name}")
+            while file := self._next_file():
+                self._write(file)
+                self._written.inc(file.lists)
+                self._file = self.fault = None
         except (SetlistError, OSError) as fault:
             self._failed.inc()
             if self.fault is None:
                 print(f"serving log: {fault}", flush=True)
             self.fault = str(fault)
-            while self._rows() > MOST_WAITING:
-                self._dropped.inc(self._ready.pop(0)[0].num_rows)
-            return
-        self._written.inc(self._rows())
-        self.fault, self._ready = None, []
+
+    def _next_file(self) -> _File | None:
+        """What was left over by a fault, or else all that is ready."""
+        if self._file is None and self._ready:
+            now = datetime.now(UTC)
+            self._file = _File(
+                f"date={now:%Y-%m-%d}/{now:%H%M%S}-{self._host}-{uuid.uuid4().hex[:12]}.parquet",
+                self._rows(),
+                {
+                    folder: pa.Table.from_batches([part[place] for part in self._ready])
+                    for place, folder in enumerate(("requests", "impressions"))
+                },
+            )
+            self._ready = []
+        return self._file
+
+    def _write(self, file: _File) -> None:
+        objects = self._objects = self._objects or open_objects(self._to)
+        with tempfile.TemporaryDirectory() as scratch:
+            for folder, table in file.parts.items():
+                path, key = Path(scratch) / folder, f"{folder}/{file.name}"
+                pa.parquet.write_table(table, path, compression="zstd")
+                if not objects.holds(path, key):  # an upload may have arrived without its answer
+                    objects.upload(path, key)
 
 
 def _requests(entries: list[Entry]) -> pa.RecordBatch:

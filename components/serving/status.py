@@ -1,25 +1,22 @@
 """/healthz, /readyz and /metrics of a process that serves nothing else."""
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from components.errors import SetlistError
 from components.serving.follow import ModelFollower
 from components.serving.metrics import FollowerMetrics
 
 
-def serve_status(follower: ModelFollower, host: str, port: int) -> ThreadingHTTPServer:
-    """Answer in a thread until `shutdown` is called on what is returned.
+def serve_status(follower: ModelFollower, listener: socket.socket) -> ThreadingHTTPServer:
+    """Answer at a bound socket, in a thread, until `shutdown` is called on what is returned.
 
     /healthz is 200 whatever is wrong with the store, so that nobody restarts a process that keeps
     a good model; its body says what is wrong. /readyz is 503 until there is a model.
-
-    Raises:
-        SetlistError: the port is taken.
     """
     registry = CollectorRegistry()
     registry.register(FollowerMetrics([follower]))
@@ -45,9 +42,9 @@ def serve_status(follower: ModelFollower, host: str, port: int) -> ThreadingHTTP
         def log_message(self, *_: object) -> None:
             """Probes come every few seconds; nobody reads a line for each."""
 
-    try:
-        server = ThreadingHTTPServer((host, port), Handler)
-    except OSError as fault:
-        raise SetlistError(f"port {port}: {fault.strerror or fault}; name another.") from fault
+    server = ThreadingHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.server_activate()
     threading.Thread(target=server.serve_forever, name="status", daemon=True).start()
     return server

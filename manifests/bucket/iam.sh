@@ -51,3 +51,6 @@ grant setlist-runner "$bucket" objectUser "$prefix"
 grant setlist-runner "$bucket" objectUser artifacts
 grant setlist-runner "$data" objectViewer
 grant setlist-server "$bucket" objectViewer "$prefix"
+# For `setlist serve --log gs://BUCKET/served`, which looks whether a file arrived before it repeats it:
+# grant setlist-server "$bucket" objectCreator served
+# grant setlist-server "$bucket" objectViewer served

@@ -143,6 +143,7 @@ def test_verify_names_the_fault_and_ends_with_1(models, pushed, uri):  # noqa: F
     assert done.out.endswith("revision 2 of home is whole\n")
     assert well(models("verify", 2)) == "revision 2 of home is whole\n"
     assert models("verify", 1).code == 1
+    assert "there is no revision under evening" in models("verify", "--name", "evening").err
 
 
 def test_diff_shows_what_differs_and_nothing_else(models, pushed):

@@ -50,9 +50,9 @@ def test_it_ends_with_0_when_nothing_alerts(setlist, store, logs):
     assert "ALERT" not in done.out
 
 
-def test_it_ends_with_2_and_names_what_is_wrong(setlist, store, logs):
+def test_it_ends_with_3_and_names_what_is_wrong(setlist, store, logs):
     done = setlist("skew", "--log", logs / "wrong", "--store", store, "--days", 1)
-    assert done.code == 2
+    assert done.code == 3
     assert done.out.count("ALERT") == 1
     assert done.out.splitlines()[-1] == (
         "revision 1 of home is not asked what it was trained on: country: '' is 100.0% of what is "

@@ -1,5 +1,6 @@
 """The follower: what it hands over, what it refuses, and that it keeps what works."""
 
+import errno
 import gc
 import subprocess
 import threading
@@ -11,7 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from components.errors import SetlistError
+from components.serving import base_path
+from components.serving.base_path import WORK, BasePath
 from components.serving.follow import ModelFollower
+from components.serving.kept import KeptRevisions
 from components.serving.metrics import FollowerMetrics
 from components.store import bucket
 from components.store.store import open_store
@@ -175,6 +179,30 @@ def test_what_is_remembered_is_verified_again(uri, tmp_path, follower, service, 
     assert (again.models[0][1] / "catalogue.txt").read_text().startswith("r1-")
 
 
+def test_a_disk_that_cannot_be_read_does_not_end_it(uri, tmp_path, service, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(KeptRevisions, "remembered", fail)
+    follower = ModelFollower(uri, "home", tmp_path / "kept", service.swap, timedelta(seconds=0.05))
+    follower.start()
+    until(lambda: service.revisions == [1])
+    assert "Input/output error" in follower.health()["last_error"]["sentence"]
+    follower.stop()
+
+
+def test_what_could_not_be_remembered_is_until_it_can(uri, tmp_path, follower, service):
+    (tmp_path / "kept" / ".good.json").mkdir(parents=True)
+    assert follower.poll()
+    assert not follower.poll()
+    assert service.revisions == [1], "it is in use all the same"
+    assert "Is a directory" in follower.health()["fault"]
+    (tmp_path / "kept" / ".good.json").rmdir()
+    assert not follower.poll()
+    assert follower.health()["fault"] is None
+    assert ModelFollower(uri, "home", tmp_path / "kept", service.swap).restore()
+
+
 def test_what_is_remembered_of_another_store_is_not_served(tmp_path, follower, service):
     follower.poll()
     other = ModelFollower(str(tmp_path / "other"), "home", tmp_path / "kept", service.swap)
@@ -260,6 +288,8 @@ def test_the_pause_grows_with_every_miss_up_to_the_usual_one(uri, tmp_path, serv
         pauses.append(follower._pause())
     assert pauses == [5, 10, 20, 40, 80, 160, 320, 600, 600]
     assert "nothing is live under home yet" in follower.health()["fault"]
+    follower._misses = 100_000
+    assert follower._pause() == 600, "also after weeks"
 
 
 def test_the_metrics_say_what_health_says(uri, follower, service):
@@ -283,6 +313,24 @@ def test_the_metrics_say_what_health_says(uri, follower, service):
     assert 0 <= value("model_age_seconds", since="promotion") < 3600
     months = (time.time() - 1775001600) / 86400  # 2026-04-01, the end of its training window
     assert value("model_age_seconds", since="training") / 86400 == pytest.approx(months, abs=0.1)
+
+
+def test_a_base_path_is_as_it_was_after_a_fault_and_untouched_by_who_comes_second(
+    uri, tmp_path, follower, service, monkeypatch
+):
+    follower.poll()
+    base = BasePath(tmp_path / "base")
+    base.put(*service.models[0])
+    (model := tmp_path / "model").mkdir()
+    monkeypatch.setattr(base_path, "warm_up_apart", lambda _: None)
+    with pytest.raises(FileNotFoundError):
+        base.put(2, model)
+    work = tmp_path / "base" / WORK / "serving"
+    assert [*work.iterdir()] == []
+    assert {path.name for path in (tmp_path / "base").iterdir()} == {WORK, "1"}
+    (work / "half a copy").mkdir()
+    BasePath(tmp_path / "base")
+    assert (work / "half a copy").exists(), "it is another follower's"
 
 
 def test_the_command_keeps_the_base_path_of_tensorflow_serving(uri, tmp_path):

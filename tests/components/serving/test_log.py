@@ -126,6 +126,38 @@ def test_a_place_that_is_away_is_tried_again(tmp_path, monkeypatch):
     assert len(read(place, "requests")) == 1
 
 
+def test_a_part_that_fails_is_written_alone(tmp_path):
+    """The other one is there already, and may not be there twice."""
+    (tmp_path / "impressions").write_text("a file is in the way")
+    written = Written(tmp_path, every=0.05)
+    written.log.start()
+    written.log.put(entry(1))
+    until(lambda: written.count("failed") >= 2)
+    (tmp_path / "impressions").unlink()
+    until(lambda: written.count("written") == 1)
+    written.log.stop()
+    assert len(read(tmp_path, "requests")) == 1
+    assert len(read(tmp_path, "impressions")) == 2
+
+
+def test_a_place_that_is_away_is_not_asked_at_every_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving_log, "MOST_ROWS", 200)
+    monkeypatch.setattr(serving_log, "MOST_WAITING", 1_000)
+    (tmp_path / "log").write_text("a file is in the way")
+    written = Written(tmp_path / "log", every=3600)
+    written.log.start()
+    for number in range(3_000):
+        while written.log._waiting.qsize() > 900:
+            time.sleep(0.001)
+        written.log.put(entry(number))
+    until(lambda: written.log._waiting.empty())
+    assert written.count("failed") == 1
+    (tmp_path / "log").unlink()
+    written.log.stop()
+    assert written.count("written") + written.count("dropped") == 3_000
+    assert written.count("written") == 1_200, "the file that failed, and the latest"
+
+
 def test_what_never_could_be_written_is_counted_in_the_end(tmp_path):
     (tmp_path / "log").write_text("a file is in the way")
     written = Written(tmp_path / "log")

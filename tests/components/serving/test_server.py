@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -13,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 
 from components.errors import SetlistError
 from components.models.saved_model import SavedModel
-from components.serving import server
+from components.serving import service
 from components.serving.api import BODY, Refused
 from components.serving.batching import Batching
 from components.serving.model import Question, ServedModel
-from components.serving.server import Serving, create_app
+from components.serving.server import create_app
+from components.serving.service import Service, Serving
 from components.store import bucket
 from pipelines.cli import main
 from pipelines.serving_cli import duration
@@ -30,7 +32,7 @@ CHILE = {"country": "Chile"}
 
 
 def client_of(uri, folder, **more):
-    return in_thread(create_app(Serving(uri, "home", folder, FAST, **more)))
+    return in_thread(create_app(Service(Serving(uri, "home", folder, FAST, **more))))
 
 
 def ready(client, revision=1):
@@ -109,7 +111,10 @@ def test_ages_are_read_and_are_0_where_they_are_left_out(client):
         ({"history": ["x"] * 2_001}, 422, "history"),
         ({"history": [""]}, 422, "history.0"),
         ({"history": ["x" * 513]}, 422, "history.0"),
-        ({"history": [{"item": "x", "age_days": -1}]}, 422, "history.0"),
+        ({"history": [{"item": "x", "age_days": -1}]}, 422, "history.0.age_days"),
+        ({"history": ["x", {"item": "x", "age": 1}]}, 422, "history.1.age"),
+        ({"requests": [{"history": [{}]}]}, 422, "requests.0.history.0.item"),
+        ({"history": [7]}, 422, "history.0"),
         ({"exclude": [None]}, 422, "exclude.0"),
         ({"inputs": {"country": 7}}, 422, "inputs.country"),
         ({"nonsense": 1}, 422, "nonsense"),
@@ -120,9 +125,7 @@ def test_ages_are_read_and_are_0_where_they_are_left_out(client):
     ],
 )
 def test_what_is_beyond_a_limit_is_refused_with_its_place(client, body, status, where):
-    said, place = refusal(client, json=body)
-    assert said == status
-    assert place == where or place.startswith(f"{where}.")
+    assert refusal(client, json=body) == (status, where)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +252,7 @@ def test_a_request_ends_on_the_model_that_it_began_with(uri, tmp_path, monkeypat
         made.append(Slow(ServedModel(revision, folder)))
         return made[-1]
 
-    monkeypatch.setattr(server, "ServedModel", load)
+    monkeypatch.setattr(service, "ServedModel", load)
     with client_of(uri, tmp_path / "kept") as client:
         ready(client)
         asking = threading.Thread(target=lambda: said.append(recommend(client, {"k": 60})))
@@ -333,6 +336,43 @@ def test_the_process_ends_well_on_sigterm(uri, tmp_path):
         running.wait(1)
         assert running.post({"k": 2})[0] == 200
         assert running.stop() == 0
+
+
+def test_a_client_that_never_ends_its_request_does_not_cost_the_log(uri, tmp_path):
+    log = tmp_path / "log"
+    with serving("--store", uri, "--folder", str(tmp_path / "kept"), "--log", str(log)) as running:
+        running.wait(1)
+        assert running.post({"k": 2})[0] == 200
+        with half_a_request(running.port):
+            assert running.stop() == 0
+    assert len([*log.rglob("*.parquet")]) == 2
+
+
+def test_a_client_that_hangs_up_is_no_fault_of_the_server(client):
+    with half_a_request(client.base_url.port):
+        pass
+    until(lambda: 'setlist_requests_total{status="499"} 1.0' in client.get("/metrics").text)
+    assert 'status="500"' not in client.get("/metrics").text
+
+
+@contextmanager
+def half_a_request(port):
+    with socket.create_connection(("127.0.0.1", port)) as one:
+        one.sendall(b"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        time.sleep(0.3)  # it is being read
+        yield
+
+
+def test_the_command_explains_a_folder_that_is_taken(uri, tmp_path):
+    told = ["--store", uri, "--folder", str(tmp_path / "kept")]
+    with serving(*told) as first:
+        first.wait(1)
+        with serving(*told) as second:
+            assert second.process.wait(timeout=60) == 1
+    assert second.lines[-1][1] == (
+        f"setlist: {tmp_path / 'kept' / 'live'}: cannot hold models (another follower is at work "
+        "in it); name another folder."
+    )
 
 
 def test_the_command_explains_a_port_that_is_taken(uri, tmp_path):

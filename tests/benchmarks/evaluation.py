@@ -52,7 +52,7 @@ from pipelines.config import read_settings
 EXAMPLE = "pipelines/examples/movielens-1m.yaml"
 KS = (10, 20, 100)
 BATCH = 512
-WIDTHS = int(__import__("os").environ.get("W", "64"))
+WIDTHS = 64
 """Exclusions are padded to a multiple of it: TFRS traces its function again for each width."""
 BAR = 30
 

@@ -47,7 +47,12 @@ class Play(BaseModel):
 
     item: Id
     age_days: float = Field(
-        default=0.0, ge=0, le=100_000, allow_inf_nan=False, description="days before now"
+        default=0.0,
+        ge=0,
+        le=100_000,
+        allow_inf_nan=False,
+        strict=True,
+        description="days before now",
     )
 
 

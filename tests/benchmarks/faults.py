@@ -8,6 +8,7 @@
   between.
 - outage: the store behind a proxy that answers 500, resets, stalls and goes away, each for a while
   and under load; then HEAD is moved, and the server has to find it by itself.
+- fuzz: what schemathesis makes of the OpenAPI document, right and wrong, against the server.
 - corrupt: a revision with a flipped bit goes live; the old one has to stay, the fault to be named.
 - store: pushes killed at every write and at 50 moments, 20 rounds of 8 pushes at once, and 1,000
   mutations, over a folder and over a bucket.
@@ -37,6 +38,8 @@ from tests.faults.store_race import race
 LOAD = Path(__file__).with_name("load.py")
 SWAPS, CONNECTIONS, SETTLED = 20, 8, 1.0
 ROUNDS, MUTATIONS = 20, 1_000
+EXAMPLES = 1_000
+"""Of each kind of request that schemathesis makes up."""
 EVERY = 5.0
 """Seconds between two moves of HEAD."""
 BROKEN = 15
@@ -190,6 +193,28 @@ def corrupt(folder: Path, uri: str) -> None:
     )
 
 
+def fuzz(folder: Path, uri: str) -> None:
+    """What schemathesis says in the end: the cases that it made, and its findings."""
+    with serving("--store", uri, "--folder", str(folder / "fuzz")) as server:
+        server.wait()
+        document = f"http://127.0.0.1:{server.port}/openapi.json"
+        command = [sys.executable, "-m", "schemathesis.cli", "run", document, "--max-examples"]
+        done = subprocess.run(
+            [*command, str(EXAMPLES), "--continue-on-failure", "--seed", "1"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        counted = [
+            line
+            for line in server.get("/metrics")[1].splitlines()
+            if line.startswith("setlist_requests_total")
+        ]
+    summary = done.stdout.partition("Test cases:\n")[2].partition("\n\n")[0].strip()
+    print(f"\nfuzz: {summary}\n\n- " + "\n- ".join(counted), flush=True)
+
+
 def store(folder: Path) -> None:
     """The table of what became of a store under kills, races and damage."""
     print(
@@ -231,6 +256,7 @@ def main(number: int) -> None:
             assert stage(uri, model, f"run-{revision}") == revision
         promote(uri, 1)
         load(folder, uri, number)
+        fuzz(folder, uri)
         corrupt(folder, uri)
         outage(folder, models)
         store(folder)

@@ -112,6 +112,7 @@ def test_ages_are_read_and_are_0_where_they_are_left_out(client):
         ({"history": [""]}, 422, "history.0"),
         ({"history": ["x" * 513]}, 422, "history.0"),
         ({"history": [{"item": "x", "age_days": -1}]}, 422, "history.0.age_days"),
+        ({"history": [{"item": "x", "age_days": True}]}, 422, "history.0.age_days"),
         ({"history": ["x", {"item": "x", "age": 1}]}, 422, "history.1.age"),
         ({"requests": [{"history": [{}]}]}, 422, "requests.0.history.0.item"),
         ({"history": [7]}, 422, "history.0"),

@@ -52,6 +52,14 @@ def retitled(path: Path, titles: list[str], tags: list[str]) -> Path:
     return path
 
 
+def moved(path: Path, country: str) -> Path:
+    """Write the sample's listeners, every tenth of them in this country."""
+    people = generate().listeners
+    people.loc[::10, "country"] = country
+    people.to_parquet(path, index=False)
+    return path
+
+
 @contextmanager
 def explorer(workdir: Path) -> Iterator[str]:
     """`setlist dashboard` over the runs and the store in `workdir`, stopped at the end.

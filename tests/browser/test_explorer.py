@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.explored import EARLIER, FLOODED, QUICK, explorer, retitled, run, settled
+from tests.browser.explored import EARLIER, FLOODED, QUICK, explorer, moved, retitled, run, settled
 from tests.browser.opened import Opened, opened, tab_to
 
 TITLES = [
@@ -33,6 +33,8 @@ TAGS = [
     '" onload="alert(6)',
     "[y](javascript:alert(7))",
 ]
+COUNTRY = "![x](http://127.0.0.1:9/x.png) **b** $x$ <i>"
+"""As Markdown, it fetches a picture from elsewhere."""
 PAGES = ("Listener", "Whom it changes", "History")
 
 
@@ -58,7 +60,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     work = tmp_path_factory.mktemp("work")
     plain = run(work, EARLIER, *QUICK)
     items = retitled(work / "items.parquet", TITLES, TAGS)
-    flooded = run(work, FLOODED, f"data.items.path={items}", *QUICK)
+    people = moved(work / "people.parquet", COUNTRY)
+    flooded = run(work, FLOODED, f"data.items.path={items}", f"data.users.path={people}", *QUICK)
     with explorer(work) as url:
         yield Seen(url, plain, flooded)
 
@@ -161,7 +164,8 @@ def test_a_listener_is_typed_and_another_one_leads_on(browser: Browser, seen: Se
         say(one.page, "Listener", user)
         expect(caption).to_contain_text(f"listener {user}")
         assert f"listener={user}" in one.page.url
-        expect(one.page.get_by_label("What if country (NG) were")).to_have_value("as it is")
+        expect(one.page.get_by_label("What if country were")).to_have_value("as it is")
+        expect(one.page.locator(".sl-facts")).to_contain_text("country NG, age band")
         known = set()
         for _ in range(3):
             one.page.get_by_role("button", name="Another one").click()
@@ -253,7 +257,7 @@ def test_what_if_the_country_were_another(browser: Browser, seen: Seen, people):
         page = one.page
         before = titles(page, "candidate")
         popular = titles(page, "most_popular")
-        pick(page, "What if country (SE) were", "NG")
+        pick(page, "What if country were", "NG")
         until(page, lambda: "not before" in page.locator(".sl-lists tbody").inner_text())
         after = titles(page, "candidate")
         assert set(after) != set(before)
@@ -269,7 +273,7 @@ def test_what_if_the_country_were_another(browser: Browser, seen: Seen, people):
         assert titles(page, "most_popular") == popular
         moves = column(page, "most_popular").locator(".sl-move").all_inner_texts()
         assert moves == ["="] * 10
-        pick(page, "What if country (SE) were", "as it is")
+        pick(page, "What if country were", "as it is")
         until(page, lambda: titles(page, "candidate") == before)
 
 
@@ -286,7 +290,7 @@ def test_the_address_restores_the_view(browser: Browser, seen: Seen, people):
         page.keyboard.press("Escape")
         pick(page, "Depth", "20")
         pick(page, "Compare with", "candidate")
-        pick(page, "What if country (DE) were", "NG")
+        pick(page, "What if country were", "NG")
         page.get_by_text("Leave out what the listener knows").click()
         page.get_by_text("What if the history were another").click()
         choose(page, "Midnight")
@@ -396,6 +400,24 @@ def test_hostile_text_is_shown_as_it_stands(browser: Browser, seen: Seen):
         assert "49" not in shown.split()
         assert one.wider_than_the_window("[data-testid=stMain]") == 0
         assert one.wider_than_the_window(".sl-scroll") == 0
+
+
+def test_a_hostile_country_is_shown_as_it_stands(browser: Browser, seen: Seen, people):
+    """Wherever there is a choice of countries, and beside the listener who lives there."""
+    with seen.at(browser, {"listener": somebody(people, COUNTRY, "heavy")}) as one:
+        page = one.page
+        expect(page.locator(".sl-facts")).to_contain_text(f"country {COUNTRY}, age band")
+        pick(page, "What if country were", COUNTRY)
+        until(page, lambda: "in_country=" in page.url)
+        say(page, "Listener", "")
+        pick(page, "country", COUNTRY)
+        until(page, lambda: "own_country=" in page.url)
+        page.get_by_text(PAGES[1], exact=True).click()
+        expect(page.locator(".sl-people")).to_be_visible()
+        expect(page.locator(".sl-lists")).to_have_count(0)
+        pick(page, "country", COUNTRY)
+        expect(page.locator(".sl-people td:first-of-type").first).to_have_text(COUNTRY)
+        assert page.locator("img, i, .katex, strong:text-is('b')").count() == 0
 
 
 def test_a_right_to_left_title_turns_nothing_around_it(browser: Browser, seen: Seen):

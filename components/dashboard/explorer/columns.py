@@ -1,5 +1,6 @@
 """The lists of several models for the same listener, side by side, and how they differ."""
 
+import string
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,6 +161,18 @@ def side_by_side(
 def _tags(items: Iterable[Item]) -> Counter[str]:
     """On how many of the items each tag stands."""
     return Counter(tag for item in items for tag in dict.fromkeys(item.tags))
+
+
+MARKS = str.maketrans(dict.fromkeys(string.punctuation, " "))
+
+
+def plain(name: str) -> str:
+    """The words of a name, to stand in a label: Streamlit reads those as Markdown.
+
+    Without the marks there is nothing to read: no image to fetch and no link. Values may not stand
+    in a label at all, for they have to be shown as they are.
+    """
+    return " ".join(name.translate(MARKS).split())
 
 
 _TEMPLATES = templates(Path(__file__).parent)

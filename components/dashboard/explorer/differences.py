@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from components.dashboard.explorer.choice import Choice
-from components.dashboard.explorer.columns import render
+from components.dashboard.explorer.columns import plain, render
 from components.dashboard.listeners import inputs_of
 from components.evaluation.evaluation import LISTENER
 
@@ -44,9 +44,8 @@ def page(chosen: Choice) -> None:
     groups = [*inputs_of(run.users), LISTENER]
     for name, place in zip(groups, st.columns(len(groups)), strict=True):
         values = run.users[name].value_counts().index.tolist()[:200]
-        words = "history" if name == LISTENER else name.replace("_", " ")
         picked = place.selectbox(
-            words,
+            "history" if name == LISTENER else plain(name),
             [EVERYBODY, *values],
             format_func=lambda value: value or "not known",
             key=f"only_{name}",

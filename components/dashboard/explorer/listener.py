@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from components.dashboard.explorer.catalogue import Catalogue, Item
 from components.dashboard.explorer.choice import Choice
-from components.dashboard.explorer.columns import Told, lists, render, side_by_side
+from components.dashboard.explorer.columns import Told, lists, plain, render, side_by_side
 from components.dashboard.explorer.run import Listener, Run
 from components.dashboard.explorer.scene import open_catalogue, open_model
 from components.dashboard.listeners import KINDS, clip
@@ -175,13 +175,13 @@ def _inputs(names: list[str], run: Run | None, somebody: Listener) -> dict[str, 
         values = [one for one in run.values.get(name, []) if one][:VALUES] if run else []
         if not values:
             chosen[name] = place.text_input(
-                _words(name), own, key=f"text_{name}", bind="query-params"
+                plain(name), own, key=f"text_{name}", bind="query-params"
             )
             continue
         # The browser keeps the words that it shows: they may not depend on who the listener is.
         real = bool(somebody.user_id)
         picked = place.selectbox(
-            f"What if {_words(name)} ({own or 'not known'}) were" if real else _words(name),
+            f"What if {plain(name)} were" if real else plain(name),
             [OWN, "", *values] if real else ["", *values],
             format_func=lambda value: "as it is" if value == OWN else value or "not known",
             key=f"in_{name}" if real else f"own_{name}",
@@ -227,11 +227,7 @@ def _favourites(place: DeltaGenerator, catalogue: Catalogue) -> tuple[str, ...]:
 def _about(info: ModelInfo, run: Run | None, label: str, row: int | None) -> list[str]:
     """What a model is, and what the evaluation of this listener says of it."""
     until = info.training_window.get("end", "")[:10] or "an unknown day"
-    said = [f"{_words(info.kind)}, data until {until}"]
+    said = [f"{info.kind.replace('_', ' ')}, data until {until}"]
     if run and row is not None and label in {one.label for one in run.evaluation.models}:
-        said.append(f"{_words(run.verdict.primary)} {run.score(label)[row]:.4f}")
+        said.append(f"{run.verdict.primary.replace('_', ' ')} {run.score(label)[row]:.4f}")
     return said
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

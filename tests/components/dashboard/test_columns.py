@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from components.dashboard.explorer.catalogue import Catalogue
-from components.dashboard.explorer.columns import Column, render, side_by_side
+from components.dashboard.explorer.columns import Column, plain, render, side_by_side
 
 CATALOGUE = Catalogue(
     [
@@ -134,3 +134,16 @@ def test_the_table_says_all_of_it():
     ):
         assert said in html, said
     assert html.count("only here") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("age_band", "age band"),
+        ("देश", "देश"),
+        ("![x](http://a.example/x.png)", "x http a example x png"),
+        ("**b** $x$ :red[y] `z`", "b x red y z"),
+    ],
+)
+def test_a_name_in_a_label_is_nothing_but_words(name: str, label: str):
+    assert plain(name) == label

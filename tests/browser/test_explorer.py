@@ -1,5 +1,6 @@
 """The explorer in a real browser, over two real runs, the second flooded, with the worst titles."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -352,6 +353,20 @@ def test_whom_a_change_serves_worse(browser: Browser, seen: Seen, people):
         expect(page.locator(".sl-lists caption")).to_contain_text(f"listener {users[0]}")
         settled(page)
         assert heads(page) == ["live-1", "candidate"]
+
+
+def test_only_who_is_served_worse_or_better_is_shown(browser: Browser, seen: Seen):
+    """Of a group with few of either; and lists have no more in common than was evaluated."""
+    query = {"page": PAGES[1], "only_listener": "newcomer", "only_country": "SE", "depth": 50}
+    for place, (order, sign) in enumerate((("served worse", -1), ("served better", 1))):
+        with seen.at(browser, query | {"order": order}) as one:
+            summary = one.page.locator(".sl-summary")
+            few = int(summary.locator("strong").nth(place).inner_text())
+            assert 0 < few < 25
+            assert [gain * sign > 0 for gain in gains(one.page)] == [True] * few
+            expect(summary).to_contain_text(re.compile(r"have \d\.\d of 10 items in common"))
+            common = one.page.locator(".sl-people tbody td:nth-last-child(4)").all_inner_texts()
+            assert all(re.fullmatch(r"\d of 10|10 of 10", text) for text in common)
 
 
 def test_one_region_for_everybody_is_seen_at_a_glance(browser: Browser, seen: Seen, people):

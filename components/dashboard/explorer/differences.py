@@ -11,11 +11,7 @@ from components.evaluation.evaluation import LISTENER
 
 SHOWN = 25
 """Listeners in the table."""
-ORDERS = {
-    "lists differ most": ("shared", True),
-    "served worse": ("gain", True),
-    "served better": ("gain", False),
-}
+ORDERS = (DIFFER, WORSE, BETTER) = ("lists differ most", "served worse", "served better")
 EVERYBODY = "everybody"
 
 
@@ -39,8 +35,9 @@ def page(chosen: Choice) -> None:
         key="instead_of",
         bind="query-params",
     )
-    order = fields[2].selectbox("Show whose", [*ORDERS], key="order", bind="query-params")
-    table = run.compare(first, second, chosen.depth)
+    order = fields[2].selectbox("Show whose", ORDERS, key="order", bind="query-params")
+    depth = min(chosen.depth, run.evaluation.k)
+    table = run.compare(first, second, depth)
     groups = [*inputs_of(run.users), LISTENER]
     for name, place in zip(groups, st.columns(len(groups)), strict=True):
         values = run.users[name].value_counts().index.tolist()[:200]
@@ -53,8 +50,12 @@ def page(chosen: Choice) -> None:
         )
         if picked not in (EVERYBODY, None):
             table = table[table[name] == picked]
-    by, ascending = ORDERS[order or "lists differ most"]
-    rows = table.sort_values(by, ascending=ascending, kind="stable").head(SHOWN)
+    if order == WORSE:
+        rows = table[table["gain"] < 0].sort_values("gain", kind="stable")
+    elif order == BETTER:
+        rows = table[table["gain"] > 0].sort_values("gain", ascending=False, kind="stable")
+    else:
+        rows = table.sort_values("shared", kind="stable")
     models = [("models", label) for label in (second, first)]
     told = [("run", run.folders.name), *models, ("against", second)]
     st.html(
@@ -65,10 +66,10 @@ def page(chosen: Choice) -> None:
             table=table,
             rows=[
                 (one, urlencode([*told, ("listener", one["user_id"])]))
-                for one in rows.to_dict("records")
+                for one in rows.head(SHOWN).to_dict("records")
             ],
             groups=groups,
             primary=run.verdict.primary,
-            depth=chosen.depth,
+            depth=depth,
         )
     )

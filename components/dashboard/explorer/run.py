@@ -166,16 +166,14 @@ class Run:
 
         Returns:
             The users table with `first` and `second` (the primary metric of each), `gain` (first
-            less second) and `shared`: the share of the top `depth` that both lists hold.
+            less second) and `shared`: how many items of the top `depth` both lists hold.
         """
-        ours, theirs = self._lists(first), self._lists(second)
-        longest = max(min(max(ours.shape[1], theirs.shape[1]), depth), 1)
         mine, other = self.score(first), self.score(second)
         return self.users.assign(
             first=mine,
             second=other,
             gain=mine - other,
-            shared=shared(ours, theirs, depth) / longest,
+            shared=shared(self._lists(first), self._lists(second), depth),
         )
 
     def _lists(self, label: str) -> Codes:

@@ -164,11 +164,11 @@ def test_two_models_are_compared_listener_by_listener(run: Run) -> None:
     found = run.compare("candidate", "live-1", 2)
     assert found["user_id"].tolist() == ["ann", "new"]
     assert found["gain"].tolist() == [-0.25, 0.0]
-    assert found["shared"].tolist() == [1 / 2, 0]
+    assert found["shared"].tolist() == [1, 0]
     deeper = run.compare("candidate", "live-1", 3)
-    assert deeper["shared"].tolist() == [2 / 3, 0]
-    assert run.compare("candidate", "live-1", 50)["shared"].tolist() == [2 / 3, 0]
-    assert run.compare("candidate", "candidate", 3)["shared"].tolist() == [1, 2 / 3]
+    assert deeper["shared"].tolist() == [2, 0]
+    assert run.compare("candidate", "live-1", 50)["shared"].tolist() == [2, 0]
+    assert run.compare("candidate", "candidate", 3)["shared"].tolist() == [3, 2]
 
 
 def test_shared_items_are_counted_as_sets_do() -> None:

@@ -3,6 +3,7 @@
 import os
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,23 +61,36 @@ def dashboard(
     from pipelines.config import SAMPLE, read_settings
 
     bound(host, port).close()  # Streamlit would say in its own words, and late, that it is taken
-    chosen = [left_by(run) for run in runs or []]
+    named = [left_by(run) for run in runs or []]
+    named.sort(key=lambda one: one.name, reverse=True)
 
-    def found() -> list["RunFolders"]:
-        every = chosen or [left_by(run) for run in judged(workdir)]
-        return sorted(every, key=lambda one: one.name, reverse=True)
+    def found() -> tuple[list["RunFolders"], list[str]]:
+        return (named, []) if named else readable(workdir)
 
-    newest = next(iter(found()), None)
-    told = read_settings(newest.settings if newest else SAMPLE, None)
-    scene = Scene(found, store or told.store, name or told.name)
-    number = len(found())
-    if not number and not open_store(scene.store).revisions(scene.name):
+    seen, faults = found()
+    for said in faults:
+        typer.echo(said, err=True)
+    told = read_settings(seen[0].settings if seen else SAMPLE, None)
+    store, name = store or told.store, name or told.name
+    if not seen and not open_store(store).revisions(name):
         raise SetlistError(
-            f"there is no run in {workdir} and no revision of {scene.name} in {scene.store}; start "
-            "with `setlist run`, or name others with --workdir, --store and --name."
+            f"there is no run in {workdir} and no revision of {name} in {store}; start with "
+            "`setlist run`, or name others with --workdir, --store and --name."
         )
-    typer.echo(f"{number} run{'s' * (number != 1)}, {scene.name} of {scene.store}")
-    serve(scene, host, port, typer.echo)
+    typer.echo(f"{len(seen)} run{'s' * (len(seen) != 1)}, {name} of {store}")
+    with TemporaryDirectory(prefix="setlist-dashboard-") as fetched:
+        serve(Scene(found, store, name, Path(fetched)), host, port, typer.echo)
+
+
+def readable(workdir: Path) -> tuple[list["RunFolders"], list[str]]:
+    """The judged runs in a folder, the newest first, and why others of them are left out."""
+    found, faults = [], []
+    for run in sorted(judged(workdir), reverse=True):
+        try:
+            found.append(left_by(run))
+        except SetlistError as fault:
+            faults.append(f"{run.name} is left out: {fault}")
+    return found, faults
 
 
 def judged(workdir: Path) -> list[Path]:

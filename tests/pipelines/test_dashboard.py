@@ -1,5 +1,6 @@
 """`setlist dashboard`: what it looks at and what it refuses; the app itself is in tests/browser."""
 
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main
-from pipelines.dashboard_cli import judged
+from pipelines.config import SAMPLE
+from pipelines.dashboard_cli import judged, readable
 
 
 def refused(monkeypatch, capsys, *arguments: str) -> str:
@@ -34,6 +36,22 @@ def test_runs_without_a_verdict_are_passed_over(tmp_path):
     left(tmp_path, "retraining-4", "gate/verdict")  # still runs
     left(tmp_path, "backtest", "settings.yaml", "gate/verdict")
     assert judged(tmp_path) == [whole]
+
+
+def test_a_run_that_cannot_be_read_is_left_out_and_said(tmp_path, monkeypatch, capsys):
+    old = left(tmp_path, "retraining-3", "settings.yaml", "gate/verdict")
+    (old / "settings.yaml").write_text(SAMPLE.read_text() + "\nsurprise: 1\n")
+    new = left(tmp_path, "retraining-2", "settings.yaml", "gate/verdict")
+    (new / "settings.yaml").write_bytes(SAMPLE.read_bytes())
+    (found,), (fault,) = readable(tmp_path)
+    assert found.name == "2"
+    assert fault.startswith(f"retraining-3 is left out: {old / 'settings.yaml'}")
+    assert "surprise" in fault
+    shutil.rmtree(new)
+    said = refused(monkeypatch, capsys, "--workdir", str(tmp_path), "--store", str(tmp_path / "no"))
+    assert said.startswith(f"{fault}\n")
+    assert "there is no run" in said
+    assert "surprise" in refused(monkeypatch, capsys, str(old)), "it was asked for by name"
 
 
 def test_where_there_is_nothing_it_says_how_to_begin(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,6 @@
 """The sidebar: which run, and which models stand in the columns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class Choice:
 
 def choose(scene: Scene) -> Choice:
     """Show the sidebar; what was chosen there."""
-    runs = {folders.name: folders for folders in scene.runs()}
+    every, faults = scene.runs()
+    runs = {folders.name: folders for folders in every}
     labels = [*runs] or [NONE]
     asked = st.query_params.get("run", labels[0])
     with st.sidebar:
@@ -52,9 +53,13 @@ def choose(scene: Scene) -> Choice:
         if st.query_params.get("run") != (name or asked):
             st.query_params["run"] = name or asked
         if name is None:
-            said = f"There is no run {clip(asked, 80)} here; choose another."
-            st.html(render("said.html.j2", said=said))
-        run = open_run(runs[name]) if name in runs else None
+            _say(f"There is no run {clip(asked, 80)} here; choose another.")
+        run = None
+        if name in runs:
+            try:
+                run = open_run(runs[name])
+            except SetlistError as fault:
+                _say(str(fault))
         if run and run.folders.report.is_file():
             st.download_button(
                 "Report page",
@@ -75,6 +80,7 @@ def choose(scene: Scene) -> Choice:
             default=usual,
             key="models",
             bind="query-params",
+            on_change=gone("models", folders),
             help="One column each: of this run, of other runs, and revisions of the store.",
         )
         reference = st.selectbox(
@@ -87,12 +93,35 @@ def choose(scene: Scene) -> Choice:
         )
         depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
         st.text(f"Store: {scene.name} in {scene.store}")
+        for said in faults:
+            _say(said)
     chosen = {}
     with st.spinner("Fetching and verifying models …"):
         for label in picked:
             found = folders[label]
             chosen[label] = scene.revision(found) if isinstance(found, int) else found
     return Choice(run, chosen, "" if reference in (NONE, None) else reference, int(depth or 10))
+
+
+def gone(key: str, here: Collection[str]) -> Callable[[], None]:
+    """Say which of the values that the address names are not here.
+
+    A control of this key leaves them out, and out of the address, too: they are kept.
+
+    Returns:
+        What forgets them, for when others are chosen.
+    """
+    kept, place = f"gone_{key}", st.container()
+    asked = st.query_params.get_all(key)
+    if missing := st.session_state.setdefault(kept, [one for one in asked if one not in here]):
+        names = ", ".join(clip(one, 80) for one in missing)
+        said = f"The address names {names}, not found here; choose others."
+        place.html(render("said.html.j2", said=said))
+    return lambda: st.session_state.update({kept: []})
+
+
+def _say(said: str) -> None:
+    st.html(render("said.html.j2", said=said))
 
 
 def _models(scene: Scene, runs: Mapping[str, RunFolders], run: Run | None) -> dict[str, Path | int]:

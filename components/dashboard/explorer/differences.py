@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from components.dashboard.explorer.choice import Choice
+from components.dashboard.explorer.choice import Choice, gone
 from components.dashboard.explorer.columns import plain, render
 from components.dashboard.listeners import inputs_of
 from components.evaluation.evaluation import LISTENER
@@ -25,7 +25,12 @@ def page(chosen: Choice) -> None:
     rival = next((one.label for one in run.evaluation.models if one.role == "live"), None)
     fields = st.columns(3)
     first = fields[0].selectbox(
-        "Model", labels, index=labels.index("candidate"), key="model", bind="query-params"
+        "Model",
+        labels,
+        index=labels.index("candidate"),
+        key="model",
+        bind="query-params",
+        on_change=gone("model", labels),
     )
     others = [label for label in labels if label != first]
     second = fields[1].selectbox(
@@ -34,6 +39,7 @@ def page(chosen: Choice) -> None:
         index=others.index(rival) if rival in others else 0,
         key="instead_of",
         bind="query-params",
+        on_change=gone("instead_of", labels),
     )
     order = fields[2].selectbox("Show whose", ORDERS, key="order", bind="query-params")
     depth = min(chosen.depth, run.evaluation.k)

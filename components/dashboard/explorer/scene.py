@@ -3,11 +3,11 @@
 Streamlit runs the app anew at every click, in one process: what is slow to open is kept here.
 """
 
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
+from threading import Lock
 
 from components.dashboard.explorer.catalogue import Catalogue
 from components.dashboard.explorer.run import Run, RunFolders
@@ -26,24 +26,28 @@ class Scene:
     """Where to look.
 
     Attributes:
-        runs: finds the runs, the newest first; asked at every visit, so that a new one appears.
+        runs: finds the runs, the newest first, and says why others are left out; asked at every
+            visit, so that a new one appears.
         store: a local folder or gs://bucket/prefix.
         name: of the model in it.
+        fetched: a folder for its revisions, empty at first.
     """
 
-    runs: Callable[[], list[RunFolders]]
+    runs: Callable[[], tuple[list[RunFolders], list[str]]]
     store: str
     name: str
-
-    @cached_property
-    def _fetched(self) -> tempfile.TemporaryDirectory[str]:
-        return tempfile.TemporaryDirectory(prefix="setlist-dashboard-")
+    fetched: Path
+    _fetching: dict[int, Lock] = field(default_factory=dict, init=False, compare=False)
 
     def revision(self, number: int) -> Path:
-        """A revision of the store on this disk, every file verified."""
-        folder = Path(self._fetched.name) / str(number)
-        if not folder.is_dir():
-            open_store(self.store).fetch(self.name, number, folder)
+        """A revision of the store on this disk, every file verified.
+
+        Of visitors who want it at once, one fetches it and the others wait.
+        """
+        folder = self.fetched / str(number)
+        with self._fetching.setdefault(number, Lock()):
+            if not folder.is_dir():
+                open_store(self.store).fetch(self.name, number, folder)
         return folder
 
 

@@ -190,6 +190,8 @@ def test_models_differ_where_they_must(browser: Browser, seen: Seen, people):
                 lists.append({label: titles(one.page, label) for label in heads(one.page)})
             switch = one.page.get_by_role("switch", name="Leave out what the listener knows")
             before = titles(one.page, "most_popular")
+            scores = one.page.locator(".sl-lists thead").get_by_text("ndcg@10 0.")
+            assert scores.count() == (2 if lists is unknown else 0), "of the lists as evaluated"
             switch.press("Space")
             until(one.page, lambda before=before: titles(one.page, "most_popular") != before)
     for all_of_them, new in zip(known, unknown, strict=True):

@@ -66,6 +66,16 @@ def test_it_opens_in_peace_and_nothing_sticks_out(browser: Browser, url: str, wi
         assert one.faults == []
 
 
+def test_a_tint_is_as_deep_as_its_key(browser: Browser, url: str):
+    """Relisten, a heuristic, loses most; and what is said of tints holds in the dark, too."""
+    ground = "one => getComputedStyle(one).backgroundColor"
+    with opened(browser, url) as one:
+        slices = one.page.get_by_role("region", name="Slices")
+        key = one.page.locator(".key.down4").evaluate(ground)
+        assert slices.locator("td.heuristic.down4").first.evaluate(ground) == key
+        assert "dark" not in one.page.locator("main").inner_text()
+
+
 def test_hostile_text_is_shown_as_it_stands(browser: Browser, url: str):
     with opened(browser, url) as one:
         one.page.get_by_label("Show listener").select_option("")

@@ -51,9 +51,10 @@ def page(chosen: Choice) -> None:
     names = [*names, *(one for model in models.values() for one in model.info.categorical_inputs)]
     inputs = _inputs(list(dict.fromkeys(names)), chosen.run, somebody)
     left, right = st.columns(2)
+    shelved = chosen.run is None or chosen.run.evaluation.shelf == "discovery"
     known = right.toggle(
         "Leave out what the listener knows",
-        chosen.run is None or chosen.run.evaluation.shelf == "discovery",
+        shelved,
         key="discovery",
         bind="query-params",
         help="On for the discovery shelf, off for the familiar.",
@@ -81,7 +82,7 @@ def page(chosen: Choice) -> None:
     else:
         other = listed.get(chosen.reference, [])
         against = {one: (chosen.reference, other) for one in listed if one != chosen.reference}
-    row = None if what_if else somebody.row
+    row = somebody.row if known == shelved and not what_if else None
     about = {label: _about(model.info, chosen.run, label, row) for label, model in models.items()}
     columns = side_by_side(
         listed,

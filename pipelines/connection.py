@@ -1,5 +1,6 @@
 """Which cluster a command asks, as whom, and the tables of what it answers."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,14 @@ Cookies = Annotated[
 def examples(*lines: str) -> str:
     """The end of a command's help: commands to copy."""
     return "\n\n".join(("Examples:", *lines))
+
+
+def command(words: str, config: Path, change: list[str] | None) -> str:
+    """A command for the same settings, to be copied."""
+    options = ["--config", str(config)]
+    for one in change or ():
+        options += ["--set", one]
+    return f"{words} {shlex.join(options)}"
 
 
 def connect(

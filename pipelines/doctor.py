@@ -15,6 +15,7 @@ from components.data.source import TableSource, listing
 from components.errors import SetlistError
 from components.store.objects import Objects, open_objects
 from pipelines.config import ELSEWHERE, Settings, read_settings
+from pipelines.connection import command
 from pipelines.kubeflow import Json, Kubeflow
 from pipelines.platform import DIGEST
 from pipelines.recurring import recurring_runs
@@ -66,7 +67,7 @@ def examine(
     try:
         kubeflow = connect()
         health = kubeflow.get("healthz")
-        yield _version(kubeflow, health)
+        yield _version(kubeflow, health, command("setlist submit --wait", config, change))
         access = _guarded("access", lambda: _access(kubeflow, health, settings))
         yield access
     except SetlistError as fault:
@@ -77,7 +78,8 @@ def examine(
         if access.state == "missing":
             yield Finding("schedules", "not checked", "Kubeflow Pipelines does not let us see them")
         else:
-            yield from _schedules(kubeflow, settings, wanted, image)
+            apply = command("setlist schedule apply", config, change)
+            yield from _schedules(kubeflow, settings, wanted, image, apply)
     if ELSEWHERE.match(settings.store):
         yield from _store(settings.store)
     for key in type(settings.data).model_fields:
@@ -145,7 +147,7 @@ def _image(image: str, settings: Settings) -> Finding:
     return Finding("image", "missing", wants, "the cluster needs platform.image_pull_secrets")
 
 
-def _version(kubeflow: Kubeflow, health: Json) -> Finding:
+def _version(kubeflow: Kubeflow, health: Json, run: str) -> Finding:
     host = kubeflow.access.host
     if health.get("apiServerReady") is False:
         return Finding(
@@ -162,7 +164,7 @@ def _version(kubeflow: Kubeflow, health: Json) -> Finding:
         "Kubeflow",
         "unsure",
         f"{host} has Kubeflow Pipelines {tag}, and this was made for {VERSION}",
-        f"upgrade it to {VERSION}, or try a run first: setlist submit --wait",
+        f"upgrade it to {VERSION}, or try a run first: {run}",
     )
 
 
@@ -191,32 +193,29 @@ def _access(kubeflow: Kubeflow, health: Json, settings: Settings) -> Finding:
 
 
 def _schedules(
-    kubeflow: Kubeflow, settings: Settings, wanted: dict[str, Wanted], image: str
+    kubeflow: Kubeflow, settings: Settings, wanted: dict[str, Wanted], image: str, apply: str
 ) -> Iterator[Finding]:
+    lacks = partial(Finding, "schedules", "missing", remedy=apply)
     try:
-        there = recurring_runs(kubeflow, settings.name)
+        there = recurring_runs(kubeflow, settings.name, settings.store)
         compares = bool(DIGEST.fullmatch(image)) and _settings(Path(), settings, {}).state == "ok"
         for name, one in wanted.items():
             group = there.get(name, [])
             version = package(one.settings, image).version if compares and group else ""
             if not group:
-                yield _apply(f"{name} is not on the cluster")
+                yield lacks(f"{name} is not on the cluster")
             elif len(group) > 1 or not in_step(group[0], one, version):
-                yield _apply(f"{name} on the cluster differs from the settings")
+                yield lacks(f"{name} on the cluster differs from the settings")
             else:
                 state = "runs" if group[0].enabled else "is paused"
                 image_too = "" if compares else "; its image was not compared"
                 yield Finding("schedules", "ok", f"{name} {state}{image_too}")
         for name in sorted(there.keys() - wanted.keys()):
-            yield _apply(f"{name} is on the cluster, and not in the settings")
+            yield lacks(f"{name} is on the cluster, and not in the settings")
         if not (there or wanted):
             yield Finding("schedules", "ok", "none, neither in the settings nor on the cluster")
     except SetlistError as fault:
         yield _failed("schedules", fault)
-
-
-def _apply(said: str) -> Finding:
-    return Finding("schedules", "missing", said, "setlist schedule apply")
 
 
 def _store(uri: str) -> Iterator[Finding]:

@@ -63,6 +63,12 @@ class Recurring:
         return str(self.document["recurring_run_id"])
 
     @property
+    def store(self) -> str:
+        """Where its runs push to."""
+        parameters = self.document.get("runtime_config", {}).get("parameters", {})
+        return str(parameters.get("store", ""))
+
+    @property
     def enabled(self) -> bool:
         """Whether it fires."""
         return bool(self.document.get("mode") == "ENABLE")
@@ -88,9 +94,21 @@ class Recurring:
         return not self.enabled and self.said.get("replaces", "").endswith(" running")
 
 
-def recurring_runs(kubeflow: Kubeflow, name: str) -> dict[str, list[Recurring]]:
-    """The recurring runs that were made for a model, by schedule, the oldest first."""
+def recurring_runs(kubeflow: Kubeflow, name: str, store: str) -> dict[str, list[Recurring]]:
+    """The recurring runs that were made for a model of a store, by schedule, the oldest first."""
     found: dict[str, list[Recurring]] = {}
+    for schedule, one in _of_model(kubeflow, name):
+        if _same(one.store, store):
+            found.setdefault(schedule, []).append(one)
+    return found
+
+
+def of_other_stores(kubeflow: Kubeflow, name: str, store: str) -> list[tuple[str, Recurring]]:
+    """Those of a model of this name in other stores, with their schedules; they are not ours."""
+    return [pair for pair in _of_model(kubeflow, name) if not _same(pair[1].store, store)]
+
+
+def _of_model(kubeflow: Kubeflow, name: str) -> Iterator[tuple[str, Recurring]]:
     for document in kubeflow.pages(
         "recurringruns", "recurringRuns", page_size=100, sort_by="created_at asc", **kubeflow.scope
     ):
@@ -98,8 +116,11 @@ def recurring_runs(kubeflow: Kubeflow, name: str) -> dict[str, list[Recurring]]:
         said = {word: rest for word, _, rest in lines}
         owner, _, schedule = said.get(MARK, "").rpartition("/")
         if owner == name and schedule:
-            found.setdefault(schedule, []).append(Recurring(document, said))
-    return found
+            yield schedule, Recurring(document, said)
+
+
+def _same(store: str, other: str) -> bool:
+    return store.rstrip("/") == other.rstrip("/")
 
 
 def digest(content: Json) -> str:
@@ -227,7 +248,7 @@ def _wait_until_quiet(kubeflow: Kubeflow, old: Recurring, cron: str, say: Say) -
             raise SetlistError(
                 f"{old.document['display_name']}: {reason} for ten minutes; see what "
                 "ml-pipeline-scheduledworkflow logs, or give that run up with `setlist schedule "
-                "delete` and apply again."
+                f"delete {old.said[MARK].rpartition('/')[2]} --config FILE` and apply again."
             )
         say(f"waits: {reason}")
         sleep(POLL)

@@ -14,11 +14,12 @@ from pipelines.connection import (
     Namespace,
     TokenFile,
     add_row,
+    command,
     connect,
     examples,
     new_table,
 )
-from pipelines.options import Config, Set
+from pipelines.options import Set
 
 if TYPE_CHECKING:
     from pipelines.config import Settings
@@ -36,6 +37,8 @@ schedule = typer.Typer(
     ),
 )
 
+Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file.")]
+"""Never the sample: what the settings do not name is deleted."""
 Name = Annotated[str, typer.Argument(help="The schedule, as the settings name it.")]
 
 
@@ -46,7 +49,7 @@ Name = Annotated[str, typer.Argument(help="The schedule, as the settings name it
     )
 )
 def apply(
-    config: Config = None,
+    config: Config,
     change: Set = None,
     image: Image = "",
     host: Host = "",
@@ -72,7 +75,7 @@ def apply(
 
 @schedule.command(name="list", epilog=examples("setlist schedule list --config home.yaml"))
 def list_(
-    config: Config = None,
+    config: Config,
     change: Set = None,
     image: Image = "",
     host: Host = "",
@@ -84,14 +87,14 @@ def list_(
 
     Without an image, the versions of the pipeline are not compared.
     """
-    from pipelines.recurring import recurring_runs
+    from pipelines.recurring import of_other_stores, recurring_runs
     from pipelines.scheduling import check_schedules
     from pipelines.summary import screen
 
     settings = _settings(config, change)
     schedules = check_schedules(settings)
     kubeflow = connect(host, namespace, token_file, cookies)
-    there = recurring_runs(kubeflow, settings.name)
+    there = recurring_runs(kubeflow, settings.name, settings.store)
     table = new_table("schedule", "cron", "next", "state", "in step", "last run")
     for name in schedules | there:
         group, one = there.get(name, []), schedules.get(name)
@@ -106,13 +109,15 @@ def list_(
             _step(current, one, image),
             _last(kubeflow, current),
         )
+    for name, other in of_other_stores(kubeflow, settings.name, settings.store):
+        add_row(table, name, other.cron, "", _state([other]), f"no: of {other.store}", "")
     screen().print(table)
 
 
 @schedule.command(epilog=examples("setlist schedule pause daily --config home.yaml"))
 def pause(
     name: Name,
-    config: Config = None,
+    config: Config,
     change: Set = None,
     host: Host = "",
     namespace: Namespace = "",
@@ -123,14 +128,14 @@ def pause(
     from pipelines.recurring import pause
 
     kubeflow = connect(host, namespace, token_file, cookies)
-    pause(kubeflow, _current(kubeflow, _settings(config, change), name))
+    pause(kubeflow, _current(kubeflow, config, change, name))
     typer.echo(f"{name} is paused")
 
 
 @schedule.command(epilog=examples("setlist schedule resume daily --config home.yaml"))
 def resume(
     name: Name,
-    config: Config = None,
+    config: Config,
     change: Set = None,
     host: Host = "",
     namespace: Namespace = "",
@@ -141,7 +146,7 @@ def resume(
     from pipelines.recurring import resume
 
     kubeflow = connect(host, namespace, token_file, cookies)
-    current = _current(kubeflow, _settings(config, change), name)
+    current = _current(kubeflow, config, change, name)
     if not current.enabled:
         resume(kubeflow, current, partial(_Lines(), name))
     typer.echo(f"{name} runs")
@@ -150,7 +155,7 @@ def resume(
 @schedule.command(epilog=examples("setlist schedule delete weekly --config home.yaml"))
 def delete(
     name: Name,
-    config: Config = None,
+    config: Config,
     change: Set = None,
     host: Host = "",
     namespace: Namespace = "",
@@ -162,7 +167,7 @@ def delete(
 
     settings, lines = _settings(config, change), _Lines()
     kubeflow = connect(host, namespace, token_file, cookies)
-    for one in recurring_runs(kubeflow, settings.name).get(name, []):
+    for one in recurring_runs(kubeflow, settings.name, settings.store).get(name, []):
         retire(kubeflow, one, partial(lines, name))
     typer.echo(f"{name} is not on the cluster")
 
@@ -170,7 +175,7 @@ def delete(
 @schedule.command(epilog=examples("setlist schedule run-now daily --config home.yaml"))
 def run_now(
     name: Name,
-    config: Config = None,
+    config: Config,
     change: Set = None,
     image: Image = "",
     host: Host = "",
@@ -211,20 +216,24 @@ class _Lines:
         self.last = (name, line)
 
 
-def _settings(config: Path | None, change: list[str] | None) -> "Settings":
-    from pipelines.config import SAMPLE, read_settings
+def _settings(config: Path, change: list[str] | None) -> "Settings":
+    from pipelines.config import read_settings
 
-    return read_settings(config or SAMPLE, change)
+    return read_settings(config, change)
 
 
-def _current(kubeflow: "Kubeflow", settings: "Settings", name: str) -> "Recurring":
+def _current(
+    kubeflow: "Kubeflow", config: Path, change: list[str] | None, name: str
+) -> "Recurring":
     from pipelines.recurring import finish, recurring_runs
 
-    group = recurring_runs(kubeflow, settings.name).get(name, [])
+    settings = _settings(config, change)
+    group = recurring_runs(kubeflow, settings.name, settings.store).get(name, [])
     current = finish(kubeflow, group, partial(_Lines(), name))
     if current is None:
         raise SetlistError(
-            f"the cluster has no schedule {name} of {settings.name}; run `setlist schedule apply`."
+            f"the cluster has no schedule {name} of {settings.name} in {settings.store}; run "
+            f"`{command('setlist schedule apply', config, change)}`."
         )
     return current
 

@@ -24,8 +24,8 @@ FIELDS = {
 PART = re.compile(r"(?:(?P<all>[*?])|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<step>[1-9]\d*))?")
 CLOSEST = timedelta(minutes=5)
 """Two fire times may not be closer: none could be replaced between them."""
-OWN = ("as_of", "name", "schedules")
-"""What a schedule may not set: the moment is its own, the name is how it is found again."""
+OWN = ("as_of", "name", "store", "schedules")
+"""What a schedule may not set: the moment is its own, name and store are how it is found again."""
 
 ScheduleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 

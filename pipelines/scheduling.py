@@ -17,6 +17,7 @@ from pipelines.recurring import (
     digest,
     finish,
     make,
+    of_other_stores,
     recurring_runs,
     replace,
     retire,
@@ -98,6 +99,8 @@ def check_schedules(settings: Settings) -> dict[str, Wanted]:
 def apply(kubeflow: Kubeflow, settings: Settings, image: str, say: Say) -> dict[str, str]:
     """Bring the cluster in step with the settings; once more, it changes nothing.
 
+    What runs for a model of this name in another store is left alone, and told.
+
     Returns:
         What was done, by schedule: created, replaced, unchanged or deleted.
 
@@ -110,7 +113,13 @@ def apply(kubeflow: Kubeflow, settings: Settings, image: str, say: Say) -> dict[
         say(name, "compiles the pipeline")
         packages[name] = package(one.settings, image)
         check_arguments(one.arguments, packages[name].parameters)
-    there = recurring_runs(kubeflow, settings.name)
+    there = recurring_runs(kubeflow, settings.name, settings.store)
+    for name, other in of_other_stores(kubeflow, settings.name, settings.store):
+        say(
+            name,
+            f"one of the store {other.store} is there, too, and stays; `setlist schedule delete "
+            f"{name} --config FILE --set store={other.store}` removes it",
+        )
     done = {}
     for name, one in schedules.items():
         old = finish(kubeflow, there.get(name, []), partial(say, name))

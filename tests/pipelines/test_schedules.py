@@ -23,6 +23,7 @@ from tests.pipelines.kfp_stub import Fault, serve
 IMAGE = "registry.example/setlist@sha256:" + "a" * 64
 OTHER = "registry.example/setlist@sha256:" + "b" * 64
 DAILY = "0 0 5 * * *"
+STORE = "gs://bucket/models"
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 VARIABLES = ("KF_PIPELINES_ENDPOINT", "KFP_TOKEN", "KFP_COOKIES", "KFP_NAMESPACE", "SETLIST_IMAGE")
@@ -48,7 +49,7 @@ def stub(monkeypatch):
 
 @pytest.fixture(scope="module")
 def compiled():
-    return package(read_settings(SAMPLE, ["store=gs://bucket/models"]), IMAGE)
+    return package(read_settings(SAMPLE, [f"store={STORE}"]), IMAGE)
 
 
 @pytest.fixture
@@ -68,11 +69,12 @@ def setlist(monkeypatch, capsys, stub, tmp_path):
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", stub.url)
     monkeypatch.setenv("SETLIST_IMAGE", IMAGE)
 
-    def run(*arguments, schedules="") -> tuple[int, str]:
+    def run(*arguments, schedules="", told=True) -> tuple[int, str]:
         file = tmp_path / "home.yaml"
-        sample = SAMPLE.read_text().replace(".setlist/store", "gs://bucket/models")
+        sample = SAMPLE.read_text().replace(".setlist/store", STORE)
         file.write_text(sample + schedules)
-        monkeypatch.setattr(sys, "argv", ["setlist", *map(str, arguments), "--config", str(file)])
+        line = ["setlist", *map(str, arguments), *(["--config", str(file)] if told else [])]
+        monkeypatch.setattr(sys, "argv", line)
         monkeypatch.setattr(sys, "path", list(sys.path))
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -84,7 +86,7 @@ def setlist(monkeypatch, capsys, stub, tmp_path):
 
 
 def settings(schedules: dict | None = None, **changes) -> Settings:
-    document = read_settings(SAMPLE, ["store=gs://bucket/models"]).document()
+    document = read_settings(SAMPLE, [f"store={STORE}"]).document()
     entries = {"daily": {"cron": DAILY}} if schedules is None else schedules
     return Settings.model_validate(document | changes | {"schedules": entries})
 
@@ -141,6 +143,7 @@ def test_a_cron_line_that_means_something_else_to_the_backend_is_refused(cron, w
         ({"concurrency": 11}, "less than or equal to 10"),
         ({"time_zone": "Mars/Olympus"}, "no time zone"),
         ({"set": {"as_of": "2026-01-01"}}, "cannot set as_of"),
+        ({"set": {"store": "gs://staging/models"}}, "cannot set store"),
         ({"crone": DAILY}, "Extra inputs"),
     ],
 )
@@ -155,7 +158,7 @@ def test_an_entry_that_cannot_be_is_refused(entry, words):
         ("window.test_dayz", 7, "test_dayz: there is no such setting"),
         ("window.test_days", "soon", "window.test_days"),
         ("name.first", 1, "cannot set"),
-        ("store.first", 1, "store is not a section"),
+        ("inputs.first", 1, "inputs is not a section"),
     ],
 )
 def test_what_a_schedule_sets_is_checked_like_the_settings(key, value, words):
@@ -276,9 +279,22 @@ def test_an_entry_that_is_gone_is_deleted_and_nothing_of_anybody_else(client, st
     ]
 
 
+def test_settings_of_another_store_leave_those_of_the_same_name_alone_and_say_so(client, stub):
+    applied(client, settings())
+    said = []
+    staging = settings(store="gs://staging/models")
+    apply(client, staging, IMAGE, lambda name, line: said.append(f"{name} {line}"))
+    assert f"--set store={STORE}` removes it" in said[-1]
+    stores = [one["runtime_config"]["parameters"]["store"] for one in stub.recurringruns]
+    assert stores == [STORE, "gs://staging/models"]
+    assert applied(client, settings(store=f"{STORE}/")) == {"daily": "replaced"}
+    assert applied(client, settings({}, store="gs://staging/models")) == {"daily": "deleted"}
+    assert [one["mode"] for one in stub.recurringruns] == ["ENABLE"]
+
+
 def test_a_paused_one_is_replaced_by_a_paused_one(client, stub):
     applied(client, settings())
-    recurring.pause(client, recurring_runs(client, "home")["daily"][0])
+    recurring.pause(client, recurring_runs(client, "home", STORE)["daily"][0])
     assert applied(client, settings()) == {"daily": "unchanged"}
     assert applied(client, settings(), OTHER) == {"daily": "replaced"}
     assert [one["mode"] for one in stub.recurringruns] == ["DISABLE"]
@@ -508,7 +524,7 @@ def test_who_may_not_is_told_and_changes_nothing(stub, client):
 
 
 def only(client):
-    [one] = recurring_runs(client, "home")["daily"]
+    [one] = recurring_runs(client, "home", STORE)["daily"]
     return one
 
 
@@ -541,7 +557,7 @@ def test_a_resume_that_was_killed_is_finished_by_the_next_call(stub, client, mon
         with pytest.raises(Killed):
             recurring.resume(client, only(client), lambda line: None)
     assert len(stub.recurringruns) == 2
-    left = finish(client, recurring_runs(client, "home")["daily"], lambda line: None)
+    left = finish(client, recurring_runs(client, "home", STORE)["daily"], lambda line: None)
     assert left
     assert left.enabled
     assert len(stub.recurringruns) == 1
@@ -573,6 +589,9 @@ def test_the_commands_from_apply_to_delete(setlist, stub):
 
     listed = row(IMAGE)
     assert "running yes" in listed
+    elsewhere = setlist("schedule", "list", "--set", "store=gs://other", schedules=ENTRIES)[1]
+    assert "absent" in elsewhere
+    assert f"no: of {STORE}" in " ".join(elsewhere.split())
     assert "Thu 2026-11-26 05:00 UTC" in listed
     assert "06:00 CET" in listed
     assert setlist("schedule", "pause", "daily", schedules=ENTRIES) == (0, "daily is paused\n")
@@ -588,6 +607,15 @@ def test_the_commands_from_apply_to_delete(setlist, stub):
     assert "absent no: apply" in row()
     code, said = setlist("schedule", "pause", "daily", schedules=ENTRIES)
     assert (code, "no schedule daily" in said) == (1, True)
+    assert "`setlist schedule apply --config /" in said
+
+
+@pytest.mark.parametrize(
+    "command", ["apply", "list", "pause daily", "resume daily", "delete daily", "run-now daily"]
+)
+def test_no_schedule_is_touched_by_the_settings_of_the_sample(setlist, stub, command):
+    code, said = setlist("schedule", *command.split(), told=False)
+    assert (code, "--config" in said, stub.seen) == (2, True, [])
 
 
 def test_run_now_starts_a_run_as_of_the_present_moment(setlist, stub):

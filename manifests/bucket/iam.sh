@@ -26,7 +26,8 @@ below() {
 
 grant() { # grant ACCOUNT BUCKET ROLE [FOLDER]
   local condition=None
-  [ $# -lt 4 ] || condition="title=below-${4//\//-},expression=$(below "$4")"
+  # gcloud splits it at what stands between ^ and ^; the expression has commas of its own.
+  [ $# -lt 4 ] || condition="^;^title=below-${4//\//-};expression=$(below "$4")"
   gcloud storage buckets add-iam-policy-binding "gs://$2" --project="$project" \
     --member="serviceAccount:$1@$project.iam.gserviceaccount.com" --role="roles/storage.$3" \
     --condition="$condition" >/dev/null

@@ -1,8 +1,10 @@
 """Everything in manifests/: by the schemas of Kubernetes, or else by what it refers to."""
 
+import json
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import kubernetes_validate
@@ -211,8 +213,45 @@ def test_the_workflow_only_releases_what_was_tested():
     assert jobs["release"]["if"] == "github.ref == 'refs/heads/main'"
 
 
-def test_the_script_of_the_bucket_is_bash():
+GCLOUD = f"""#!{sys.executable}
+import json, os, re, sys
+
+for option in sys.argv:
+    if option.startswith("--condition=") and option != "--condition=None":
+        # At commas, or at what stands between ^ and ^ in front, as gcloud does.
+        at, text = re.fullmatch(r"--condition=(?:\\^([^^]+)\\^)?(.*)", option).groups()
+        said = dict(part.split("=", 1) for part in text.split(at or ","))
+        assert said.keys() <= {{"title", "expression", "description"}}, said
+        with open(os.environ["GRANTED"], "a") as file:
+            print(json.dumps(said), file=file)
+"""
+
+
+def test_the_script_of_the_bucket_limits_each_grant_to_its_folder(tmp_path):
+    gcloud, granted = tmp_path / "gcloud", tmp_path / "granted"
+    gcloud.write_text(GCLOUD)
+    gcloud.chmod(0o755)
+    done = subprocess.run(
+        [str(MANIFESTS / "bucket" / "iam.sh"), "project", "bucket", "models/home", "data"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "GRANTED": str(granted)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line) for line in granted.read_text().splitlines()] == [
+        {
+            "title": f"below-{folder.replace('/', '-')}",
+            "expression": "resource.name.startsWith("
+            f"'projects/_/buckets/bucket/objects/{folder}/') || "
+            "api.getAttribute('storage.googleapis.com/objectListPrefix', '')"
+            f".startsWith('{folder}/')",
+        }
+        for folder in ("models/home", "artifacts", "models/home")
+    ]
+
+
+def test_the_script_of_the_bucket_says_how_it_is_called():
     script = MANIFESTS / "bucket" / "iam.sh"
-    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
     told = subprocess.run([str(script)], capture_output=True, text=True, check=False)
     assert (told.returncode, "PROJECT BUCKET PREFIX" in told.stderr) == (2, True)

@@ -68,7 +68,6 @@ def kubeflow_commands() -> list[list[str]]:
         ["wait", "crd/applications.app.k8s.io", "--for=condition=established", "--timeout=60s"],
         ["apply", "-k", f"{source}/env/platform-agnostic?ref={KUBEFLOW}"],
         ["wait", "deployment", "--all", "--for=condition=Available", *ready],
-        ["wait", "job", "--all", "--for=condition=Complete", *ready],
     ]
 
 

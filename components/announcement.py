@@ -1,12 +1,15 @@
 """What came of a run, told where people and alarms look: a webhook and a Prometheus push gateway.
 
 Both are optional and named by the environment, on a cluster by the Secret `setlist-notifications`.
-The run is over when this speaks: a listener that cannot be reached is a printed line, no failure.
+The run is over when this speaks: a listener that cannot be reached, or not in time, is a printed
+line, no failure.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import get_args
 
 import requests  # type: ignore[import-untyped]
@@ -20,6 +23,8 @@ WEBHOOK = "SETLIST_WEBHOOK"
 GATEWAY = "SETLIST_PUSH_GATEWAY"
 TIMEOUT = 10.0
 """Seconds for each attempt to reach a listener."""
+PATIENCE = 120.0
+"""Seconds for all attempts, whatever a listener asks for; the step has ten minutes."""
 AGAIN = Retry(
     total=4, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None
 )
@@ -73,15 +78,35 @@ def publish(record: RunRecord, environment: Mapping[str, str] = os.environ) -> N
     """Print the record's line, and send it to whatever listens."""
     print(record.line, flush=True)
     if url := environment.get(WEBHOOK, "").strip():
+        _tell("webhook", WEBHOOK, lambda: _post(url, record))
+    if gateway := environment.get(GATEWAY, "").strip():
+        _tell("push gateway", GATEWAY, lambda: _push(gateway, record))
+
+
+def _tell(listener: str, variable: str, send: Callable[[], None]) -> None:
+    """Send, in a thread that ends with the process: name servers and slow bodies know no time-out.
+
+    What goes wrong is named by its kind, since the address is a secret and stands in most texts.
+    """
+    told: Future[str] = Future()
+
+    def attempt() -> None:
+        fault = ""
         try:
-            _post(url, record)
-        except requests.RequestException as fault:
-            _unheard("webhook", WEBHOOK, fault)
-    if url := environment.get(GATEWAY, "").strip():
-        try:
-            _push(url, record)
-        except (OSError, ValueError) as fault:
-            _unheard("push gateway", GATEWAY, fault)
+            send()
+        except Exception as raised:  # whatever it is, the run has ended well
+            answer = getattr(raised, "response", None)
+            status = getattr(raised, "code", None) or getattr(answer, "status_code", None)
+            fault = f"status {status}" if status else type(raised).__name__
+        told.set_result(fault)
+
+    Thread(target=attempt, daemon=True).start()
+    try:
+        fault = told.result(PATIENCE)
+    except TimeoutError:
+        fault = f"not in {PATIENCE:.0f} seconds"
+    if fault:
+        print(f"the {listener} was not reached ({fault}); correct {variable}.", flush=True)
 
 
 def _post(url: str, record: RunRecord) -> None:
@@ -114,11 +139,3 @@ def _push(url: str, record: RunRecord) -> None:
     pushadd_to_gateway(
         url, "setlist", registry, grouping_key={"name": record.name}, timeout=TIMEOUT
     )
-
-
-def _unheard(listener: str, variable: str, fault: Exception) -> None:
-    """The address is a secret, and stands in the text of most faults."""
-    answer = getattr(fault, "response", None)
-    status = getattr(fault, "code", None) or getattr(answer, "status_code", None)
-    reason = f"status {status}" if status else type(fault).__name__
-    print(f"the {listener} was not reached ({reason}); correct {variable}.", flush=True)

@@ -1,6 +1,7 @@
 """The record of a run in a real store, and announcements to real servers on this machine."""
 
 import json
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,7 +18,7 @@ from components.store.objects import open_objects
 
 
 @contextmanager
-def listener(*statuses):
+def listener(*statuses, **headers):
     """A server that remembers what it was sent, and answers with these statuses, then with 200."""
     heard, left = [], list(statuses)
 
@@ -26,7 +27,8 @@ def listener(*statuses):
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             heard.append((self.command, self.path, body))
             self.send_response(left.pop(0) if left else 200)
-            self.send_header("Content-Length", "0")
+            for name, value in {"Content-Length": "0", **headers}.items():
+                self.send_header(name, value)
             self.end_headers()
 
         do_POST = do_PUT = handle_one  # noqa: N815
@@ -211,3 +213,31 @@ def test_who_cannot_be_reached_is_a_line_without_the_address(monkeypatch, capsys
     assert said.count("was not reached") == 4
     assert "secret" not in said
     assert "127.0.0.1" not in said
+
+
+def test_no_fault_of_a_listener_ends_the_run_or_shows_the_address(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with server.accept()[0] as caller:
+                caller.sendall(b"\x15\x03\x01\x00\x02\x02\x16")  # what TLS says to plain text
+                while caller.recv(65536):
+                    pass
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        publish(record(), {announcement.GATEWAY: f"http://127.0.0.1:{server.getsockname()[1]}"})
+        thread.join()
+    publish(record(), {announcement.GATEWAY: "http://push gateway:9091/secret"})
+    said = capsys.readouterr().out
+    assert "the push gateway was not reached (BadStatusLine)" in said
+    assert "the push gateway was not reached (InvalidURL)" in said
+    assert "secret" not in said
+
+
+def test_a_listener_that_asks_for_hours_gets_two_minutes(monkeypatch, capsys):
+    monkeypatch.setattr(announcement, "PATIENCE", 1.0)
+    with listener(429, **{"Retry-After": "21600"}) as (url, heard):
+        publish(record(), {announcement.WEBHOOK: url})
+    assert len(heard) == 1
+    assert "the webhook was not reached (not in 1 seconds)" in capsys.readouterr().out

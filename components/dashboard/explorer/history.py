@@ -255,11 +255,13 @@ def _live(
     if data_end is None:
         stale = f"Nothing says where the data of {which} end; train anew with `setlist run`."
     elif now - data_end > limit:
-        bound = f"the {_days(limit)} on which it was proven"
+        bound = f"the {duration(limit)} on which it was proven"
         if proven is None:
-            bound = f"{_days(limit)}, the bound where the period that it was proven on is not known"
+            bound = (
+                f"{duration(limit)}, the bound where the period that it was proven on is not known"
+            )
         stale = (
-            f"The data of {which} end {_days(now - data_end)} ago ({data_end:%Y-%m-%d}), longer "
+            f"The data of {which} end {duration(now - data_end)} ago ({data_end:%Y-%m-%d}), longer "
             f"than {bound}; train on newer data with `setlist run`, or see why the runs since "
             "were refused or failed."
         )
@@ -268,9 +270,16 @@ def _live(
     return Live(revision, since, data_end, proven, stale)
 
 
-def _days(time: timedelta) -> str:
-    days = round(time / timedelta(days=1), 1)
-    return "1 day" if days == 1 else f"{days:,g} days"
+def duration(time: timedelta) -> str:
+    """Words for a time: minutes up to two hours, hours up to two days, then days and tenths."""
+    hours = time / timedelta(hours=1)
+    if hours < 2:
+        number, unit = round(60 * hours, 0), "minute"
+    elif hours < 48:
+        number, unit = round(hours, 0), "hour"
+    else:
+        number, unit = round(hours / 24, 1), "day"
+    return f"{number:,g} {unit}{'s' * (number != 1)}"
 
 
 def _moment(text: str, key: str) -> datetime:

@@ -20,7 +20,7 @@ LOOKS = {
     "refused": ("#D55E00", "cross"),
     "undecided": ("#CC79A7", "diamond"),
 }
-LIVE, HEURISTIC = "live in that evaluation", "best heuristic"
+LIVE, HEURISTIC = "live then", "best heuristic"
 GREY = "#808080"
 COLUMNS = {
     "ended": "datetime64[us, UTC]",
@@ -85,7 +85,8 @@ def chart(history: History, metric: str) -> alt.LayerChart:
     candidates = base.properties(data=_data(points, LOOKS)).mark_point(
         filled=True, size=110, opacity=1
     )
-    legend = alt.Legend(title="candidate", orient="bottom")
+    # One legend above, one below: side by side they are wider than a phone.
+    legend = alt.Legend(title="candidate", orient="bottom", columns=2)
     colours, shapes = (
         alt.Scale(domain=list(LOOKS), range=[look[part] for look in LOOKS.values()])
         for part in (0, 1)
@@ -100,7 +101,7 @@ def chart(history: History, metric: str) -> alt.LayerChart:
                     type="nominal",
                     scale=dashes,
                     legend=alt.Legend(
-                        title="beside it", orient="bottom", symbolType="stroke", symbolSize=500
+                        title=None, orient="top", symbolType="stroke", symbolSize=500
                     ),
                 )
             ),

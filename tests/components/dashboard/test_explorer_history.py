@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.dashboard.explorer.history import History
+from components.dashboard.explorer.history import History, duration
 from components.dashboard.explorer.trend import COLUMNS, HEURISTIC, LIVE, LOOKS, chart, table
 from components.errors import SetlistError
 from components.evaluation.evaluation import Measured
@@ -425,6 +425,21 @@ def test_the_live_model_is_stale_when_its_data_are_older_than_its_proof(runs):
         "the 14 days on which it was proven; train on newer data with `setlist run`, or see why "
         "the runs since were refused or failed."
     )
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (timedelta(seconds=5), "0 minutes"),
+        (timedelta(seconds=65), "1 minute"),
+        (timedelta(minutes=119), "119 minutes"),
+        (timedelta(hours=47), "47 hours"),
+        (timedelta(days=2), "2 days"),
+        (timedelta(days=223, hours=8), "223.3 days"),
+    ],
+)
+def test_a_time_in_words(time, words):
+    assert duration(time) == words
 
 
 def test_since_is_the_last_time_that_it_went_live(six):

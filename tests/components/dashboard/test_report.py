@@ -2,10 +2,13 @@
 
 import base64
 import hashlib
+import json
+import shutil
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -348,6 +351,45 @@ def test_page_needs_nothing_beside_it(text: str, page: Element) -> None:
 def test_long_titles_do_not_swell_the_page(tmp_path: Path) -> None:
     write_report(*build(tmp_path, titles=("&" * 100_000,) * ITEMS), tmp_path / "page")
     assert (tmp_path / "page").stat().st_size < 1_000_000
+
+
+def test_twenty_listeners_of_each_segment_fit_below_3_mb(tmp_path: Path) -> None:
+    """Under eight models, with long titles: eight times the listeners, in four countries."""
+    titles = [f"The long evening drive: songs for autumn rain, volume {n:04}" for n in range(ITEMS)]
+    evaluations, verdict = build(tmp_path, titles=(*titles,))
+    items = pd.read_parquet(evaluations / "items.parquet")
+    items["tags"] = [["ambient", "instrumental", "sweden"]] * ITEMS
+    items.to_parquet(evaluations / "items.parquet")
+    users, truth = (pd.read_parquet(evaluations / f"{part}.parquet") for part in ("users", "truth"))
+    count = len(users)
+    users = pd.concat([users.assign(country=f"C{copy % 4}") for copy in range(8)])
+    users.assign(user_id=[f"u{n}" for n in range(8 * count)]).to_parquet(
+        evaluations / "users.parquet", index=False
+    )
+    pd.concat([truth.assign(user=truth["user"] + copy * count) for copy in range(8)]).to_parquet(
+        evaluations / "truth.parquet", index=False
+    )
+    for home in evaluations.glob("*/"):
+        np.save(home / "top.npy", np.tile(np.load(home / "top.npy"), (8, 1)))
+        values = pd.read_parquet(home / "per_user.parquet")
+        pd.concat([values] * 8).to_parquet(home / "per_user.parquet", index=False)
+    record = evaluations / "evaluation.json"
+    document = json.loads(record.read_text())
+    document["listeners"] = document["sampled_from"] = 8 * count
+    *_, model, silent = document["models"]
+    document["models"].remove(silent)
+    for label in ("recently_popular", "popular_by_segment", "most_popular", "one", "another"):
+        document["models"].append(model | {"label": label})
+        shutil.copytree(evaluations / model["label"], evaluations / label)
+    record.write_text(json.dumps(document))
+    told = json.loads(verdict.read_text())
+    told["evaluation_digest"] = hashlib.sha256(record.read_bytes()).hexdigest()
+    verdict.write_text(json.dumps(told))
+    write_report(evaluations, verdict, tmp_path / "page", each=20)
+    text = (tmp_path / "page").read_text("utf-8")
+    assert text.count("<article") == 3 * 4 * 20
+    assert text.count("<td") > 3 * 4 * 20 * 8 * 10
+    assert len(text.encode()) < 3_000_000
 
 
 def test_page_can_be_read_by_everybody(page: Element) -> None:

@@ -138,14 +138,17 @@ def train(
     live: Input[Model] = None,
 ) -> None:
     """Train one candidate, saved under the same contract; from the live model where it is given."""
+    import os
     from pathlib import Path
 
     from components.checkpoints import StoredCheckpoint
     from components.data.features import Features
     from components.models.choose import candidate_settings
+    from components.models.device import check_accelerator
     from components.models.train import train
     from components.promotion import live_folder
 
+    check_accelerator(os.environ.get("SETLIST_ACCELERATOR", ""))
     settings = candidate_settings(model, candidates, label)
     start = live_folder(Path(live.path)) if live else None
     trained = train(
@@ -299,14 +302,17 @@ def refit(
     live: Input[Model] = None,
 ) -> None:
     """Train the winner again on all days, and refuse it where it has become another model."""
+    import os
     from pathlib import Path
 
     from components.evaluation.evaluation import EvaluationSettings
     from components.evaluation.policy import Policy
     from components.evaluation.verdict import Verdict
+    from components.models.device import check_accelerator
     from components.promotion import live_folder
     from components.refit import refit
 
+    check_accelerator(os.environ.get("SETLIST_ACCELERATOR", ""))
     done = refit(
         Path(whole.path),
         Path(features.path),

@@ -10,6 +10,8 @@ NOTIFICATIONS = "setlist-notifications"
 """The Secret with the addresses of those who listen; a cluster without it is fine."""
 KEYS = {"webhook": WEBHOOK, "pushgateway": GATEWAY}
 """Its keys, and the variables that the steps read."""
+ACCELERATOR = "SETLIST_ACCELERATOR"
+"""Tells the steps that train what they were given, in vain where TensorFlow does not see it."""
 BACKOFF = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
 
 
@@ -35,6 +37,7 @@ def place(platform: Platform, task: PipelineTask) -> None:
     if own.accelerator:
         task.set_accelerator_type(own.accelerator.type)
         task.set_accelerator_limit(own.accelerator.count)
+        task.set_env_variable(ACCELERATOR, own.accelerator.type)
     for label, value in (own.node_selector or {}).items():
         kubernetes.add_node_selector(task, label, value)
     for toleration in own.tolerations or ():

@@ -43,7 +43,7 @@ class Accelerator(BaseModel):
 
 
 class StepPlatform(BaseModel):
-    """What one step gets; whatever is left out is taken from `defaults`."""
+    """What one step gets; what is left out is as `Platform.of` says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,7 +81,7 @@ OURS = {
     "announce": SMALL,
     "announce-failure": SMALL,
 }
-"""What the steps get where the settings say nothing, on top of what is usual."""
+"""What the steps need that is not usual."""
 
 
 class Platform(BaseModel):
@@ -97,7 +97,9 @@ class Platform(BaseModel):
         {}, description="Secret: its keys, and the variables they become in every step"
     )
     config_maps: dict[str, dict[str, str]] = Field({}, description="the same of ConfigMaps")
-    defaults: StepPlatform = StepPlatform()
+    defaults: StepPlatform = Field(
+        StepPlatform(), description="for steps without needs of their own: pipelines/platform.py"
+    )
     steps: dict[str, StepPlatform] = {}
 
     @model_validator(mode="after")
@@ -109,9 +111,13 @@ class Platform(BaseModel):
         return self
 
     def of(self, step: str) -> StepPlatform:
-        """What a step gets: its own settings, else the defaults, else what we think it needs."""
-        ours = OURS.get(step, StepPlatform()).over(USUAL)
-        own = self.steps.get(step, StepPlatform()).over(self.defaults.over(ours))
+        """What a step gets: its own settings, else what we know it needs, else the defaults.
+
+        So the defaults take nothing away from a step that needs more, or no retries, than others;
+        what they leave out is USUAL.
+        """
+        own, ours = self.steps.get(step, StepPlatform()), OURS.get(step, StepPlatform())
+        own = own.over(ours).over(self.defaults).over(USUAL)
         for kind in ("cpu", "memory"):
             request, limit = getattr(own, f"{kind}_request"), getattr(own, f"{kind}_limit")
             if request and limit and quantity(request) > quantity(limit):

@@ -149,8 +149,9 @@ def retraining(
                 ).set_display_name("Judge the candidate")
                 verdict = judged.outputs["verdict"]
 
-                # 7. Report: what people look at, whatever the verdict.
-                steps.report(
+                # 7. Report: what people look at, whatever the verdict. What follows waits for it:
+                # once an end is announced, nothing is left to fail.
+                shown = steps.report(
                     evaluations=evaluations,
                     verdict=verdict,
                     training=training,
@@ -196,18 +197,20 @@ def retraining(
                         **ships,
                     ).set_display_name("Push to the store")
                     pushed.set_caching_options(False)
-                    steps.announce(
+                    told = steps.announce(
                         store=store,
                         name=name,
                         run_id=run,
                         verdict=verdict,
                         pushed=pushed.outputs["pushed"],
-                    ).set_display_name("Announce the promotion").set_caching_options(False)
+                    ).set_display_name("Announce the promotion")
+                    told.after(shown).set_caching_options(False)
 
                 with dsl.Else(name="refused"):
-                    steps.announce(
+                    told = steps.announce(
                         store=store, name=name, run_id=run, verdict=verdict
-                    ).set_display_name("Announce the refusal").set_caching_options(False)
+                    ).set_display_name("Announce the refusal")
+                    told.after(shown).set_caching_options(False)
 
             with dsl.Else(name="nothing-new"):
                 steps.announce(store=store, name=name, run_id=run).set_display_name(

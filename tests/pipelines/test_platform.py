@@ -17,7 +17,7 @@ PLATFORM = {
     "image_pull_secrets": ["registry"],
     "secrets": {"feature-store": {"token": "FEATURE_STORE_TOKEN"}},
     "config_maps": {"proxy": {"https": "HTTPS_PROXY"}},
-    "defaults": {"cpu_limit": "2", "retries": 1},
+    "defaults": {"cpu_limit": "2", "memory_limit": "6Gi", "retries": 1},
     "steps": {
         "train": {
             "memory_request": "12Gi",
@@ -49,7 +49,9 @@ def task(spec, name):
 
 def test_every_setting_reaches_the_compiled_pipeline(tmp_path):
     spec, platform = compiled(tmp_path, PLATFORM)
-    train = spec["deploymentSpec"]["executors"]["exec-train"]["container"]["resources"]
+    container = spec["deploymentSpec"]["executors"]["exec-train"]["container"]
+    assert container["env"] == [{"name": "SETLIST_ACCELERATOR", "value": "nvidia.com/gpu"}]
+    train = container["resources"]
     assert (train["resourceMemoryRequest"], train["resourceMemoryLimit"]) == ("12Gi", "16Gi")
     assert (train["resourceCpuRequest"], train["resourceCpuLimit"]) == ("500m", "2")
     device = train["accelerator"]
@@ -61,6 +63,19 @@ def test_every_setting_reaches_the_compiled_pipeline(tmp_path):
         "backoffFactor": 2.0,
         "backoffMaxDuration": "600s",
     }
+    # What we think a step needs is lowered by its own settings only, never by the defaults.
+    limits = {
+        name: spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]["resources"]
+        for name in ("evaluate", "gate", "report", "announce")
+    }
+    assert {name: one["resourceMemoryLimit"] for name, one in limits.items()} == {
+        "evaluate": "8Gi",
+        "gate": "6Gi",
+        "report": "6Gi",
+        "announce": "1Gi",
+    }
+    assert "retryPolicy" not in task(spec, "gate")
+    assert task(spec, "report")["retryPolicy"]["maxRetryCount"] == 1
     kubernetes = platform["platforms"]["kubernetes"]
     own = kubernetes["deploymentSpec"]["executors"]["exec-train"]
     assert own["activeDeadlineSeconds"] == str(90 * 60)

@@ -156,6 +156,18 @@ def test_every_way_to_the_end_is_announced_last(spec):
     assert set(spec["root"]["dag"]["tasks"]) == {"announce-failure", "exit-handler-1"}
 
 
+@pytest.mark.parametrize("which", ["spec", "graph"])
+def test_nothing_can_fail_once_an_end_is_announced(which, request):
+    spec = request.getfixturevalue(which)
+    waits = list(edges(spec))
+    for end, behind in (("announce", "promoted"), ("announce-2", "refused")):
+        before = {end}
+        while more := {one for one, other in waits if other in before} - before:
+            before |= more
+        assert before >= set(within(spec, behind))
+        assert before >= {one for one in within(spec, "new-data") if one in tasks_of(spec)}
+
+
 def test_every_later_step_takes_the_plans_values(spec):
     tasks = tasks_of(spec)
     produced = {

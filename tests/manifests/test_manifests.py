@@ -166,7 +166,8 @@ def test_argo_cd_watches_the_namespace_of_the_runs():
 def commands() -> list[list[str]]:
     """Every call of `setlist` in the workflow and in the comments of the manifests."""
     jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"].values()
-    lines = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    steps = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    lines = [line for step in steps for line in step.splitlines()]
     for path in MANIFESTS.rglob("*.yaml"):
         comments = re.findall(r"^ *#(.*)$", path.read_text("utf-8"), re.MULTILINE)
         lines += re.findall(r"`(setlist [^`]+)`", "\n".join(comments))
@@ -211,6 +212,29 @@ def test_the_workflow_only_releases_what_was_tested():
     jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]
     assert jobs["release"]["needs"] == ["test", "kind"]
     assert jobs["release"]["if"] == "github.ref == 'refs/heads/main'"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_workflow_can_be_repeated(tmp_path, there):
+    """A run that failed is started again, under another key and with the image of the first."""
+    steps = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["release"]["steps"]
+    [submit] = [one["run"] for one in steps if "submit" in one.get("run", "")]
+    assert '--id "$GITHUB_SHA-$GITHUB_RUN_ATTEMPT"' in submit
+    [image] = [one["run"] for one in steps if "SETLIST_IMAGE=" in one.get("run", "")]
+    fake = tmp_path / ".venv" / "bin" / "setlist"
+    fake.parent.mkdir(parents=True)
+    fake.write_text(
+        '#!/bin/sh\necho "$2" >> calls\n'
+        f"case $2 in digest) echo name@there; exit {int(not there)} ;; push) echo name@pushed ;; "
+        "esac\n"
+    )
+    fake.chmod(0o755)
+    environment = {"IMAGE": "name:1", "GITHUB_ENV": "told", "PATH": "/usr/bin:/bin"}
+    subprocess.run(["bash", "-e", "-c", image], cwd=tmp_path, env=environment, check=True)
+    called = ["digest"] if there else ["digest", "build", "push"]
+    assert (tmp_path / "calls").read_text().split() == called
+    told = f"SETLIST_IMAGE=name@{'there' if there else 'pushed'}\n"
+    assert (tmp_path / "told").read_text() == told
 
 
 GCLOUD = f"""#!{sys.executable}

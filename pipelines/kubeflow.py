@@ -23,7 +23,6 @@ T = TypeVar("T")
 # The places that `kfp.Client` looks at, too.
 TOKEN_PATH = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - names of variables and files, not secrets
 POD_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
-POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 POD_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 
 TIMEOUT = (5.0, 30.0)
@@ -101,7 +100,8 @@ def find_access(
 ) -> Access:
     """Where and as whom to ask, completed from the environment and from the pod that this is.
 
-    The pod's own token is sent to the pod's own cluster only, never to a host that was named.
+    The pod's own token is sent to the pod's own cluster only, never to a host that was named. Its
+    namespace need be no profile, so that a profile is always named (KFP_NAMESPACE).
 
     Raises:
         SetlistError: when no host is named and this is no pod of a cluster.
@@ -119,8 +119,6 @@ def find_access(
         host = POD_HOST
         if not (token or token_file or cookies) and POD_TOKEN.exists():
             token_file = POD_TOKEN
-            if not namespace and POD_NAMESPACE.exists():
-                namespace = POD_NAMESPACE.read_text("utf-8").strip()
     if "://" not in host:
         host = f"https://{host}"
     return Access(host.rstrip("/"), namespace, token, token_file, cookies)

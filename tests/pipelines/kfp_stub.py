@@ -157,6 +157,8 @@ class Stub:
     clock: Clock = field(default_factory=Clock)
     tag: str = "2.17.0"
     logs: dict[str, str] = field(default_factory=dict)  # of pods, by their names
+    multi_user: bool = False
+    """Whether there are profiles: without, a namespace is dropped, as `ReplaceNamespace` does."""
     ui: bool = False
     """Whether the API is reached through the server of its page, as behind a gateway."""
 
@@ -196,11 +198,15 @@ class Stub:
         if self.cookies and request.headers.get("Cookie") != self.cookies:
             raise RefusedError(401, "Unauthenticated")
 
+    def check_namespace(self, given: dict) -> None:
+        if self.multi_user and not given.get("namespace"):
+            raise RefusedError(400, "cannot have an empty namespace in multi-user mode")
+
     def healthz(self) -> dict:
         """As backend/src/apiserver/main.go writes it, and the page's handlers/healthz.ts."""
         if self.ui:
-            return {"apiServerTagName": self.tag, "apiServerMultiUser": False}
-        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": False}
+            return {"apiServerTagName": self.tag, "apiServerMultiUser": self.multi_user}
+        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": self.multi_user}
 
     def log(self, request: Seen) -> str:
         """A pod's log: ReadRunLogV1 of the API's server, pod-logs.ts of the page's."""
@@ -219,6 +225,8 @@ class Stub:
 
     def page(self, path: str, request: Seen) -> dict:
         key = {"pipelines/ID/versions": "versions"}.get(path, path)
+        if key in ("experiments", "runs", "recurringruns") and "experiment_id" not in request.query:
+            self.check_namespace(request.query)
         found = list(getattr(self, key))
         if key == "runs":
             found = sorted(found + self.clock.seen(), key=lambda run: run["created_at"])
@@ -254,6 +262,10 @@ class Stub:
     def create(self, path: str, body: Any) -> dict:
         check(body, {"pipelines": "V2beta1Pipeline", "experiments": "V2beta1Experiment",
                      "recurringruns": "V2beta1RecurringRun"}.get(path, "V2beta1Run"))  # fmt: skip
+        if not self.multi_user:
+            body = {key: value for key, value in body.items() if key != "namespace"}
+        if path == "experiments":
+            self.check_namespace(body)
         name = body.get("display_name")
         if not name or (path == "pipelines" and not body.get("name")):
             raise RefusedError(400, "name is required")

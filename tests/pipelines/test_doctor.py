@@ -279,6 +279,14 @@ def test_a_wrong_token_is_told_and_no_secret_is_shown(doctor, stub, monkeypatch)
     assert "***" in said
 
 
+def test_where_there_are_profiles_one_is_named(doctor, stub):
+    stub.multi_user = True
+    code, found, _ = doctor()
+    assert code == 1
+    assert "none is named → set KFP_NAMESPACE" in found["access"]
+    assert doctor("--namespace", "team")[0] == 0
+
+
 # Schedules
 
 

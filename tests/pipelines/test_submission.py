@@ -442,7 +442,7 @@ def test_in_a_pod_the_pods_own_token_goes_to_the_pods_own_cluster_only(tmp_path,
     pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
     inside = find_access(environment=pod)
-    assert (inside.host, inside.token_file) == (kubeflow.POD_HOST, file)
+    assert inside == Access(kubeflow.POD_HOST, token_file=file), "no namespace that is no profile"
     assert find_access("elsewhere.example", environment=pod) == Access("https://elsewhere.example")
     chosen = find_access("http://h/", environment=pod | {"KF_PIPELINES_SA_TOKEN_PATH": str(file)})
     assert chosen == Access("http://h", token_file=file)
@@ -457,9 +457,12 @@ def test_a_token_file_that_is_not_there_is_one_sentence(stub, tmp_path):
 
 
 def test_a_namespace_goes_into_what_is_scoped_by_it(compiled, stub):
+    stub.multi_user = True
     started(stub, compiled, namespace="team")
     assert stub.pipelines[0]["namespace"] == stub.experiments[0]["namespace"] == "team"
     assert stub.calls("GET", "pipelines")[0].query["namespace"] == "team"
+    with pytest.raises(SetlistError, match="empty namespace in multi-user mode"):
+        started(stub, compiled)
 
 
 def test_list_shows_the_latest_runs_over_pages(setlist, stub):

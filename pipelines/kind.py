@@ -16,6 +16,7 @@ import yaml
 from docker.utils import parse_repository_tag
 
 from components.errors import SetlistError
+from pipelines.registry import locate
 
 KIND = (0, 30)
 KUBECTL = "1.33 to 1.35"
@@ -155,12 +156,7 @@ def _running() -> None:
 
 def full_name(repository: str, tag: str) -> str:
     """An image's name in full, as a node has it: setlist is docker.io/library/setlist."""
-    first = repository.split("/")[0]
-    if "/" not in repository:
-        repository = f"docker.io/library/{repository}"
-    elif "." not in first and ":" not in first and first != "localhost":
-        repository = f"docker.io/{repository}"
-    return f"{repository}:{tag}"
+    return f"{'/'.join(locate(repository))}:{tag}"
 
 
 def _ctr(*arguments: str) -> list[str]:

@@ -25,9 +25,16 @@ KINDS = ", ".join(
 Answer = Literal["there", "absent", "login"]
 
 
+def locate(name: str) -> tuple[str, str]:
+    """Registry and repository of an image: setlist is library/setlist at docker.io."""
+    registry, repository = resolve_repository_name(name)
+    official = registry == "docker.io" and "/" not in repository
+    return registry, f"library/{repository}" if official else repository
+
+
 def registry_of(image: str) -> str:
     """The host of an image's registry."""
-    return str(resolve_repository_name(image.partition("@")[0])[0])
+    return locate(image.partition("@")[0])[0]
 
 
 def look_up(image: str) -> Answer:
@@ -40,10 +47,9 @@ def look_up(image: str) -> Answer:
         SetlistError: when the registry gives no such answer.
     """
     name, _, digest = image.partition("@")
-    registry, repository = resolve_repository_name(name)
+    registry, repository = locate(name)
     if registry == "docker.io":
         registry = "registry-1.docker.io"
-        repository = repository if "/" in repository else f"library/{repository}"
     scheme = "http" if registry.partition(":")[0] in LOOPBACK else "https"
     url = f"{scheme}://{registry}/v2/{repository}/manifests/{digest}"
     try:

@@ -46,6 +46,8 @@ def report(
     counts = left.output("curate", "dataset") / "counts.json"
     rivals = left.output("resolve-live", "live")
     page = output or run / "report.html"
+    if page.is_dir():
+        raise SetlistError(f"{page} is a folder; name a file in it, as {page / 'report.html'}.")
     write_report(
         left.output("evaluate", "evaluations"),
         left.output("gate", "verdict"),

@@ -70,10 +70,11 @@ def clip(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def choose(users: pd.DataFrame, each: int = EACH) -> list[int]:
+def choose(users: pd.DataFrame, each: int = EACH) -> list[list[int]]:
     """Row numbers of a few listeners of every class and of the first input's largest values.
 
-    The same for the same table on every machine: within a segment by SHA-256 of the user id.
+    One list for each class and value. The same for the same table on every machine: within a
+    segment by SHA-256 of the user id.
 
     Args:
         users: of the evaluation.
@@ -86,10 +87,9 @@ def choose(users: pd.DataFrame, each: int = EACH) -> list[int]:
     values = sorted(counts.index, key=lambda value: (-counts[value], value))[:VALUES]
     each = each * VALUES // len(values)
     return [
-        int(row)
+        order[(users["listener"] == kind) & (first == value)].sort_values().index[:each].tolist()
         for kind in KINDS
         for value in values
-        for row in order[(users["listener"] == kind) & (first == value)].sort_values().index[:each]
     ]
 
 
@@ -111,7 +111,7 @@ def sample(
         primary: the metric that a list is labelled with.
         each: how many of each segment.
     """
-    rows = choose(users, each)
+    rows = [row for segment in choose(users, each) for row in segment]
     items = pd.read_parquet(folder / "items.parquet")
     truth = pd.read_parquet(folder / "truth.parquet")
     relevant = {row: set(truth.loc[truth["user"] == row, "item"].tolist()) for row in rows}

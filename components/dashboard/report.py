@@ -7,6 +7,7 @@ script, and the page's own content security policy lets nothing run but that scr
 import base64
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -116,8 +117,8 @@ def write_report(
         each: how many listeners of each segment are shown.
 
     Raises:
-        SetlistError: when the evaluation or the verdict is missing or incomplete, or the verdict
-            is about another evaluation.
+        SetlistError: when the evaluation or the verdict is missing or incomplete, the verdict is
+            about another evaluation, or the page cannot be written.
     """
     evaluation = read_evaluation(evaluations)
     judged = Verdict.read(verdict)
@@ -166,8 +167,16 @@ def write_report(
         )
     )
     partial = page.with_name(f".{page.name}.partial")
-    partial.write_text(html, "utf-8")
-    partial.replace(page)
+    try:
+        partial.write_text(html, "utf-8")
+        partial.replace(page)
+    except OSError as fault:
+        with suppress(OSError):
+            partial.unlink()
+        raise SetlistError(
+            f"{page} cannot be written ({fault.strerror or fault}); name a file in a folder that "
+            "is there and can be written."
+        ) from fault
 
 
 def _top(path: Path) -> Codes:

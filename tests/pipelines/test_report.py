@@ -7,6 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from components.errors import SetlistError
 from pipelines.cli import app
 from pipelines.config import SAMPLE, read_settings
 from pipelines.local import SETTINGS
@@ -64,6 +65,19 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
     assert str(tmp_path) in str(done.exception)
     assert "setlist run" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(run: Path):
+    before = sorted(run.rglob("*"))
+    for output, said in (
+        (run, f"{run} is a folder; name a file in it"),
+        (run / "none" / "page", f"{run / 'none' / 'page'} cannot be written (No such file"),
+        (run / SETTINGS / "page", f"{run / SETTINGS / 'page'} cannot be written (Not a dir"),
+    ):
+        done = CliRunner().invoke(app, ["report", str(run), "-o", str(output)])
+        assert isinstance(done.exception, SetlistError)
+        assert str(done.exception).startswith(said)
+    assert sorted(run.rglob("*")) == before
 
 
 def test_a_run_that_ended_early_says_what_is_missing(run: Path):

@@ -1,6 +1,5 @@
 """The page of one listener, real or invented: what each model would put on that home page."""
 
-import hashlib
 import time
 from functools import cache
 from itertools import zip_longest
@@ -13,7 +12,7 @@ from components.dashboard.explorer.choice import Choice
 from components.dashboard.explorer.columns import Told, lists, plain, render, side_by_side
 from components.dashboard.explorer.run import Listener, Run
 from components.dashboard.explorer.scene import open_catalogue, open_model
-from components.dashboard.listeners import KINDS, clip
+from components.dashboard.listeners import choose, clip
 from components.models.contract import ModelInfo
 
 OWN = "\0own"
@@ -24,6 +23,8 @@ VALUES = 200
 """Values of an input that are offered, the most frequent."""
 RECENT = 200
 """Plays of a history, the latest, that a list is held against."""
+LEAVES = 20
+"""Listeners of a segment that can be leafed through."""
 LATEST, PLAYED = 5, 8
 """Titles that are told of the history, and of what was played later."""
 AGE = 1.0
@@ -158,12 +159,9 @@ def _listener(run: Run | None) -> Listener | None:
 
 @cache
 def _order(run: Run) -> list[str]:
-    """Evaluated listeners to leaf through, of every kind in turn, the same on every machine."""
-    kinds = []
-    for kind in KINDS[::-1]:
-        ids = run.users["user_id"][run.users["listener"] == kind]
-        kinds.append(sorted(ids, key=lambda user: hashlib.sha256(user.encode()).digest())[:50])
-    return [user for rank in zip_longest(*kinds) for user in rank if user is not None]
+    """Evaluated listeners to leaf through, of every segment in turn, heavy ones first."""
+    turns = zip_longest(*choose(run.users, LEAVES)[::-1])
+    return [run.users["user_id"].iloc[row] for turn in turns for row in turn if row is not None]
 
 
 def _inputs(names: list[str], run: Run | None, somebody: Listener) -> dict[str, str]:

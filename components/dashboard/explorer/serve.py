@@ -43,11 +43,16 @@ def serve(scene: Scene, host: str, port: int, say: Callable[[str], None]) -> Non
     @asynccontextmanager
     async def listening(_: st.App) -> AsyncIterator[None]:
         say(f"ready after {time.perf_counter() - began:.1f} s")
-        say(f"open http://{host}:{port}; Ctrl-C ends it")
+        say(f"open {url(host, port)}; Ctrl-C ends it")
         yield
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again in the end
     st.App(APP, lifespan=listening).run(config=options)
+
+
+def url(host: str, port: int) -> str:
+    """Where a browser finds the server; an IPv6 address stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def rehearse() -> None:

@@ -294,11 +294,15 @@ def test_same_listeners_are_chosen_from_a_table_in_any_order() -> None:
             "listener": [("heavy", "light", "newcomer")[number % 3] for number in range(600)],
         }
     )
-    chosen = users["user_id"].iloc[choose(users)].tolist()
-    assert len(set(chosen)) == len(chosen) == 24
-    shuffled = users.sample(frac=1, random_state=1).reset_index(drop=True)
-    assert shuffled["user_id"].iloc[choose(shuffled)].tolist() == chosen
-    assert len(choose(users.drop(columns="country"))) == 24
+
+    def chosen(users: pd.DataFrame) -> list[list[str]]:
+        return [users["user_id"].iloc[rows].tolist() for rows in choose(users)]
+
+    segments = chosen(users)
+    assert [len(segment) for segment in segments] == [2] * 12
+    assert len({user for segment in segments for user in segment}) == 24
+    assert chosen(users.sample(frac=1, random_state=1).reset_index(drop=True)) == segments
+    assert [len(segment) for segment in choose(users.drop(columns="country"))] == [8] * 3
 
 
 def test_data_says_what_was_left_out_and_which_models(page: Element) -> None:

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from components.dashboard.explorer.scene import Scene, show
-from components.dashboard.explorer.serve import APP
+from components.dashboard.explorer.serve import APP, url
 from components.store.store import open_store
 
 
@@ -47,3 +47,8 @@ def test_what_is_not_here_is_said_in_the_sidebar(store: str, tmp_path: Path):
     assert "old is left out: it has a key &lt;x&gt;." in said()[1]
     visit.multiselect("models").set_value([]).run()
     assert len(said()) == 1, "others were chosen"
+
+
+def test_the_address_that_is_printed_can_be_opened():
+    assert url("127.0.0.1", 8501) == "http://127.0.0.1:8501"
+    assert url("::1", 8501) == "http://[::1]:8501"

@@ -22,6 +22,8 @@ LOOKS = {
 }
 LIVE, HEURISTIC = "live then", "best heuristic"
 GREY = "#808080"
+MOMENT = "[utcFormat(datum.value, '%Y-%m-%d'), utcFormat(datum.value, '%H:%M')]"
+"""The label of a tick, on two lines: one would be wider than a phone has room for."""
 COLUMNS = {
     "ended": "datetime64[us, UTC]",
     "outcome": "str",
@@ -73,7 +75,7 @@ def chart(history: History, metric: str) -> alt.LayerChart:
             field="time",
             type="temporal",
             title="end of the run (UTC)",
-            axis=alt.Axis(format="%Y-%m-%d %H:%M", tickCount=5),
+            axis=alt.Axis(labelExpr=MOMENT, tickCount=5, labelBound=True),
             scale=_span(points),
         ),
         y=alt.Y(field="value", type="quantitative", title=None, scale=alt.Scale(zero=False)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from components.evaluation.evaluation import Evaluated, Evaluation, Infra, Measured
+from setlist.evaluation.results import Evaluated, Evaluation, Infra, Measured
 
 SOUND = Infra(faults=[], requests=9, reach=1.0, p50_ms=1, p99_ms=20, size_mb=3)
 

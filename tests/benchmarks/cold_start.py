@@ -2,7 +2,7 @@
 
     python tests/benchmarks/cold_start.py [SEED ...]
 
-The bundled sample (`components/data/sample.py`) with several seeds, their listeners pooled; the
+The bundled sample (`components/setlist/data/sample.py`) with several seeds, their listeners pooled; the
 cut lies four weeks before its end.
 
 Newcomers: .15 of the listeners are held out of training altogether, and some joined after the cut
@@ -25,29 +25,29 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
 
 # isort: split
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from components.data.curate import CurationSettings, DataSettings, curate
-from components.data.features import Features
-from components.data.schema import Window
-from components.data.source import TableSource
-from components.data.transform import transform
-from components.evaluation.accuracy import ndcg
-from components.evaluation.audience import ragged, select
-from components.evaluation.catalogue import catalogue_of
-from components.evaluation.ranking import Catalogue, Ragged, Ranking
-from components.evaluation.statistics import bootstrap
-from components.models.contract import tie_order
-from components.models.heuristics import fit_heuristics
-from components.models.refresh import refresh_items
-from components.models.saved_model import SavedModel
-from components.models.settings import HeuristicSettings, ModelSettings
-from components.models.train import train
+from setlist.data.curation import CurationSettings, DataSettings, curate
+from setlist.data.features import Features
+from setlist.data.schema import Window
+from setlist.data.source import TableSource
+from setlist.data.transformation import transform
+from setlist.evaluation.accuracy import ndcg
+from setlist.evaluation.audience import ragged, select
+from setlist.evaluation.catalogue import catalogue_of
+from setlist.evaluation.ranking import Catalogue, Ragged, Ranking
+from setlist.evaluation.statistics import bootstrap
+from setlist.models.contract import tie_order
+from setlist.models.heuristics import fit_heuristics
+from setlist.models.saved_model import SavedModel
+from setlist.models.settings import HeuristicSettings, ModelSettings
+from setlist.models.two_tower.refresh import refresh_items
+from setlist.models.two_tower.train import train
 
 SEEDS = (7, 8, 9, 10, 11)
 END = pd.Timestamp("2026-05-01", tz="UTC").as_unit("us")

@@ -52,7 +52,7 @@ def _frames(arrays: Arrays) -> dict[str, pd.DataFrame]:
 
 
 def _setlist(names: tuple[str, ...], ranking: Any) -> Values:
-    from components.evaluation.metrics import BUILT_IN
+    from setlist.evaluation.metric_names import BUILT_IN
 
     return {
         f"{name}@{k}": float(BUILT_IN[name](ranking, k).mean()) for k in CUTOFFS for name in names
@@ -61,7 +61,7 @@ def _setlist(names: tuple[str, ...], ranking: Any) -> Values:
 
 def setlist(arrays: Arrays, names: tuple[str, ...] = ACCURACY) -> Callable[[], Values]:
     """From arrays of codes, as `evaluate` has them."""
-    from components.evaluation.ranking import Catalogue, Ragged, Ranking
+    from setlist.evaluation.ranking import Catalogue, Ragged, Ranking
 
     played = np.bincount(arrays["history_codes"], minlength=len(arrays["tags"]))
 
@@ -79,7 +79,7 @@ def setlist(arrays: Arrays, names: tuple[str, ...] = ACCURACY) -> Callable[[], V
 
 def setlist_frames(arrays: Arrays) -> Callable[[], Values]:
     """From the very tables that rectools is given."""
-    from components.evaluation.ranking import EMPTY, Catalogue, Ragged, Ranking
+    from setlist.evaluation.ranking import EMPTY, Catalogue, Ragged, Ranking
 
     frames, (listeners, depth) = _frames(arrays), arrays["top"].shape
     items = len(arrays["tags"])

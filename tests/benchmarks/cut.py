@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from components.data.features import Features
-from components.data.schema import Window
-from components.data.transform import transform
-from components.evaluation.accuracy import ndcg, recall_capped
-from components.evaluation.audience import Audience, audience
-from components.evaluation.catalogue import catalogue_of
-from components.evaluation.evaluation import EvaluationSettings
-from components.evaluation.metric import Metric
-from components.evaluation.ranking import Ranking
-from components.models.prior import recency
-from components.models.saved_model import SavedModel
+from setlist.data.features import Features
+from setlist.data.schema import Window
+from setlist.data.transformation import transform
+from setlist.evaluation.accuracy import ndcg, recall_capped
+from setlist.evaluation.audience import Audience, audience
+from setlist.evaluation.catalogue import catalogue_of
+from setlist.evaluation.metric import Metric
+from setlist.evaluation.ranking import Ranking
+from setlist.evaluation.results import EvaluationSettings
+from setlist.models.saved_model import SavedModel
+from setlist.models.two_tower.prior import recency
 
 DEPTH = 100
 METRICS = (

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
 
 # isort: split
 import numpy as np
@@ -37,19 +37,19 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from components.data.curate import curate, resolve_window
-from components.data.features import Features
-from components.data.transform import transform
-from components.evaluation.accuracy import average_precision, mrr, ndcg, precision, recall
-from components.evaluation.audience import Audience, audience
-from components.evaluation.catalogue import catalogue_of
-from components.evaluation.ranking import Ranking
-from components.models.contract import read_info
-from components.models.saved_model import SavedModel, at, latest
-from components.models.train import train
-from pipelines.config import read_settings
+from setlist.data.curation import curate, resolve_window
+from setlist.data.features import Features
+from setlist.data.transformation import transform
+from setlist.evaluation.accuracy import average_precision, mrr, ndcg, precision, recall
+from setlist.evaluation.audience import Audience, audience
+from setlist.evaluation.catalogue import catalogue_of
+from setlist.evaluation.ranking import Ranking
+from setlist.models.contract import read_info
+from setlist.models.saved_model import SavedModel, at, latest
+from setlist.models.two_tower.train import train
+from setlist_pipelines.settings.file import read_settings
 
-EXAMPLE = "pipelines/examples/movielens-1m.yaml"
+EXAMPLE = "pipelines/setlist_pipelines/examples/movielens-1m.yaml"
 KS = (10, 20, 100)
 BATCH = 512
 WIDTHS = 64

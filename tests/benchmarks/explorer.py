@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
-
 from tests.browser.conftest import CHROMIUM, QUIET
 
 PORT, STARTS, VISITS, ASKED = 18_501, 3, 5, 20

@@ -9,22 +9,22 @@ import sys
 import time
 from pathlib import Path
 
-import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
 
 # isort: split
 import numpy as np
 import pandas as pd
 import yaml
+from tests.setlist.serving.models import WINDOW, promote, stage, write_towers
 
-from components.data.features import Features
-from components.evaluation.evaluation import Evaluated, Evaluation, Measured
-from components.evaluation.verdict import Verdict
-from components.models.contract import tie_order
-from components.models.heuristics import CoVisited, Popular
-from components.models.shelf import write_shelf
-from pipelines.config import SAMPLE, read_settings
-from pipelines.local import SETTINGS
-from tests.components.serving.models import WINDOW, promote, stage, write_towers
+from setlist.data.features import Features
+from setlist.evaluation.results import Evaluated, Evaluation, Measured
+from setlist.evaluation.verdict import Verdict
+from setlist.models.contract import tie_order
+from setlist.models.heuristics import CoVisited, Popular
+from setlist.models.item_table import write_shelf
+from setlist_pipelines.laptop.runner import SETTINGS
+from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 ITEMS, LISTENERS, NEWCOMERS, PLAYS, EVALUATED = 100_000, 950_000, 50_000, 20_000_000, 200_000
 DIMENSION, NEIGHBOURS, K, RELEVANT = 64, 100, 100, 5

@@ -26,14 +26,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-from tests.components.serving.models import promote, stage, write_towers
-from tests.components.serving.processes import Server, serving
-from tests.components.serving.proxy import Proxy
 from tests.emulator import emulator, make_bucket
 from tests.faults.killed import kill_at_every_write, kill_at_random
 from tests.faults.mutations import mutate
 from tests.faults.store_race import race
+from tests.setlist.serving.models import promote, stage, write_towers
+from tests.setlist.serving.processes import Server, serving
+from tests.setlist.serving.proxy import Proxy
 
 LOAD = Path(__file__).with_name("load.py")
 SWAPS, CONNECTIONS, SETTLED = 20, 8, 1.0

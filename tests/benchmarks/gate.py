@@ -2,7 +2,7 @@
 
     python tests/benchmarks/gate.py [--quick] [FOLDER]
 
-Each evaluation (populations.py) goes through `components.evaluation.gate.judge`; its tables come
+Each evaluation (populations.py) goes through `setlist.evaluation.gate.judge`; its tables come
 from memory, and the evaluations of as many listeners share the resamples and the flips, which are
 the same for all of them. Markdown is printed. FOLDER (build/gate) keeps the populations, which are
 made where they are missing, and `results.json`, from which plot_gate.py draws docs/gate-power.svg.
@@ -48,10 +48,10 @@ from populations import (
 )
 from scipy.stats import binomtest
 
-from components.evaluation import harm, rules
-from components.evaluation.gate import judge
-from components.evaluation.statistics import bootstrap, sign_flip
-from components.evaluation.verdict import SeenHead, Verdict
+from setlist.evaluation import harm, rules
+from setlist.evaluation.gate import judge
+from setlist.evaluation.statistics import bootstrap, sign_flip
+from setlist.evaluation.verdict import SeenHead, Verdict
 
 IDLE = {"faults": [], "p50_ms": 1.0, "p99_ms": 1.0, "size_mb": 1.0}  # timed on a quiet machine
 THREADS, HELD = 500, 1_200_000  # simulated evaluations and drawn listeners at a time

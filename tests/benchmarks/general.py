@@ -13,20 +13,20 @@ from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 
-import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
 
 # isort: split
 import numpy as np
 import pandas as pd
 from cut import METRICS, Cut, Values
 
-from components.data.curate import CurationSettings, DataSettings, curate
-from components.data.schema import Window
-from components.evaluation.evaluation import EvaluationSettings
-from components.evaluation.statistics import bootstrap
-from components.models.heuristics import HEURISTICS
-from components.models.settings import HeuristicSettings, ModelSettings
-from components.models.train import train
+from setlist.data.curation import CurationSettings, DataSettings, curate
+from setlist.data.schema import Window
+from setlist.evaluation.results import EvaluationSettings
+from setlist.evaluation.statistics import bootstrap
+from setlist.models.heuristics import HEURISTICS
+from setlist.models.settings import HeuristicSettings, ModelSettings
+from setlist.models.two_tower.train import train
 
 DATA = "../shared/data"
 TABLES = {

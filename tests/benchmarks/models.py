@@ -22,7 +22,7 @@ from functools import wraps
 from pathlib import Path
 from unittest.mock import patch
 
-import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
 
 # isort: split
 import numpy as np
@@ -31,16 +31,16 @@ import tensorflow as tf
 from cut import METRICS, Cut, Values, validation
 from peers_models import HALF_LIVES, ease, ials, search, timed, tutorial
 
-from components.data.curate import curate, resolve_window
-from components.evaluation.statistics import bootstrap
-from components.models import descent
-from components.models import train as training
-from components.models.heuristics import HEURISTICS
-from components.models.settings import HeuristicSettings, ModelSettings
-from components.models.trained import Trained
-from pipelines.config import read_settings
+from setlist.data.curation import curate, resolve_window
+from setlist.evaluation.statistics import bootstrap
+from setlist.models.heuristics import HEURISTICS
+from setlist.models.settings import HeuristicSettings, ModelSettings
+from setlist.models.two_tower import epochs as descent
+from setlist.models.two_tower import train as training
+from setlist.models.two_tower.export import Trained
+from setlist_pipelines.settings.file import read_settings
 
-EXAMPLE = "pipelines/examples/movielens-1m.yaml"
+EXAMPLE = "pipelines/setlist_pipelines/examples/movielens-1m.yaml"
 SEEDS = (1, 2, 3)
 GRIDS = {
     "EASE": (ease, {"weight": (500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0)}),

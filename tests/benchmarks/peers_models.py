@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
 
 # isort: split
 import numpy as np

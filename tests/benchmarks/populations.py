@@ -23,20 +23,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.evaluation.evaluation import (
+from setlist.evaluation.policy import Policy
+from setlist.evaluation.results import (
     Evaluation,
     read_evaluation,
     read_per_user,
     read_users,
 )
-from components.evaluation.policy import Policy
-from pipelines.config import read_settings
+from setlist_pipelines.settings.file import read_settings
 
 Floats = npt.NDArray[np.float64]
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
-    "sample": ROOT / "pipelines/sample.yaml",
-    "MovieLens-1M": ROOT / "pipelines/examples/movielens-1m.yaml",
+    "sample": ROOT / "pipelines/setlist_pipelines/settings/sample.yaml",
+    "MovieLens-1M": ROOT / "pipelines/setlist_pipelines/examples/movielens-1m.yaml",
 }
 GROUP = {"sample": ("country", "SE"), "MovieLens-1M": ("gender", "F")}  # that is made to suffer
 CANDIDATE, LIVE, ANCHOR = "candidate", "live-2", "anchor-1"
@@ -99,13 +99,13 @@ def population(name: str, folder: Path) -> Population:
 
 def _make(name: str, folder: Path) -> None:
     """Fit the heuristics and three seeds of the learned model, and evaluate them."""
-    from components.data.curate import curate, resolve_window
-    from components.data.features import Features
-    from components.data.transform import transform
-    from components.evaluation.contenders import contenders
-    from components.evaluation.evaluate import evaluate
-    from components.models.heuristics import fit_heuristics
-    from components.models.train import train
+    from setlist.data.curation import curate, resolve_window
+    from setlist.data.features import Features
+    from setlist.data.transformation import transform
+    from setlist.evaluation.contenders import contenders
+    from setlist.evaluation.evaluator import evaluate
+    from setlist.models.heuristics import fit_heuristics
+    from setlist.models.two_tower.train import train
 
     os.chdir(ROOT)  # the example's tables are named from there
     settings = read_settings(CONFIGS[name])

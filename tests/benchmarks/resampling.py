@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from components.evaluation.statistics import bootstrap, sign_flip
+from setlist.evaluation.statistics import bootstrap, sign_flip
 
 LISTENERS, METRICS, RESAMPLES = 100_000, 20, 10_000
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.models.retrieval import top
+from setlist.models.retrieval import top
 
 LISTENERS, ITEMS, DIMENSIONS, EXCLUDED, K = 10_000, 27_000, 64, 100, 100
 ROUNDS, RUNS = 6, 3

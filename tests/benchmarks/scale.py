@@ -30,7 +30,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
 
 # isort: split
 import numpy as np
@@ -38,14 +38,14 @@ import pandas as pd
 from cut import METRICS, Cut
 from peers_models import ials, search, timed
 
-from components.data.features import Features
-from components.data.schema import Window
-from components.evaluation.accuracy import ndcg, recall
-from components.evaluation.evaluation import EvaluationSettings
-from components.evaluation.statistics import bootstrap
-from components.models.heuristics import HEURISTICS
-from components.models.settings import HeuristicSettings, ModelSettings
-from components.models.train import train
+from setlist.data.features import Features
+from setlist.data.schema import Window
+from setlist.evaluation.accuracy import ndcg, recall
+from setlist.evaluation.results import EvaluationSettings
+from setlist.evaluation.statistics import bootstrap
+from setlist.models.heuristics import HEURISTICS
+from setlist.models.settings import HeuristicSettings, ModelSettings
+from setlist.models.two_tower.train import train
 
 SIZES = ((30_000, 41_000, 810_000), (50_000, 32_000, 730_000), (70_000, 25_000, 650_000))
 PROTOCOLS = {

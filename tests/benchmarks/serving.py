@@ -23,9 +23,8 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
-
-from tests.components.serving.models import promote, stage, write_towers
-from tests.components.serving.processes import serving
+from tests.setlist.serving.models import promote, stage, write_towers
+from tests.setlist.serving.processes import serving
 
 ITEMS, DIMENSION, HISTORY, K = 27_000, 64, 50, 100
 ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -41,7 +40,7 @@ def histories(number: int) -> list[list[str]]:
 
 def in_process(model: Path) -> None:
     """Print p50 and p99 in ms; the process is for this alone."""
-    from components.serving.model import Question, ServedModel
+    from setlist.serving.served_model import Question, ServedModel
 
     served = ServedModel(1, model)
     ages = [float(age) for age in range(HISTORY)]
@@ -56,7 +55,7 @@ def in_process(model: Path) -> None:
 
 def bare(model: Path) -> None:
     """The least that answers the same question."""
-    import components.models  # noqa: F401
+    import setlist.models  # noqa: F401
 
     # isort: split
     import tensorflow as tf

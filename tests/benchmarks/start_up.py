@@ -18,7 +18,7 @@ from statistics import median
 
 from google.protobuf import json_format
 
-from pipelines.retraining import retraining
+from setlist_pipelines.retraining import retraining
 
 RUN = ["docker", "run", "--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
 NOTHING = json.dumps({"outputs": {"outputFile": "/tmp/output.json"}})

@@ -11,18 +11,18 @@ import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
-import components.models  # noqa: F401  it sets the environment that TensorFlow starts in
+import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
 
 # isort: split
 import numpy as np
 import pandas as pd
 from cut import METRICS, Cut
 
-from components.data.curate import curate, resolve_window
-from components.evaluation.statistics import bootstrap
-from components.models.settings import ModelSettings
-from components.models.train import train
-from pipelines.config import SAMPLE, read_settings
+from setlist.data.curation import curate, resolve_window
+from setlist.evaluation.statistics import bootstrap
+from setlist.models.settings import ModelSettings
+from setlist.models.two_tower.train import train
+from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 SEEDS = (1, 2, 3)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from components.data.sample import generate
-from pipelines.config import SAMPLE, read_settings
-from pipelines.local import run_local
-from pipelines.summary import Progress
+from setlist.data.sample import generate
+from setlist_pipelines.cli.screen import Progress
+from setlist_pipelines.laptop.runner import run_local
+from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 FLOODED = "data.events.path=sample://events?planted=one_region"
 QUICK = (
@@ -69,7 +69,7 @@ def explorer(workdir: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "pipelines.cli", "dashboard", "--port", str(port)]
+    command = [sys.executable, "-m", "setlist_pipelines", "dashboard", "--port", str(port)]
     command += ["--workdir", ".", "--store", "store"]  # a picture names no folder of this machine
     with (workdir / "dashboard.log").open("w") as log:
         server = subprocess.Popen(command, cwd=workdir, stdout=log, stderr=log)

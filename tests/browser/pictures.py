@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 import typer
 from playwright.sync_api import FloatRect, Page, sync_playwright
-
 from tests.browser.conftest import CHROMIUM, QUIET
 from tests.browser.explored import EARLIER, FLOODED, explorer, run, settled
 

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-
 from tests.browser.explored import EARLIER, FLOODED, QUICK, explorer, moved, retitled, run, settled
 from tests.browser.opened import Opened, opened, tab_to
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, expect
-
-from components.dashboard.report import write_report
 from tests.browser.opened import opened, tab_to
-from tests.components.dashboard.written import HOSTILE, ITEMS, build, counts, trainings
+from tests.setlist.report.written import HOSTILE, ITEMS, build, counts, trainings
+
+from setlist.report.page import write_report
 
 WORST = (
     *HOSTILE,

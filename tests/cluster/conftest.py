@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
-from pipelines.config import SAMPLE, read_settings
 from tests.cluster.pipeline import Json, Outputs, Pipeline, Step
 from tests.cluster.pods import Cluster, Ended, prepared
+
+from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "kind"
 LOOK = """
 import json, sys
-from components.store.store import open_store
+from setlist.store.model_store import open_store
 store, name = open_store(sys.argv[1]), sys.argv[2]
 head = store.head(name)
 print(json.dumps({"live": head and head.live, "revisions": store.revisions(name)}))
@@ -138,7 +138,14 @@ def rehearse(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Rehe
     def compiled(*settings: str) -> Rehearsal:
         changed = [f"store=gs://setlist/suite-{uuid.uuid4().hex[:8]}", *settings]
         package = tmp_path_factory.mktemp("package") / "pipeline.yaml"
-        command = [sys.executable, "-m", "pipelines.cli", "compile", "--output", str(package)]
+        command = [
+            sys.executable,
+            "-m",
+            "setlist_pipelines.cli.main",
+            "compile",
+            "--output",
+            str(package),
+        ]
         subprocess.run(
             [*command, *(f"--set={one}" for one in changed)],
             env=os.environ | {"SETLIST_IMAGE": cluster.image},

@@ -19,7 +19,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
-
 from tests.cluster.documents import EMULATOR, NAMESPACE, READER, artifacts, reader_pod, step_pod
 from tests.cluster.pipeline import METADATA, Json, Outputs, Step, local_path, parsed
 

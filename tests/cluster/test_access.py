@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from tests.cluster.pipeline import Json
 from tests.cluster.pods import Cluster
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "cluster"
 ELSEWHERE = {"kubeflow": "setlist-suite-runs", "setlist": "setlist-suite-own"}
 RUNS, OWN = ELSEWHERE.values()
-ARGO, PIPELINES = "argoproj.io", "pipelines.kubeflow.org"
+ARGO, PIPELINES = "argoproj.io", "setlist_pipelines.kubeflow.api.org"
 MAY = [
     ("runner", "create", ARGO, "workflowtaskresults", RUNS),
     ("runner", "patch", ARGO, "workflowtaskresults", RUNS),

@@ -1,12 +1,12 @@
 """What a step's pod may not do, and what its settings give it."""
 
 import pytest
-
-from pipelines.config import SAMPLE, read_settings
-from pipelines.platform import quantity
 from tests.cluster.conftest import EVERYTHING, Run
 from tests.cluster.documents import step_pod
 from tests.cluster.pods import Cluster
+
+from setlist_pipelines.settings.file import SAMPLE, read_settings
+from setlist_pipelines.settings.platform import quantity
 
 PROBE = """
 import json, os

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 
 import pytest
-
-from components.errors import LENGTH
-from pipelines.platform import STEPS
 from tests.cluster.conftest import Run
 from tests.cluster.pipeline import Json
 from tests.cluster.pods import Cluster
+
+from setlist.errors import LENGTH
+from setlist_pipelines.settings.platform import STEPS
 
 ABSENT = "gs://no-such-bucket/setlist"
 EVENTS: Json = {"path": "sample://events", "columns": {"user_id": "nobody"}}

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import IO
 
 import pytest
-
 from tests.cluster.conftest import Rehearsal, Run
 from tests.cluster.documents import EMULATOR, NAMESPACE, READER
 from tests.cluster.pods import Cluster
@@ -54,7 +53,7 @@ server.serve_forever()
 WHOLE = """
 import json, sys, tempfile
 from pathlib import Path
-from components.store.store import open_store
+from setlist.store.model_store import open_store
 folder = open_store(sys.argv[1]).fetch(sys.argv[2], 1, Path(tempfile.mkdtemp()) / "model")
 print(len([one for one in folder.rglob("*") if one.is_file()]))  # fetch has verified each
 """

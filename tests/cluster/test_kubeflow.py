@@ -11,7 +11,6 @@ import sys
 import uuid
 
 import pytest
-
 from tests.cluster.conftest import LOOK
 from tests.cluster.documents import EMULATOR
 from tests.cluster.pods import Cluster
@@ -22,7 +21,7 @@ STORE = "setlist-suite"
 """A ConfigMap beside the runs that sends their steps to the stand-in for the store."""
 RECORD = """
 import json, sys
-from components.record import RunRecord
+from setlist.runs.record import RunRecord
 print(json.dumps(RunRecord.read(sys.argv[1], "home", sys.argv[2]).outcome))
 """
 
@@ -48,7 +47,16 @@ def submit(cluster: Cluster, request: pytest.FixtureRequest):
     def run(*more: str) -> tuple[int, str, dict]:
         changed = [f"--set={one}" for one in [*settings, *more]]
         done = subprocess.run(
-            [sys.executable, "-m", "pipelines.cli", "submit", "--wait", "--host", host, *changed],
+            [
+                sys.executable,
+                "-m",
+                "setlist_pipelines.cli.main",
+                "submit",
+                "--wait",
+                "--host",
+                host,
+                *changed,
+            ],
             env=os.environ | {"SETLIST_IMAGE": cluster.image},
             capture_output=True,
             text=True,

@@ -1,7 +1,6 @@
 """The whole pipeline several times over one store: promoted, nothing new, refused."""
 
 import pytest
-
 from tests.cluster.conftest import Rehearsal, Rehearse, Run, left
 
 

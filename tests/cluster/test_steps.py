@@ -4,14 +4,14 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-
-from components.data.features import Features
-from components.evaluation.evaluation import read_evaluation, read_values
-from components.evaluation.verdict import Verdict
-from components.models.contract import model_folders, read_info
-from pipelines.platform import STEPS
 from tests.cluster.conftest import Rehearsal, Run, left
 from tests.cluster.pods import Cluster
+
+from setlist.data.features import Features
+from setlist.evaluation.results import read_evaluation, read_values
+from setlist.evaluation.verdict import Verdict
+from setlist.models.contract import model_folders, read_info
+from setlist_pipelines.settings.platform import STEPS
 
 
 class TestFirstRun:

@@ -14,7 +14,7 @@ from typing import Any
 import docker
 import pytest
 
-from pipelines.containers import CONFINED
+from setlist_pipelines.laptop.containers import CONFINED
 
 ADDRESS = "http://127.0.0.1:4443"
 FLAGS = f"-scheme http -backend memory -host 127.0.0.1 -port 4443 -external-url {ADDRESS}"

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 from docker.types import Mount
 from kfp import dsl, local
-
-from components.errors import SetlistError
-from components.evaluation.verdict import Verdict
-from pipelines.config import SAMPLE, Settings, read_settings
-from pipelines.containers import container_runner
-from pipelines.local import Run, run_local
 from tests.container.conftest import Island, Watched, watch
+
+from setlist.errors import SetlistError
+from setlist.evaluation.verdict import Verdict
+from setlist_pipelines.laptop.containers import container_runner
+from setlist_pipelines.laptop.runner import Run, run_local
+from setlist_pipelines.settings.file import SAMPLE, Settings, read_settings
 
 STORE = "gs://setlist/ci"
 USER = 10001
 LIVE = f"""
 import json, pathlib
-from components.models.contract import digest
-from components.models.saved_model import SavedModel
-from components.store.store import open_store
+from setlist.models.contract import digest
+from setlist.models.saved_model import SavedModel
+from setlist.store.model_store import open_store
 
 store = open_store("{STORE}")
 head = store.head("home")

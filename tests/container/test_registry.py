@@ -16,8 +16,8 @@ import docker
 import pytest
 import yaml
 
-from pipelines.image import read_source
-from pipelines.platform import DIGEST
+from setlist_pipelines.laptop.image import read_source
+from setlist_pipelines.settings.platform import DIGEST
 
 LABEL = "org.opencontainers.image."
 PASSWORD = "only-for-this-test"
@@ -26,7 +26,7 @@ HTPASSWD = "ci:$2y$05$setlistsetlistsetlis.u87LzvMv17a0spFueCyRBPe623Zwc9Zu\n"  
 
 def setlist(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "image", *arguments],
+        [sys.executable, "-m", "setlist_pipelines", "image", *arguments],
         capture_output=True,
         text=True,
         check=False,

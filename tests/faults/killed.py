@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from components.store.store import open_store
-from tests.components.store.process import Worker
 from tests.faults.store_race import push_order
+from tests.setlist.store.process import Worker
+
+from setlist.store.model_store import open_store
 
 FILES = {"a": b"1", "b": b"2", "c/d": b"3"}
 WRITES = ("number", "run", *FILES, "card", "manifest", "HEAD")

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.errors import SetlistError
-from components.store.manifest import Manifest
-from components.store.objects import Objects
-from components.store.store import ModelStore, open_store
+from setlist.errors import SetlistError
+from setlist.store.manifest import Manifest
+from setlist.store.model_store import ModelStore, open_store
+from setlist.store.objects import Objects
 
 FOLDER = "home/revisions/2/"
 MANIFEST = f"{FOLDER}manifest.json"

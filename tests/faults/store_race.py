@@ -5,8 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from components.store.store import Head, open_store
-from tests.components.store.process import Worker
+from tests.setlist.store.process import Worker
+
+from setlist.store.model_store import Head, open_store
 
 RACERS = 8
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-
-from components.evaluation.policy import Limits, Policy
-from components.models.recommender import string_table
 from tests.gallery.cases import rogue, unfit
 from tests.gallery.rogues import half_of_the_catalogue
 from tests.gallery.scripted import Scripted
 from tests.gallery.world import World
+
+from setlist.evaluation.policy import Limits, Policy
+from setlist.models.recommender import string_table
 
 SERVES = "serves as evaluated"
 

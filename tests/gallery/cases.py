@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.evaluation.policy import Policy
 from tests.gallery.world import World
+
+from setlist.evaluation.policy import Policy
 
 DEFAULT = Policy()
 Export = Callable[[World, Path], None]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-
-from components.models.contract import ModelInfo, write_info
 from tests.gallery.cases import ALONE, Case, Export
 from tests.gallery.rogues import declined
 from tests.gallery.scripted import Scripted
 from tests.gallery.world import World
+
+from setlist.models.contract import ModelInfo, write_info
 
 
 def planted_truth(world: World, folder: Path) -> None:

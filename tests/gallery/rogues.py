@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-
-from components.evaluation.policy import Guardrail, Policy
 from tests.gallery.cases import ALONE, rogue, unfit
 from tests.gallery.scripted import Scripted
 from tests.gallery.world import World
+
+from setlist.evaluation.policy import Guardrail, Policy
 
 WORSE = ("better than ", "not worse than ", "no group by ")
 

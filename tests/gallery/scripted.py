@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-
-from components.models.contract import tie_order
-from components.models.recommender import Recommender, string_table
 from tests.gallery.world import Floats, World
+
+from setlist.models.contract import tie_order
+from setlist.models.recommender import Recommender, string_table
 
 
 class Scripted(Recommender):

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-
 from tests.gallery.cases import ROGUES, UNFIT, Case
 from tests.gallery.honest import HONEST
 from tests.gallery.table import markdown

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from components.errors import SetlistError
-from components.evaluation.contenders import Contender
-from components.evaluation.evaluate import evaluate
-from components.evaluation.evaluation import LISTENER, Evaluation, Role
-from components.evaluation.gate import judge
-from components.evaluation.verdict import Reason, SeenHead, Verdict, decide
 from tests.gallery import answers, rogues  # noqa: F401 - they enter their models
 from tests.gallery.cases import ROGUES, Case
 from tests.gallery.honest import HONEST, RIVALS
 from tests.gallery.world import HEURISTICS, SETTINGS, World
+
+from setlist.errors import SetlistError
+from setlist.evaluation.contenders import Contender
+from setlist.evaluation.evaluator import evaluate
+from setlist.evaluation.gate import judge
+from setlist.evaluation.results import LISTENER, Evaluation, Role
+from setlist.evaluation.verdict import Reason, SeenHead, Verdict, decide
 
 SLICES = (LISTENER, "country", "age_band")
 """Those of the bundled settings; a group of one listener, by `who`, says nothing."""

@@ -9,18 +9,18 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from components.data.curate import CurationSettings, DataSettings, curate
-from components.data.features import Features
-from components.data.sample import END, Truth, generate, write
-from components.data.schema import Window
-from components.data.transform import transform
-from components.evaluation.audience import Audience, audience
-from components.evaluation.evaluation import EvaluationSettings
-from components.evaluation.requests import choose
-from components.models.heuristics import co_visited, fit_heuristics
-from components.models.saved_model import at, latest
-from components.models.settings import HeuristicSettings, ModelSettings
-from components.models.train import train
+from setlist.data.curation import CurationSettings, DataSettings, curate
+from setlist.data.features import Features
+from setlist.data.sample import END, Truth, generate, write
+from setlist.data.schema import Window
+from setlist.data.transformation import transform
+from setlist.evaluation.audience import Audience, audience
+from setlist.evaluation.requests import choose
+from setlist.evaluation.results import EvaluationSettings
+from setlist.models.heuristics import co_visited, fit_heuristics
+from setlist.models.saved_model import at, latest
+from setlist.models.settings import HeuristicSettings, ModelSettings
+from setlist.models.two_tower.train import train
 
 Floats = npt.NDArray[np.float32]
 SETTINGS = EvaluationSettings(

@@ -12,9 +12,9 @@ import pytest
 import typer
 import yaml
 
-from pipelines import kind
-from pipelines.cli import app
-from pipelines.config import SAMPLE, read_settings
+from setlist_pipelines.cli.main import app
+from setlist_pipelines.laptop import kind
+from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"

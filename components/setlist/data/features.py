@@ -1,0 +1,73 @@
+"""What `transform` writes and every model, heuristic or learned, is fitted on.
+
+    FEATURES/items.parquet   one row an item of the catalogue, in tie order; the row number is the
+                             item's code. item_id, title, tags, released, plays, listeners
+    FEATURES/users.parquet   one row a listener of the training period, by id; the row number is
+                             the listener's code. user_id and the named inputs
+    FEATURES/plays.parquet   the training events, by listener, oldest first. user, item (codes),
+                             age_days (before the cut)
+    FEATURES/features.json   the window and the names of the inputs
+    FEATURES/newcomers.parquet   the same as users.parquet for those who play in the test period
+                             only; their codes go on behind it. No model is fitted on it
+
+But for the newcomers nothing in it is later than the cut, and the catalogue is what was known at
+the cut: the other files are the same, byte for byte, whatever happened afterwards.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from setlist.data.schema import Window
+
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features folder in memory."""
+
+    items: pd.DataFrame
+    users: pd.DataFrame
+    newcomers: pd.DataFrame
+    plays: pd.DataFrame
+    window: Window
+    inputs: tuple[str, ...]
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """[everyone + 1]: listener u's plays are the rows offsets[u] to offsets[u + 1]."""
+        return np.searchsorted(self.plays["user"].to_numpy(), np.arange(len(self.everyone) + 1))
+
+    @property
+    def everyone(self) -> pd.DataFrame:
+        """The listeners of both periods, in the order of their codes."""
+        return pd.concat([self.users, self.newcomers], ignore_index=True)
+
+    def write(self, folder: Path) -> None:
+        """Write the folder; `Features.read(folder)` is equal to what was written."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.items.to_parquet(folder / "items.parquet", index=False)
+        self.users.to_parquet(folder / "users.parquet", index=False)
+        self.newcomers.to_parquet(folder / "newcomers.parquet", index=False)
+        self.plays.to_parquet(folder / "plays.parquet", index=False)
+        document = {"window": self.window.to_json(), "inputs": list(self.inputs)}
+        (folder / "features.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The features that `write` left in the folder."""
+        document = json.loads((folder / "features.json").read_text("utf-8"))
+        return cls(
+            items=pd.read_parquet(folder / "items.parquet"),
+            users=pd.read_parquet(folder / "users.parquet"),
+            newcomers=pd.read_parquet(folder / "newcomers.parquet"),
+            plays=pd.read_parquet(folder / "plays.parquet"),
+            window=Window.from_json(document["window"]),
+            inputs=tuple(document["inputs"]),
+        )

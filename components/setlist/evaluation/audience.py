@@ -1,0 +1,157 @@
+"""Who is evaluated: the listeners, what they will play, and what every model is told of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from setlist.data.features import Features
+from setlist.errors import SetlistError
+from setlist.evaluation.ranking import Floats, Ragged
+from setlist.evaluation.results import LISTENER, EvaluationSettings
+
+NEWCOMER, LIGHT = 5, 50
+"""The most plays before the cut of a newcomer and of a light listener."""
+KINDS = ("newcomer", "light", "heavy")
+AT_MOST = 200_000
+"""How many listeners are evaluated at most; a fixed sample of more."""
+
+TAKEN = {"user_id", "relevant", "history", LISTENER, "item_part"}
+"""No names for slices: the evaluation and the policy have their own of them."""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """The listeners who are evaluated, what they will play, and what every model is told."""
+
+    users: pd.DataFrame
+    truth: Ragged
+    gains: Floats
+    """float64[truth]: the largest weight of the listener's test events on the item."""
+    history: Ragged
+    plays: Ragged
+    ages: npt.NDArray[np.float32]
+    """float32[plays]: of each code of `plays`, in days before the cut."""
+    left_out: dict[str, int]
+    sampled_from: int
+
+
+def audience(
+    features: Features, test: pd.DataFrame, users: pd.DataFrame, settings: EvaluationSettings
+) -> Audience:
+    """Who is evaluated and what is relevant to them.
+
+    Relevant are the items of the catalogue that the listener plays in the test period, each once;
+    on the discovery shelf without what the listener knows already. Listeners without a relevant
+    item take no part, and are counted.
+
+    Args:
+        features: what `transform` wrote.
+        test: the events of the test period.
+        users: the curated table of users, for the slices.
+        settings: the shelf, the slices, whether newcomers take part.
+
+    Raises:
+        SetlistError: when nobody is left, a listener is not in the features, or a slice is no
+            column of the users table.
+    """
+    everyone = features.everyone
+    user = pd.Index(everyone["user_id"]).get_indexer(test["user_id"])
+    if (user < 0).any():
+        stranger = test["user_id"].iloc[int(np.argmax(user < 0))]
+        raise SetlistError(
+            f"test.parquet: listener {stranger} is not in the features; transform this dataset "
+            "again."
+        )
+    item = pd.Index(features.items["item_id"]).get_indexer(test["item_id"])
+    offsets = features.offsets
+    counts = np.diff(offsets)
+    left_out = {"events on items that were not known at the cut": int((item < 0).sum())}
+    eligible = np.unique(user)
+    keep = item >= 0
+    if not settings.newcomers:
+        left_out["listeners without a history"] = int((counts[eligible] == 0).sum())
+        eligible = eligible[counts[eligible] > 0]
+        keep &= counts[user] > 0
+    size = len(features.items)
+    relevant, pair = np.unique(user[keep].astype(np.int64) * size + item[keep], return_inverse=True)
+    gains = np.zeros(len(relevant))
+    np.maximum.at(gains, pair, test["weight"].to_numpy(np.float64)[keep])
+    known = np.unique(features.plays["user"].to_numpy(np.int64) * size + features.plays["item"])
+    if settings.shelf == "discovery":
+        new = ~np.isin(relevant, known, assume_unique=True)
+        relevant, gains = relevant[new], gains[new]
+    rows, truth = np.divmod(relevant, size)
+    chosen = np.unique(rows)
+    left_out["listeners without a relevant item"] = len(eligible) - len(chosen)
+    if len(chosen) == 0:
+        raise SetlistError(
+            f"evaluation: no listener plays anything relevant to the {settings.shelf} shelf in the "
+            "test period; widen window.test_days, or choose the other shelf."
+        )
+    kind = np.array(KINDS, dtype=object)[(counts[chosen, None] > [NEWCOMER, LIGHT]).sum(axis=1)]
+    present = len(chosen)
+    kept = _sample(everyone["user_id"].iloc[chosen], kind)
+    chosen, kind = chosen[kept], kind[kept]
+    taken = np.isin(rows, chosen)
+    rows, truth, gains = rows[taken], truth[taken], gains[taken]
+    people = everyone.iloc[chosen].reset_index(drop=True)
+    for name in settings.slices:
+        if name in TAKEN or name not in people:
+            people[name] = _column(users, name, people["user_id"])
+    people["relevant"] = np.bincount(np.searchsorted(chosen, rows), minlength=len(chosen))
+    people["history"] = counts[chosen]
+    people[LISTENER] = kind
+    known_rows, known_items = np.divmod(known, size)
+    played = select(Ragged(offsets, np.arange(len(features.plays), dtype=np.int32)), chosen)
+    return Audience(
+        users=people,
+        truth=ragged(np.searchsorted(chosen, rows), truth, len(chosen)),
+        gains=gains,
+        history=select(ragged(known_rows, known_items, len(counts)), chosen),
+        plays=Ragged(played.offsets, features.plays["item"].to_numpy(np.int32)[played.codes]),
+        ages=features.plays["age_days"].to_numpy(np.float32)[played.codes],
+        left_out=left_out,
+        sampled_from=present,
+    )
+
+
+def _sample(user_ids: pd.Series, kind: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+    """Row numbers of at most `AT_MOST` listeners, of every kind the same share.
+
+    The same listeners on every machine and in every run in which they appear: those whose hash of
+    the id is smallest.
+    """
+    if len(kind) <= AT_MOST:
+        return np.arange(len(kind))
+    order = pd.util.hash_array(user_ids.to_numpy(dtype=object), categorize=False)
+    share = AT_MOST / len(kind)
+    place = pd.Series(order).groupby(kind).rank(method="first").to_numpy()
+    size = pd.Series(kind).groupby(kind).transform("size").to_numpy()
+    return np.flatnonzero(place <= np.floor(size * share))
+
+
+def _column(users: pd.DataFrame, name: str, ids: pd.Series) -> pd.Series:
+    if name not in users or name in TAKEN:
+        present = ", ".join(column for column in users.columns if column not in TAKEN) or "none"
+        raise SetlistError(
+            f"evaluation.slices: {name!r} is no column of the users table by which to slice "
+            f"(those are: {present}); correct the name, or take it out."
+        )
+    return (
+        users.set_index("user_id")[name].reindex(ids).fillna("").astype(str).reset_index(drop=True)
+    )
+
+
+def ragged(rows: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], length: int) -> Ragged:
+    """`length` rows from pairs that are sorted by row."""
+    return Ragged(np.searchsorted(rows, np.arange(length + 1)), codes.astype(np.int32))
+
+
+def select(table: Ragged, rows: npt.NDArray[np.int64]) -> Ragged:
+    """The given rows of the table, in that order."""
+    lengths = table.lengths[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    return Ragged(offsets, table.codes[np.repeat(table.offsets[rows], lengths) + within])

@@ -1,0 +1,255 @@
+"""Every model of a run on the same listeners, candidates and exclusions, by the contract alone.
+
+The folder that it writes is described in `setlist.evaluation.results`.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from setlist.data.features import Features
+from setlist.data.schema import parse_instant
+from setlist.errors import SetlistError
+from setlist.evaluation.audience import Audience, audience, ragged, select
+from setlist.evaluation.catalogue import catalogue_of, parts_of
+from setlist.evaluation.contenders import Contender
+from setlist.evaluation.inspection import inspect
+from setlist.evaluation.lists import ask, listed, without_repeats
+from setlist.evaluation.metric_names import MetricAt, parse_metric
+from setlist.evaluation.ranking import FOREIGN, Bools, Catalogue, Floats, Ranking
+from setlist.evaluation.requests import choose, write_answers, write_requests
+from setlist.evaluation.results import (
+    LEARNED,
+    LISTENER,
+    SHARED,
+    Evaluated,
+    Evaluation,
+    EvaluationSettings,
+    Shelf,
+    repeated,
+)
+from setlist.models.contract import digest, read_catalogue
+from setlist.models.saved_model import SavedModel
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What every model of a run is asked, and what its answers are held against.
+
+    Attributes:
+        inputs: what models are told of a listener beside the plays; columns of `people.users`.
+        item_ids: of the eligible catalogue, in the order of the codes.
+        parts: bool[items] of head, torso, tail and new items.
+        shared: bool[items], what candidate, live model and anchor all know; None while nothing is
+            live.
+        k: the depth of the lists.
+        requests: row numbers of the listeners whose requests are kept word by word.
+    """
+
+    people: Audience
+    inputs: Sequence[str]
+    item_ids: pd.Index
+    catalogue: Catalogue
+    metrics: Sequence[MetricAt]
+    parts: Mapping[str, Bools]
+    shared: Bools | None
+    shelf: Shelf
+    k: int
+    requests: npt.NDArray[np.int64]
+
+
+def evaluate(
+    models: Sequence[Contender],
+    features: Features,
+    dataset: Path,
+    settings: EvaluationSettings,
+    output: Path,
+) -> Evaluation:
+    """Evaluate every model and write the evaluation folder.
+
+    What the run may ship (the candidate, and the heuristics while nothing is live) is then loaded
+    again in a fresh process and asked sound and hostile things; see `setlist.evaluation.inspection`.
+
+    Raises:
+        SetlistError: for an unknown metric, a live model that was trained past the cut, a model
+            that answers outside the contract, a test period without relevant plays, two models
+            of one label, or an output that is not empty.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise SetlistError(f"{output} is not empty; remove it, or name another folder.")
+    if twice := repeated([contender.label for contender in models]):
+        raise SetlistError(f"two models are called {twice}; rename one of the folders.")
+    exam = prepare(models, features, dataset, settings)
+    output.mkdir(parents=True, exist_ok=True)
+    people = exam.people
+    people.users.to_parquet(output / "users.parquet", index=False)
+    features.items.assign(**exam.parts).to_parquet(output / "items.parquet", index=False)
+    pd.DataFrame(
+        {
+            "user": people.truth.rows.astype(np.int32),
+            "item": people.truth.codes,
+            "gain": people.gains,
+        }
+    ).to_parquet(output / "truth.parquet", index=False)
+    write_requests(output, people, exam.inputs, exam.requests, exam.item_ids, exam.shelf)
+    evaluated = [_examine(contender, exam, features.window.cut, output) for contender in models]
+    ours = [one for one in models if one.role == "candidate"]
+    rules = [one for one in models if one.role == "heuristic" and exam.shared is None]
+    found = inspect(output, ours) | inspect(output, rules)
+    evaluation = Evaluation(
+        shelf=settings.shelf,
+        window=features.window.to_json(),
+        metrics=settings.measured(),
+        slices=tuple(dict.fromkeys((LISTENER, *features.inputs, *settings.slices))),
+        k=exam.k,
+        listeners=len(people.users),
+        sampled_from=people.sampled_from,
+        catalogue=exam.catalogue.size,
+        left_out=people.left_out,
+        models=[one.model_copy(update={"infra": found.get(one.label)}) for one in evaluated],
+    )
+    document = json.dumps(evaluation.model_dump(), indent=1, allow_nan=False)
+    (output / "evaluation.json").write_text(document + "\n", "utf-8")
+    return evaluation
+
+
+def prepare(
+    models: Sequence[Contender], features: Features, dataset: Path, settings: EvaluationSettings
+) -> Exam:
+    """Settle what all models of the run are asked."""
+    metrics = [parse_metric(text) for text in settings.metrics]
+    people = audience(
+        features,
+        pd.read_parquet(dataset / "test.parquet"),
+        pd.read_parquet(dataset / "users.parquet"),
+        settings,
+    )
+    item_ids = pd.Index(features.items["item_id"])
+    known = {
+        one.role: item_ids.isin(read_catalogue(one.folder)) for one in models if one.role in LEARNED
+    }
+    catalogue = catalogue_of(features)
+    return Exam(
+        people=people,
+        inputs=features.inputs,
+        item_ids=item_ids,
+        catalogue=catalogue,
+        metrics=metrics,
+        parts=parts_of(catalogue, known.get("live")),
+        shared=np.logical_and.reduce(list(known.values())) if "live" in known else None,
+        shelf=settings.shelf,
+        k=max(metric.k for metric in metrics),
+        requests=choose(len(people.users)),
+    )
+
+
+def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) -> Evaluated:
+    began = time.monotonic()
+    model = SavedModel(contender.folder)
+    trained_until = parse_instant(
+        model.info.training_window.get("end", ""),
+        f"{contender.folder / 'model.json'}: training_window.end",
+    )
+    if trained_until > cut:
+        raise SetlistError(
+            f"{contender.label} was trained on data until {trained_until:%Y-%m-%d %H:%M}, after "
+            f"the cut of this run ({cut:%Y-%m-%d %H:%M}), so it has seen the test period; choose "
+            "a later as_of."
+        )
+    people = exam.people
+    try:
+        told, scores = ask(model, people, exam.inputs, exam.item_ids, exam.shelf, exam.k)
+    except SetlistError as fault:
+        raise SetlistError(f"{contender.label}: {fault}") from fault
+    top = without_repeats(told)
+    parts = dict(exam.parts)
+    if exam.shared is not None and contender.role in LEARNED:
+        parts[SHARED] = exam.shared
+    ranking = Ranking(top, people.truth, people.history, exam.catalogue, people.gains)
+    per_user, corpus = measure(ranking, exam.metrics, parts)
+    folder = output / contender.label
+    folder.mkdir()
+    np.save(folder / "top.npy", top)
+    per_user.to_parquet(folder / "per_user.parquet", index=False)
+    write_answers(folder, top[exam.requests], scores[exam.requests], exam.item_ids)
+    seconds = time.monotonic() - began
+    print(f"evaluated {contender.label} in {seconds:.1f} s", flush=True)
+    return Evaluated(
+        label=contender.label,
+        role=contender.role,
+        kind=model.info.kind,
+        digest=digest(contender.folder),
+        content=digest(contender.folder / "saved_model"),
+        revision=contender.revision,
+        training_window=model.info.training_window,
+        corpus=corpus,
+        foreign=int((told == FOREIGN).sum()),
+        excluded=listed(told, people.history, exam.catalogue) if exam.shelf == "discovery" else 0,
+        known=float(exam.item_ids.isin(read_catalogue(contender.folder)).mean()),
+        seconds=round(seconds, 2),
+    )
+
+
+def measure(
+    ranking: Ranking, metrics: Sequence[MetricAt], parts: Mapping[str, Bools]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """All metrics of one model.
+
+    Args:
+        ranking: its lists beside the truth.
+        metrics: which.
+        parts: bool[items] by name. Each per-listener metric that reads the truth is given a second
+            time, as "ndcg@10 tail", on the truth in that part only (missing for a listener
+            without any).
+
+    Returns:
+        One row a listener and one column a per-listener metric; corpus-level values by name.
+    """
+    per_user: dict[str, Floats] = {}
+    corpus: dict[str, float] = {}
+    for metric in metrics:
+        if metric.metric.per == "listener":
+            per_user[metric.text] = metric(ranking)
+        else:
+            corpus[metric.text] = float(metric(ranking))
+    for name, part in parts.items():
+        present, partial = within(ranking, part)
+        for metric in metrics:
+            if metric.metric.per == "listener" and metric.metric.reads_truth:
+                values = np.full(len(ranking.top), np.nan)
+                if len(present):
+                    values[present] = metric(partial)
+                per_user[f"{metric.text} {name}"] = values
+    return pd.DataFrame(per_user), corpus
+
+
+def within(ranking: Ranking, part: Bools) -> tuple[npt.NDArray[np.int64], Ranking]:
+    """The ranking on the truth in one part of the catalogue.
+
+    Args:
+        ranking: of all listeners.
+        part: bool[items].
+
+    Returns:
+        Row numbers of the listeners who have any such truth, and the ranking of those.
+    """
+    keep = part[ranking.truth.codes]
+    rows = ranking.truth.rows[keep]
+    present = np.unique(rows)
+    return present, Ranking(
+        top=ranking.top[present],
+        truth=ragged(
+            np.searchsorted(present, rows),
+            ranking.truth.codes[keep].astype(np.int64),
+            len(present),
+        ),
+        history=select(ranking.history, present),
+        catalogue=ranking.catalogue,
+        gains=None if ranking.gains is None else ranking.gains[keep],
+    )

@@ -1,0 +1,99 @@
+"""Who would suffer: the search for a group of listeners that a candidate serves clearly worse."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from setlist.evaluation.policy import SliceRule
+from setlist.evaluation.results import LISTENER
+from setlist.evaluation.statistics import LEVEL, holm, sign_flip, smallest_detectable_lift
+from setlist.evaluation.verdict import Reason
+
+Floats = npt.NDArray[np.float64]
+SAID = {LISTENER: "history length"}
+"""How a sentence names a slice, where not by its column."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The listeners who share a value of a slice, with what two models are worth to them.
+
+    Attributes:
+        members: bool[listeners].
+        ours, theirs: float64[listeners], the primary metric of candidate and rival; only those of
+            the members are read.
+    """
+
+    slice: str
+    value: str
+    members: npt.NDArray[np.bool_]
+    ours: Floats
+    theirs: Floats
+
+    @property
+    def size(self) -> int:
+        """How many listeners it has."""
+        return int(self.members.sum())
+
+    @property
+    def differences(self) -> Floats:
+        """float64[members]: ours less theirs."""
+        return (self.ours - self.theirs)[self.members]
+
+
+def harm(groups: Sequence[Group], policy: SliceRule, metric: str, rival: str) -> Iterator[Reason]:
+    """One reason a slice: fails where a group is served worse by more than the tolerance.
+
+    The p-values of the one-sided paired sign-flip test are corrected over all groups of all slices
+    (Holm), because harm is searched for. A group below the smallest size says nothing.
+
+    Args:
+        groups: of all slices.
+        policy: with the tolerance and the smallest size.
+        metric: the name of the primary metric.
+        rival: the label of the model that listeners would have otherwise.
+    """
+    judged = [group for group in groups if group.size >= policy.at_least]
+    adjusted = np.empty(0)
+    if judged:
+        losses = np.column_stack(
+            [
+                np.where(one.members, one.ours - (1 - policy.tolerance) * one.theirs, 0)
+                for one in judged
+            ]
+        )
+        adjusted = holm(sign_flip(losses, "less"))
+    p_values = {(one.slice, one.value): float(p) for one, p in zip(judged, adjusted, strict=True)}
+    for name in dict.fromkeys(group.slice for group in groups):
+        rule = f"no group by {SAID.get(name, name.replace('_', ' '))} worse off than with {rival}"
+        own = [group for group in judged if group.slice == name]
+        small = [group for group in groups if group.slice == name and group.size < policy.at_least]
+        few = ", ".join(f"{group.value or 'not known'} ({group.size})" for group in small[:5])
+        few = f"too few to say: {few}{' and others' if small[5:] else ''}" if small else ""
+        if not own:
+            yield Reason(
+                rule=rule,
+                outcome="pass",
+                value=0,
+                needed=0,
+                sentence=f"{few}.",
+            )
+            continue
+        worst = min(own, key=lambda one: (p_values[name, one.value], one.differences.mean()))
+        p = p_values[name, worst.value]
+        lift = float(worst.differences.mean())
+        needed = -policy.tolerance * float(worst.theirs[worst.members].mean())
+        detectable = smallest_detectable_lift(worst.differences)
+        yield Reason(
+            rule=rule,
+            outcome="fail" if p <= 1 - LEVEL else "pass",
+            value=lift,
+            needed=needed,
+            detectable=detectable if np.isfinite(detectable) else None,
+            sentence=f"of {len(own)} groups {worst.value or 'not known'} ({worst.size:,} "
+            f"listeners) fares worst: {metric} {lift:+.4f}, where {needed:+.4f} is tolerated "
+            f"(p {p:.2g}, corrected; a difference of {detectable:.4f} could be detected)"
+            f"{'; ' + few if few else ''}.",
+        )

@@ -1,0 +1,262 @@
+"""Whether what was evaluated is what will serve: a model in a process that did not make it.
+
+Sound are the kept requests of the evaluation: alone, all together and a thousand at once they have
+to give the scores that were evaluated, to 1e-4, and an order that differs only inside that
+tolerance. Hostile are the requests of a bad day: nobody's history, ids that nobody knows, a k
+beyond the catalogue, everything excluded.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import RootModel
+
+from setlist.evaluation.contenders import Contender
+from setlist.evaluation.requests import ASKED
+from setlist.evaluation.results import Infra
+from setlist.models.contract import read_catalogue
+from setlist.models.saved_model import SavedModel
+
+TOLERANCE = 1e-4
+"""Of a score, absolute below 1 and relative above."""
+MANY = 1_000
+TIMED = 200
+FEW = 8
+PATIENCE = 300
+"""Seconds that a model may take for all of it."""
+
+Found = RootModel[dict[str, Infra]]
+Answer = tuple[npt.NDArray[np.object_], npt.NDArray[np.float32]]
+
+
+def inspect(evaluation: Path, models: Sequence[Contender]) -> dict[str, Infra]:
+    """Load the models in one fresh process and say what it found of each, by label.
+
+    Args:
+        evaluation: with requests.parquet, and answers.parquet of each of the models.
+        models: to be inspected; a process that dies or hangs is a fault of all of them.
+    """
+    if not models:
+        return {}
+    print(f"inspecting {', '.join(model.label for model in models)}", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "found.json"
+        command = [sys.executable, "-m", __name__, str(evaluation), str(output)]
+        for model in models:
+            command += [model.label, str(model.folder)]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own module
+                command, timeout=PATIENCE * len(models), check=False, capture_output=True, text=True
+            )
+            fault = f"the process that loaded it ended with exit code {done.returncode}"
+            if done.returncode:
+                print(done.stderr[-2_000:], flush=True)
+        except subprocess.TimeoutExpired:
+            fault = f"it did not answer within {PATIENCE} s"
+        if output.is_file():
+            return Found.model_validate_json(output.read_bytes()).root
+    broken = Infra(faults=[fault], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0)
+    return {model.label: broken for model in models}
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Several requests at once; `exclude` and the rest have one entry a listener."""
+
+    history: Sequence[Sequence[str]]
+    exclude: Sequence[Sequence[str]]
+    ages: Sequence[Sequence[float]]
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, evaluation: Path) -> "Requests":
+        """The kept requests of an evaluation."""
+        table = pd.read_parquet(evaluation / "requests.parquet")
+        history, exclude, ages = ([list(row) for row in table[name]] for name in ASKED)
+        named = table.columns.difference(list(ASKED))
+        return cls(history, exclude, ages, {str(name): table[name].tolist() for name in named})
+
+    def take(self, rows: Sequence[int]) -> "Requests":
+        """Some of them, in that order."""
+        return Requests(
+            [self.history[row] for row in rows],
+            [self.exclude[row] for row in rows],
+            [self.ages[row] for row in rows],
+            {name: [values[row] for row in rows] for name, values in self.inputs.items()},
+        )
+
+
+class Inspection:
+    """One model under inspection, and the faults found so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model = SavedModel(folder)
+        self.catalogue = read_catalogue(folder)
+        self.faults: list[str] = []
+
+    def ask(self, occasion: str, requests: Requests, k: int) -> Answer | None:
+        """The answer, checked against what the contract says of any answer; None for no answer."""
+        try:
+            ids, scores = self.model.signature(
+                requests.history, requests.exclude, k, requests.inputs, requests.ages
+            )
+        except Exception as fault:  # whatever a stranger's graph raises is a finding
+            self.faults.append(f"{occasion}: {said_by(fault)}")
+            return None
+        width = min(k, len(self.catalogue))
+        if ids.shape[1] != width:
+            self.faults.append(
+                f"{occasion}: {ids.shape[1]} positions for k = {k}, where {width} were expected"
+            )
+            return None
+        if (scores[:, 1:] > scores[:, :-1]).any():
+            self.faults.append(f"{occasion}: the scores are not in descending order")
+        if ((ids == "") != (scores == -np.inf)).any():
+            self.faults.append(f'{occasion}: "" and -inf do not go together')
+        known = set(self.catalogue)
+        for row, exclude in zip(ids, requests.exclude, strict=True):
+            shown = [item for item in row if item]
+            if len(set(shown)) < len(shown):
+                self.faults.append(f"{occasion}: an item stands twice in a list")
+                break
+            if not known.issuperset(shown):
+                self.faults.append(f"{occasion}: an item that is not in its catalogue.txt")
+                break
+            if not set(exclude).isdisjoint(shown):
+                self.faults.append(f"{occasion}: an excluded item is listed")
+                break
+        return ids, scores
+
+    def sound(self, requests: Requests, expected: Answer) -> None:
+        """The kept requests: alone, together, and many at once."""
+        k = expected[0].shape[1]
+        number = len(requests.history)
+        for occasion, rows in (
+            ("a request alone", [0]),
+            ("the evaluated requests", list(range(number))),
+            (f"{MANY:,} requests at once", [row % number for row in range(MANY)]),
+        ):
+            answer = self.ask(occasion, requests.take(rows), k)
+            if answer and (differs := difference((expected[0][rows], expected[1][rows]), answer)):
+                self.faults.append(f"{occasion}: {differs}")
+
+    def hostile(self, requests: Requests, k: int) -> None:
+        """The requests of a bad day."""
+        inputs = {name: ["no such value"] for name in requests.inputs}
+        unknown = Requests([["no such item", ""] * 500], [["nor this", ""]], [[0.0, 1e9] * 500])
+        nobody = Requests([[]], [[]], [[]])
+        first = requests.take([0])
+        everything = Requests(first.history, [self.catalogue], first.ages, first.inputs)
+        self.ask("an empty history", nobody, k)
+        self.ask("unknown ids", unknown, k)
+        self.ask("unknown inputs", Requests([[]], [[]], [[]], inputs), k)
+        self.ask("a k of 0", first, 0)
+        self.ask("everything excluded", everything, k)
+
+    def reach(self, requests: Requests) -> float:
+        """The share of the catalogue that a few listeners see when nothing is cut or excluded."""
+        few = requests.take(range(min(FEW, len(requests.history))))
+        open_ended = Requests(few.history, [[]] * len(few.history), few.ages, few.inputs)
+        answer = self.ask("a k beyond the catalogue", open_ended, len(self.catalogue) + 7)
+        shown = set(answer[0].ravel()) - {""} if answer else set()
+        return len(shown) / len(self.catalogue)
+
+    def latencies(self, requests: Requests, k: int) -> list[float]:
+        """Milliseconds of requests for one listener each, in order of the kept requests."""
+        taken = []
+        for row in range(min(TIMED, len(requests.history))):
+            one = requests.take([row])
+            began = time.perf_counter()
+            self.model.recommend(one.history, one.exclude, k, one.inputs, one.ages)
+            taken.append((time.perf_counter() - began) * 1000)
+        return taken
+
+
+def said_by(fault: Exception) -> str:
+    """The first line of its message, to stand inside a sentence."""
+    return str(fault).partition("\n")[0].removesuffix(".")
+
+
+def difference(expected: Answer, got: Answer) -> str:
+    """How two answers to the same requests differ by more than the tolerance; "" if they do not.
+
+    Two items may change places where their scores are that close, and at the end of the list one
+    may give way to another; positions evaluated as foreign (None) or empty are not compared.
+    """
+    width = got[0].shape[1]
+    padding = expected[0].shape[1] - width
+    if padding and (expected[0][:, width:] != "").any():
+        return f"{width} positions, where more were evaluated"
+    ids, scores = expected[0][:, :width], expected[1][:, :width]
+    margin = TOLERANCE * np.maximum(1, np.abs(np.where(np.isfinite(scores), scores, 0)))
+    both = np.isfinite(scores) & np.isfinite(got[1])
+    gap = np.abs(np.subtract(scores, got[1], out=np.zeros_like(scores), where=both))
+    if (np.isfinite(scores) != np.isfinite(got[1])).any():
+        return "a position is filled that was evaluated as empty, or the other way round"
+    if (gap > margin).any():
+        return f"a score differs from the evaluated one by {gap.max():.2g}"
+    for row, place in zip(*np.nonzero(ids != got[0]), strict=True):
+        item, score = ids[row, place], scores[row, place]
+        if item is None or score == -np.inf:
+            continue
+        at = np.flatnonzero(got[0][row] == item)
+        own = got[1][row, at[0]] if len(at) else got[1][row, -1]
+        if abs(own - score) > 2 * margin[row, place]:
+            return f"{item!r} is not where it was evaluated"
+    return ""
+
+
+def inspect_model(evaluation: Path, label: str, folder: Path) -> Infra:
+    """What there is to say of one model, in this process."""
+    requests = Requests.read(evaluation)
+    answers = pd.read_parquet(evaluation / label / "answers.parquet")
+    expected = (
+        np.array(answers["item_ids"].tolist(), dtype=object),
+        np.array(answers["scores"].tolist(), dtype=np.float32),
+    )
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    try:
+        inspection = Inspection(folder)
+    except Exception as fault:  # a model that cannot be loaded is a finding
+        said = f"it cannot be loaded: {said_by(fault)}"
+        return Infra(faults=[said], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=size)
+    k = expected[0].shape[1]
+    inspection.sound(requests, expected)
+    inspection.hostile(requests, k)
+    reach = inspection.reach(requests)
+    taken = inspection.latencies(requests, k) if not inspection.faults else [0.0]
+    return Infra(
+        faults=inspection.faults,
+        requests=len(requests.history),
+        reach=reach,
+        p50_ms=round(float(np.quantile(taken, 0.5)), 3),
+        p99_ms=round(float(np.quantile(taken, 0.99)), 3),
+        size_mb=round(size, 3),
+    )
+
+
+def main() -> None:
+    """`python -m setlist.evaluation.inspection EVALUATION OUTPUT LABEL FOLDER [LABEL FOLDER ...]`."""
+    evaluation, output, *pairs = sys.argv[1:]
+    labels, folders = pairs[::2], pairs[1::2]
+    found = Found(
+        {
+            label: inspect_model(Path(evaluation), label, Path(folder))
+            for label, folder in zip(labels, folders, strict=True)
+        }
+    )
+    partial = Path(f"{output}.partial")
+    partial.write_text(found.model_dump_json(), "utf-8")
+    partial.replace(output)
+
+
+if __name__ == "__main__":
+    main()

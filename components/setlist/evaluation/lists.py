@@ -1,0 +1,66 @@
+"""What a model recommends to a whole audience, in the codes of the run's catalogue."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from setlist.evaluation.audience import Audience
+from setlist.evaluation.ranking import FOREIGN, Catalogue, Codes, Ragged, Ranking
+from setlist.evaluation.results import Shelf
+from setlist.models.saved_model import SavedModel
+
+
+def ask(
+    model: SavedModel,
+    people: Audience,
+    inputs: Sequence[str],
+    item_ids: pd.Index,
+    shelf: Shelf,
+    k: int,
+) -> tuple[Codes, npt.NDArray[np.float32]]:
+    """The model's lists for the whole audience.
+
+    Args:
+        model: to be asked.
+        people: whom for.
+        inputs: the named inputs of the run; a model that requires another is told nothing there,
+            as it will be when it serves.
+        item_ids: of the eligible catalogue, in the order of the codes.
+        shelf: whether what a listener knows is excluded.
+        k: the depth of the lists.
+
+    Returns:
+        int32[listeners, k], codes of `item_ids` best first; EMPTY where the model listed nothing,
+        FOREIGN where it listed an id outside the catalogue.
+        float32[listeners, k], their scores, -inf where nothing is listed.
+
+    Raises:
+        SetlistError: when the model answers outside the contract.
+    """
+    nothing = Ragged(np.zeros(len(people.users) + 1, np.int64), np.zeros(0, np.int32))
+    return model.lists(
+        item_ids,
+        people.plays,
+        people.history if shelf == "discovery" else nothing,
+        k,
+        {name: people.users[name].tolist() for name in inputs},
+        people.ages,
+    )
+
+
+def without_repeats(codes: Codes) -> Codes:
+    """The lists with every later mention of an item made FOREIGN: a second mention is no hit."""
+    order = np.argsort(codes, axis=1, kind="stable")
+    ranked = np.take_along_axis(codes, order, axis=1)
+    again = np.zeros_like(ranked, dtype=np.bool_)
+    again[:, 1:] = (ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] >= 0)
+    repeats = np.zeros_like(again)
+    np.put_along_axis(repeats, order, again, axis=1)
+    return np.where(repeats, np.int32(FOREIGN), codes)
+
+
+def listed(top: Codes, excluded: Ragged, catalogue: Catalogue) -> int:
+    """How many positions of the lists hold an item that the caller had excluded."""
+    return len(Ranking(top, excluded, excluded, catalogue).hits.rows)

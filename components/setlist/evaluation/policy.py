@@ -1,0 +1,168 @@
+"""The policy: what a candidate has to show before listeners see it. A small YAML document.
+
+`docs/policy.schema.json` is its JSON schema, for editors; `setlist policy` prints it.
+"""
+
+import json
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from setlist.errors import SetlistError
+from setlist.evaluation.results import Measured
+from setlist.evaluation.verdict import Mode
+
+NULL = "null"
+"""Kubeflow carries no null inside an argument; this word, in JSON, stands for one."""
+
+
+class Part(BaseModel):
+    """A part of the policy document; `P.model_validate(p.model_dump(mode="json")) == p`.
+
+    The same holds with `exclude_none`, which would else bring back the default of a rule that was
+    switched off.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_null(cls, document: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+        if not isinstance(document, dict):
+            return document
+        return {name: None if value == NULL else value for name, value in document.items()}
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _write_null(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        off = [
+            name
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) is None and field.default is not None
+        ]
+        return write(self) | dict.fromkeys(off, NULL)
+
+
+class Guardrail(Part):
+    """A bound on the point value of a metric, absolute or relative to another model's.
+
+    Exactly one of `at_least` and `at_most` is given.
+    """
+
+    metric: str = Field(description="e.g. coverage@10; it has to be evaluated")
+    at_least: float | None = None
+    at_most: float | None = None
+    of: Literal["", "live", "best_heuristic"] = Field(
+        "",
+        description="the bound is a multiple of this model's value; while nothing is live, the "
+        "live model's guardrails are left out",
+    )
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a guardrail needs either at_least or at_most")
+        return self
+
+
+class SliceRule(Part):
+    """No group of listeners may be served clearly worse than it is now."""
+
+    tolerance: float = Field(
+        0.1, ge=0, lt=1, description="how much worse, relative to the group's value, is tolerated"
+    )
+    at_least: int = Field(
+        30, ge=30, description="groups with fewer listeners are too few to say anything about"
+    )
+    columns: tuple[str, ...] | None = Field(
+        None,
+        description="slices of the evaluation; left out, all of its groups of listeners. item_part "
+        "stands for plays of head, torso, tail and new items",
+    )
+
+
+class Limits(Part):
+    """What a model may cost in serving; null for no limit."""
+
+    p50_ms: float | None = Field(None, gt=0, description="median latency of one request")
+    p99_ms: float | None = Field(250.0, gt=0, description="99th percentile of the same")
+    size_mb: float | None = Field(2_000.0, gt=0, description="of the model folder")
+
+
+class Policy(Part):
+    """What a candidate has to show."""
+
+    primary: str = Field("ndcg@10", description="the metric that is compared, per listener")
+    over_heuristics: float = Field(
+        0.02, ge=0, description="how much better than EVERY heuristic, relative to it"
+    )
+    under_live: float = Field(
+        0.01, ge=0, lt=1, description="how much worse than the live model, relative to it"
+    )
+    anchor: bool = Field(
+        True,
+        description="hold the same against the last revision that was proven better than its "
+        "predecessors, so that many small losses do not add up",
+    )
+    believable: float | None = Field(
+        3.0,
+        gt=1,
+        description="a candidate more than so many times as good as the best heuristic is taken "
+        "to have seen the test period; null for no such rule",
+    )
+    catalogue: float = Field(
+        0.95, ge=0, le=1, description="the share of the eligible catalogue that it has to know"
+    )
+    guardrails: tuple[Guardrail, ...] = (
+        Guardrail(metric="coverage@10", at_least=0.05),
+        Guardrail(metric="intra_list_diversity@10", at_least=0.2),
+        Guardrail(metric="popularity_lift@10", at_most=5),
+    )
+    slices: SliceRule | None = Field(SliceRule(), description="null for no such rule")
+    limits: Limits = Limits()
+    bootstrap: Literal["none", "heuristic"] = Field(
+        "heuristic", description="whether the best heuristic may go live while nothing else is"
+    )
+    mode: Mode = Field("auto", description="manual stages the revision, and a person makes it live")
+
+    def metrics(self) -> list[str]:
+        """Every metric that the policy reads."""
+        return [self.primary, *(guardrail.metric for guardrail in self.guardrails)]
+
+
+def schema() -> str:
+    """The JSON schema of a policy document."""
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(document | Policy.model_json_schema(), indent=1) + "\n"
+
+
+def check_policy(policy: Policy, metrics: tuple[Measured, ...]) -> None:
+    """Refuse a policy that reads what is not evaluated.
+
+    Raises:
+        SetlistError: naming the metric and where to add it.
+    """
+    by_name = {metric.name: metric for metric in metrics}
+    for text in policy.metrics():
+        if text not in by_name:
+            raise SetlistError(
+                f"policy: {text} is not evaluated; add it to evaluation.metrics "
+                f"(now: {', '.join(by_name)})."
+            )
+    primary = by_name[policy.primary]
+    if primary.better == "lower":
+        raise SetlistError(
+            f"policy.primary: {policy.primary} is better when it is lower, and the gate asks for "
+            "more; choose an accuracy such as ndcg@10, or make it a guardrail."
+        )
+    if primary.per != "listener":
+        raise SetlistError(
+            f"policy.primary: {policy.primary} has no value for a single listener, so it has no "
+            "paired interval; choose an accuracy such as ndcg@10."
+        )

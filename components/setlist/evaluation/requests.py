@@ -1,0 +1,67 @@
+"""What the models were told of a few listeners, and what they answered, word by word.
+
+A fresh process asks the same again and has to get the same answer; see `infra`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from setlist.evaluation.audience import Audience
+from setlist.evaluation.ranking import EMPTY, Codes, Ragged
+from setlist.evaluation.results import Shelf
+
+KEPT = 256
+SEED = 20_210_131
+ASKED = ("history", "exclude", "history_age_days")
+"""Columns of requests.parquet; the others are named inputs."""
+
+
+def choose(listeners: int) -> npt.NDArray[np.int64]:
+    """Row numbers of the listeners whose requests are kept, the same for the same audience."""
+    order = np.random.default_rng(SEED).permutation(listeners)
+    return np.sort(order[:KEPT])
+
+
+def write_requests(
+    folder: Path,
+    people: Audience,
+    inputs: Sequence[str],
+    rows: npt.NDArray[np.int64],
+    item_ids: pd.Index,
+    shelf: Shelf,
+) -> None:
+    """Write requests.parquet: one row a listener, lists of ids, ages in days, named inputs."""
+    table = people.users[list(inputs)].iloc[rows].reset_index(drop=True)
+    table["history"] = _ids(people.plays, rows, item_ids)
+    table["exclude"] = (
+        _ids(people.history, rows, item_ids) if shelf == "discovery" else [[] for _ in rows]
+    )
+    offsets = people.plays.offsets
+    table["history_age_days"] = [
+        people.ages[offsets[row] : offsets[row + 1]].tolist() for row in rows
+    ]
+    table.to_parquet(folder / "requests.parquet", index=False)
+
+
+def write_answers(
+    folder: Path, top: Codes, scores: npt.NDArray[np.float32], item_ids: pd.Index
+) -> None:
+    """Write a model's answers.parquet: item_ids (None for a foreign one) and scores, best first."""
+    names = item_ids.to_numpy(dtype=object)
+    ids = names[np.maximum(top, 0)]
+    ids[top < 0] = None
+    ids[top == EMPTY] = ""
+    pd.DataFrame({"item_ids": list(ids), "scores": list(scores)}).to_parquet(
+        folder / "answers.parquet", index=False
+    )
+
+
+def _ids(table: Ragged, rows: npt.NDArray[np.int64], item_ids: pd.Index) -> list[list[str]]:
+    names = item_ids.to_numpy(dtype=object)
+    return [
+        names[table.codes[table.offsets[row] : table.offsets[row + 1]]].tolist() for row in rows
+    ]

@@ -1,0 +1,247 @@
+"""What an evaluation is: a folder that says what was evaluated on what, user by user.
+
+    EVALUATION/evaluation.json      what was evaluated on what (`Evaluation`)
+    EVALUATION/users.parquet        one row a listener: user_id, relevant, history, the slices
+    EVALUATION/items.parquet        one row an item of the catalogue, in code order; head, torso,
+                                    tail and new say which part of it the item belongs to
+    EVALUATION/truth.parquet        user, item, gain: row numbers of the two tables above
+    EVALUATION/requests.parquet     what the models were told of a few listeners, word by word
+    EVALUATION/<model>/per_user.parquet   one row a listener, one column a metric; "ndcg@10 tail" is
+                                          the metric on that part of the truth, missing without any
+    EVALUATION/<model>/top.npy            int32[listeners, K], codes best first, below 0 is no item
+    EVALUATION/<model>/answers.parquet    its lists and scores for requests.parquet
+
+Means are derived from per-user values, never stored alone. Reading it needs no TensorFlow.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from setlist.errors import SetlistError
+from setlist.evaluation.metric import Better, Per
+from setlist.evaluation.metric_names import parse_metric
+
+Shelf = Literal["discovery", "shortcuts"]
+Role = Literal["candidate", "heuristic", "live", "anchor"]
+LEARNED: tuple[Role, ...] = ("candidate", "live", "anchor")
+LISTENER = "listener"
+"""The slice that is always there: newcomer, light or heavy, by plays before the cut."""
+ITEM_PARTS = ("head", "torso", "tail", "new")
+SHARED = "shared"
+
+
+class Measured(BaseModel):
+    """A metric of an evaluation, with what has to be known of it to read its values.
+
+    It stands in the folder so that gate and report need not import a metric that is not ours.
+    """
+
+    name: str
+    per: Per
+    better: Better
+    reads_truth: bool
+    meaning: str
+    """The first line of its docstring."""
+
+    @property
+    def label(self) -> str:
+        """The name in tables: without the module of a metric that is not ours."""
+        return self.name.rpartition(":")[2]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """What the settings mean by a name such as "ndcg@10".
+
+        Raises:
+            SetlistError: when there is no such metric.
+        """
+        found = parse_metric(text).metric
+        return cls(
+            name=text,
+            per=found.per,
+            better=found.better,
+            reads_truth=found.reads_truth,
+            meaning=(found.__doc__ or "").strip().partition("\n")[0],
+        )
+
+
+class EvaluationSettings(BaseModel):
+    """The `evaluation` section of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shelf: Shelf = "discovery"
+    """discovery leaves out what a listener has played before, in lists and truth; shortcuts not."""
+    metrics: tuple[str, ...] = Field(
+        (
+            "ndcg@10",
+            "ndcg@100",
+            "recall_capped@20",
+            "coverage@10",
+            "gini@10",
+            "intra_list_diversity@10",
+            "popularity_lift@10",
+        ),
+        min_length=1,
+    )
+    newcomers: bool = True
+    """Whether listeners without any play before the cut are evaluated."""
+    slices: tuple[str, ...] = ()
+    """Columns of the users table by which listeners are grouped, beside the named inputs."""
+
+    def measured(self) -> tuple[Measured, ...]:
+        """The metrics.
+
+        Raises:
+            SetlistError: when there is no metric of a name.
+        """
+        return tuple(Measured.of(text) for text in self.metrics)
+
+
+class Infra(BaseModel):
+    """What a fresh process found of a model; see `setlist.evaluation.inspection`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    faults: list[str]
+    """Sentences on what it did that it must not; empty for a sound model."""
+    requests: int
+    reach: float
+    """The share of its own catalogue that a few listeners get to see in lists of any length."""
+    p50_ms: float
+    p99_ms: float
+    """Latency of a request for one listener at full depth, in milliseconds."""
+    size_mb: float
+    """Of the model folder, in megabytes of a million bytes."""
+
+
+class Evaluated(BaseModel):
+    """One model of an evaluation."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    label: str = Field(pattern=r"^\w[\w.-]*$", description="also the name of its folder")
+    role: Role
+    kind: str
+    digest: str
+    content: str
+    """Digest of its SavedModel alone: the same model under another name has the same."""
+    revision: int | None = None
+    training_window: dict[str, str]
+    corpus: dict[str, float]
+    foreign: int
+    """How many listed ids are outside the catalogue; each is a miss."""
+    excluded: int
+    """How many listed ids the caller had excluded."""
+    known: float
+    """The share of the catalogue that the model can recommend at all."""
+    infra: Infra | None = None
+    """None for a model that cannot be shipped by this run."""
+    seconds: float
+
+
+class Evaluation(BaseModel):
+    """`evaluation.json`."""
+
+    shelf: Shelf
+    window: dict[str, str]
+    metrics: tuple[Measured, ...]
+    slices: tuple[str, ...]
+    """Columns of users.parquet by which listeners are grouped."""
+    k: int
+    listeners: int = Field(ge=1)
+    sampled_from: int
+    """How many listeners there were; more than `listeners` where a sample of them was taken."""
+    catalogue: int
+    left_out: dict[str, int]
+    """Test events and listeners that take no part, by reason."""
+    models: list[Evaluated]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if twice := repeated([model.label for model in self.models]):
+            raise ValueError(f"two models are called {twice}")
+        return self
+
+    def metric(self, name: str) -> Measured:
+        """The metric of that name.
+
+        Raises:
+            SetlistError: when it is not evaluated.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise SetlistError(
+            f"{name} is not evaluated; add it to evaluation.metrics "
+            f"(now: {', '.join(metric.name for metric in self.metrics)})."
+        )
+
+    def model(self, label: str) -> Evaluated:
+        """The model of that label."""
+        return next(model for model in self.models if model.label == label)
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """What was evaluated on what.
+
+    Raises:
+        SetlistError: when the folder holds no readable evaluation.
+    """
+    path = folder / "evaluation.json"
+    if not path.is_file():
+        raise SetlistError(f"{path} is missing; an evaluation is needed to give a verdict.")
+    try:
+        return Evaluation.model_validate_json(path.read_bytes())
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        key = "".join(f"{part}: " for part in first["loc"])
+        raise SetlistError(f"{path}: {key}{first['msg']}; evaluate again.") from fault
+
+
+def read_per_user(folder: Path, label: str) -> pd.DataFrame:
+    """One row a listener, one column a metric, of one model.
+
+    Raises:
+        SetlistError: when the model's values are missing or damaged.
+    """
+    path = folder / label / "per_user.parquet"
+    if not path.is_file():
+        raise SetlistError(f"{path} is missing; evaluate {label} before the gate.")
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as fault:
+        raise SetlistError(f"{path} is damaged; evaluate {label} again.") from fault
+
+
+def read_users(folder: Path, evaluation: Evaluation) -> pd.DataFrame:
+    """One row a listener: who it is, and the slices.
+
+    Raises:
+        SetlistError: when the table is missing, or not that of the evaluation.
+    """
+    path = folder / "users.parquet"
+    if not path.is_file():
+        raise SetlistError(f"{path} is missing; evaluate the models again.")
+    users = pd.read_parquet(path)
+    if len(users) != evaluation.listeners or not set(evaluation.slices) <= set(users):
+        raise SetlistError(f"{path} is not that of its evaluation; evaluate the models again.")
+    return users
+
+
+def read_values(folder: Path, model: Evaluated) -> dict[str, float]:
+    """The value of every metric of one model: means over listeners and corpus-level values.
+
+    A metric on a part of the truth is left out where nobody has any.
+    """
+    means = read_per_user(folder, model.label).mean().dropna()
+    return {str(name): float(value) for name, value in means.items()} | model.corpus
+
+
+def repeated(labels: Sequence[str]) -> str:
+    """The first label that stands there a second time, "" for none."""
+    return next((one for place, one in enumerate(labels) if one in labels[:place]), "")

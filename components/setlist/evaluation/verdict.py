@@ -1,0 +1,91 @@
+"""What the gate says, in a form that push checks and a person reads."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from setlist.errors import SetlistError
+
+Decision = Literal["promote", "reject", "undecided"]
+Outcome = Literal["pass", "fail", "undecided"]
+Mode = Literal["auto", "manual"]
+
+
+class SeenHead(BaseModel):
+    """HEAD of the store as the plan saw it; push moves it only if it is still the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    live: int
+    previous: int | None = None
+    version: str
+    anchor: int | None = None
+    """The revision beside which candidates have to stand, where that is not the live one."""
+
+
+class Reason(BaseModel):
+    """One rule of the policy, what it saw and what it asked for."""
+
+    rule: str
+    outcome: Outcome
+    value: float
+    low: float | None = None
+    high: float | None = None
+    needed: float
+    detectable: float | None = None
+    """The smallest difference that this data would have shown with a probability of .8."""
+    sentence: str
+
+
+class Verdict(BaseModel):
+    """What push needs to know, and what a person wants to read."""
+
+    decision: Decision
+    mode: Mode
+    """`manual` puts the model into the store and leaves it to a person to make it live."""
+    primary: str
+    """The metric that the paired rules compare."""
+    ships: str = ""
+    """The label of the model that goes live; "" for none."""
+    ships_digest: str = ""
+    sentence: str
+    reasons: list[Reason]
+    anchor: int | None = None
+    """The revision beside which the next candidates have to stand; None for the shipped one."""
+    evaluation_digest: str
+    policy_digest: str
+    head: SeenHead | None
+    """None when nothing was live."""
+    window: dict[str, str] = {}
+    """ISO text: learned from [start, cut), judged on [cut, end); {} in verdicts of before."""
+    roles: dict[str, str] = {}
+    """What each model was in this evaluation, by label: candidate, heuristic, live or anchor."""
+    values: dict[str, dict[str, FiniteFloat]] = {}
+    """Model label -> metric -> value as judged, so that it outlives the evaluation."""
+
+    def write(self, path: Path) -> None:
+        """Write the verdict as JSON."""
+        path.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The verdict that `write` left.
+
+        Raises:
+            SetlistError: when there is none that can be read; without one nothing is pushed.
+        """
+        if not path.is_file():
+            raise SetlistError(f"{path} is missing; without a verdict nothing is pushed.")
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as fault:
+            raise SetlistError(f"{path} is no verdict; run the gate again.") from fault
+
+
+def decide(reasons: list[Reason]) -> Decision:
+    """`reject` where any rule fails, else `undecided` where any cannot be settled."""
+    outcomes = {reason.outcome for reason in reasons}
+    if "fail" in outcomes:
+        return "reject"
+    return "undecided" if "undecided" in outcomes else "promote"

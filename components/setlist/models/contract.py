@@ -1,0 +1,129 @@
+"""What a model is to everything downstream: a folder with a description and a SavedModel.
+
+    MODEL/model.json       ModelInfo, as JSON
+    MODEL/catalogue.txt    the ids it can recommend, one a line
+    MODEL/items.parquet    titles and tags of these, for people; see `setlist.models.item_table`
+    MODEL/profile.json     what its training listeners were; see `setlist.models.profile`
+    MODEL/saved_model/     a TensorFlow SavedModel with the signature `recommend`
+
+`recommend(history: string[batch, length], exclude: string[batch, m], k: int32[], <named inputs>)
+-> item_ids: string[batch, k], scores: float32[batch, k]`, and `serving_default`, the same with k
+fixed. `history` is oldest first, "" is padding; ids may be unknown; a position that cannot be
+filled is "" with -inf; k is clipped to 0..catalogue; equal scores are ordered by `tie_order`;
+NaN is an error. A named input is a categorical string[batch] ("" when not known), except
+`history_age_days: float32[batch, length]`, the age of each play.
+
+A model whose score is a dot product may offer two more signatures, over the codes that are the
+line numbers of catalogue.txt: `items() -> items: float32[catalogue, d]` and `embed(history:
+int32[batch, length], <named inputs>) -> users: float32[batch, d]`, -1 for padding and unknown ids.
+Whoever asks for many listeners at once may take these instead; the lists are the same.
+
+This module needs no TensorFlow, so that the store, the gate and the report can read it.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from setlist.errors import SetlistError
+
+HISTORY_AGE = "history_age_days"
+EMPTY, FOREIGN = -1, -2
+"""Codes of a position that was not filled, and of an id outside the caller's catalogue."""
+
+
+class ModelInfo(BaseModel):
+    """`model.json`: what a caller has to know to ask the model."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: str = Field(description="heuristic, two_tower or whatever a stranger calls it")
+    catalogue_size: int
+    history_length: int = Field(description="the longest suffix of a history that it reads")
+    inputs: tuple[str, ...] = Field(default=(), description="named inputs that it requires")
+    fallback: str = Field(default="", description="what it does for items without evidence")
+    training_window: dict[str, str] = Field(description="start and end of what it was trained on")
+    code_version: str
+
+    @property
+    def categorical_inputs(self) -> tuple[str, ...]:
+        """The named inputs that are one string a listener."""
+        return tuple(name for name in self.inputs if name != HISTORY_AGE)
+
+
+def tie_order(item_ids: Iterable[str]) -> list[str]:
+    """The ids in the order in which equal scores are listed: by SHA-256 of the id.
+
+    A catalogue in this order makes "the lower index wins", which is `tf.math.top_k`'s rule, the
+    tie rule of the contract. Any order that is known to carry popularity (file order, frequency)
+    would let a model without an opinion pass for most-popular.
+    """
+    return sorted(item_ids, key=lambda item: hashlib.sha256(item.encode()).digest())
+
+
+def write_info(folder: Path, info: ModelInfo, catalogue: Iterable[str]) -> None:
+    """Write `model.json` and `catalogue.txt` into a model folder."""
+    (folder / "catalogue.txt").write_text("".join(f"{item}\n" for item in catalogue), "utf-8")
+    (folder / "model.json").write_text(info.model_dump_json(indent=1) + "\n", "utf-8")
+
+
+def read_info(folder: Path) -> ModelInfo:
+    """The description of the model in `folder`.
+
+    Raises:
+        SetlistError: when there is no readable `model.json` or no SavedModel beside it.
+    """
+    path = folder / "model.json"
+    if not path.is_file() or not (folder / "saved_model" / "saved_model.pb").is_file():
+        raise SetlistError(
+            f"{folder} is not a model folder; it must hold model.json and saved_model/."
+        )
+    try:
+        return ModelInfo.model_validate_json(path.read_bytes())
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise SetlistError(f"{path}: {key}: {first['msg']}.") from fault
+
+
+def read_catalogue(folder: Path) -> list[str]:
+    """The ids that the model can recommend, in its own order."""
+    path = folder / "catalogue.txt"
+    if not path.is_file():
+        raise SetlistError(f"{path} is missing; it lists the ids that the model can recommend.")
+    return path.read_text("utf-8").split("\n")[:-1]
+
+
+def model_folders(folder: Path) -> list[Path]:
+    """The model folders directly inside `folder`, by name."""
+    return sorted(path.parent for path in folder.glob("*/model.json"))
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`, keyed by its relative POSIX path, sorted.
+
+    Raises:
+        SetlistError: when the folder holds a link, which could lead outside of it.
+    """
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise SetlistError(f"{path} is a link; a model folder holds plain files only.")
+        if path.is_file():
+            with path.open("rb") as file:
+                digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(
+                    file, "sha256"
+                ).hexdigest()
+    return digests
+
+
+def digest(folder: Path) -> str:
+    """One SHA-256 over the names and contents of all files of a model folder.
+
+    Two folders have the same digest if and only if they hold the same files.
+    """
+    lines = "".join(f"{sha} {name}\n" for name, sha in file_digests(folder).items())
+    return hashlib.sha256(lines.encode()).hexdigest()

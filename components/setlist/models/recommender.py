@@ -1,0 +1,182 @@
+"""The graph that every model of ours shares: lookups, exclusion, tie order, top k, export.
+
+A model is a subclass with one method, `score`. All else that the contract asks for happens here,
+inside the SavedModel, so a heuristic and a learned model cannot differ in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from setlist.data.schema import Window
+from setlist.models.contract import HISTORY_AGE, ModelInfo, tie_order, write_info
+
+SERVING_K = 100
+
+
+class Recommender(tf.Module):
+    """A catalogue in tie order and a score for each of its items.
+
+    Subclasses implement `score` and set `kind` and, where items without evidence still get a
+    finite score, `fallback`.
+    """
+
+    kind = "heuristic"
+    fallback = ""
+
+    def __init__(
+        self, catalogue: Sequence[str], *, history_length: int = 100, inputs: Sequence[str] = ()
+    ) -> None:
+        """Keep the catalogue and build its lookup.
+
+        Args:
+            catalogue: the ids that can be recommended, in tie order; the position is the code.
+            history_length: how many of the latest plays are read.
+            inputs: the named inputs that `score` reads.
+        """
+        super().__init__()
+        if list(catalogue) != tie_order(catalogue):
+            raise ValueError("the catalogue has to be in tie order")
+        self.catalogue = list(catalogue)
+        self.history_length = history_length
+        self.inputs = tuple(inputs)
+        self._item_ids = tf.constant(self.catalogue, dtype=tf.string)
+        self._codes = string_table(self.catalogue)
+
+    def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Scores of the whole catalogue.
+
+        Args:
+            history: int32[batch, length], codes oldest first; -1 is padding or an unknown id.
+            inputs: the named inputs, string[batch]; the age of plays, float32[batch, length].
+
+        Returns:
+            float32[batch, catalogue] (or [1, catalogue] where it is the same for everybody);
+            -inf for an item without evidence.
+        """
+        raise NotImplementedError
+
+    def recommend(
+        self, history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor, inputs: Mapping[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """The contract's signature, in the graph; see `setlist.models.contract`."""
+        batch = tf.shape(history)[0]
+        scores = self.score(self.latest(self._codes.lookup(history)), inputs)
+        scores = tf.broadcast_to(scores, [batch, len(self.catalogue)])
+        tf.debugging.assert_equal(
+            tf.reduce_any(tf.math.is_nan(scores)), False, "the model's scores contain NaN"
+        )
+        excluded = self._codes.lookup(exclude)
+        where = tf.cast(tf.where(excluded >= 0), tf.int32)
+        cells = tf.stack([where[:, 0], tf.gather_nd(excluded, where)], axis=1)
+        scores = tf.tensor_scatter_nd_update(
+            scores, cells, tf.fill([tf.shape(cells)[0]], np.float32(-np.inf))
+        )
+        top = tf.math.top_k(scores, tf.clip_by_value(k, 0, len(self.catalogue)))
+        ids = tf.where(top.values > -np.inf, tf.gather(self._item_ids, top.indices), "")
+        return {"item_ids": ids, "scores": top.values}
+
+    def latest(self, codes: tf.Tensor) -> tf.Tensor:
+        """The codes with all but the latest plays made -1, wherever a caller put the padding."""
+        newer = tf.cumsum(tf.cast(codes >= 0, tf.int32), axis=1, reverse=True)
+        return tf.where(newer <= self.history_length, codes, -1)
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """What the SavedModel can be asked, by name."""
+        strings = tf.TensorSpec([None, None], tf.string)
+        arguments = {"history": strings, "exclude": strings, **self.input_specs()}
+
+        @tf.function
+        def recommend(
+            history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor, **inputs: tf.Tensor
+        ) -> dict[str, tf.Tensor]:
+            return self.recommend(history, exclude, k, inputs)
+
+        @tf.function
+        def serving_default(
+            history: tf.Tensor, exclude: tf.Tensor, **inputs: tf.Tensor
+        ) -> dict[str, tf.Tensor]:
+            return self.recommend(history, exclude, SERVING_K, inputs)
+
+        return {
+            "recommend": recommend.get_concrete_function(
+                k=tf.TensorSpec([], tf.int32), **arguments
+            ),
+            "serving_default": serving_default.get_concrete_function(**arguments),
+        }
+
+    def input_specs(self) -> dict[str, tf.TensorSpec]:
+        """The types of the named inputs."""
+        return {
+            name: tf.TensorSpec([None, None], tf.float32)
+            if name == HISTORY_AGE
+            else tf.TensorSpec([None], tf.string)
+            for name in self.inputs
+        }
+
+    def export(self, folder: Path, name: str, window: Window) -> None:
+        """Write the model folder of the contract."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tf.saved_model.save(self, str(folder / "saved_model"), signatures=self.signatures())
+        info = ModelInfo(
+            name=name,
+            kind=self.kind,
+            catalogue_size=len(self.catalogue),
+            history_length=self.history_length,
+            inputs=self.inputs,
+            fallback=self.fallback,
+            training_window={"start": window.start.isoformat(), "end": window.cut.isoformat()},
+            code_version=version("setlist"),
+        )
+        write_info(folder, info, self.catalogue)
+
+
+class DotProduct(Recommender):
+    """A model whose score is the dot product of a listener's and an item's vector.
+
+    Subclasses set `vectors` and implement `embed`; a bias travels as one more dimension. The
+    SavedModel then offers both beside `recommend`, so that exact retrieval for many listeners is
+    one pruned matrix product; see `setlist.models.retrieval`.
+    """
+
+    vectors: tf.Tensor
+    """float32[catalogue, d], finite."""
+
+    def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """float32[batch, d], finite; the arguments are those of `score`."""
+        raise NotImplementedError
+
+    def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The dot product with every item."""
+        return tf.matmul(self.embed(history, inputs), self.vectors, transpose_b=True)
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """With `embed` of histories in codes, and `items`."""
+
+        @tf.function
+        def embed(history: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"users": self.embed(self.latest(history), inputs)}
+
+        @tf.function
+        def items() -> dict[str, tf.Tensor]:
+            return {"items": self.vectors}
+
+        codes = tf.TensorSpec([None, None], tf.int32)
+        return {
+            **super().signatures(),
+            "embed": embed.get_concrete_function(history=codes, **self.input_specs()),
+            "items": items.get_concrete_function(),
+        }
+
+
+def string_table(values: Sequence[str]) -> tf.lookup.StaticHashTable:
+    """A lookup inside the graph from each value to its position, -1 for any other string."""
+    return tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(
+            tf.constant(list(values), tf.string), tf.range(len(values), dtype=tf.int32)
+        ),
+        default_value=-1,
+    )

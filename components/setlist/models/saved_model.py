@@ -1,0 +1,286 @@
+"""A model folder, loaded: the one place where a SavedModel is asked.
+
+Evaluation, server and dashboard see models through this class only, so that a heuristic, the new
+model, the live model and a stranger's stand on the same footing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import tensorflow as tf
+
+from setlist.errors import SetlistError
+from setlist.models.contract import (
+    EMPTY,
+    FOREIGN,
+    HISTORY_AGE,
+    ModelInfo,
+    read_catalogue,
+    read_info,
+)
+from setlist.models.retrieval import top
+
+Strings = npt.NDArray[np.object_]
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+BATCH = 256
+"""Listeners of an audience who are asked for at a time."""
+
+
+class Ragged(Protocol):
+    """A list of item codes for each listener: row u is codes[offsets[u]:offsets[u + 1]]."""
+
+    @property
+    def offsets(self) -> Integers:
+        """int64[listeners + 1], from 0 up to the number of codes."""
+
+    @property
+    def codes(self) -> Codes:
+        """int32[offsets[-1]]."""
+
+
+class SavedModel:
+    """A model of the contract, ready to recommend."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the folder.
+
+        Raises:
+            SetlistError: when it is no model folder, or its SavedModel lacks `recommend`.
+        """
+        self.info: ModelInfo = read_info(folder)
+        self._loaded = tf.saved_model.load(str(folder / "saved_model"))
+        if "recommend" not in self._loaded.signatures:
+            raise SetlistError(
+                f"{folder}: the SavedModel has no signature `recommend`; "
+                f"it has {', '.join(self._loaded.signatures) or 'none'}."
+            )
+        self._signatures = self._loaded.signatures
+        self._folder = folder
+
+    def recommend(
+        self,
+        history: Sequence[Sequence[str]],
+        exclude: Sequence[Sequence[str]],
+        k: int,
+        inputs: Mapping[str, Sequence[str]] | None = None,
+        history_age_days: Sequence[Sequence[float]] | None = None,
+    ) -> tuple[Strings, Floats]:
+        """The best k items for each listener of a batch.
+
+        Args:
+            history: the plays of each listener, oldest first, any length; only the suffix that the
+                model reads is sent.
+            exclude: the ids that must not be listed for each listener.
+            k: the length of the lists.
+            inputs: categorical inputs, one string a listener; the ones that the model requires are
+                taken from it, "" where there is none.
+            history_age_days: the age of each play, of the same shape as `history`; needed by the
+                models that name it as an input.
+
+        Returns:
+            item_ids: object[batch, min(k, catalogue)], "" where a position could not be filled.
+            scores: float32 of the same shape, -inf there.
+
+        Raises:
+            SetlistError: when the model answers with NaN or with a wrong shape.
+        """
+        keep = self.info.history_length
+        ages = history_age_days and [age[-keep:] for age in history_age_days]
+        return self.signature([plays[-keep:] for plays in history], exclude, k, inputs or {}, ages)
+
+    def signature(
+        self,
+        history: Sequence[Sequence[str]],
+        exclude: Sequence[Sequence[str]],
+        k: int,
+        inputs: Mapping[str, Sequence[str]],
+        history_age_days: Sequence[Sequence[float]] | None = None,
+    ) -> tuple[Strings, Floats]:
+        """`recommend` with the whole history sent, as a caller does who did not cut it."""
+        ages = history_age_days or [[0.0] * len(plays) for plays in history]
+        return self._recommend(
+            pad(history, ""),
+            pad(exclude, ""),
+            k,
+            self._columns(inputs, len(history)),
+            pad(ages, np.float32(0)),
+        )
+
+    def lists(
+        self,
+        item_ids: pd.Index,
+        plays: Ragged,
+        exclude: Ragged,
+        k: int,
+        inputs: Mapping[str, Sequence[str]] | None = None,
+        ages: Floats | None = None,
+    ) -> tuple[Codes, Floats]:
+        """`recommend` for a whole audience, in the codes of the caller's catalogue.
+
+        A model that offers its vectors is asked for these, and the lists are retrieved exactly;
+        any other is asked for its lists, batch by batch.
+
+        Args:
+            item_ids: of the caller's catalogue, each once, in the order of its codes.
+            plays: of each listener, oldest first.
+            exclude: the items that must not be listed for each listener.
+            k: the length of the lists, at least 0.
+            inputs: as in `recommend`, one string a listener.
+            ages: float32[plays], of each code of `plays`, in days; needed as in `recommend`.
+
+        Returns:
+            codes: int32[listeners, k], best first; EMPTY where nothing is listed, FOREIGN for an
+            id that is not in `item_ids`.
+            scores: float32 of the same shape, -inf where nothing is listed.
+
+        Raises:
+            SetlistError: when the model answers with NaN, with a wrong shape or more than k.
+        """
+        number = len(plays.offsets) - 1
+        columns = self._columns(inputs or {}, number)
+        aged = np.zeros(len(plays.codes), np.float32) if ages is None else ages
+        if {"embed", "items"} <= set(self._signatures):
+            return self._retrieved(item_ids, plays, exclude, k, columns, aged)
+        codes = np.full((number, k), EMPTY, np.int32)
+        scores = np.full((number, k), -np.inf, np.float32)
+        names = np.append(item_ids.to_numpy(dtype=object), "")  # a code of -1 is padding
+        for rows in batches(plays.offsets):
+            position = latest(plays.offsets, rows, self.info.history_length)
+            known = latest(exclude.offsets, rows)
+            ids, values = self._recommend(
+                names[at(plays.codes, position, -1)],
+                names[at(exclude.codes, known, -1)],
+                k,
+                {name: column[rows] for name, column in columns.items()},
+                at(aged, position, 0),
+            )
+            if ids.shape[1] > k:
+                raise SetlistError(
+                    f"model {self.info.name} listed {ids.shape[1]} items where {k} were asked "
+                    "for; the contract clips k."
+                )
+            listed = np.reshape(item_ids.get_indexer(pd.Index(ids.ravel())), ids.shape)
+            listed[(listed < 0) & (ids != "")] = FOREIGN
+            codes[rows, : ids.shape[1]] = listed
+            scores[rows, : ids.shape[1]] = values
+        return codes, scores
+
+    def _retrieved(
+        self,
+        item_ids: pd.Index,
+        plays: Ragged,
+        exclude: Ragged,
+        k: int,
+        columns: Mapping[str, Array],
+        ages: Floats,
+    ) -> tuple[Codes, Floats]:
+        """`lists` by the vectors of listeners and items."""
+        own = pd.Index(read_catalogue(self._folder), dtype=object)
+        items = self._answer("items", {})["items"]
+        if items.ndim != 2 or len(items) != len(own) or not own.is_unique:
+            raise SetlistError(
+                f"model {self.info.name} answered {items.shape} item vectors; the contract asks "
+                f"for one for each of the {len(own)} lines of its catalogue.txt, each of them once."
+            )
+        code = own.get_indexer(item_ids).astype(np.int32)
+        users = np.empty((len(plays.offsets) - 1, items.shape[1]), np.float32)
+        history = code[plays.codes]
+        for rows in batches(plays.offsets):
+            position = latest(plays.offsets, rows, self.info.history_length)
+            arguments = {name: column[rows] for name, column in columns.items()}
+            arguments["history"] = at(history, position, -1)
+            if HISTORY_AGE in self.info.inputs:
+                arguments[HISTORY_AGE] = at(ages, position, 0)
+            vectors = self._answer("embed", arguments)["users"]
+            if vectors.shape != (len(rows), items.shape[1]):
+                raise SetlistError(
+                    f"model {self.info.name} answered {vectors.shape} vectors for {len(rows)} "
+                    f"listeners; those of its items have {items.shape[1]} dimensions."
+                )
+            users[rows] = vectors
+        try:
+            codes, scores = top(users, items, k, exclude.offsets, code[exclude.codes])
+        except ValueError as fault:
+            raise SetlistError(f"model {self.info.name} is unusable: {fault}.") from fault
+        theirs = item_ids.get_indexer(own).astype(np.int32)
+        theirs[theirs < 0] = FOREIGN
+        return np.append(theirs, np.int32(EMPTY))[codes], scores
+
+    def _columns(self, inputs: Mapping[str, Sequence[str]], number: int) -> dict[str, Array]:
+        """The categorical inputs that the model requires: object[number], "" where not known."""
+        return {
+            name: np.array(inputs.get(name, [""] * number), dtype=object)
+            for name in self.info.categorical_inputs
+        }
+
+    def _recommend(
+        self, history: Array, exclude: Array, k: int, columns: Mapping[str, Array], ages: Array
+    ) -> tuple[Strings, Floats]:
+        """The signature `recommend`, its answer checked."""
+        arguments = {"history": history, "exclude": exclude, "k": np.array(k, np.int32), **columns}
+        if HISTORY_AGE in self.info.inputs:
+            arguments[HISTORY_AGE] = ages
+        answer = self._answer("recommend", arguments)
+        ids, scores = answer["item_ids"], answer["scores"]
+        if np.isnan(scores).any():
+            raise SetlistError(f"model {self.info.name} answered with NaN scores; it is unusable.")
+        if ids.shape != scores.shape or ids.ndim != 2 or len(ids) != len(history):
+            raise SetlistError(
+                f"model {self.info.name} answered {ids.shape} ids and {scores.shape} scores for "
+                f"{len(history)} listeners; the contract asks for [batch, k] of both."
+            )
+        return np.char.decode(ids.astype(np.bytes_), "utf-8").astype(object), scores
+
+    def _answer(self, signature: str, arguments: Mapping[str, Array]) -> dict[str, Array]:
+        tensors = {
+            name: tf.constant(array, tf.string if array.dtype == object else array.dtype)
+            for name, array in arguments.items()
+        }
+        try:
+            answer = self._signatures[signature](**tensors)
+        except tf.errors.InvalidArgumentError as fault:
+            nan = "its scores contain NaN" if "contain NaN" in fault.message else fault.message
+            raise SetlistError(f"model {self.info.name} failed: {nan}.") from fault
+        return {name: tensor.numpy() for name, tensor in answer.items()}
+
+
+def batches(offsets: Integers) -> Iterator[Integers]:
+    """Row numbers in batches of similar length: padding in user order costs a factor of five."""
+    order = np.argsort(np.diff(offsets), kind="stable")
+    yield from (order[start : start + BATCH] for start in range(0, len(order), BATCH))
+
+
+def latest(offsets: Integers, rows: Integers, keep: int | None = None) -> Integers:
+    """Positions of the last `keep` codes of each row: int64[rows, longest], -1 before them."""
+    stop = offsets[rows + 1]
+    length = stop - offsets[rows]
+    if keep is not None:
+        length = np.minimum(length, keep)
+    width = int(length.max(initial=0))
+    column = np.arange(width) - width
+    return np.where(column >= -length[:, None], column + stop[:, None], -1)
+
+
+def at(values: Array, position: Integers, filler: float) -> Array:
+    """The values at the positions, `filler` at those below 0; of the type of `values`."""
+    return np.where(position < 0, values.dtype.type(filler), values[position])
+
+
+def pad(
+    rows: Sequence[Sequence[str]] | Sequence[Sequence[float]], filler: str | np.float32
+) -> Array:
+    """[rows, longest row], each row at the right end, `filler` before it."""
+    width = max((len(row) for row in rows), default=0)
+    dtype = object if isinstance(filler, str) else np.float32
+    padded = np.full((len(rows), width), filler, dtype=dtype)
+    for line, row in zip(padded, rows, strict=True):
+        if len(row):
+            line[width - len(row) :] = row
+    return padded

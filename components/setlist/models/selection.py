@@ -1,0 +1,172 @@
+"""Several candidates in one run: what each is trained with, and which of them meets the gate.
+
+Chosen by NDCG@100 of the held-out plays: these lie before the cut, so that the test period stays
+untouched until the one winner is evaluated on it. Reading and choosing needs no TensorFlow.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from setlist.errors import SetlistError
+from setlist.models.settings import ModelSettings
+from setlist.models.training_record import CHECK_K, CHOSEN, Training, read_trainings
+
+ALONE = "two-tower"
+"""The name of the candidate where the settings name none."""
+
+Changes = Mapping[str, ModelSettings]
+"""What each candidate changes of the `model` section: the settings that were set, and no others."""
+
+
+def settings_of(model: ModelSettings, candidates: Changes, label: str) -> ModelSettings:
+    """What a candidate is trained with: the `model` section with its own changes.
+
+    Args:
+        model: the section.
+        candidates: by name; empty for the one candidate `ALONE`, which changes nothing.
+        label: whose.
+
+    Raises:
+        SetlistError: when no candidate has that name.
+    """
+    if label not in (candidates or (ALONE,)):
+        have = ", ".join(candidates or (ALONE,))
+        raise SetlistError(
+            f"candidates: {label} is none of this run's ({have}); compile the pipeline with the "
+            "settings that it is run with."
+        )
+    changes = candidates[label].model_dump(exclude_unset=True) if candidates else {}
+    return ModelSettings.model_validate(model.model_dump() | changes)
+
+
+def candidate_settings(
+    model: Mapping[str, Any], candidates: Mapping[str, Mapping[str, Any]], label: str
+) -> ModelSettings:
+    """`settings_of` for sections as a pipeline hands them on."""
+    changes = {name: ModelSettings.model_validate(one) for name, one in candidates.items()}
+    return settings_of(ModelSettings.model_validate(model), changes, label)
+
+
+def check_compiled(candidates: Iterable[str], compiled: Sequence[str]) -> None:
+    """Refuse a run that names other candidates than its graph has tasks for.
+
+    Raises:
+        SetlistError: with both lists of names.
+    """
+    named = list(candidates) or [ALONE]
+    if sorted(named) != sorted(compiled):
+        raise SetlistError(
+            f"candidates: this run names {', '.join(named)}, but the pipeline was compiled for "
+            f"{', '.join(compiled)}; compile it with the settings that it is run with."
+        )
+
+
+def winner(trainings: Sequence[Training]) -> Training:
+    """The one with the best held-out plays; of equals the first.
+
+    Raises:
+        SetlistError: when one of several cannot be compared.
+    """
+    if len(trainings) > 1:
+        for one in trainings:
+            if one.ndcg is None or not math.isfinite(one.ndcg):
+                raise SetlistError(
+                    f"candidates: {one.label} has no NDCG@{CHECK_K} of held-out plays, so that "
+                    f"{', '.join(other.label for other in trainings)} cannot be compared; widen "
+                    "window.train_days, or name one candidate only."
+                )
+        if len({one.warm for one in trainings}) > 1:
+            cold = next(one.label for one in trainings if not one.warm)
+            raise SetlistError(
+                f"candidates: {cold} could not start from the live model as others did, which are "
+                "tried on other held-out plays, so that they cannot be compared; give all of them "
+                "the live model's dimension, or set warm_start to false."
+            )
+        if len({one.listeners for one in trainings}) > 1:
+            raise SetlistError(
+                "candidates: the held-out plays are of "
+                + " and ".join(f"{one.listeners:,} ({one.label})" for one in trainings)
+                + " listeners, so that they cannot be compared; train them on the same features."
+            )
+    return max(trainings, key=lambda one: one.ndcg or 0.0)
+
+
+def chosen(folder: Path) -> Training:
+    """The training of the chosen model: the only one in the folder, or the one that was named.
+
+    Raises:
+        SetlistError: when there are several and none, or another one, is named.
+    """
+    trainings = {one.label: one for one in read_trainings(folder)}
+    named = folder / CHOSEN
+    if named.is_file():
+        label = json.loads(named.read_text("utf-8")).get("chosen")
+    else:
+        label = next(iter(trainings)) if len(trainings) == 1 else None
+    if label not in trainings:
+        raise SetlistError(f"{folder} does not say which candidate was chosen; choose again.")
+    return trainings[label]
+
+
+def choose(
+    first: Path,
+    first_training: Path,
+    second: Path,
+    second_training: Path,
+    better: Path,
+    training: Path,
+) -> Training:
+    """Keep the better of two models, and the trainings of all that were compared so far.
+
+    Args:
+        first: a model folder.
+        first_training: what its training left, or an earlier choice.
+        second: the other model folder.
+        second_training: what its training left.
+        better: the folder for the chosen model, byte by byte.
+        training: the folder for the trainings of both, and `chosen.json`.
+
+    Returns:
+        The training of the chosen one.
+
+    Raises:
+        SetlistError: when they cannot be compared, or two candidates have one name.
+    """
+    one, other = chosen(first_training), chosen(second_training)
+    both = [path.name for path in (*first_training.glob("*.json"), *second_training.glob("*.json"))]
+    if len(both) > len(set(both)):
+        raise SetlistError(
+            f"candidates: {first_training} and {second_training} hold a candidate of the same "
+            "name; give each a name of its own."
+        )
+    best = winner([one, other])
+    shutil.copytree(second if best is other else first, better, dirs_exist_ok=True)
+    for folder in (first_training, second_training):
+        shutil.copytree(folder, training, dirs_exist_ok=True)
+    (training / CHOSEN).write_text(json.dumps({"chosen": best.label}) + "\n", "utf-8")
+    for each in (one, other):
+        print(f"{each.label}: NDCG@{CHECK_K} {each.ndcg:.4f}", flush=True)
+    print(f"{best.label} is chosen", flush=True)
+    return best
+
+
+def differences(trainings: Sequence[Training]) -> dict[str, str]:
+    """The settings in which the trainings differ, by label, e.g. "dimension 128"."""
+    settings = {one.label: one.settings.model_dump() for one in trainings}
+    keys = [
+        key
+        for key in ModelSettings.model_fields
+        if len({str(s[key]) for s in settings.values()}) > 1
+    ]
+    return {
+        label: ", ".join(f"{key} {_written(own[key])}" for key in keys)
+        for label, own in settings.items()
+    }
+
+
+def _written(value: object) -> str:
+    return " ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,79 @@
+"""What a training left to look at: its settings, its course and what came of it.
+
+    TRAINING/LABEL.json               one `Training` a candidate
+    TRAINING/tensorboard/LABEL/       its curves as TensorBoard logs
+    TRAINING/chosen.json              of several that were compared: {"chosen": LABEL}
+
+Reading it needs no TensorFlow.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from setlist.errors import SetlistError
+from setlist.models.settings import ModelSettings
+
+CHECK_K = 100
+"""The held-out plays are ranked to this depth."""
+CHOSEN = "chosen.json"
+
+
+class Epoch(NamedTuple):
+    """How far training is."""
+
+    number: int
+    loss: float
+    """Mean over the epoch of the softmax cross-entropy, in nats a play."""
+    check: float | None
+    """The same of the held-out plays after the epoch, before the prior; by it an epoch is kept.
+    None where nobody could be held out."""
+    ndcg: float | None
+    """Their NDCG@100, before the prior."""
+    seconds: float
+    """Since training began, those before a restart included."""
+
+
+class Training(BaseModel):
+    """The course of one training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str
+    settings: ModelSettings
+    """With what was scaled to the data filled in."""
+    epochs: list[Epoch]
+    best: int
+    """The epoch whose weights were kept."""
+    listeners: int
+    """How many were held out; 0 for nobody."""
+    loss: float | None
+    """Of the held-out plays under the finished model, its recency prior included."""
+    ndcg: float | None
+    """NDCG@100 of the held-out plays under the finished model; by it candidates are chosen."""
+    seconds: float
+    warm: bool = False
+    """Whether it started from the live model."""
+
+    def write(self, folder: Path) -> None:
+        """Write `LABEL.json` into the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.label}.json").write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
+
+
+def read_trainings(folder: Path) -> list[Training]:
+    """The trainings in a folder, by label.
+
+    Raises:
+        SetlistError: when there is none, or one cannot be read.
+    """
+    paths = sorted(path for path in folder.glob("*.json") if path.name != CHOSEN)
+    if not paths:
+        raise SetlistError(f"{folder} holds no training; train the candidates again.")
+    try:
+        return [Training.model_validate_json(path.read_bytes()) for path in paths]
+    except ValidationError as fault:
+        raise SetlistError(
+            f"{folder}: a training cannot be read: {fault.errors()[0]['msg']}."
+        ) from fault

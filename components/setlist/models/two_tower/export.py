@@ -1,0 +1,171 @@
+"""A trained two-tower by names instead of codes: to serve it, to refresh it, to train on from it.
+
+MODEL/towers.npz    beside the files of the contract, which are made from it
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import tensorflow as tf
+
+from setlist.data.schema import Window
+from setlist.errors import SetlistError
+from setlist.models.contract import HISTORY_AGE
+from setlist.models.recommender import DotProduct, string_table
+from setlist.models.two_tower.arrays import pack, unpack
+from setlist.models.two_tower.network import Floats, ItemStart, TwoTower, UserTower
+from setlist.models.two_tower.prior import Prior
+
+TOWERS = "towers.npz"
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Everything that a training found.
+
+    Attributes:
+        catalogue: the item ids, in tie order.
+        tags: the tags that have a vector; one more row of the weights is for all items.
+        vocabularies: the values of each named input; one more row is for a value not known.
+        history_length: how many plays of a history are read.
+        weights: of `TwoTower`, by name.
+        plays: float32[items], how often each was played in training.
+        prior: of the items.
+        window: of the training.
+    """
+
+    catalogue: list[str]
+    tags: list[str]
+    vocabularies: dict[str, list[str]]
+    history_length: int
+    weights: dict[str, Floats]
+    plays: Floats
+    prior: Prior
+    window: Window
+
+    @property
+    def dimension(self) -> int:
+        """Of the vectors."""
+        return self.weights["item_embedding"].shape[1]
+
+    def export(self, items: pd.DataFrame, moment: pd.Timestamp, output: Path) -> None:
+        """Write the model folder.
+
+        Args:
+            items: item_id, tags and released, in the order of the catalogue.
+            moment: the day on which releases are looked at.
+            output: the folder.
+        """
+        towers = TwoTower(
+            UserTower([*map(len, self.vocabularies.values())], self.history_length, self.dimension),
+            ItemStart(**{name: self.weights[name] for name in ItemStart.__annotations__}),
+            tags=tag_weights(items["tags"], self.tags),
+            plays=self.plays,
+            full_softmax=True,
+        )
+        for variable in towers.user_tower.trainable_variables:
+            variable.assign(self.weights[variable.name.partition(":")[0]])
+        prior = self.prior.at(days_since(items["released"], moment), self.plays > 0)
+        servable = Servable(self.catalogue, towers, self.vocabularies, prior)
+        servable.export(output, "two_tower", self.window)
+        arrays: dict[str, npt.NDArray[Any]] = {
+            **self.weights,
+            "plays": self.plays,
+            "prior_recency": self.prior.recency,
+            "prior_fresh": self.prior.fresh,
+        }
+        document = {
+            "catalogue": self.catalogue,
+            "tags": self.tags,
+            "vocabularies": self.vocabularies,
+            "history_length": self.history_length,
+            "window": self.window.to_json(),
+        }
+        (output / TOWERS).write_bytes(pack(arrays, document))
+
+    @classmethod
+    def read(cls, model: Path) -> Self:
+        """What `export` wrote.
+
+        Raises:
+            SetlistError: when the model is no two-tower of ours, or damaged.
+        """
+        path = model / TOWERS
+        if not path.is_file():
+            raise SetlistError(f"{path} is missing; {model} is not a two-tower that was made here.")
+        arrays, document = unpack(path.read_bytes(), str(path))
+        try:
+            plays, recency, fresh = (
+                arrays.pop(name) for name in ("plays", "prior_recency", "prior_fresh")
+            )
+            window = Window.from_json(document.pop("window"))
+            return cls(
+                weights=arrays, plays=plays, prior=Prior(recency, fresh), window=window, **document
+            )
+        except (KeyError, TypeError) as fault:
+            raise SetlistError(f"{path} lacks {fault}; train the model again.") from fault
+
+
+def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Floats:
+    """float32[items, names]: 1 / (number of the item's tags among the names) for each of them."""
+    code = {tag: position for position, tag in enumerate(names)}
+    known_tags = [[code[tag] for tag in own if tag in code] for own in tags]
+    weights = np.zeros((len(known_tags), len(names)), np.float32)
+    for row, known in enumerate(known_tags):
+        weights[row, known] = 1 / max(len(known), 1)
+    return weights
+
+
+def days_since(released: pd.Series, moment: pd.Timestamp) -> npt.NDArray[np.float64]:
+    """float64[items]: days from the release to the moment; NaN where it is not known."""
+    return (moment - released).dt.total_seconds().to_numpy(np.float64) / DAY_SECONDS
+
+
+class Servable(DotProduct):
+    """A trained two-tower under the model contract."""
+
+    kind = "two_tower"
+    fallback = "items without plays are placed by their tags"
+
+    def __init__(
+        self,
+        catalogue: Sequence[str],
+        towers: TwoTower,
+        vocabularies: Mapping[str, Sequence[str]],
+        prior: Floats,
+    ) -> None:
+        """Freeze the towers.
+
+        Args:
+            catalogue: the ids, in the order of the codes.
+            towers: trained.
+            vocabularies: the values of each named input, in the order of the codes.
+            prior: float32[items], added to every score.
+        """
+        super().__init__(
+            catalogue,
+            history_length=towers.user_tower.history_length,
+            inputs=(*vocabularies, HISTORY_AGE),
+        )
+        vectors, bias = towers.item_tower()
+        # Twice, because a slice would be copied for every request.
+        self._vectors = tf.constant(vectors.numpy())
+        self.vectors = tf.concat([vectors, (bias + prior)[:, None]], axis=1)
+        self._user_tower = towers.user_tower
+        self._values = [string_table(values) for values in vocabularies.values()]
+
+    def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """U and a 1, so that u . v + b + prior is one dot product."""
+        named = [
+            table.lookup(inputs[name])
+            for name, table in zip(self.inputs[:-1], self._values, strict=True)
+        ]
+        bag = self._user_tower.bag(self._vectors, history, inputs[HISTORY_AGE])
+        users = self._user_tower(bag, named)
+        return tf.concat([users, tf.ones_like(users[:, :1])], axis=1)

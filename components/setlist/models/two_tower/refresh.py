@@ -1,0 +1,68 @@
+"""A newer item table for a trained model: new items are placed by their tags, nothing is trained.
+
+So a model need not be trained again for every release. What it learnt of items, tags and listeners
+stays as it was; what changes is the catalogue, the tags of its items and how fresh they are.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from setlist.errors import SetlistError
+from setlist.models.contract import tie_order
+from setlist.models.item_table import read_shelf, write_shelf
+from setlist.models.profile import PROFILE, read_profile
+from setlist.models.two_tower.export import Trained
+from setlist.models.two_tower.network import Floats
+from setlist.models.two_tower.prior import Prior
+from setlist.models.two_tower.warm_start import matched
+
+
+def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output: Path) -> list[str]:
+    """Write a trained model again, over the items of a newer table.
+
+    The catalogue is what the table holds at the moment: an item that is released later waits for
+    the next refresh, and one that is not in the table any more is no longer recommended.
+
+    Args:
+        model: the folder of a two-tower that was trained here.
+        items: item_id, title, tags and released, of the table.
+        as_of: the moment, UTC.
+        output: the folder of the new model.
+
+    Returns:
+        The ids that the model could not recommend before.
+
+    Raises:
+        SetlistError: when the model is no such two-tower, or knows none of the items.
+    """
+    former = Trained.read(model)
+    there = items[~(items["released"] > as_of)].set_index("item_id")
+    catalogue = tie_order(there.index)
+    before = set(former.catalogue)
+    new = [item for item in catalogue if item not in before]
+    if len(new) == len(catalogue):
+        raise SetlistError(
+            f"{model} knows none of the {len(catalogue):,} items of the table; its ids are of "
+            "another kind, or the table is empty."
+        )
+
+    def placed(values: Floats) -> Floats:
+        return matched(former.catalogue, values, catalogue)
+
+    own = {name: placed(former.weights[name]) for name in ("item_embedding", "item_bias")}
+    refreshed = replace(
+        former,
+        catalogue=catalogue,
+        weights=former.weights | own,
+        plays=placed(former.plays),
+        prior=Prior(placed(former.prior.recency), former.prior.fresh),
+    )
+    newer = there.loc[catalogue].reset_index()
+    refreshed.export(newer, as_of, output)
+    heard = read_shelf(model).set_index("item_id")["listeners"].reindex(catalogue, fill_value=0)
+    write_shelf(output, newer.assign(listeners=heard.to_numpy()))
+    if profile := read_profile(model):  # of the training, which is still the same
+        (output / PROFILE).write_text(profile.to_json(), "utf-8")
+    return new

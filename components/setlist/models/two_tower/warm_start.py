@@ -1,0 +1,84 @@
+"""A warm start: the towers begin where those of the live model ended, matched by names."""
+
+from pathlib import Path
+
+import numpy as np
+
+from setlist.errors import SetlistError
+from setlist.models.settings import ModelSettings
+from setlist.models.two_tower.export import Trained
+from setlist.models.two_tower.network import Floats, ItemStart, UserTower, with_any
+
+
+def former_of(live: Path, settings: ModelSettings) -> Trained | None:
+    """The towers of the live model, or None where this training cannot start from them.
+
+    Says which, so that nobody takes a cold start for a warm one.
+    """
+    try:
+        former = Trained.read(live)
+    except SetlistError as fault:
+        print(f"cold start: {fault}", flush=True)
+        return None
+    if settings.dimension not in (None, former.dimension):
+        print(
+            f"cold start: the live model has {former.dimension} dimensions, model.dimension is "
+            f"{settings.dimension}",
+            flush=True,
+        )
+        return None
+    print(f"warm start from the model of {former.window.cut:%Y-%m-%d}", flush=True)
+    return former
+
+
+def item_start(
+    former: Trained, catalogue: list[str], tags: list[str], weights: Floats, plays: Floats
+) -> ItemStart:
+    """The items and tags that the former model knows, as it knew them.
+
+    An item that it does not know starts where its tags place it, with the popularity it has now; a
+    tag that it does not know starts at 0.
+
+    Args:
+        former: the trained model.
+        catalogue: the ids.
+        tags: the names of the tags.
+        weights: float32[items, tags], of each item's tags.
+        plays: float32[items].
+    """
+    known_tags = [*former.tags, ""]  # the last one is the tag that all items share
+    tag_embedding = matched(known_tags, former.weights["tag_embedding"], [*tags, ""])
+    tag_bias = matched(known_tags, former.weights["tag_bias"], [*tags, ""])
+    popularity = np.log(plays + 1) - np.log(plays + 1).mean()
+    bias = (popularity - with_any(weights) @ tag_bias) * (plays > 0)
+    old = np.isin(catalogue, former.catalogue)
+    item_bias = matched(former.catalogue, former.weights["item_bias"], catalogue)
+    return ItemStart(
+        item_embedding=matched(former.catalogue, former.weights["item_embedding"], catalogue),
+        item_bias=np.where(old, item_bias, bias).astype(np.float32),
+        tag_embedding=tag_embedding,
+        tag_bias=tag_bias,
+    )
+
+
+def start_user_tower(tower: UserTower, former: Trained, vocabularies: dict[str, list[str]]) -> None:
+    """Give a user tower the former one's weights; a value that it does not know starts at 0."""
+    for name in UserTower.SHARED:
+        getattr(tower, name).assign(former.weights[name])
+    names = list(former.vocabularies)
+    for variable, (name, values) in zip(tower.input_embeddings, vocabularies.items(), strict=True):
+        if name in former.vocabularies:
+            table = former.weights[f"input_{names.index(name)}"]
+            # The last row is for a value that is not known, which is the name "" here.
+            known = [*former.vocabularies[name], ""]
+            variable.assign(matched(known, table, [*values, ""]))
+
+
+def matched(known: list[str], values: Floats, names: list[str]) -> Floats:
+    """The rows of `values` for the names, 0 for a name that is not among the known."""
+    code = {name: place for place, name in enumerate(known)}
+    found = np.zeros((len(names), *values.shape[1:]), np.float32)
+    for place, name in enumerate(names):
+        if name in code:
+            found[place] = values[code[name]]
+    return found

@@ -1,0 +1,100 @@
+"""The first step of a run: everything that "now" decides, settled once and passed on by value."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from setlist.data.curation import DataSettings, WindowSettings, resolve_window
+from setlist.data.schema import Window, parse_instant
+from setlist.data.source import fingerprint
+from setlist.errors import SetlistError
+from setlist.evaluation.verdict import SeenHead
+from setlist.runs.promotion import anchor_of
+from setlist.store.model_store import open_store
+
+DATA_FINGERPRINT = "data_fingerprint"
+"""In the metadata of a revision: what its run read."""
+
+
+class Plan(NamedTuple):
+    """What the run works on.
+
+    Attributes:
+        window: as `Window.to_json`.
+        data_fingerprint: SHA-256 over the listing of the input and how it is read.
+        head: HEAD of the store as `SeenHead`, {} where nothing is live.
+        rivals: the live revision and, where that is another, the anchor.
+    """
+
+    window: dict[str, str]
+    data_fingerprint: str
+    head: dict[str, int | str]
+    rivals: list[int]
+
+
+def plan(
+    name: str,
+    store: str,
+    as_of: str,
+    data: DataSettings,
+    window: WindowSettings,
+    anchor: bool,
+) -> Plan:
+    """Look at the clock, the input and the store, once.
+
+    Args:
+        name: of the model in the store.
+        store: a local folder or gs://bucket/prefix.
+        as_of: the end of the window; "" is now.
+        data: where the tables are.
+        window: the lengths of the two periods.
+        anchor: whether the policy holds candidates against the anchor, too.
+
+    Raises:
+        SetlistError: when the live model has seen the test period: it would be no fair rival.
+    """
+    resolved = resolve_window(window, as_of, pd.Timestamp.now("UTC"))
+    models = open_store(store)
+    head = models.head(name)
+    stands = anchor_of(models.manifest(name, head.live)) if head and anchor else None
+    rivals = [revision for revision in (head and head.live, stands) if revision]
+    for revision in rivals:
+        _fair(name, revision, models.manifest(name, revision).training_window["end"], resolved)
+    sources = {key: table for key in type(data).model_fields if (table := getattr(data, key))}
+    print(f"training {resolved.start:%Y-%m-%d} to {resolved.cut:%Y-%m-%d %H:%M} UTC", flush=True)
+    print(f"test period to {resolved.end:%Y-%m-%d %H:%M} UTC", flush=True)
+    print(f"live: {f'revision {head.live}' if head else 'nothing yet'}", flush=True)
+    return Plan(
+        window=resolved.to_json(),
+        data_fingerprint=fingerprint(sources),
+        head=SeenHead(**vars(head), anchor=stands).model_dump(exclude_none=True) if head else {},
+        rivals=rivals,
+    )
+
+
+def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> bool:
+    """Whether there is something to learn that the live model does not know.
+
+    Args:
+        store: a local folder or gs://bucket/prefix.
+        name: of the model in the store.
+        data_fingerprint: of the input, as the plan saw it.
+        only_new_data: whether the answer is yes whatever the data when this is false.
+    """
+    models = open_store(store)
+    head = models.head(name)
+    known = models.manifest(name, head.live).metadata.get(DATA_FINGERPRINT) if head else None
+    if known != data_fingerprint:
+        return True
+    print("the data are those that the live model was made from", flush=True)
+    return not only_new_data
+
+
+def _fair(name: str, revision: int, trained_until: str, window: Window) -> None:
+    until = parse_instant(trained_until, "training_window.end")
+    if until > window.cut:
+        raise SetlistError(
+            f"revision {revision} of {name} was trained on data until {until:%Y-%m-%d %H:%M}, "
+            f"after the cut of this run ({window.cut:%Y-%m-%d %H:%M}), so it knows the test "
+            "period; choose a later as_of or another name."
+        )

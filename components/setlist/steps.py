@@ -1,0 +1,397 @@
+"""Every component of the pipeline, a few lines each: together they are its typed interface.
+
+A wrapper unwraps paths, calls one function and logs metrics; it does not think. All steps run in
+one image, named by the environment when the pipeline is compiled. Imports stand inside the
+functions because Kubeflow ships a function's source and nothing around it.
+"""
+
+import os
+from typing import Any, NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
+
+IMAGE = os.environ.get("SETLIST_IMAGE", "setlist:latest")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def plan(
+    name: str,
+    store: str,
+    as_of: str,
+    data: dict[str, Any],
+    window: dict[str, Any],
+    policy: dict[str, Any],
+    candidates: dict[str, Any],
+    compiled: list[Any],
+) -> NamedTuple(
+    "Plan", [("window", dict), ("data_fingerprint", str), ("head", dict), ("rivals", list)]
+):
+    """Settle the window, the input's fingerprint and the live revision. Never cached."""
+    from setlist.data.curation import DataSettings, WindowSettings
+    from setlist.evaluation.policy import Policy
+    from setlist.models.selection import check_compiled
+    from setlist.runs.plan import plan
+
+    check_compiled(candidates, compiled)
+    return plan(
+        name,
+        store,
+        as_of,
+        DataSettings.model_validate(data),
+        WindowSettings.model_validate(window),
+        Policy.model_validate(policy).anchor,
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> str:
+    """Say "new", or "nothing new" where that matters. Never cached.
+
+    One unnamed output, because kfp.local resolves no other in a `dsl.If`.
+    """
+    from setlist.runs.plan import news
+
+    return "new" if news(store, name, data_fingerprint, only_new_data) else "nothing new"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def curate(
+    data: dict[str, Any],
+    data_fingerprint: str,
+    window: dict[str, Any],
+    curation: dict[str, Any],
+    dataset: Output[Dataset],
+    report: Output[Markdown],
+) -> None:
+    """Read, check, clean and split the tables. The fingerprint is part of the cache key."""
+    from pathlib import Path
+
+    from setlist.data.curation import CurationSettings, DataSettings, curate
+    from setlist.data.schema import Window
+
+    counts = curate(
+        DataSettings.model_validate(data),
+        Window.from_json(window),
+        CurationSettings.model_validate(curation),
+        Path(dataset.path),
+    )
+    Path(report.path).write_text(counts.markdown(), "utf-8")
+    report.metadata["counts"] = counts.model_dump_json()  # for the report of the run
+    dataset.metadata["fingerprint"] = data_fingerprint
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def transform(
+    dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
+) -> None:
+    """Fit catalogue, vocabularies and histories on the training period."""
+    from pathlib import Path
+
+    from setlist.data.schema import Window
+    from setlist.data.transformation import transform
+
+    transform(Path(dataset.path), Window.from_json(window), tuple(inputs), Path(features.path))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def transform_whole(
+    dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
+) -> None:
+    """Fit the same on all days, for a winner that is trained again."""
+    from pathlib import Path
+
+    from setlist.data.schema import Window
+    from setlist.data.transformation import whole
+
+    whole(Path(dataset.path), Window.from_json(window), tuple(inputs), Path(features.path))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def fit_heuristics(
+    features: Input[Dataset], heuristics: dict[str, Any], models: Output[Model]
+) -> None:
+    """Fit the simple rules, each as a model of the contract."""
+    from pathlib import Path
+
+    from setlist.data.features import Features
+    from setlist.models.heuristics import fit_heuristics
+    from setlist.models.settings import HeuristicSettings
+
+    fit_heuristics(
+        Features.read(Path(features.path)),
+        HeuristicSettings.model_validate(heuristics),
+        Path(models.path),
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def train(
+    features: Input[Dataset],
+    model: dict[str, Any],
+    candidates: dict[str, Any],
+    label: str,
+    store: str,
+    candidate: Output[Model],
+    training: Output[Artifact],
+    metrics: Output[Metrics],
+    live: Input[Model] = None,
+) -> None:
+    """Train one candidate, saved under the same contract; from the live model where it is given."""
+    import os
+    from pathlib import Path
+
+    from setlist.data.features import Features
+    from setlist.models.selection import candidate_settings
+    from setlist.models.two_tower.device import check_accelerator
+    from setlist.models.two_tower.train import train
+    from setlist.runs.checkpoints import StoredCheckpoint
+    from setlist.runs.promotion import live_folder
+
+    check_accelerator(os.environ.get("SETLIST_ACCELERATOR", ""))
+    settings = candidate_settings(model, candidates, label)
+    start = live_folder(Path(live.path)) if live else None
+    trained = train(
+        Features.read(Path(features.path)),
+        settings,
+        Path(candidate.path),
+        Path(training.path),
+        label,
+        live=start,
+        checkpoint=StoredCheckpoint.of(store, Path(features.path), settings, label, start),
+    )
+    metrics.log_metric("epochs", len(trained.epochs))
+    metrics.log_metric("seconds", trained.seconds)
+    if trained.ndcg is not None:
+        metrics.log_metric("ndcg", trained.ndcg)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def choose(
+    first: Input[Model],
+    first_training: Input[Artifact],
+    second: Input[Model],
+    second_training: Input[Artifact],
+    better: Output[Model],
+    training: Output[Artifact],
+) -> None:
+    """Keep the candidate whose held-out plays are ranked better, of equals the first."""
+    from pathlib import Path
+
+    from setlist.models.selection import choose
+
+    best = choose(
+        Path(first.path),
+        Path(first_training.path),
+        Path(second.path),
+        Path(second_training.path),
+        Path(better.path),
+        Path(training.path),
+    )
+    better.metadata["candidate"] = best.label
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def resolve_live(store: str, name: str, rivals: list[Any], live: Output[Model]) -> None:
+    """Fetch the live model and the anchor, or say that there is none."""
+    from pathlib import Path
+
+    from setlist.runs.promotion import resolve_live
+
+    folders = resolve_live(store, name, [int(one) for one in rivals], Path(live.path))
+    live.metadata["live"] = folders[0] if folders else "none"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluate(
+    dataset: Input[Dataset],
+    features: Input[Dataset],
+    heuristics: Input[Model],
+    candidate: Input[Model],
+    live: Input[Model],
+    evaluation: dict[str, Any],
+    evaluations: Output[Artifact],
+    metrics: Output[Metrics],
+) -> None:
+    """Ask every model of the run the same questions."""
+    from pathlib import Path
+
+    from setlist.data.features import Features
+    from setlist.evaluation.contenders import contenders
+    from setlist.evaluation.evaluator import evaluate
+    from setlist.evaluation.results import EvaluationSettings, read_values
+
+    result = evaluate(
+        contenders(Path(heuristics.path), Path(candidate.path), Path(live.path)),
+        Features.read(Path(features.path)),
+        Path(dataset.path),
+        EvaluationSettings.model_validate(evaluation),
+        Path(evaluations.path),
+    )
+    for name, value in read_values(Path(evaluations.path), result.model("candidate")).items():
+        metrics.log_metric(name, value)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def gate(
+    evaluations: Input[Artifact],
+    policy: dict[str, Any],
+    head: dict[str, Any],
+    verdict: Output[Artifact],
+) -> str:
+    """Judge the candidate: promote, reject or undecided, with the reasons in the verdict.
+
+    One unnamed output, because kfp.local resolves no other in a `dsl.If`.
+    """
+    from pathlib import Path
+
+    from setlist.evaluation.gate import gate
+    from setlist.evaluation.policy import Policy
+    from setlist.evaluation.verdict import SeenHead
+
+    judged = gate(
+        Path(evaluations.path),
+        Policy.model_validate(policy),
+        SeenHead.model_validate(head) if head else None,
+    )
+    judged.write(Path(verdict.path))
+    return judged.decision
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def report(
+    evaluations: Input[Artifact],
+    verdict: Input[Artifact],
+    training: Input[Artifact],
+    curation: Input[Markdown],
+    live: Input[Model],
+    store: str,
+    name: str,
+    page: Output[HTML],
+) -> None:
+    """Write the page that shows the models side by side, and what they would recommend."""
+    from pathlib import Path
+
+    from setlist.report.page import write_report
+
+    write_report(
+        Path(evaluations.path),
+        Path(verdict.path),
+        Path(page.path),
+        Path(training.path),
+        curation=curation.metadata.get("counts", ""),
+        rivals=Path(live.path),
+        store=store,
+        name=name,
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def refit(
+    whole: Input[Dataset],
+    features: Input[Dataset],
+    dataset: Input[Dataset],
+    evaluations: Input[Artifact],
+    training: Input[Artifact],
+    verdict: Input[Artifact],
+    evaluation: dict[str, Any],
+    policy: dict[str, Any],
+    overlap: float,
+    store: str,
+    refitted: Output[Model],
+    live: Input[Model] = None,
+) -> None:
+    """Train the winner again on all days, and refuse it where it has become another model."""
+    import os
+    from pathlib import Path
+
+    from setlist.evaluation.policy import Policy
+    from setlist.evaluation.results import EvaluationSettings
+    from setlist.evaluation.verdict import Verdict
+    from setlist.models.two_tower.device import check_accelerator
+    from setlist.runs.promotion import live_folder
+    from setlist.runs.refit import refit
+
+    check_accelerator(os.environ.get("SETLIST_ACCELERATOR", ""))
+    done = refit(
+        Path(whole.path),
+        Path(features.path),
+        Path(dataset.path),
+        Path(evaluations.path),
+        Path(training.path),
+        Verdict.read(Path(verdict.path)),
+        EvaluationSettings.model_validate(evaluation),
+        Policy.model_validate(policy),
+        overlap,
+        store,
+        live_folder(Path(live.path)) if live else None,
+        Path(refitted.path),
+    )
+    refitted.metadata["refit_of"] = done.refit_of
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def push(
+    store: str,
+    name: str,
+    run_id: str,
+    candidate: Input[Model],
+    heuristics: Input[Model],
+    evaluations: Input[Artifact],
+    training: Input[Artifact],
+    verdict: Input[Artifact],
+    data_fingerprint: str,
+    pushed: Output[Artifact],
+    card: Output[Markdown],
+    refitted: Input[Model] = None,
+) -> None:
+    """Put the winner into the store with its model card and make it live. Never cached."""
+    import json
+    from pathlib import Path
+
+    from setlist.evaluation.verdict import Verdict
+    from setlist.runs.plan import DATA_FINGERPRINT
+    from setlist.runs.promotion import push
+
+    revision = push(
+        store,
+        name,
+        run_id,
+        Path(candidate.path),
+        Path(heuristics.path),
+        Verdict.read(Path(verdict.path)),
+        Path(refitted.path) if refitted else None,
+        {DATA_FINGERPRINT: data_fingerprint},
+        Path(evaluations.path),
+        Path(training.path),
+        Path(card.path),
+    )
+    record = {"store": store, "name": name, "revision": revision}
+    Path(pushed.path).write_text(json.dumps(record) + "\n", "utf-8")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def announce(
+    store: str,
+    name: str,
+    run_id: str,
+    verdict: Input[Artifact] = None,
+    pushed: Input[Artifact] = None,
+) -> None:
+    """Record what came of the run and tell it to whoever listens. Never cached."""
+    from pathlib import Path
+
+    from setlist.runs.announcement import announce
+
+    said, record = (Path(one.path) if one else None for one in (verdict, pushed))
+    announce(store, name, run_id, said, record)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def announce_failure(
+    status: dsl.PipelineTaskFinalStatus, store: str, name: str, run_id: str
+) -> None:
+    """Tell that the run failed, if it did. The exit handler."""
+    from setlist.runs.announcement import announce_failure
+
+    announce_failure(store, name, run_id, status.error_message or "")

@@ -1,0 +1,183 @@
+"""`setlist`: the command line."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from setlist.errors import SetlistError
+from setlist_pipelines.cli.dashboard import dashboards
+from setlist_pipelines.cli.image import image
+from setlist_pipelines.cli.kind import kind
+from setlist_pipelines.cli.models import models
+from setlist_pipelines.cli.options import Config, Set
+from setlist_pipelines.cli.report import reports
+from setlist_pipelines.cli.schedule import schedule
+from setlist_pipelines.cli.serving import serving
+from setlist_pipelines.cli.skew import skew
+from setlist_pipelines.cli.submit import cluster
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Retrain a recommender and ship it only if it is better.",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    config: Config = None,
+    change: Set = None,
+    workdir: Annotated[Path, typer.Option(help="Folder for the outputs of all runs.")] = Path(
+        ".setlist"
+    ),
+    docker: Annotated[
+        str, typer.Option(help="Run every step in a container of this image, without network.")
+    ] = "",
+) -> None:
+    """Run the whole pipeline on this machine and print what came of it.
+
+    Ends with 0 when the run finished, whatever the verdict, and with 1 when a step failed.
+    """
+    from setlist_pipelines.cli.screen import Progress, print_summary
+    from setlist_pipelines.laptop.runner import run_local
+    from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+    settings = read_settings(config or SAMPLE, change)
+    with Progress() as progress:
+        finished = run_local(settings, workdir, progress.say, docker)
+    print_summary(finished, settings)
+
+
+@app.command(name="compile")
+def compile_(
+    config: Config = None,
+    change: Set = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
+        "manifests/retraining.yaml"
+    ),
+    namespace: Annotated[
+        str | None,
+        typer.Option(help="Write Pipeline and PipelineVersion resources for this namespace."),
+    ] = None,
+) -> None:
+    """Compile the pipeline to YAML for a Kubeflow cluster, the settings as its defaults.
+
+    The image of the steps is the one that the variable SETLIST_IMAGE names. With --namespace, for
+    GitOps: the resources of a Kubeflow Pipelines that stores its pipelines in Kubernetes.
+    """
+    from setlist_pipelines.kubeflow.compilation import compile_pipeline
+    from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+    compile_pipeline(read_settings(config or SAMPLE, change), output, namespace)
+    typer.echo(f"wrote {output}")
+
+
+@app.command()
+def gate(
+    evaluations: Annotated[
+        list[Path],
+        typer.Argument(help="Evaluation folders, or the folders of runs, which hold one."),
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(help="A policy file; the default policy if left out.")
+    ] = None,
+) -> None:
+    """Judge evaluations that exist, without a pipeline and without pushing anything.
+
+    Ends with 0 when every candidate would be promoted, else with 2.
+    """
+    from setlist.evaluation.policy import Policy
+    from setlist_pipelines.cli.screen import print_verdict, screen
+    from setlist_pipelines.cli.trial import trial
+    from setlist_pipelines.settings.file import read_policy
+
+    chosen = read_policy(policy) if policy else Policy()
+    console, promoted = screen(), True
+    for folder in evaluations:
+        verdict = trial(folder, chosen)
+        promoted = promoted and verdict.ships == "candidate"
+        console.print(f"\n{folder}", soft_wrap=True)
+        print_verdict(console, verdict)
+    if not promoted:
+        raise typer.Exit(2)
+
+
+@app.command()
+def backtest(
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="A run's folder, whose settings are replayed; instead of --config."),
+    ] = None,
+    config: Config = None,
+    change: Set = None,
+    policy: Annotated[
+        list[Path] | None,
+        typer.Option(help="A policy file (can be repeated); the settings' own if left out."),
+    ] = None,
+    cuts: Annotated[int, typer.Option(min=2, help="How many past cuts.")] = 4,
+    every: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Days between two cuts; the test period if left out."),
+    ] = None,
+    workdir: Annotated[Path, typer.Option(help="Folder for what is made; it is emptied.")] = Path(
+        ".setlist/backtest"
+    ),
+) -> None:
+    """Replay the whole decision over past cuts: what would have been shipped when.
+
+    And what listeners would have got of it: the way to choose a policy before trusting it. The
+    last cut is that of a run as of the settings' `as_of`, the others lie before it.
+    """
+    from setlist.evaluation.policy import check_policy
+    from setlist_pipelines.cli.screen import Progress, print_backtest
+    from setlist_pipelines.laptop.backtest import backtest
+    from setlist_pipelines.laptop.runner import SETTINGS
+    from setlist_pipelines.settings.file import SAMPLE, read_policy, read_settings
+
+    settings = read_settings(run / SETTINGS if run else config or SAMPLE, change)
+    policies = {path.stem: read_policy(path) for path in policy or []}
+    for one in policies.values():
+        check_policy(one, settings.evaluation.measured())
+    with Progress() as progress:
+        found = backtest(
+            settings, policies or {"policy": settings.policy}, cuts, every, workdir, progress.say
+        )
+    print_backtest(found)
+    typer.echo(f"all of it  {workdir / 'backtest.json'}")
+
+
+@app.command(name="policy")
+def policy_schema() -> None:
+    """Print the JSON schema of a policy file, for an editor or a check before a commit."""
+    from setlist.evaluation.policy import schema
+
+    typer.echo(schema(), nl=False)
+
+
+app.add_typer(models, name="models")
+app.add_typer(cluster)
+app.add_typer(reports)
+app.add_typer(dashboards)
+app.add_typer(serving)
+app.add_typer(skew)
+app.add_typer(schedule, name="schedule")
+app.add_typer(kind, name="kind")
+app.add_typer(image, name="image")
+
+
+def main() -> None:
+    """Run the command line; a fault that the user can mend is one sentence and exit code 1."""
+    sys.path.insert(0, "")  # metrics of your own are imported from the working folder
+    try:
+        app()
+    except SetlistError as fault:
+        typer.secho(f"setlist: {fault}", fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+"""`setlist models`: what is in a store, what is live, and why."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from setlist.errors import SetlistError
+from setlist_pipelines.cli.connection import add_row, examples, new_table
+from setlist_pipelines.cli.options import Config, Set
+
+if TYPE_CHECKING:
+    from setlist.store.manifest import Manifest
+
+models = typer.Typer(no_args_is_help=True, help="The models of a store: a folder or a bucket.")
+
+Name = Annotated[str, typer.Option(help="The model's name in the store.")]
+Store = Annotated[
+    str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")
+]
+Revision = Annotated[int, typer.Argument(help="The number of the revision.")]
+Why = Annotated[str, typer.Option(help="One sentence for the history.")]
+HOME, HERE = "home", ".setlist/store"
+
+
+@models.command(name="list", epilog=examples("setlist models list --store gs://bucket/setlist"))
+def list_(name: Name = HOME, store: Store = HERE) -> None:
+    """List the revisions: which is live, which was before, which are pinned or only staged."""
+    from setlist.store.model_store import open_store
+    from setlist.store.retention import pins
+    from setlist_pipelines.cli.screen import screen
+
+    place = open_store(store)
+    head, pinned, was = place.head(name), pins(place, name), place.promoted(name)
+    table = new_table("revision", "", "label", "created", "data until", "digest", "MB")
+    for revision, manifest in place.manifests(name).items():
+        marks = [
+            *(["live"] if head and revision == head.live else []),
+            *(["previous"] if head and revision == head.previous else []),
+            *(["pinned"] if revision in pinned else []),
+            *(["staged"] if revision not in was else []),
+        ]
+        if isinstance(manifest, SetlistError):
+            add_row(table, revision, " ".join([*marks, "DAMAGED"]), "", "", "", "", "")
+            continue
+        add_row(
+            table, revision, " ".join(marks), manifest.metadata.get("label", ""),
+            manifest.created[:16], manifest.training_window.get("end", "")[:16],
+            manifest.digest[:12], f"{_size(manifest) / 1e6:,.1f}",
+        )  # fmt: skip
+    if not table.row_count:
+        raise SetlistError(f"store {store}: there is no revision under {name}; check both.")
+    screen().print(table)
+
+
+@models.command(epilog=examples("setlist models show 7"))
+def show(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
+    """Show one revision: where it came from, its verdict, its files."""
+    from setlist.store.model_store import open_store
+    from setlist_pipelines.cli.screen import screen
+
+    manifest = open_store(store).manifest(name, revision)
+    about, files = new_table("", ""), new_table("file", "bytes", "SHA-256")
+    for what, value in {
+        "model": f"{name}, revision {revision}",
+        "run": manifest.run_id,
+        "created": manifest.created,
+        "digest": manifest.digest,
+        "data": " to ".join(manifest.training_window.get(one, "?") for one in ("start", "end")),
+        "size": f"{_size(manifest) / 1e6:,.1f} MB in {len(manifest.files)} files",
+    }.items():
+        add_row(about, what, value)
+    for key, said in manifest.metadata.items():
+        judged = key == "verdict" and isinstance(said, dict) and said
+        add_row(about, key, f"{judged['decision']}: {judged['sentence']}" if judged else said)
+    for path, file in manifest.files.items():
+        add_row(files, path, f"{file.size:,}", file.sha256)
+    console = screen()
+    console.print(about)
+    console.print(files)
+
+
+@models.command(epilog=examples("setlist models verify 7", "setlist models verify"))
+def verify(
+    revision: Annotated[
+        int | None, typer.Argument(help="The number of the revision; all if left out.")
+    ] = None,
+    name: Name = HOME,
+    store: Store = HERE,
+) -> None:
+    """Read every file and hold it against the manifest; name each fault.
+
+    Ends with 0 where all is whole, else with 1.
+    """
+    from setlist.store.model_store import open_store
+
+    place = open_store(store)
+    faults = 0
+    asked = place.revisions(name) if revision is None else [revision]
+    if not asked:
+        raise SetlistError(f"store {store}: there is no revision under {name}; check both.")
+    for one in asked:
+        found = place.verify(name, one)
+        faults += len(found)
+        for fault in found:
+            typer.echo(fault)
+        if not found:
+            typer.echo(f"revision {one} of {name} is whole")
+    if faults:
+        raise typer.Exit(1)
+
+
+@models.command(epilog=examples("setlist models diff 6 7"))
+def diff(
+    first: Annotated[int, typer.Argument(help="A revision.")],
+    second: Annotated[int, typer.Argument(help="Another one.")],
+    name: Name = HOME,
+    store: Store = HERE,
+) -> None:
+    """Show what differs between two revisions: data, settings, verdicts, files."""
+    from setlist.runs.revision_diff import differences
+    from setlist_pipelines.cli.screen import screen
+
+    table = new_table("", f"revision {first}", f"revision {second}")
+    for line in differences(store, name, first, second):
+        add_row(table, *line)
+    screen().print(table)
+
+
+@models.command(epilog=examples('setlist models promote 7 --why "looked at by the editors"'))
+def promote(
+    revision: Revision,
+    name: Name = HOME,
+    store: Store = HERE,
+    why: Why = "",
+    older: Annotated[
+        bool, typer.Option("--older", help="Although its data end before the live model's.")
+    ] = False,
+    force_head: Annotated[
+        bool,
+        typer.Option(
+            "--force-head",
+            help="Replace a HEAD that is lost or damaged; its history is lost. Refused if whole.",
+        ),
+    ] = False,
+) -> None:
+    """Make a staged revision live, if what was live when it was judged still is.
+
+    Every file is verified before.
+    """
+    from setlist.runs.promotion import point_anew, promote_staged
+
+    if force_head:
+        point_anew(store, name, revision, why)
+    else:
+        promote_staged(store, name, revision, why=why, older=older)
+    typer.echo(f"revision {revision} of {name} is live")
+
+
+@models.command(epilog=examples('setlist models rollback --why "lists look odd in Brazil"'))
+def rollback(
+    to: Annotated[
+        int | None, typer.Option(min=1, help="The revision; the one that was live before if none.")
+    ] = None,
+    name: Name = HOME,
+    store: Store = HERE,
+    why: Why = "",
+) -> None:
+    """Make the revision live again that was live before. Every file is verified first."""
+    from setlist.runs.promotion import rollback
+
+    was, now = rollback(store, name, to, why)
+    typer.echo(f"revision {now} of {name} is live again, {was} is not")
+
+
+@models.command(epilog=examples("setlist models history"))
+def history(name: Name = HOME, store: Store = HERE) -> None:
+    """Show what went live when, by whom, from which run and why; the latest last."""
+    from setlist.store.model_store import open_store
+    from setlist_pipelines.cli.screen import screen
+
+    table = new_table("when", "revision", "", "who", "run", "why")
+    for one in open_store(store).history(name):
+        add_row(table, one.when, one.revision, one.action, one.who, one.run_id, one.why)
+    screen().print(table)
+
+
+@models.command(epilog=examples('setlist models pin 7 --why "the one of the audit"'))
+def pin(revision: Revision, name: Name = HOME, store: Store = HERE, why: Why = "") -> None:
+    """Keep a revision, whatever is pruned."""
+    from setlist.store.model_store import open_store
+    from setlist.store.retention import pin
+
+    pinned = pin(open_store(store), name, revision, why)
+    typer.echo(f"revision {revision} of {name} is pinned by {pinned.who}, {pinned.when}")
+
+
+@models.command(epilog=examples("setlist models unpin 7"))
+def unpin(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
+    """Let a pinned revision be pruned again."""
+    from setlist.store.model_store import open_store
+    from setlist.store.retention import unpin
+
+    unpin(open_store(store), name, revision)
+    typer.echo(f"revision {revision} of {name} is not pinned any more")
+
+
+@models.command(epilog=examples("setlist models prune --keep 10 --dry-run"))
+def prune(
+    keep: Annotated[int, typer.Option(min=0, help="How many of the newest stay.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    name: Name = HOME,
+    store: Store = HERE,
+) -> None:
+    """Remove all but the newest revisions, and what dead runs left half-written.
+
+    The live revision, the one before, pinned ones and the anchors of all these stay. A number is
+    never used again.
+    """
+    from setlist.runs.promotion import prune_models
+
+    done = prune_models(store, name, keep, dry_run=dry_run)
+    for what, numbers in (("revisions", done.revisions), ("half-written", done.leftovers)):
+        said = ", ".join(map(str, numbers)) or "none"
+        typer.echo(f"{what} {'that would be removed' if dry_run else 'removed'}: {said}")
+    typer.echo(f"revisions {'that would stay' if dry_run else 'kept'}: {done.kept}")
+
+
+@models.command(epilog=examples("setlist models card 7 > card.md"))
+def card(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
+    """Print the model card of a revision, in Markdown."""
+    from setlist.store.model_store import open_store
+
+    text = open_store(store).card(name, revision)
+    if text is None:
+        raise SetlistError(f"store {store}: revision {revision} of {name} was staged without card.")
+    typer.echo(text, nl=False)
+
+
+@models.command()
+def refresh_items(
+    config: Config = None,
+    change: Set = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Make it live at once.")] = False,
+) -> None:
+    """Give the live model a newer item table: new items are placed by their tags, untrained.
+
+    Store, name, table of items and the moment (`as_of`) are those of the settings file. The result
+    is a new revision, staged; `setlist models promote` makes it live.
+    """
+    import pandas as pd
+
+    from setlist.data.schema import parse_instant
+    from setlist.runs.promotion import promote_staged
+    from setlist.runs.refresh import refresh_live
+    from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+    settings = read_settings(config or SAMPLE, change)
+    if settings.data.items is None:
+        raise SetlistError("data.items is not set, so there is no table of items to read.")
+    as_of = parse_instant(settings.as_of or pd.Timestamp.now("UTC").isoformat(), "as_of")
+    revision, new = refresh_live(settings.store, settings.name, settings.data.items, as_of)
+    typer.echo(f"revision {revision} of {settings.name} can recommend {len(new):,} new items")
+    if promote:
+        promote_staged(settings.store, settings.name, revision)
+        typer.echo(f"revision {revision} of {settings.name} is live")
+
+
+def _size(manifest: "Manifest") -> int:
+    return sum(file.size for file in manifest.files.values())

@@ -1,0 +1,1 @@
+"""The pipeline on a Kubeflow cluster: compiled, submitted, scheduled and looked at."""

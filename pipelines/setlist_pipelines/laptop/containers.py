@@ -1,0 +1,92 @@
+"""Run the steps in containers of one image: the laptop's rehearsal of the cluster."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import docker
+from kfp import local
+from kfp.local import docker_task_handler
+
+from setlist.errors import SetlistError
+from setlist_pipelines.settings.file import ELSEWHERE, Settings
+
+CONFINED: dict[str, Any] = {
+    "network_mode": "none",
+    "read_only": True,
+    "tmpfs": {"/tmp": "mode=1777"},  # noqa: S108 - the container's
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+}
+"""What `docker run` is told, so that a step fails here if it would where a cluster is strict."""
+
+
+def container_runner(
+    image: str, workdir: Path, settings: Settings, container: Mapping[str, Any]
+) -> local.DockerRunner:
+    """A runner without network, whose containers may write into `workdir`, /tmp and nowhere else.
+
+    They run as whoever runs this; where that is root, as the image's user.
+
+    Args:
+        image: in the engine.
+        workdir: where all outputs go.
+        settings: checked.
+        container: arguments of `docker run` in place of these.
+
+    Raises:
+        SetlistError: when no engine answers, the image is not there, or the settings name a local
+            path outside of `workdir`.
+    """
+    _check_mounted(settings, workdir)
+    try:
+        attributes = docker.from_env().images.get(image).attrs
+    except docker.errors.ImageNotFound as fault:
+        raise SetlistError(
+            f"the image {image} is not on this machine; build it with `make image IMAGE={image}`."
+        ) from fault
+    except docker.errors.DockerException as fault:
+        raise SetlistError(
+            f"no Docker engine answers ({fault}); start one, or leave out --docker."
+        ) from fault
+    # kfp lets the engine remove a container at its end, and when that is quicker than the question
+    # for the exit code, a failure is recorded as a success (4 of 30 runs).
+    docker_task_handler.run_docker_container = _run_container
+    run = CONFINED | dict(container)
+    if os.getuid():
+        return local.DockerRunner(**{"user": f"{os.getuid()}:{os.getgid()}"} | run)
+    user, _, group = run.get("user", attributes["Config"]["User"]).partition(":")
+    # The containers write into the folder itself, to make the run's own, and into a local store.
+    own = [workdir]
+    if not ELSEWHERE.match(settings.store) and Path(settings.store).is_dir():
+        own += [Path(settings.store), *Path(settings.store).rglob("*")]
+    for path in own:
+        os.chown(path, int(user or 0), int(group or 0), follow_symlinks=False)
+    return local.DockerRunner(**run)
+
+
+def _run_container(
+    client: docker.DockerClient,
+    image: str,
+    command: list[str],
+    volumes: dict[str, Any],
+    **arguments: Any,  # noqa: ANN401
+) -> int:
+    container = client.containers.run(image, command, detach=True, volumes=volumes, **arguments)
+    try:
+        for line in container.logs(stream=True):
+            print(line.decode(), end="")  # noqa: T201
+        return int(container.wait()["StatusCode"])
+    finally:
+        container.remove(force=True)
+
+
+def _check_mounted(settings: Settings, workdir: Path) -> None:
+    """A container sees the work folder and nothing else of this machine."""
+    for key, path in settings.locations().items():
+        if not ELSEWHERE.match(path) and not Path(path).is_relative_to(workdir):
+            raise SetlistError(
+                f"{key}: {path} lies outside of {workdir}, which is all that the containers see; "
+                "move it there, or choose another --workdir."
+            )

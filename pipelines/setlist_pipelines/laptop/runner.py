@@ -1,0 +1,167 @@
+"""Run the pipeline on this machine: `kfp.local`, in subprocesses or in containers.
+
+The Kubeflow SDK writes everything to standard output. Here it goes to a log file, and the lines
+that say what happens become progress.
+"""
+
+import io
+import os
+import re
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+from kfp import local
+from kfp.local import executor_input_utils
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
+
+from setlist.errors import SetlistError
+from setlist_pipelines.settings.file import Settings, with_absolute_paths
+
+STARTED = re.compile(r"Executing task '([\w-]+)'")
+FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+FAULT = re.compile(r"(?:[\w.]+\.)?(SetlistError|[A-Z]\w*(?:Error|Exception)): (.+)")
+SETTINGS = "settings.yaml"
+"""What a run was told, in its folder: `setlist run --config RUN/settings.yaml` does it again."""
+Say = Callable[[str, str, float | None], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a finished run left behind.
+
+    Attributes:
+        root: the folder with the outputs of all steps.
+        log: everything that the steps printed.
+    """
+
+    root: Path
+    log: Path
+
+    def output(self, step: str, name: str) -> Path:
+        """Where a step wrote one of its outputs."""
+        return self.root / step / name
+
+
+class _Log(io.TextIOBase):
+    """Standard output while the pipeline runs: a file, and an eye on what is said."""
+
+    def __init__(self, file: TextIO, say: Say, titles: Mapping[str, str] | None = None) -> None:
+        self.file = file
+        self.say = say
+        self.titles = titles or {}
+        self.line = ""
+        self.task = ""
+        self.fault = ""
+        self.failed = ""
+        self.began: dict[str, float] = {}
+
+    def write(self, text: str) -> int:
+        self.file.write(COLOUR.sub("", text))
+        self.file.flush()
+        *lines, self.line = (self.line + text).split("\n")
+        for line in lines:
+            self._see(COLOUR.sub("", line).strip())
+        return len(text)
+
+    def _see(self, line: str) -> None:
+        if started := STARTED.search(line):
+            self.task = self._title(started[1])
+            self.fault = ""
+            self.began[self.task] = time.monotonic()
+            self.say(self.task, "", None)
+        elif finished := FINISHED.search(line):
+            task = self._title(finished[1])
+            self.say(task, finished[2], time.monotonic() - self.began[task])
+            if finished[2] == "FAILURE" and not self.failed:
+                # Branches that do not depend on it go on; what they say is not the reason.
+                said = self.fault or "it ended without saying why, as when memory runs out"
+                self.failed = f"{said} (step {task})"
+        elif fault := FAULT.fullmatch(line):
+            self.fault = fault[2] if fault[1] == "SetlistError" else f"{fault[1]}: {fault[2]}"
+        elif self.task and line and not line.startswith("["):
+            self.say(self.task, line, None)
+
+    def _title(self, task: str) -> str:
+        return self.titles.get(task, task)
+
+
+def step_titles(spec: PipelineSpec) -> dict[str, str]:
+    """The display name of each task, by the name under which `kfp.local` runs it."""
+    dags = [spec.root.dag, *(one.dag for one in spec.components.values())]
+    return {
+        task.component_ref.name.removeprefix("comp-"): task.task_info.name
+        for dag in dags
+        for task in dag.tasks.values()
+    }
+
+
+def run_local(
+    settings: Settings,
+    workdir: Path,
+    say: Say,
+    docker_image: str = "",
+    container: Mapping[str, Any] | None = None,
+) -> Run:
+    """Run the pipeline and wait for it.
+
+    Args:
+        settings: checked.
+        workdir: a folder for the outputs of all runs.
+        say: told (title of a step, "", None) when it starts, (title, line, None) for what it
+            prints, and (title, "SUCCESS" or "FAILURE", seconds) when it ends.
+        docker_image: run every step in a container of this image, without network.
+        container: arguments of `docker run` in place of ours, e.g. a network.
+
+    Raises:
+        SetlistError: with the sentence of the step that failed, and where the log is.
+    """
+    settings = with_absolute_paths(settings)
+    workdir = workdir.absolute()
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise SetlistError(f"{workdir} cannot be made: {fault.strerror}; use --workdir.") from fault
+    if not os.access(workdir, os.W_OK | os.X_OK):
+        raise SetlistError(f"{workdir}: no permission to write; use --workdir.")
+    if docker_image:
+        os.environ["SETLIST_IMAGE"] = docker_image
+        from setlist_pipelines.laptop.containers import container_runner
+
+        runner = container_runner(docker_image, workdir, settings, container or {})
+    else:
+        runner = local.SubprocessRunner(use_venv=False)
+    from setlist_pipelines.retraining import retraining
+
+    pipeline = retraining(settings.labels, settings.refit, settings.warm_start)
+    # Two runs may share a work folder. kfp names a run's outputs by the time and does not tell the
+    # name, so it is told one.
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    root = workdir / f"retraining-{stamp}"
+    executor_input_utils.get_local_pipeline_resource_name = lambda _: root.name
+    log = workdir / f"run-{stamp}.log"
+    local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
+    failed = ""
+    with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
+        screen = _Log(file, say, step_titles(pipeline.pipeline_spec))
+        warnings.filterwarnings("ignore", module=r"kfp\.local")  # display names, image names
+        try:
+            with redirect_stdout(screen):
+                pipeline(**settings.arguments())
+        except RuntimeError as fault:
+            failed = COLOUR.sub("", str(fault))
+    if failed:
+        raise SetlistError(f"{screen.failed or failed}\nThe log is {log}")
+    text = yaml.safe_dump(settings.document(), sort_keys=False, allow_unicode=True)
+    (root / SETTINGS).write_text(text, "utf-8")
+    # The artifact's own name has no ending, and a browser would show its source.
+    if (page := root / "report" / "page").is_file():
+        shutil.copyfile(page, root / "report.html")
+    return Run(root=root, log=log)

@@ -1,0 +1,1 @@
+"""The settings file of a run, validated before anything runs."""

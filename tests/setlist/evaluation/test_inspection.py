@@ -1,0 +1,319 @@
+"""A model in a process that did not make it: sound ones and those that are not, as SavedModels."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from setlist.evaluation import inspection as infra
+from setlist.evaluation.contenders import Contender
+from setlist.evaluation.evaluator import evaluate
+from setlist.evaluation.inspection import difference, inspect, inspect_model
+from setlist.evaluation.results import EvaluationSettings, Infra
+from setlist.models.contract import tie_order
+from setlist.models.heuristics import Popular
+
+SCORES = {"a": 0.5, "b": 0.4, "c": 0.3, "d": 0.2, "e": 0.1}
+LARGE = {item: 1000 * score for item, score in SCORES.items()}
+
+
+class Spoilt(Popular):
+    """Popularity by hand, whose arguments and answer pass through functions of a test."""
+
+    def __init__(self, scores, spoil, before=None) -> None:
+        ids = tie_order(scores)
+        super().__init__(ids, np.array([scores[item] for item in ids], np.float32))
+        self.spoil = spoil
+        self.before = before or (lambda history, exclude, k: (history, exclude, k))
+
+    def recommend(self, history, exclude, k, inputs):
+        answer = super().recommend(*self.before(history, exclude, k), inputs)
+        ids, scores = self.spoil(answer["item_ids"], answer["scores"], history, k)
+        return {"item_ids": ids, "scores": scores}
+
+
+def as_it_is(ids, scores, history, k):
+    return ids, scores
+
+
+@pytest.fixture(scope="module")
+def evaluation(world, tmp_path_factory) -> Path:
+    """What `candidate` and `large` answered to all that the evaluation asked."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    data, features = world
+    those = []
+    for label, scores in (("candidate", SCORES), ("large", LARGE)):
+        Spoilt(scores, as_it_is).export(folder / label, label, features.window)
+        those.append(Contender(folder / label, label, "live" if label == "large" else "candidate"))
+    settings = EvaluationSettings(metrics=("ndcg@3",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("setlist.evaluation.evaluator.inspect", lambda folder, models: {})
+        evaluate(those, features, data, settings, folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture
+def spoilt(tmp_path, window) -> Callable[..., Path]:
+    def export(spoil, scores=SCORES, before=None) -> Path:
+        Spoilt(scores, spoil, before).export(tmp_path / "model", "model", window)
+        return tmp_path / "model"
+
+    return export
+
+
+def faults(evaluation: Path, model: Path, label: str = "candidate") -> list[str]:
+    return inspect_model(evaluation, label, model).faults
+
+
+def test_a_sound_model_has_no_faults(evaluation):
+    found = inspect_model(evaluation, "candidate", evaluation.parent / "candidate")
+    assert found.faults == []
+    assert found.requests == 4
+    assert 0 < found.p50_ms <= found.p99_ms < 10_000
+    size = sum(one.stat().st_size for one in (evaluation.parent / "candidate").rglob("*.*"))
+    assert 0 < size / 2e6 < found.size_mb < size / 1e6 * 2
+
+
+# What a model does that it must not.
+
+
+def nan_for_nobody(ids, scores, history, k):
+    return ids, tf.where(tf.shape(history)[1] == 0, np.float32(np.nan), scores)
+
+
+def unprepared(ids, scores, history, k):
+    known = tf.reduce_all(history != "no such item")
+    with tf.control_dependencies([tf.debugging.Assert(known, ["who is that?"])]):
+        return tf.identity(ids), scores
+
+
+def always_k(ids, scores, history, k):
+    more = [[0, 0], [0, tf.maximum(k - tf.shape(ids)[1], 0)]]
+    return tf.pad(ids, more, constant_values=""), tf.pad(scores, more, constant_values=-np.inf)
+
+
+def at_least_one(ids, scores, history, k):
+    more = [[0, 0], [0, tf.cast(k == 0, tf.int32)]]
+    return tf.pad(ids, more), tf.pad(scores, more, constant_values=-np.inf)
+
+
+def twice(ids, scores, history, k):
+    return tf.concat([ids[:, :1], ids[:, :1], ids[:, 2:]], axis=1)[:, :k], scores
+
+
+def ascending(ids, scores, history, k):
+    return tf.reverse(ids, [1]), tf.reverse(scores, [1])
+
+
+def scored_blanks(ids, scores, history, k):
+    return ids, tf.where(ids == "", np.float32(0), scores)
+
+
+def unscored(ids, scores, history, k):
+    return ids, tf.where(tf.range(tf.shape(ids)[1]) < 2, scores, np.float32(-np.inf))
+
+
+SPOILT = {
+    nan_for_nobody: ["an empty history: model model answered with NaN scores"],
+    unprepared: ["unknown ids: "],
+    always_k: ["a k beyond the catalogue: 12 positions for k = 12, where 5 were expected"],
+    at_least_one: ["a k of 0: 1 positions for k = 0, where 0 were expected"],
+    twice: ["a request alone: an item stands twice in a list"],
+    ascending: ["a request alone: the scores are not in descending order"],
+    scored_blanks: ['everything excluded: "" and -inf do not go together'],
+    unscored: [
+        'a request alone: "" and -inf do not go together',
+        "the evaluated requests: a position is filled that was evaluated as empty",
+    ],
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
+def test_a_fault_is_found_and_said(evaluation, spoilt, spoil):
+    found = inspect_model(evaluation, "candidate", spoilt(spoil))
+    for fault in SPOILT[spoil]:
+        assert any(one.startswith(fault) for one in found.faults), found.faults
+    assert not any("\n" in one for one in found.faults)
+    assert (found.p50_ms, found.p99_ms) == (0, 0), "an unsound model is not timed"
+
+
+@pytest.mark.parametrize("spoil", [nan_for_nobody, unprepared, always_k, at_least_one])
+def test_hostile_requests_find_what_sound_ones_do_not(evaluation, spoilt, spoil):
+    found = faults(evaluation, spoilt(spoil))
+    assert found
+    assert not any("request" in one.partition(":")[0] for one in found)
+
+
+def test_an_excluded_item_that_is_listed(evaluation, spoilt):
+    model = spoilt(as_it_is, before=lambda history, exclude, k: (history, exclude[:, :0], k))
+    found = faults(evaluation, model)
+    assert "everything excluded: an excluded item is listed" in found
+    assert "a request alone: an excluded item is listed" in found
+
+
+def test_an_item_that_is_not_in_its_catalogue(evaluation, tmp_path):
+    model = shutil.copytree(evaluation.parent / "candidate", tmp_path / "model")
+    catalogue = (model / "catalogue.txt").read_text()
+    (model / "catalogue.txt").write_text(catalogue.replace("e\n", "f\n"))
+    found = faults(evaluation, model)
+    assert "a request alone: an item that is not in its catalogue.txt" in found
+
+
+def test_inputs_that_nobody_knows(evaluation, tmp_path, stranger):
+    """A stranger that reads the country, and gives up on one that it was not trained on."""
+
+    def by_country(history, exclude, k, country):
+        known = tf.reduce_all(country != "no such value")
+        with tf.control_dependencies([tf.debugging.Assert(known, ["where is that?"])]):
+            return tf.fill([tf.shape(history)[0], tf.clip_by_value(k, 0, 5)], "")
+
+    model = stranger(tmp_path / "stranger", by_country, inputs=("country",))
+    found = faults(evaluation, model)
+    assert any(one.startswith("unknown inputs: ") for one in found)
+    assert any('"" and -inf do not go together' in one for one in found), "it scores all with 0"
+
+
+# The same answers as when it was evaluated, to a tolerance.
+
+
+@pytest.mark.parametrize(
+    ("more", "differs"), [(5e-5, False), (-5e-5, False), (2e-4, True), (-2e-4, True)]
+)
+def test_a_score_may_differ_by_the_tolerance(evaluation, spoilt, more, differs):
+    found = faults(evaluation, spoilt(lambda ids, scores, history, k: (ids, scores + more)))
+    assert found == [
+        f"{occasion}: a score differs from the evaluated one by 0.0002"
+        for occasion in ("a request alone", "the evaluated requests", "1,000 requests at once")
+        if differs
+    ]
+
+
+@pytest.mark.parametrize(("more", "differs"), [(0.008, False), (0.06, True)])
+def test_of_large_scores_the_tolerance_is_relative(evaluation, spoilt, more, differs):
+    """Of 500 to 100, at most .05 to .01."""
+    model = spoilt(lambda ids, scores, history, k: (ids, scores + more), LARGE)
+    assert bool(faults(evaluation, model, "large")) == differs
+
+
+def answer(*items, scores) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([items], dtype=object), np.array([scores], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("got", "says"),
+    [
+        (answer("a", "b", "c", scores=(0.9, 0.8, 0.7)), ""),
+        # b and c change places: their scores are .1 apart, or not at all.
+        (answer("a", "c", "b", scores=(0.9, 0.8, 0.7)), "'b' is not where it was evaluated"),
+        # Another item at the end whose score is not that of the one evaluated.
+        (answer("a", "b", "d", scores=(0.9, 0.8, 0.7)), ""),
+        (answer("d", "b", "c", scores=(0.9, 0.8, 0.7)), "'a' is not where it was evaluated"),
+        (answer("a", "b", "c", scores=(0.9, 0.8, 0.7002)), "a score differs"),
+        (answer("a", "b", "c", scores=(0.9, 0.8, 0.70005)), ""),
+        (answer("a", "b", "", scores=(0.9, 0.8, -np.inf)), "a position is filled"),
+        (answer("a", "b", scores=(0.9, 0.8)), "2 positions, where more were evaluated"),
+    ],
+)
+def test_where_two_answers_differ(got, says):
+    found = difference(answer("a", "b", "c", scores=(0.9, 0.8, 0.7)), got)
+    assert found.startswith(says)
+    assert bool(found) == bool(says)
+
+
+@pytest.mark.parametrize(("apart", "differs"), [(5e-5, False), (4e-4, True)])
+def test_two_items_may_change_places_within_the_tolerance(apart, differs):
+    expected = answer("a", "b", "c", scores=(0.9, 0.8 + apart / 2, 0.8 - apart / 2))
+    got = answer("a", "c", "b", scores=(0.9, 0.8 + apart / 2, 0.8 - apart / 2))
+    assert bool(difference(expected, got)) == differs
+
+
+def test_what_is_empty_or_foreign_is_not_compared():
+    expected = answer("a", None, "", scores=(0.9, 0.8, -np.inf))
+    assert difference(expected, answer("a", "z", "", scores=(0.9, 0.8, -np.inf))) == ""
+    assert difference(expected, answer("a", "z", scores=(0.9, 0.8))) == ""
+
+
+def test_a_swap_inside_the_saved_model_is_found(evaluation, spoilt):
+    """The scores stay as they were, and the first two items change places."""
+
+    def swapped(ids, scores, history, k):
+        return tf.concat([ids[:, 1:2], ids[:, :1], ids[:, 2:]], axis=1)[:, :k], scores
+
+    found = faults(evaluation, spoilt(swapped))
+    assert len(found) == 3, found
+    assert all("is not where it was evaluated" in one for one in found)
+
+
+# A folder that is no model, and a process that comes to nothing.
+
+
+def test_a_folder_that_cannot_be_loaded(evaluation, tmp_path):
+    found = inspect_model(evaluation, "candidate", tmp_path)
+    assert len(found.faults) == 1
+    assert found.faults[0].startswith("it cannot be loaded: ")
+    assert "is not a model folder" in found.faults[0]
+    model = shutil.copytree(evaluation.parent / "candidate", tmp_path / "model")
+    (model / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
+    found = inspect_model(evaluation, "candidate", model)
+    assert found.faults[0].startswith("it cannot be loaded: ")
+    assert found.size_mb > 0
+
+
+def test_a_fresh_process_finds_the_same(evaluation, spoilt):
+    """One start of TensorFlow for a sound model and one that is not."""
+    model = spoilt(ascending)
+    (evaluation / "odd").mkdir()
+    shutil.copy(evaluation / "candidate" / "answers.parquet", evaluation / "odd")
+    found = inspect(
+        evaluation,
+        [
+            Contender(evaluation.parent / "candidate", "candidate", "candidate"),
+            Contender(model, "odd", "heuristic"),
+        ],
+    )
+    assert list(found) == ["candidate", "odd"]
+    assert (found["candidate"].faults, found["candidate"].requests) == ([], 4)
+    assert found["candidate"].p99_ms >= found["candidate"].p50_ms > 0
+    assert found["odd"].faults == faults(evaluation, model)
+
+
+def test_nothing_to_inspect_starts_no_process(evaluation, monkeypatch):
+    monkeypatch.setattr(infra.subprocess, "run", None)
+    assert inspect(evaluation, []) == {}
+
+
+def those(*labels: str) -> list[Contender]:
+    return [Contender(Path("nowhere"), label, "heuristic") for label in labels]
+
+
+def test_a_process_that_dies_is_a_fault_of_all_its_models(evaluation, monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    assert inspect(evaluation, those("one", "two")) == dict.fromkeys(
+        ("one", "two"),
+        Infra(
+            faults=["the process that loaded it ended with exit code 1"],
+            requests=0,
+            reach=0,
+            p50_ms=0,
+            p99_ms=0,
+            size_mb=0,
+        ),
+    )
+
+
+def test_a_process_that_hangs_is_ended(evaluation, monkeypatch, tmp_path):
+    sleeper = tmp_path / "python"
+    sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeper.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(sleeper))
+    monkeypatch.setattr(infra, "PATIENCE", 0.2)
+    assert inspect(evaluation, those("one"))["one"].faults == ["it did not answer within 0.2 s"]
+
+
+def test_a_process_that_says_nothing_is_no_sound_model(evaluation, monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("true"))
+    assert inspect(evaluation, those("one"))["one"].faults != []

@@ -1,0 +1,60 @@
+"""The policy as a document; what it means is tested in test_gate.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from setlist.evaluation.policy import Guardrail, Limits, Policy, SliceRule, schema
+
+OFF = Policy(
+    believable=None,
+    slices=None,
+    limits=Limits(p50_ms=5, p99_ms=None, size_mb=None),
+    guardrails=(Guardrail(metric="gini@10", at_most=0.9),),
+)
+
+
+@pytest.mark.parametrize("policy", [Policy(), OFF, Policy(slices=SliceRule(columns=("country",)))])
+@pytest.mark.parametrize("exclude_none", [True, False])
+def test_a_policy_survives_json_with_and_without_nulls(policy, exclude_none):
+    """Kubeflow carries no null; a rule that was switched off must not come back by it."""
+    document = policy.model_dump(mode="json", exclude_none=exclude_none)
+    assert Policy.model_validate(json.loads(json.dumps(document))) == policy
+
+
+def test_what_is_switched_off_is_spelt_where_null_is_left_out():
+    document = OFF.model_dump(mode="json", exclude_none=True)
+    assert document["believable"] == document["slices"] == "null"
+    assert document["limits"] == {"p50_ms": 5, "p99_ms": "null", "size_mb": "null"}
+    # What has no value by default needs no word for it.
+    assert document["guardrails"] == [{"metric": "gini@10", "at_most": 0.9, "of": ""}]
+
+
+def test_the_word_for_null_is_no_word_for_a_value():
+    with pytest.raises(ValidationError, match="under_live"):
+        Policy.model_validate({"under_live": "null"})
+
+
+def test_the_metrics_that_a_policy_reads():
+    assert OFF.metrics() == ["ndcg@10", "gini@10"]
+
+
+def test_the_schema_describes_every_setting():
+    document = json.loads(schema())
+    assert document["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert set(document["properties"]) == set(Policy.model_fields)
+    assert document["additionalProperties"] is False
+    for name, model in (("Guardrail", Guardrail), ("SliceRule", SliceRule), ("Limits", Limits)):
+        assert set(document["$defs"][name]["properties"]) == set(model.model_fields)
+        assert document["$defs"][name]["additionalProperties"] is False
+    described = [key for key, one in document["properties"].items() if "description" in one]
+    assert {"primary", "over_heuristics", "under_live", "anchor", "mode"} <= set(described)
+
+
+def test_the_published_schema_is_that_of_the_code():
+    published = Path(__file__).parents[3] / "docs" / "policy.schema.json"
+    assert published.read_text("utf-8") == schema(), (
+        "run `setlist policy > docs/policy.schema.json`"
+    )

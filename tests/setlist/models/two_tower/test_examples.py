@@ -1,0 +1,217 @@
+"""Examples ask for the future from the past, and what is held out is not learnt from."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from setlist.models.two_tower.examples import Examples, Histories, epoch, examples, hold_out
+
+# Listener 0 plays 7 8 7 9 8, listener 1 plays 5, listener 2 nothing, listener 3 plays 6 6 4.
+PLAYS = [[7, 8, 7, 9, 8], [5], [], [6, 6, 4]]
+AGES = [[50, 40, 30, 20, 10], [45], [], [44, 12, 8]]
+
+
+def flat(lists, dtype):
+    return np.array([one for own in lists for one in own], dtype)
+
+
+@pytest.fixture
+def whole(monkeypatch):
+    """No play of a history is left out."""
+    monkeypatch.setattr("setlist.models.two_tower.examples.FORGOTTEN", 0)
+
+
+@pytest.fixture
+def histories() -> Histories:
+    return Histories(
+        items=flat(PLAYS, np.int32),
+        ages=flat(AGES, np.float32),
+        first=np.array([1, 1, 0, 1, 0, 1, 1, 0, 1], np.bool_),
+        offsets=np.array([0, 5, 6, 6, 9]),
+    )
+
+
+def moments(batch):
+    return np.zeros(batch, np.float32)
+
+
+def pairs(batch: Examples) -> list[tuple[list, list]]:
+    """For each example (item, rank) of the history and (item, weight) of the targets."""
+    return [
+        (
+            list(zip(batch.items[rows].tolist(), batch.ranks[rows].tolist(), strict=True)),
+            list(zip(batch.targets[hits].tolist(), batch.weights[hits].tolist(), strict=True)),
+        )
+        for row in range(len(batch.listeners))
+        for rows, hits in [(batch.rows == row, batch.target_rows == row)]
+    ]
+
+
+def test_some_plays_of_a_history_are_left_out(histories):
+    generator = np.random.default_rng(1)
+    batches = [next(epoch(histories, 10, 10, generator)) for _ in range(200)]
+    generator = np.random.default_rng(1)
+    told = sum(len(batch.rows) for batch in batches)
+    ranks = {
+        (int(item), int(rank))
+        for batch in batches
+        for item, rank in zip(batch.items, batch.ranks, strict=True)
+    }
+    assert (9, 0) not in ranks, "the last first play is always a target"
+    assert (7, 2) in ranks
+    assert 0.6 < told / (200 * 2.5) < 0.8  # 1.5 plays before a cut of listener 0, 1 of listener 3
+
+
+def test_some_are_cut_before_their_first_play(monkeypatch):
+    """One listener with 999 discoveries: at random places hardly ever, as newcomers one in two."""
+    long = Histories(
+        np.arange(999, dtype=np.int32),
+        np.arange(999, 0, -1).astype(np.float32),
+        np.ones(999, np.bool_),
+        np.array([0, 999]),
+    )
+    monkeypatch.setattr("setlist.models.two_tower.examples.NEWCOMERS", 0.5)
+    generator = np.random.default_rng(1)
+    batches = [next(epoch(long, 1, 10, generator)) for _ in range(200)]
+    newcomers = sum(len(batch.targets) == 999 for batch in batches)
+    assert 80 < newcomers < 120
+
+
+def test_plays_of_one_instant_are_in_no_order(features):
+    """In the table they are in the order of ids, which says nothing."""
+    same = replace(features, plays=features.plays.assign(age_days=np.float32(5)))
+    found = Histories.of(same)
+    own = same.plays["item"].to_numpy()[: found.offsets[1]]
+    assert found.items[: len(own)].tolist() != own.tolist()
+    assert sorted(found.items[: len(own)]) == sorted(own)
+
+
+def test_histories_of_features_know_first_plays(features):
+    found = Histories.of(features)
+    assert sorted(found.items) == sorted(features.plays["item"])
+    assert (np.diff(found.ages[: found.offsets[1]]) <= 0).all(), "oldest first"
+    assert found.first.all()  # nobody plays anything twice on the checkerboard
+    assert len(found.offsets) == len(features.users) + 1
+    twice = features.plays.iloc[[0, 0, 1]].reset_index(drop=True)
+    again = Histories.of(type(features)(**(vars(features) | {"plays": twice})))
+    assert again.first.tolist() == [True, False, True]
+
+
+def test_the_history_is_before_the_cut_and_the_targets_after_it(histories):
+    batch = examples(histories, histories, np.array([0, 3]), np.array([1, 2]), moments(2), 10)
+    assert pairs(batch) == [
+        ([(7, 0)], [(8, 0.5), (9, 0.5)]),  # the second 7 and the second 8 are no discoveries
+        ([(6, 1), (6, 0)], [(4, 1.0)]),
+    ]
+
+
+def test_only_the_latest_plays_are_read(histories):
+    batch = examples(histories, histories, np.array([0]), np.array([3]), moments(1), 2)
+    assert pairs(batch) == [([(8, 1), (7, 0)], [(9, 1.0)])]
+
+
+def test_a_newcomer_has_no_history(histories):
+    batch = examples(histories, histories, np.array([1]), np.array([0]), moments(1), 10)
+    assert pairs(batch) == [([], [(5, 1.0)])]
+
+
+def test_an_epoch_shows_everyone_who_discovered_anything_once(histories, whole):
+    generator = np.random.default_rng(1)
+    histories_seen = set()
+    for _ in range(60):
+        seen = list(epoch(histories, 2, 10, generator))
+        assert [len(batch.listeners) for batch in seen] == [2, 1]
+        assert sorted(np.concatenate([b.listeners for b in seen]).tolist()) == [0, 1, 3]
+        for batch in seen:
+            for listener, (past, future) in zip(batch.listeners, pairs(batch), strict=True):
+                assert future, "every example has something to predict"
+                items = PLAYS[listener][: len(past)]
+                assert [item for item, _ in past] == items
+                assert not {item for item, _ in future} & set(items)
+                if listener == 0:
+                    histories_seen.add(len(past))
+    assert histories_seen == {0, 1, 2, 3}  # up to the last first play, of 9
+
+
+def test_ages_are_counted_from_the_cut(histories, whole):
+    at = np.array([25, 10], np.float32)
+    batch = examples(histories, histories, np.array([0, 3]), np.array([3, 2]), at, 10)
+    assert batch.ages.tolist() == [25, 15, 5, 34, 2]
+    (batch,) = epoch(histories.where(histories.listeners == 3), 9, 10, np.random.default_rng(4))
+    # Listener 3 is cut at 0 (no history), or before the play of 12 or 8 days ago.
+    assert batch.ages.tolist() in ([], [32], [36, 4])
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Two listeners are enough to hold out, and the last days hold four tenths."""
+    monkeypatch.setattr("setlist.models.two_tower.examples.FEWEST", 2)
+    monkeypatch.setattr("setlist.models.two_tower.examples.SHARE", 0.4)
+
+
+def test_what_is_held_out_is_not_learnt_from(histories, few):
+    held = hold_out(histories, np.inf, 10, 10)
+    assert held.since == pytest.approx(np.quantile([50, 40, 20, 45, 44, 8], 0.4))
+    assert held.learn.items.tolist() == [7, 8, 5, 6]  # of listeners 0 and 3 what is older
+    assert held.learn.offsets.tolist() == [0, 2, 3, 3, 4]
+    assert held.listeners == 2
+    (batch,) = held.check
+    by_listener = dict(zip(batch.listeners.tolist(), pairs(batch), strict=True))
+    assert by_listener == {
+        0: ([(7, 1), (8, 0)], [(9, 1.0)]),
+        3: ([(6, 0)], [(4, 1.0)]),
+    }
+    assert sorted(batch.ages.tolist()) == pytest.approx(
+        sorted([50 - held.since, 40 - held.since, 44 - held.since])
+    )
+
+
+def test_the_days_begin_at_the_latest_where_they_are_told_to(histories, few):
+    held = hold_out(histories, 11, 10, 10)
+    assert held.since is None, "one listener is left, so everybody's own last plays are held out"
+    held = hold_out(histories, 21, 10, 10)
+    assert held.since == 21
+
+
+def test_it_is_the_same_choice_every_time_in_batches(histories, few):
+    one, other = (hold_out(histories, np.inf, 10, batch) for batch in (10, 1))
+    assert [len(batch.listeners) for batch in other.check] == [1, 1]
+    order = [batch.listeners[0] for batch in other.check]
+    assert one.check[0].listeners.tolist() == order
+    assert one.learn.items.tolist() == other.learn.items.tolist()
+
+
+def test_never_more_than_half_of_the_listeners_or_the_limit(histories, few, monkeypatch):
+    assert hold_out(histories, np.inf, 10, 10).listeners == 2
+    monkeypatch.setattr("setlist.models.two_tower.examples.MOST", 1)
+    assert hold_out(histories, np.inf, 10, 10).listeners == 1
+
+
+def test_without_times_it_is_each_listeners_own_last_plays(histories):
+    """Of three discoveries the last, of two the last, of one none."""
+    same = Histories(histories.items, np.full(9, 5, np.float32), histories.first, histories.offsets)
+    held = hold_out(same, np.inf, 10, 10)
+    assert held.since is None
+    found = {
+        int(listener): (past, future)
+        for batch in held.check
+        for listener, (past, future) in zip(batch.listeners, pairs(batch), strict=True)
+    }
+    assert found == {
+        0: ([(7, 2), (8, 1), (7, 0)], [(9, 1.0)]),
+        3: ([(6, 1), (6, 0)], [(4, 1.0)]),
+    }
+    assert held.learn.items.tolist() == [7, 8, 7, 5, 6, 6]
+
+
+def test_nobody_to_hold_out():
+    once = Histories(
+        np.array([1, 2], np.int32),
+        np.array([3, 3], np.float32),
+        np.ones(2, np.bool_),
+        np.array([0, 1, 2]),
+    )
+    held = hold_out(once, np.inf, 10, 10)
+    assert held.check == ()
+    assert held.learn.items.tolist() == [1, 2]

@@ -1,0 +1,243 @@
+"""The record of a run in a real store, and announcements to real servers on this machine."""
+
+import json
+import socket
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from setlist.errors import SetlistError
+from setlist.evaluation.verdict import Verdict
+from setlist.runs import announcement
+from setlist.runs.announcement import announce, announce_failure, publish
+from setlist.runs.record import RunRecord
+from setlist.store.objects import open_objects
+
+
+@contextmanager
+def listener(*statuses, **headers):
+    """A server that remembers what it was sent, and answers with these statuses, then with 200."""
+    heard, left = [], list(statuses)
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one(self):
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            heard.append((self.command, self.path, body))
+            self.send_response(left.pop(0) if left else 200)
+            for name, value in {"Content-Length": "0", **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        do_POST = do_PUT = handle_one  # noqa: N815
+
+        def log_message(self, *arguments):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", heard
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return str(tmp_path / "store")
+
+
+@pytest.fixture(autouse=True)
+def silence(monkeypatch):
+    for name in (announcement.WEBHOOK, announcement.GATEWAY):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def verdict(tmp_path):
+    path = tmp_path / "verdict"
+    said = Verdict(
+        decision="promote",
+        mode="auto",
+        primary="ndcg@10",
+        ships="candidate",
+        sentence="The candidate is better.",
+        reasons=[],
+        evaluation_digest="0" * 64,
+        policy_digest="0" * 64,
+        head=None,
+    )
+    said.write(path)
+    return path
+
+
+@pytest.fixture
+def pushed(tmp_path):
+    path = tmp_path / "pushed"
+    path.write_text(json.dumps({"store": "s", "name": "home", "revision": 7}))
+    return path
+
+
+def test_each_way_to_the_end_has_its_outcome(store, verdict, pushed):
+    assert announce(store, "home", "a", verdict, pushed).outcome == "promoted"
+    assert announce(store, "home", "b", verdict, None).outcome == "refused"
+    assert announce(store, "home", "c", None, None).outcome == "nothing_new"
+    said = Verdict.read(verdict)
+    said.model_copy(update={"mode": "manual"}).write(verdict)
+    assert announce(store, "home", "d", verdict, pushed).outcome == "staged"
+    found = RunRecord.read(store, "home", "a")
+    assert (found.revision, found.verdict, found.sentence) == (7, said, said.sentence)
+    assert RunRecord.read(store, "home", "b").revision is None
+
+
+def test_a_failure_is_what_left_no_record(store, verdict, capsys):
+    announce(store, "home", "a", verdict, None)
+    assert announce_failure(store, "home", "a", "") is None
+    assert RunRecord.read(store, "home", "a").outcome == "refused"
+    assert announce_failure(store, "home", "b", "step curate failed").outcome == "failed"
+    assert RunRecord.read(store, "home", "b").sentence == "step curate failed"
+    assert announce_failure(store, "home", "c", "").sentence == "A step failed; its log says why."
+    assert "home: failed. step curate failed" in capsys.readouterr().out
+
+
+def test_a_failure_is_told_even_if_the_store_is_gone(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    told = announce_failure(str(tmp_path / "file" / "store"), "home", "a", "the store is gone")
+    assert told.outcome == "failed"
+    assert "not recorded: " in capsys.readouterr().out
+
+
+def test_a_run_whose_end_cannot_be_recorded_has_not_ended_well(tmp_path, verdict):
+    (tmp_path / "file").touch()
+    with pytest.raises(SetlistError):
+        announce(str(tmp_path / "file" / "store"), "home", "a", verdict, None)
+
+
+def test_something_else_under_the_records_key_is_named(store):
+    open_objects(store).write("home/runs/a.json", b"{}", expected=None)
+    with pytest.raises(SetlistError, match=r"home/runs/a.json is no record of a run"):
+        RunRecord.read(store, "home", "a")
+    with pytest.raises(SetlistError, match=r"home/runs/a.json is no record of a run"):
+        RunRecord.all(store, "home")
+
+
+def test_the_records_of_a_name_are_all_there_oldest_end_first(store, verdict):
+    assert RunRecord.all(store, "home") == []
+    for run_id, day in (("a", 3), ("b", 1), ("c", 2), ("d", 1)):
+        ended = f"2026-05-0{day}T00:00:00Z"
+        said = RunRecord.of_run("home", run_id, verdict, None)
+        said.model_copy(update={"ended": ended}).write(store)
+    RunRecord.of_failure("home/summer", "e", "").write(store)
+    RunRecord.of_failure("work", "f", "").write(store)
+    found = RunRecord.all(store, "home")
+    assert [one.run_id for one in found] == ["b", "d", "c", "a"]
+    assert found[-1] == RunRecord.read(store, "home", "a")
+    assert [one.run_id for one in RunRecord.all(store, "home/summer")] == ["e"]
+    with pytest.raises(SetlistError, match="is no model name"):
+        RunRecord.all(store, "home/runs")
+
+
+def record(outcome="promoted", revision=7, sentence="Better."):
+    return RunRecord(
+        name="home/new releases",
+        run_id="run-1",
+        outcome=outcome,
+        sentence=sentence,
+        revision=revision,
+        ended="2026-05-01T00:00:00Z",
+    )
+
+
+def test_the_webhook_gets_one_message_with_markup_escaped():
+    with listener() as (url, heard):
+        publish(record(sentence="<@U1> & co"), {announcement.WEBHOOK: f"{url}/secret"})
+    [(method, path, body)] = heard
+    assert (method, path) == ("POST", "/secret")
+    assert json.loads(body) == {
+        "text": "home/new releases: promoted as revision 7. &lt;@U1&gt; &amp; co (run run-1)"
+    }
+
+
+def metrics(text):
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_the_push_gateway_gets_metrics_that_prometheus_reads():
+    with listener() as (url, heard):
+        publish(record(), {announcement.GATEWAY: url})
+        publish(record("refused", None), {announcement.GATEWAY: url})
+    for method, path, _ in heard:
+        assert method == "POST", "a PUT would remove the live revision of earlier runs"
+        assert path == "/metrics/job/setlist/name@base64/aG9tZS9uZXcgcmVsZWFzZXM="
+    first, second = (metrics(body) for _, _, body in heard)
+    assert first["setlist_live_revision",] == 7
+    assert first["setlist_run_outcome", "promoted"] == 1
+    assert first["setlist_run_outcome", "failed"] == 0
+    assert first["setlist_run_ended_timestamp_seconds",] > 1.7e9
+    assert ("setlist_live_revision",) not in second
+    assert second["setlist_run_outcome", "refused"] == 1
+
+
+def test_a_staged_revision_is_not_the_live_one():
+    with listener() as (url, heard):
+        publish(record("staged"), {announcement.GATEWAY: url})
+    assert ("setlist_live_revision",) not in metrics(heard[0][2])
+
+
+def test_a_passing_fault_of_the_webhook_is_repeated(monkeypatch):
+    monkeypatch.setattr(announcement, "AGAIN", announcement.AGAIN.new(backoff_factor=0.01))
+    with listener(503, 429) as (url, heard):
+        publish(record(), {announcement.WEBHOOK: url})
+    assert len(heard) == 3
+
+
+def test_who_cannot_be_reached_is_a_line_without_the_address(monkeypatch, capsys):
+    monkeypatch.setattr(announcement, "AGAIN", announcement.AGAIN.new(total=0))
+    with listener(404, 400) as (url, _):
+        secret = f"{url}/T00/secret"
+        publish(record(), {announcement.WEBHOOK: secret, announcement.GATEWAY: secret})
+    gone = "http://127.0.0.1:1/T00/secret"
+    publish(record(), {announcement.WEBHOOK: gone, announcement.GATEWAY: gone})
+    said = capsys.readouterr().out
+    assert "the webhook was not reached (status 404); correct SETLIST_WEBHOOK." in said
+    assert "the push gateway was not reached (status 400)" in said
+    assert said.count("was not reached") == 4
+    assert "secret" not in said
+    assert "127.0.0.1" not in said
+
+
+def test_no_fault_of_a_listener_ends_the_run_or_shows_the_address(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with server.accept()[0] as caller:
+                caller.sendall(b"\x15\x03\x01\n")  # as TLS answers plain text
+                while caller.recv(65536):
+                    pass
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        publish(record(), {announcement.GATEWAY: f"http://127.0.0.1:{server.getsockname()[1]}"})
+        thread.join()
+    publish(record(), {announcement.GATEWAY: "http://push gateway:9091/secret"})
+    said = capsys.readouterr().out
+    assert "the push gateway was not reached (BadStatusLine)" in said
+    assert "the push gateway was not reached (InvalidURL)" in said
+    assert "secret" not in said
+
+
+def test_a_listener_that_asks_for_hours_gets_two_minutes(monkeypatch, capsys):
+    monkeypatch.setattr(announcement, "PATIENCE", 1.0)
+    with listener(429, **{"Retry-After": "21600"}) as (url, heard):
+        publish(record(), {announcement.WEBHOOK: url})
+    assert len(heard) == 1
+    assert "the webhook was not reached (not in 1 seconds)" in capsys.readouterr().out

@@ -1,0 +1,99 @@
+"""A candidate in the shadow, or on a share of listeners."""
+
+import threading
+import time
+
+import pandas as pd
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.setlist.serving.test_follower import until
+from tests.setlist.serving.test_http_app import client_of, ready, recommend
+
+from setlist.errors import SetlistError
+from setlist.serving.canary import chosen
+from setlist.serving.served_model import ServedModel
+
+ROWS = 20_000
+
+
+def value(client, name, **labels):
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for sample in family.samples:
+            if sample.name == name and sample.labels.items() >= labels.items():
+                return sample.value
+    return 0
+
+
+def with_candidate(client):
+    ready(client)
+    until(lambda: client.get("/v1/model").json()["candidate"] == 2)
+    return client
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
+def test_the_share_is_the_one_asked_for(share):
+    got = sum(chosen(f"listener {number}", 2, share) for number in range(ROWS)) / ROWS
+    assert got == pytest.approx(share, abs=4 * (share * (1 - share) / ROWS) ** 0.5)
+
+
+def test_a_listener_is_always_on_the_same_side_and_revisions_choose_anew():
+    sides = [[chosen(f"L{n}", revision, 0.5) for n in range(2_000)] for revision in (2, 2, 3)]
+    assert sides[0] == sides[1]
+    both = sum(a and b for a, b in zip(sides[0], sides[2], strict=True)) / 2_000
+    assert both == pytest.approx(0.25, abs=0.05)
+    assert not chosen(None, 2, 1.0), "who has no id gets the live model"
+
+
+def test_a_share_of_listeners_gets_the_candidate_also_within_a_batch(uri, tmp_path):
+    with client_of(uri, tmp_path / "kept", candidate=2, share=0.3) as client:
+        with_candidate(client)
+        asks = [{"listener": f"L{number}", "k": 5} for number in range(64)]
+        asks[7] = {"k": 5}
+        answers = recommend(client, {"requests": asks})["answers"]
+        expected = [2 if chosen(ask.get("listener"), 2, 0.3) else 1 for ask in asks]
+        assert {1, 2} == set(expected)
+        assert [answer["revision"] for answer in answers] == expected
+        for answer in answers:
+            mark = f"r{answer['revision']}-"
+            assert all(item["item_id"].startswith(mark) for item in answer["items"])
+        again = [recommend(client, ask)["revision"] for ask in asks[:10]]
+        assert again == expected[:10]
+        shown = value(client, "setlist_listeners_total", revision="2")
+        assert shown == expected.count(2) + again.count(2)
+
+
+def test_the_shadow_is_compared_and_logged_and_never_shown(uri, tmp_path):
+    log = tmp_path / "log"
+    with client_of(uri, tmp_path / "kept", candidate=2, log=str(log)) as client:
+        with_candidate(client)
+        for number in range(10):
+            assert recommend(client, {"listener": f"L{number}", "k": 5})["revision"] == 1
+        labels = {"revision": "2", "live": "1"}
+        until(lambda: value(client, "setlist_shadow_overlap_count", **labels) == 10)
+        assert value(client, "setlist_shadow_overlap_sum", **labels) == 0, "other items altogether"
+        assert value(client, "setlist_listeners_total", revision="2") == 0
+    logged = pd.concat(map(pd.read_parquet, (log / "requests").rglob("*.parquet")))
+    assert logged["role"].value_counts().to_dict() == {"live": 10, "shadow": 10}
+    pairs = logged.pivot_table("revision", "request_id", "role").drop_duplicates()
+    assert pairs.to_dict("records") == [{"live": 1, "shadow": 2}]
+
+
+def test_a_shadow_that_hangs_or_fails_holds_nobody_up(uri, tmp_path, monkeypatch):
+    go, plain = threading.Event(), ServedModel.lists
+
+    def lists(self, questions):
+        if self.revision == 2:
+            go.wait(30)
+            raise SetlistError("model two_tower answered with NaN scores; it is unusable.")
+        return plain(self, questions)
+
+    with client_of(uri, tmp_path / "kept", candidate=2) as client:
+        with_candidate(client)
+        monkeypatch.setattr(ServedModel, "lists", lists)
+        began = time.perf_counter()
+        for _ in range(80):
+            assert recommend(client, {"k": 5})["revision"] == 1
+        assert time.perf_counter() - began < 15
+        assert value(client, "setlist_shadow_missed_total") == 80 - 64 - 1
+        go.set()
+        until(lambda: value(client, "setlist_shadow_failed_total") == 65)

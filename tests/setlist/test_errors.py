@@ -1,0 +1,68 @@
+"""What a process that fails leaves for Kubernetes to show."""
+
+import subprocess
+import sys
+
+import pytest
+
+from setlist.errors import LENGTH
+
+SPEAKING = """
+import pathlib, subprocess, sys
+from setlist.errors import SetlistError, end_with_message
+end_with_message(pathlib.Path(sys.argv[1]))
+"""
+
+
+def run(code, log):
+    return subprocess.run(
+        [sys.executable, "-c", SPEAKING + code, log], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise SetlistError('data.items: ünknown; name it.')", "data.items: ünknown; name it."),
+        ("raise ValueError('no such bin')", "ValueError: no such bin"),
+        ("class Own(SetlistError): pass\nraise Own('mend it.')", "mend it."),
+    ],
+)
+def test_what_ends_the_process_is_written_and_printed(code, said, tmp_path):
+    log = tmp_path / "termination-log"
+    log.touch()
+    done = run(code, log)
+    assert log.read_text("utf-8") == said
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert said in done.stderr
+
+
+def test_a_long_message_is_cut_to_what_kubernetes_takes_and_stays_text(tmp_path):
+    log = tmp_path / "termination-log"
+    run(f"raise SetlistError('a' + 'ü' * {LENGTH})", log)
+    assert log.read_bytes().decode() == "a" + "ü" * (LENGTH // 2 - 1)
+
+
+def test_nothing_is_written_at_a_good_end_nor_for_a_process_that_was_started(tmp_path):
+    log = tmp_path / "termination-log"
+    child = f"""
+import os
+code = {SPEAKING!r} + "raise SetlistError('of the child')"
+subprocess.run([sys.executable, "-c", code, sys.argv[1]], check=False)
+"""
+    done = run(child, log)
+    assert "of the child" in done.stderr
+    assert done.returncode == 0
+    assert not log.exists()
+
+
+def test_a_log_that_cannot_be_written_hides_nothing(tmp_path):
+    done = run("raise SetlistError('mend it.')", tmp_path / "absent" / "log")
+    assert done.returncode == 1
+    assert "SetlistError: mend it." in done.stderr
+
+
+def test_outside_of_a_pod_nothing_is_changed():
+    code = "import sys, setlist.errors; sys.exit(sys.excepthook is not sys.__excepthook__)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

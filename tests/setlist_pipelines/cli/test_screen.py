@@ -1,0 +1,136 @@
+"""What a person reads at the end of a run, of outputs that are written by hand."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from setlist.evaluation.policy import Policy
+from setlist.models.settings import ModelSettings
+from setlist.models.training_record import Epoch, Training
+from setlist_pipelines.cli.screen import (
+    Progress,
+    print_candidates,
+    print_summary,
+    screen,
+    training_step,
+    working,
+)
+from setlist_pipelines.cli.trial import trial
+from setlist_pipelines.laptop.runner import Run
+from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+POLICY = Policy(guardrails=(), believable=None)
+
+
+@pytest.fixture
+def summary(tmp_path, write_evaluation, capsys):
+    """What is printed of a run whose candidate has this value, where the best heuristic has .5."""
+
+    def printed(candidate: float, policy: Policy = POLICY) -> str:
+        folder = tmp_path / "evaluate" / "evaluations"
+        write_evaluation(folder, {"candidate": candidate, "live-3": 0.5, "most_popular": 0.5})
+        verdict = trial(folder, policy)
+        (tmp_path / "gate").mkdir()
+        verdict.write(tmp_path / "gate" / "verdict")
+        if verdict.decision == "promote":
+            record = {"store": "/models", "name": "home", "revision": 4}
+            (tmp_path / "push").mkdir()
+            (tmp_path / "push" / "pushed").write_text(json.dumps(record))
+        print_summary(Run(tmp_path, tmp_path / "log"), read_settings(SAMPLE))
+        return capsys.readouterr().out
+
+    return printed
+
+
+def test_a_promotion_says_where_the_model_is(summary, tmp_path):
+    out = summary(0.75)
+    assert "PROMOTE" in out
+    assert "40 listeners, 100 items, discovery shelf, 95% intervals" in " ".join(out.split())
+    assert "pushed   candidate as revision 4 of home in /models\n" in out
+    assert f"report   {tmp_path / 'report.html'}\n" in out
+    assert "staged" not in out
+
+
+def test_in_mode_manual_it_says_how_to_make_it_live(summary):
+    out = summary(0.75, POLICY.model_copy(update={"mode": "manual"}))
+    assert "staged   to make it live: setlist models promote --store /models --name home 4\n" in out
+
+
+def test_a_refusal_says_that_nothing_moved(summary):
+    out = summary(0.25)
+    assert "REJECT" in out
+    assert "pushed   nothing; home stays as it was" in out
+    assert "no group by history length worse off than with live-3" in out
+
+
+# Several candidates.
+
+
+def test_the_candidates_are_compared_and_the_chosen_one_is_marked(tmp_path, capsys):
+    for label, dimension, ndcg in (("narrow", 8, 0.25), ("wide", 64, 0.5)):
+        Training(
+            label=label,
+            settings=ModelSettings(dimension=dimension),
+            epochs=[Epoch(1, 7.0, 7.5, 0.1, 1.5)] * 3,
+            best=2,
+            listeners=1_234,
+            loss=7.25,
+            ndcg=ndcg,
+            seconds=2.5,
+        ).write(tmp_path)
+    (tmp_path / "chosen.json").write_text('{"chosen": "wide"}')
+    print_candidates(screen(), tmp_path)
+    out = capsys.readouterr().out
+    assert "2 candidates, 1,234 listeners with held-out plays" in out
+    lines = {line.split()[0]: line.split() for line in out.splitlines() if line.split()}
+    assert lines["narrow"] == ["narrow", "dimension", "8", "3", "2.5", "7.2500", "0.2500"]
+    assert lines["wide"] == ["wide", "dimension", "64", "3", "2.5", "7.2500", "0.5000", "chosen"]
+
+
+@pytest.mark.parametrize(
+    ("names", "step"), [("a", "train"), ("ab", "choose"), ("abc", "choose-2"), ("abcd", "choose-3")]
+)
+def test_all_trainings_lie_with_the_last_choice(names, step):
+    candidates = ", ".join(f"{name}: {{}}" for name in names)
+    settings = read_settings(SAMPLE, [f"candidates={{{candidates}}}"])
+    assert training_step(settings) == step
+
+
+# Progress.
+
+
+def shown(line: str, width: int = 100) -> str:
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
+    console.print(working("Train wide", line))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_line_with_a_share_is_shown_as_a_bar_with_its_text():
+    text = "epoch 5 of at most 60, loss 7.01, about 12 s left"
+    bars = {share: shown(f"{share}% {text}").count("━") for share in (0, 50, 100)}
+    assert bars == {0: 0, 50: 12, 100: 24}
+    out = shown(f"34% {text}")
+    assert "Train wide" in out
+    assert f"34%  {text}" in out
+    assert out.count("\n") == 1
+    assert len(shown(f"34% {text}", width=60).splitlines()) == 1, "one line, cut to the screen"
+
+
+@pytest.mark.parametrize("line", ["", "evaluated live-3 in 1.2 s", "34 % of", "x 34% y", "34%"])
+def test_any_other_line_stays_as_it_is(line):
+    assert shown(line).strip() == f"Train wide  {line}".strip()
+
+
+def test_a_log_gets_no_bars(capsys):
+    with Progress() as progress:
+        progress.say("Train wide", "", None)
+        for share in range(100):
+            progress.say("Train wide", f"{share}% epoch 1 of at most 2", None)
+        progress.say("Train wide", "SUCCESS", 1.5)
+    assert capsys.readouterr().out.splitlines() == [
+        "  Train wide ...",
+        "✓ Train wide                  1.5 s",
+    ]

@@ -1,0 +1,469 @@
+"""A strict stand-in for the REST API of Kubeflow Pipelines 2.17, on a free port of this machine.
+
+What a request may hold is read from the installed `kfp_server_api`: its models give the fields of
+bodies and answers, its methods the query of each call; `PipelineSpec` gives an uploaded package.
+Whatever is not in there is refused with 400, as are missing and wrong arguments of a run (the real
+server takes those). Faults are handed out in order, each to the first call that it is for.
+"""
+
+import inspect
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.parser import BytesParser
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+import kfp_server_api
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tests.setlist_pipelines.kubeflow.kfp_recurring import Clock, wrong
+
+WORKFLOW = "retraining-x7k2p"
+PAGE = 2
+"""No page has more entries than this."""
+TYPES = {
+    "STRING": str,
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": (int, float),
+    "BOOLEAN": bool,
+    "LIST": list,
+    "STRUCT": dict,
+}
+LOG = re.compile(r"/apis/v1alpha1/runs/([0-9a-f-]+)/nodes/([^/]+)/log")
+CALLS = {  # method and path: the generated method that makes it
+    ("GET", "healthz"): ("HealthzServiceApi", "get_healthz"),
+    ("GET", "pipelines"): ("PipelineServiceApi", "list_pipelines"),
+    ("POST", "pipelines"): ("PipelineServiceApi", "create_pipeline"),
+    ("GET", "pipelines/ID/versions"): ("PipelineServiceApi", "list_pipeline_versions"),
+    ("POST", "pipelines/upload_version"): ("PipelineUploadServiceApi", "upload_pipeline_version"),
+    ("GET", "experiments"): ("ExperimentServiceApi", "list_experiments"),
+    ("POST", "experiments"): ("ExperimentServiceApi", "create_experiment"),
+    ("GET", "runs"): ("RunServiceApi", "list_runs"),
+    ("POST", "runs"): ("RunServiceApi", "create_run"),
+    ("GET", "runs/ID"): ("RunServiceApi", "get_run"),
+    ("GET", "recurringruns"): ("RecurringRunServiceApi", "list_recurring_runs"),
+    ("POST", "recurringruns"): ("RecurringRunServiceApi", "create_recurring_run"),
+    ("GET", "recurringruns/ID"): ("RecurringRunServiceApi", "get_recurring_run"),
+    ("DELETE", "recurringruns/ID"): ("RecurringRunServiceApi", "delete_recurring_run"),
+    ("POST", "recurringruns/ID:enable"): ("RecurringRunServiceApi", "enable_recurring_run"),
+    ("POST", "recurringruns/ID:disable"): ("RecurringRunServiceApi", "disable_recurring_run"),
+}
+
+
+class RefusedError(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Seen(NamedTuple):
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Fault:
+    """What befalls the next call of this method and path.
+
+    `status` is answered instead of the truth; with `done`, after the call was carried out. `late`
+    are the seconds that pass before the answer. `echo` repeats the caller's secrets.
+    """
+
+    method: str
+    path: str
+    status: int = 0
+    done: bool = False
+    late: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
+    echo: bool = False
+
+
+def check(document: Any, model: str, where: str = "") -> None:
+    """Hold JSON against a type as the generated models spell it, e.g. list[V2beta1Run]."""
+    where = where or model
+    if inner := re.fullmatch(r"(list\[|dict\(str, )(.+)[\])]", model):
+        many = model.startswith("list")
+        if not isinstance(document, list if many else dict):
+            raise RefusedError(400, f"{where}: not a {model}")
+        for entry in document if many else document.values():
+            check(entry, inner[2], where)
+    elif model == "object":
+        return
+    elif model in ("str", "int", "bool", "float", "datetime"):
+        kinds = {"str": str, "int": int, "bool": bool, "float": (int, float), "datetime": str}
+        if not isinstance(document, kinds[model]):
+            raise RefusedError(400, f"{where}: not a {model}")
+    elif allowed := values_of(model):
+        if document not in allowed:
+            raise RefusedError(400, f"{where}: {document!r} is none of {allowed}")
+    else:
+        if not isinstance(document, dict):
+            raise RefusedError(400, f"{where}: not a message")
+        kind = getattr(kfp_server_api, model)
+        types = {kind.attribute_map[name]: type_ for name, type_ in kind.openapi_types.items()}
+        for key, value in document.items():
+            if key not in types:
+                raise RefusedError(400, f'{where}: unknown field "{key}"')
+            check(value, types[key], f"{where}.{key}")
+
+
+def values_of(model: str) -> list[str]:
+    """The values of an enumeration; none for a message."""
+    return list(getattr(getattr(kfp_server_api, model), "allowable_values", ()))
+
+
+@cache
+def known_query(method: str, path: str) -> set[str]:
+    api, name = CALLS[method, path]
+    service = getattr(kfp_server_api, api)
+    prefix = re.sub(r"(?<!^)([A-Z])", r"_\1", api.removesuffix("Api")).lower()
+    call = getattr(service, f"{name}_with_http_info", None) or getattr(
+        service, f"{prefix}_{name}_with_http_info"
+    )
+    return set(re.findall(r"query_params\.append\(\('(\w+)'", inspect.getsource(call)))
+
+
+@dataclass
+class Stub:
+    """The server's memory, and what tests set and look at."""
+
+    url: str = ""
+    token: str = ""
+    cookies: str = ""
+    outcome: str = "SUCCEEDED"
+    pipelines: list[dict] = field(default_factory=list)
+    versions: list[dict] = field(default_factory=list)
+    experiments: list[dict] = field(default_factory=list)
+    runs: list[dict] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    packages: dict[str, dict] = field(default_factory=dict)  # version: its pipeline spec
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    clock: Clock = field(default_factory=Clock)
+    tag: str = "2.17.0"
+    logs: dict[str, str] = field(default_factory=dict)  # of pods, by their names
+    multi_user: bool = False
+    """Whether there are profiles: without, a namespace is dropped, as `ReplaceNamespace` does."""
+    ui: bool = False
+    """Whether the API is reached through the server of its page, as behind a gateway."""
+
+    @property
+    def recurringruns(self) -> list[dict]:
+        return self.clock.recurring
+
+    def calls(self, method: str, path: str) -> list[Seen]:
+        return [one for one in self.seen if (one.method, one.path) == (method, path)]
+
+    def answer(self, request: Seen) -> dict | str:
+        self.check_caller(request)
+        self.clock.advance(timedelta(seconds=1))
+        if request.path.startswith("/"):
+            return self.log(request)
+        kinds = "runs|pipelines|recurringruns"
+        path = re.sub(rf"^({kinds})/[0-9a-f-]+\b(?=/|:|$)", r"\1/ID", request.path)
+        if (request.method, path) not in CALLS:
+            raise RefusedError(404, f"no {request.method} {path}")
+        for key in request.query.keys() - known_query(request.method, path):
+            raise RefusedError(400, f"unknown parameter {key}")
+        if path == "healthz":
+            return self.healthz()
+        if request.method == "GET" and path == "runs/ID":
+            return self.progress(request.path.partition("/")[2])
+        if path.startswith("recurringruns/ID"):
+            return self.one(request)
+        if request.method == "GET":
+            return self.page(path, request)
+        if path == "pipelines/upload_version":
+            return self.upload(request)
+        return self.create(path, request.body)
+
+    def check_caller(self, request: Seen) -> None:
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            raise RefusedError(401, "Unauthenticated")
+        if self.cookies and request.headers.get("Cookie") != self.cookies:
+            raise RefusedError(401, "Unauthenticated")
+
+    def check_namespace(self, given: dict) -> None:
+        if self.multi_user and not given.get("namespace"):
+            raise RefusedError(400, "cannot have an empty namespace in multi-user mode")
+
+    def healthz(self) -> dict:
+        """As backend/src/apiserver/main.go writes it, and the page's handlers/healthz.ts."""
+        if self.ui:
+            return {"apiServerTagName": self.tag, "apiServerMultiUser": self.multi_user}
+        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": self.multi_user}
+
+    def log(self, request: Seen) -> str:
+        """A pod's log: ReadRunLogV1 of the API's server, pod-logs.ts of the page's."""
+        query, pod = request.query, LOG.fullmatch(request.path)
+        if not self.ui and pod and any(run["run_id"] == pod[1] for run in self.runs):
+            if pod[2] not in self.logs:
+                raise RefusedError(500, f'pods "{pod[2]}" not found')
+            return self.logs[pod[2]]
+        if self.ui and request.path == "/k8s/pod/logs":
+            if query.keys() - {"podname", "runid", "podnamespace", "createdat"}:
+                raise RefusedError(400, "unknown parameter")
+            if query["podname"] not in self.logs:
+                raise RefusedError(500, "Could not get main container logs")
+            return self.logs[query["podname"]]
+        raise RefusedError(404, "404 page not found")
+
+    def page(self, path: str, request: Seen) -> dict:
+        key = {"pipelines/ID/versions": "versions"}.get(path, path)
+        if key in ("experiments", "runs", "recurringruns") and "experiment_id" not in request.query:
+            self.check_namespace(request.query)
+        found = list(getattr(self, key))
+        if key == "runs":
+            found = sorted(found + self.clock.seen(), key=lambda run: run["created_at"])
+        if key == "versions":
+            owner = request.path.split("/")[1]
+            found = [one for one in found if one["pipeline_id"] == owner]
+        if "experiment_id" in request.query:
+            wanted = request.query["experiment_id"]
+            found = [one for one in found if one["experiment_id"] == wanted]
+        if "filter" in request.query:
+            [equal] = json.loads(request.query["filter"])["predicates"]
+            equal["string_value"] = equal.pop("stringValue")
+            check(equal, "V2beta1Predicate")
+            if equal["operation"] != "EQUALS":
+                raise RefusedError(501, "only EQUALS is known here")
+            found = [one for one in found if one.get(equal["key"]) == equal["string_value"]]
+        if request.query.get("sort_by") == "created_at desc":
+            found.reverse()
+        start = int(request.query.get("page_token") or 0)
+        end = start + min(int(request.query.get("page_size") or PAGE), PAGE)
+        answer: dict = {"total_size": len(found)}
+        if found:
+            name = {"versions": "pipeline_versions", "recurringruns": "recurringRuns"}.get(key, key)
+            answer[name] = found[start:end]
+        if end < len(found):
+            answer["next_page_token"] = str(end)
+        kind = {"versions": "PipelineVersions", "recurringruns": "RecurringRuns"}.get(
+            key, key.title()
+        )
+        check(answer, f"V2beta1List{kind}Response")
+        return answer
+
+    def create(self, path: str, body: Any) -> dict:
+        check(body, {"pipelines": "V2beta1Pipeline", "experiments": "V2beta1Experiment",
+                     "recurringruns": "V2beta1RecurringRun"}.get(path, "V2beta1Run"))  # fmt: skip
+        if not self.multi_user:
+            body = {key: value for key, value in body.items() if key != "namespace"}
+        if path == "experiments":
+            self.check_namespace(body)
+        name = body.get("display_name")
+        if not name or (path == "pipelines" and not body.get("name")):
+            raise RefusedError(400, "name is required")
+        there = getattr(self, path)
+        if path == "recurringruns":
+            if said := wrong(body):
+                raise RefusedError(400, said)
+            self.check_run(body)
+            return self.clock.create(body)
+        if path == "runs":
+            self.check_run(body)
+        elif any(one["display_name"] == name for one in there):
+            raise RefusedError(409, "already exists")
+        key = path.removesuffix("s") + "_id"
+        made = body | {key: f"{len(there) + 1:08x}-0000", "created_at": instant(len(there))}
+        if path == "runs":
+            made |= {"state": "PENDING"}
+        there.append(made)
+        return made
+
+    def one(self, request: Seen) -> dict:
+        """Get, delete, enable or disable a recurring run."""
+        key, _, action = request.path.partition("/")[2].partition(":")
+        found = [one for one in self.recurringruns if one["recurring_run_id"] == key]
+        if not found:
+            raise RefusedError(404, "Recurring run not found")
+        if request.method == "DELETE":
+            self.clock.delete(found[0])
+        elif action:
+            found[0]["mode"] = action.upper()
+        if request.method != "GET":
+            return {}
+        check(found[0], "V2beta1RecurringRun")
+        return found[0]
+
+    def check_run(self, body: dict) -> None:
+        reference = body.get("pipeline_version_reference", {})
+        package = self.packages.get(reference.get("pipeline_version_id", ""))
+        if package is None:
+            raise RefusedError(404, "no such pipeline version")
+        if not any(one["experiment_id"] == body.get("experiment_id") for one in self.experiments):
+            raise RefusedError(404, "no such experiment")
+        declared = package["root"]["inputDefinitions"]["parameters"]
+        given = body.get("runtime_config", {}).get("parameters", {})
+        for key in given.keys() - declared.keys():
+            raise RefusedError(400, f"unknown argument {key}")
+        for key, parameter in declared.items():
+            if key not in given and "defaultValue" not in parameter:
+                raise RefusedError(400, f"missing argument {key}")
+            if key in given and not isinstance(given[key], TYPES[parameter["parameterType"]]):
+                raise RefusedError(400, f"wrong argument {key}")
+
+    def upload(self, request: Seen) -> dict:
+        query = request.query
+        if not any(one["pipeline_id"] == query.get("pipelineid") for one in self.pipelines):
+            raise RefusedError(400, "Failed to create a pipeline version")
+        documents = list(yaml.safe_load_all(request.body))
+        try:
+            json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
+            for document in documents[1:]:
+                json_format.ParseDict(document, pipeline_spec_pb2.PlatformSpec())
+        except json_format.ParseError as fault:
+            raise RefusedError(400, str(fault)) from fault
+        if any(one["name"] == query["name"] for one in self.versions):
+            raise RefusedError(409, "Failed to create a pipeline version")
+        made = {
+            "pipeline_id": query["pipelineid"],
+            "pipeline_version_id": f"{len(self.versions) + 1:08x}-1111",
+            "name": query["name"],
+            "display_name": query["name"],
+            "created_at": instant(len(self.versions)),
+        }
+        check(made, "V2beta1PipelineVersion")
+        self.versions.append(made)
+        self.packages[made["pipeline_version_id"]] = documents[0]
+        return made
+
+    def progress(self, run_id: str) -> dict:
+        """The run, one state further than at the last look."""
+        for run in self.runs:
+            if run["run_id"] == run_id:
+                break
+        else:
+            raise RefusedError(404, "Run not found")
+        answer = json.loads(json.dumps(run))
+        following = {"PENDING": "RUNNING", "RUNNING": self.outcome}
+        state = run["state"]
+        run["state"] = following.get(state, state)
+        ended = state not in following
+        if ended:
+            answer["finished_at"] = "2026-01-01T01:00:00Z"
+        if ended and state != "SUCCEEDED":
+            answer["error"] = {"code": 2, "message": "step curate failed"}
+        if state != "PENDING":
+            names = {"root-driver": "SUCCEEDED", "plan": "SUCCEEDED"}
+            names["curate"] = self.outcome if ended else "RUNNING"
+            details = [
+                {"task_id": f"id-of-{name}", "display_name": name, "state": now}
+                | {"start_time": f"2026-01-01T00:0{place}:00Z"}
+                | ({"end_time": "2026-01-01T00:05:00Z"} if now != "RUNNING" else {})
+                | ({} if name.endswith("-driver") else {"child_tasks": children(name)})
+                for place, (name, now) in enumerate(names.items())
+            ]
+            answer["run_details"] = {"task_details": details}
+        check(answer, "V2beta1Run")
+        return answer
+
+
+def children(step: str) -> list[dict]:
+    """The node of a step's container, the only one that Argo puts below it."""
+    return [{"pod_name": f"{WORKFLOW}-{fnv(f'{WORKFLOW}.root.{step}.executor')}"}]
+
+
+def pod(step: str, attempt: int | None = None) -> str:
+    """What Argo names the pod of a step; of one with retries, that of an attempt."""
+    node = f"{WORKFLOW}.root.{step}.executor" + ("" if attempt is None else f"({attempt})")
+    template = "system-container-impl" if attempt is None else "retry-system-container-impl"
+    return f"{WORKFLOW}-{template}-{fnv(node)}"
+
+
+def fnv(text: str) -> int:
+    """FNV-1a of 32 bits, by which Argo tells nodes apart."""
+    found = 2166136261
+    for byte in text.encode():
+        found = (found ^ byte) * 16777619 % 2**32
+    return found
+
+
+def instant(number: int) -> str:
+    return f"2026-01-01T00:{number % 60:02d}:00Z"
+
+
+@contextmanager
+def serve() -> Iterator[Stub]:
+    """A stub that answers at its `url` until the block ends."""
+    stub = Stub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one(self) -> None:
+            url = urlsplit(self.path)
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            kind = self.headers.get("Content-Type", "")
+            body: Any = None
+            if kind.startswith("multipart/"):
+                message = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + raw)
+                [part] = message.get_payload()
+                assert part.get_param("name", header="content-disposition") == "uploadfile"
+                body = part.get_payload(decode=True)
+            elif raw:
+                body = json.loads(raw)
+            path = url.path.removeprefix("/apis/v2beta1/")
+            query = dict(parse_qsl(url.query, keep_blank_values=True))
+            request = Seen(self.command, path, query, dict(self.headers), body)
+            with stub.lock:
+                stub.seen.append(request)
+                hit = next((one for one in stub.faults if
+                            (one.method, one.path) == (request.method, path)), None)  # fmt: skip
+                if hit:
+                    stub.faults.remove(hit)
+                status, answer = 200, {}  # type: int, dict | str
+                try:
+                    if not (hit and hit.status) or hit.done:
+                        answer = stub.answer(request)
+                except RefusedError as fault:
+                    status, answer = fault.status, {"code": 3, "message": str(fault)}
+            if hit and hit.status:
+                status, answer = hit.status, {"code": 13, "message": f"injected {hit.status}"}
+            if hit and hit.echo and isinstance(answer, dict):
+                answer["message"] = f"bad {self.headers['Authorization']} {self.headers['Cookie']}"
+            time.sleep(hit.late if hit else 0)
+            try:
+                self.send(status, answer, hit.headers if hit else {})
+            except ConnectionError:  # the client has gone
+                assert hit
+                assert hit.late
+
+        def send(self, status: int, answer: dict | str, headers: dict[str, str]) -> None:
+            text = isinstance(answer, str)
+            content = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+            kind = {"Content-Type": "text/plain" if text else "application/json"}
+            self.send_response(status)
+            for name, value in {
+                **kind, **headers, "Content-Length": str(len(content))}.items():  # fmt: skip
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = handle_one  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    stub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield stub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/cold_start.py [SEED ...]
 
-The bundled sample (`components/setlist/data/sample.py`) with several seeds, their listeners pooled; the
-cut lies four weeks before its end.
+The bundled sample (`components/setlist/data/sample.py`) with several seeds, their listeners pooled;
+the cut lies four weeks before its end.
 
 Newcomers: .15 of the listeners are held out of training altogether, and some joined after the cut
 anyhow. Each model is asked after the first 0, 1, 2, 3 and 5 plays that a listener makes after the
@@ -34,7 +34,7 @@ from scipy import sparse
 
 from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.features import Features
-from setlist.data.schema import Window
+from setlist.data.schema import Window, tie_order
 from setlist.data.source import TableSource
 from setlist.data.transformation import transform
 from setlist.evaluation.accuracy import ndcg
@@ -42,7 +42,6 @@ from setlist.evaluation.audience import ragged, select
 from setlist.evaluation.catalogue import catalogue_of
 from setlist.evaluation.ranking import Catalogue, Ragged, Ranking
 from setlist.evaluation.statistics import bootstrap
-from setlist.models.contract import tie_order
 from setlist.models.heuristics import fit_heuristics
 from setlist.models.saved_model import SavedModel
 from setlist.models.settings import HeuristicSettings, ModelSettings

@@ -18,9 +18,9 @@ import yaml
 from tests.setlist.serving.models import WINDOW, promote, stage, write_towers
 
 from setlist.data.features import Features
+from setlist.data.schema import tie_order
 from setlist.evaluation.results import Evaluated, Evaluation, Measured
 from setlist.evaluation.verdict import Verdict
-from setlist.models.contract import tie_order
 from setlist.models.heuristics import CoVisited, Popular
 from setlist.models.item_table import write_shelf
 from setlist_pipelines.laptop.runner import SETTINGS

@@ -141,7 +141,7 @@ def rehearse(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Rehe
         command = [
             sys.executable,
             "-m",
-            "setlist_pipelines.cli.main",
+            "setlist_pipelines",
             "compile",
             "--output",
             str(package),

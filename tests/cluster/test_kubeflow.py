@@ -50,7 +50,7 @@ def submit(cluster: Cluster, request: pytest.FixtureRequest):
             [
                 sys.executable,
                 "-m",
-                "setlist_pipelines.cli.main",
+                "setlist_pipelines",
                 "submit",
                 "--wait",
                 "--host",

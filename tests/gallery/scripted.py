@@ -8,7 +8,7 @@ import pandas as pd
 import tensorflow as tf
 from tests.gallery.world import Floats, World
 
-from setlist.models.contract import tie_order
+from setlist.data.schema import tie_order
 from setlist.models.recommender import Recommender, string_table
 
 

@@ -80,7 +80,7 @@ def test_it_is_the_same_in_another_process(compiled, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "setlist_pipelines.cli.main",
+        "setlist_pipelines",
         "compile",
         "-o",
         str(tmp_path / "p.yaml"),
@@ -204,7 +204,8 @@ def test_every_later_step_takes_the_plans_values(spec):
         "setlist.evaluation.gate",
         "setlist.runs.promotion, setlist.runs.refit, setlist.runs.checkpoints",
         "setlist.report.page",
-        "setlist_pipelines.cli.main, setlist_pipelines.settings.file, setlist_pipelines.laptop.runner, setlist_pipelines.cli.screen, setlist_pipelines.retraining",
+        "setlist_pipelines.cli.main, setlist_pipelines.cli.screen, setlist_pipelines.retraining",
+        "setlist_pipelines.settings.file, setlist_pipelines.laptop.runner",
     ],
 )
 def test_what_needs_no_tensorflow_does_not_import_it(modules):
@@ -219,7 +220,7 @@ def test_the_image_is_named_by_the_environment(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "setlist_pipelines.cli.main",
+        "setlist_pipelines",
         "compile",
         "--output",
         str(target),
@@ -295,7 +296,7 @@ def test_several_candidates_compile_to_the_same_bytes_twice_and_elsewhere(shaped
     command = [
         sys.executable,
         "-m",
-        "setlist_pipelines.cli.main",
+        "setlist_pipelines",
         "compile",
         "-o",
         str(shaped / "three"),

@@ -5,9 +5,10 @@ items   item_id, title (string), tags (list of strings), released (UTC or missin
 users   user_id and any number of categorical string columns; "" is "not known"
 """
 
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import pandas as pd
@@ -18,16 +19,14 @@ EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "weight")
 ITEM_COLUMNS = ("item_id", "title", "tags", "released")
 TIMESTAMP_DTYPE = "datetime64[us, UTC]"
 COMPACT = re.compile(r"\d{14}")
-MACRO = "[[ScheduledTime]]"
-"""What Kubeflow Pipelines replaces by the time of a scheduled run, 14 digits in UTC."""
-SCHEDULED = " by "
+HISTORY_AGE = "history_age_days"
+"""The named input that is the age of each play of a history, in days."""
 
 
 def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
     """The UTC instant that a setting names.
 
-    ISO text, Unix seconds as a number or digits, 14 digits as in 20260501060000, or what
-    `scheduled` wrote.
+    ISO text, Unix seconds as a number or digits, or 14 digits as in 20260501060000.
 
     Law: `parse_instant(t.isoformat(), key) == t` for every UTC timestamp in microseconds.
 
@@ -35,42 +34,34 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
         SetlistError: when the text is no date; the sentence names `key`.
     """
     try:
-        if isinstance(text, str) and SCHEDULED in text:
-            moment, _, cron = text.partition(SCHEDULED)
-            if moment != MACRO:
-                return parse_instant(moment, key)
-            return pd.Timestamp(last_time(cron, datetime.now(UTC))).as_unit("us")
         if isinstance(text, str) and COMPACT.fullmatch(text):
             return pd.to_datetime(text, format="%Y%m%d%H%M%S", utc=True).as_unit("us")
         if isinstance(text, int | float) or text.isdigit():
             return pd.Timestamp(float(text), unit="s", tz="UTC").as_unit("us")
         instant = pd.Timestamp(text)
     except (ValueError, OverflowError) as fault:
-        raise SetlistError(
-            f"{key}: {text!r} is not a date; write it like 2026-05-01 or 2026-05-01T06:00:00Z."
-        ) from fault
+        raise not_a_date(text, key) from fault
     if pd.isna(instant):
         raise SetlistError(f"{key}: the date is empty; write it like 2026-05-01.")
     utc = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
     return utc.as_unit("us")
 
 
-def scheduled(cron: str) -> str:
-    """The moment at which a cron line (six fields, UTC) made a run start, as `parse_instant` reads.
+def not_a_date(text: str | float, key: str) -> SetlistError:
+    """The error for the value of a setting that cannot be read as an instant."""
+    return SetlistError(
+        f"{key}: {text!r} is not a date; write it like 2026-05-01 or 2026-05-01T06:00:00Z."
+    )
 
-    Kubeflow Pipelines 2.17 expands the macro in front for some recurring runs and hands it on as it
-    is to others, those that are pinned to a version of their pipeline among them. Then the last
-    fire time until now is taken: the same moment, unless the run waited for longer than a period.
+
+def tie_order(item_ids: Iterable[str]) -> list[str]:
+    """The ids in the order in which equal scores are listed: by SHA-256 of the id.
+
+    A catalogue in this order makes "the lower index wins", which is `tf.math.top_k`'s rule, the
+    tie rule of the contract. Any order that is known to carry popularity (file order, frequency)
+    would let a model without an opinion pass for most-popular.
     """
-    return f"{MACRO}{SCHEDULED}{cron}"
-
-
-def last_time(cron: str, until: datetime) -> datetime:
-    """The last fire time of a cron line (six fields, UTC) until a moment, that moment included."""
-    from croniter import croniter  # type: ignore[import-untyped]
-
-    soon = until.replace(microsecond=0) + timedelta(seconds=1)
-    return croniter(cron, soon, second_at_beginning=True).get_prev(datetime)
+    return sorted(item_ids, key=lambda item: hashlib.sha256(item.encode()).digest())
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ import pandas as pd
 
 from setlist.data.cleaning import LATEST
 from setlist.data.features import Features
-from setlist.data.schema import Window
+from setlist.data.schema import HISTORY_AGE, Window, tie_order
 from setlist.errors import SetlistError
-from setlist.models.contract import HISTORY_AGE, tie_order
 
 DAY = 86_400  # seconds
 TAKEN = {"user_id", "history", "exclude", "k", HISTORY_AGE, "relevant", "listener", "item_part"}

@@ -74,7 +74,7 @@ def evaluate(
     """Evaluate every model and write the evaluation folder.
 
     What the run may ship (the candidate, and the heuristics while nothing is live) is then loaded
-    again in a fresh process and asked sound and hostile things; see `setlist.evaluation.inspection`.
+    again in a fresh process and asked sound and hostile things (`setlist.evaluation.inspection`).
 
     Raises:
         SetlistError: for an unknown metric, a live model that was trained past the cut, a model

@@ -244,7 +244,7 @@ def inspect_model(evaluation: Path, label: str, folder: Path) -> Infra:
 
 
 def main() -> None:
-    """`python -m setlist.evaluation.inspection EVALUATION OUTPUT LABEL FOLDER [LABEL FOLDER ...]`."""
+    """Inspect the models that the command line names: EVALUATION OUTPUT LABEL FOLDER [...]."""
     evaluation, output, *pairs = sys.argv[1:]
     labels, folders = pairs[::2], pairs[1::2]
     found = Found(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from setlist.data.schema import HISTORY_AGE
 from setlist.explorer.catalogue import Catalogue, Item
-from setlist.models.contract import HISTORY_AGE
 from setlist.models.saved_model import SavedModel
 from setlist.report.templates import templates
 

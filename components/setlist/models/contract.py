@@ -27,9 +27,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
 
-HISTORY_AGE = "history_age_days"
 EMPTY, FOREIGN = -1, -2
 """Codes of a position that was not filled, and of an id outside the caller's catalogue."""
 
@@ -52,16 +52,6 @@ class ModelInfo(BaseModel):
     def categorical_inputs(self) -> tuple[str, ...]:
         """The named inputs that are one string a listener."""
         return tuple(name for name in self.inputs if name != HISTORY_AGE)
-
-
-def tie_order(item_ids: Iterable[str]) -> list[str]:
-    """The ids in the order in which equal scores are listed: by SHA-256 of the id.
-
-    A catalogue in this order makes "the lower index wins", which is `tf.math.top_k`'s rule, the
-    tie rule of the contract. Any order that is known to carry popularity (file order, frequency)
-    would let a model without an opinion pass for most-popular.
-    """
-    return sorted(item_ids, key=lambda item: hashlib.sha256(item.encode()).digest())
 
 
 def write_info(folder: Path, info: ModelInfo, catalogue: Iterable[str]) -> None:

@@ -20,8 +20,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from setlist.data.features import Features
+from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
-from setlist.models.contract import HISTORY_AGE, ModelInfo, read_info
+from setlist.models.contract import ModelInfo, read_info
 
 PROFILE = "profile.json"
 MOST_VALUES = 200

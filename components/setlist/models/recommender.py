@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from setlist.data.schema import Window
-from setlist.models.contract import HISTORY_AGE, ModelInfo, tie_order, write_info
+from setlist.data.schema import HISTORY_AGE, Window, tie_order
+from setlist.models.contract import ModelInfo, write_info
 
 SERVING_K = 100
 

@@ -14,6 +14,7 @@ from typing import Self
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
 from setlist.evaluation.results import (
     Evaluation,
@@ -23,7 +24,7 @@ from setlist.evaluation.results import (
 )
 from setlist.evaluation.statistics import FEWEST, LEVEL
 from setlist.evaluation.verdict import Reason, Verdict
-from setlist.models.contract import HISTORY_AGE, digest, file_digests, read_info
+from setlist.models.contract import digest, file_digests, read_info
 from setlist.models.selection import chosen
 from setlist.report.tables import Slice, Table, Value, metric_table, slices
 

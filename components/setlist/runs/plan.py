@@ -10,6 +10,7 @@ from setlist.data.source import fingerprint
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import SeenHead
 from setlist.runs.promotion import anchor_of
+from setlist.runs.scheduled_time import resolve_scheduled
 from setlist.store.model_store import open_store
 
 DATA_FINGERPRINT = "data_fingerprint"
@@ -53,7 +54,7 @@ def plan(
     Raises:
         SetlistError: when the live model has seen the test period: it would be no fair rival.
     """
-    resolved = resolve_window(window, as_of, pd.Timestamp.now("UTC"))
+    resolved = resolve_window(window, resolve_scheduled(as_of), pd.Timestamp.now("UTC"))
     models = open_store(store)
     head = models.head(name)
     stands = anchor_of(models.manifest(name, head.live)) if head and anchor else None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
-from setlist.models.contract import HISTORY_AGE
 from setlist.models.item_table import read_shelf
 from setlist.models.saved_model import SavedModel
 from setlist.serving.warm_up import warm_up

@@ -6,8 +6,9 @@
 import sys
 from pathlib import Path
 
+from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
-from setlist.models.contract import HISTORY_AGE, read_catalogue
+from setlist.models.contract import read_catalogue
 from setlist.models.saved_model import SavedModel
 
 SHAPES = ((1, 1, 10), (1, 50, 100), (1, 2_000, 500), (8, 50, 100), (64, 50, 500), (1, 0, 1))

@@ -22,8 +22,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from time import sleep
 
-from setlist.data.schema import last_time
 from setlist.errors import SetlistError
+from setlist.runs.scheduled_time import last_time
 from setlist_pipelines.kubeflow.api import Json, Kubeflow, equal
 from setlist_pipelines.kubeflow.submission import ENDED
 from setlist_pipelines.settings.schedule import next_time

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from setlist.data.schema import scheduled
 from setlist.errors import SetlistError
+from setlist.runs.scheduled_time import scheduled
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
 from setlist_pipelines.kubeflow.recurring_runs import (
     MARK,

@@ -99,7 +99,7 @@ class Platform(BaseModel):
     config_maps: dict[str, dict[str, str]] = Field({}, description="the same of ConfigMaps")
     defaults: StepPlatform = Field(
         StepPlatform(),
-        description="for steps without needs of their own: pipelines/setlist_pipelines/settings/platform.py",
+        description="for steps without needs of their own",
     )
     steps: dict[str, StepPlatform] = {}
 

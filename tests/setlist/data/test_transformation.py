@@ -16,11 +16,10 @@ from setlist.data.curation import (
     resolve_window,
 )
 from setlist.data.features import Features
-from setlist.data.schema import Window
+from setlist.data.schema import Window, tie_order
 from setlist.data.source import TableSource
 from setlist.data.transformation import transform, whole
 from setlist.errors import SetlistError
-from setlist.models.contract import tie_order
 from setlist.models.heuristics import fit_heuristics
 from setlist.models.saved_model import SavedModel
 from setlist.models.settings import HeuristicSettings, ModelSettings

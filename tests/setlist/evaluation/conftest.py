@@ -23,9 +23,9 @@ import pandas as pd
 import pytest
 
 from setlist.data.features import Features
-from setlist.data.schema import TIMESTAMP_DTYPE, Window, parse_instant
+from setlist.data.schema import HISTORY_AGE, TIMESTAMP_DTYPE, Window, parse_instant, tie_order
 from setlist.data.transformation import transform
-from setlist.models.contract import HISTORY_AGE, ModelInfo, tie_order, write_info
+from setlist.models.contract import ModelInfo, write_info
 
 WINDOW = Window(*(parse_instant(f"2026-0{month}-01", "window") for month in (1, 2, 3)))
 TRAIN = [

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from setlist.data.curation import CurationSettings, DataSettings, curate
-from setlist.data.schema import Window, parse_instant
+from setlist.data.schema import Window, parse_instant, tie_order
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender, contenders
@@ -23,7 +23,7 @@ from setlist.evaluation.results import (
     read_per_user,
     read_values,
 )
-from setlist.models.contract import digest, tie_order
+from setlist.models.contract import digest
 from setlist.models.heuristics import fit_heuristics
 from setlist.models.saved_model import BATCH
 from setlist.models.settings import HeuristicSettings

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from setlist.data.schema import tie_order
 from setlist.evaluation import inspection as infra
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate
 from setlist.evaluation.inspection import difference, inspect, inspect_model
 from setlist.evaluation.results import EvaluationSettings, Infra
-from setlist.models.contract import tie_order
 from setlist.models.heuristics import Popular
 
 SCORES = {"a": 0.5, "b": 0.4, "c": 0.3, "d": 0.2, "e": 0.1}

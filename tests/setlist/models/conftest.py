@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from setlist.data.features import Features
-from setlist.data.schema import Window, parse_instant
-from setlist.models.contract import tie_order
+from setlist.data.schema import Window, parse_instant, tie_order
 from setlist.models.heuristics import fit_heuristics
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.two_tower.train import train

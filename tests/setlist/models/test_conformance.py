@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from setlist.data.schema import tie_order
 from setlist.errors import SetlistError
-from setlist.models.contract import EMPTY, FOREIGN, digest, read_catalogue, tie_order
+from setlist.models.contract import EMPTY, FOREIGN, digest, read_catalogue
 from setlist.models.saved_model import SavedModel
 
 CHILE = {"country": ["Chile"]}

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
-from setlist.models.contract import HISTORY_AGE, ModelInfo, digest
+from setlist.models.contract import ModelInfo, digest
 from setlist.models.profile import (
     AGES,
     LENGTHS,

@@ -15,8 +15,7 @@ import pytest
 from google.cloud import storage
 
 from setlist.data.features import Features
-from setlist.data.schema import Window
-from setlist.models.contract import tie_order
+from setlist.data.schema import Window, tie_order
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import read_trainings
 from setlist.runs.checkpoints import StoredCheckpoint

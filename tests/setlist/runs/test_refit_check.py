@@ -1,4 +1,4 @@
-"""What is refused as a refit; the whole check runs on a real one in tests/setlist_pipelines/laptop/test_run.py."""
+"""What is refused as a refit; the whole check runs on a real one in `setlist run`'s own test."""
 
 import numpy as np
 import pandas as pd

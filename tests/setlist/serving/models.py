@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from setlist.data.features import Features
-from setlist.data.schema import Window, parse_instant
-from setlist.models.contract import digest, read_info, tie_order
+from setlist.data.schema import Window, parse_instant, tie_order
+from setlist.models.contract import digest, read_info
 from setlist.models.item_table import write_shelf
 from setlist.models.profile import write_profile
 from setlist.models.two_tower.export import Trained

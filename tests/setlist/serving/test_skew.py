@@ -10,8 +10,9 @@ import scipy.stats
 from prometheus_client import CollectorRegistry
 from tests.setlist.serving.trained import NOON, features_of, listeners
 
+from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
-from setlist.models.contract import HISTORY_AGE, ModelInfo
+from setlist.models.contract import ModelInfo
 from setlist.models.profile import profile_of
 from setlist.serving import log_reader as served
 from setlist.serving.log_reader import AGE, HISTORY, ITEMS

@@ -10,8 +10,9 @@ from croniter import croniter
 from tests.setlist_pipelines.kubeflow.kfp_stub import Fault, serve
 
 from setlist.data.curation import WindowSettings, resolve_window
-from setlist.data.schema import parse_instant, scheduled
+from setlist.data.schema import parse_instant
 from setlist.errors import SetlistError
+from setlist.runs.scheduled_time import resolve_scheduled, scheduled
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.kubeflow import api as kubeflow
 from setlist_pipelines.kubeflow import recurring_runs as recurring
@@ -189,13 +190,13 @@ def test_runs_of_a_schedule_end_early_without_new_data_unless_it_says_otherwise(
 
 def test_the_window_ends_at_the_time_that_the_backend_writes():
     text = scheduled(DAILY).replace("[[ScheduledTime]]", "20261125050000")
-    window = resolve_window(WindowSettings(), text, None)
+    window = resolve_window(WindowSettings(), resolve_scheduled(text), None)
     assert window.end == parse_instant("2026-11-25T05:00:00Z", "end")
     assert parse_instant("20261125050000", "as_of") == window.end
 
 
 def test_where_the_backend_writes_nothing_it_is_the_last_fire_time(monkeypatch):
-    moment = parse_instant(scheduled(DAILY), "as_of")
+    moment = parse_instant(resolve_scheduled(scheduled(DAILY)), "as_of")
     seconds = (datetime.now(UTC) - moment).total_seconds()
     assert (moment.hour, moment.minute, moment.second) == (5, 0, 0)
     assert 0 <= seconds < DAY.total_seconds()
@@ -204,7 +205,7 @@ def test_where_the_backend_writes_nothing_it_is_the_last_fire_time(monkeypatch):
 @pytest.mark.parametrize("text", ["20261325050000", "x by 0 0 5 * * *", "[[ScheduledTime]] by x"])
 def test_a_moment_that_is_none_is_one_sentence(text):
     with pytest.raises(SetlistError, match=r"as_of: .* is not a date"):
-        parse_instant(text, "as_of")
+        parse_instant(resolve_scheduled(text), "as_of")
 
 
 # Apply

@@ -13,9 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from setlist.data.schema import Window
+from setlist.data.schema import HISTORY_AGE, Window
 from setlist.errors import SetlistError
-from setlist.models.contract import HISTORY_AGE
 from setlist.models.recommender import DotProduct, string_table
 from setlist.models.two_tower.arrays import pack, unpack
 from setlist.models.two_tower.network import Floats, ItemStart, TwoTower, UserTower

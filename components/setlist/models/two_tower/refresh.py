@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from setlist.data.schema import tie_order
 from setlist.errors import SetlistError
-from setlist.models.contract import tie_order
 from setlist.models.item_table import read_shelf, write_shelf
 from setlist.models.profile import PROFILE, read_profile
 from setlist.models.two_tower.export import Trained

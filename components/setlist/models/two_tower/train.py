@@ -47,7 +47,7 @@ def train(
         features: what `transform` wrote.
         settings: the `model` section.
         output: the model folder.
-        record: the folder for the training's record and curves; see `setlist.models.training_record`.
+        record: the folder for the record of the training (`setlist.models.training_record`).
         label: the candidate's name in the record.
         live: a model folder to start from, where it is a two-tower of the same dimension.
         checkpoint: where the state of the training is kept, and found after a restart.

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from setlist.data.schema import Window
-from setlist.models.contract import tie_order
+from setlist.data.schema import Window, tie_order
 from setlist.models.settings import ModelSettings
 from setlist.models.two_tower import train as training
 from setlist.models.two_tower.examples import hold_out

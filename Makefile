@@ -63,16 +63,16 @@ image: .venv/.installed-run ## Build the image that every step runs in (IMAGE=na
 # Pins that still fit are kept; remove a lock to renew all of its pins.
 .PHONY: lock
 lock: .venv/.uv-$(UV_VERSION) ## Bring all locks in line with pyproject.toml
-	@$(COMPILE_LOCK) -o requirements.lock --extra server pyproject.toml
-	@$(COMPILE_LOCK) -o requirements-all.lock --all-extras -c requirements.lock pyproject.toml
-	@$(COMPILE_LOCK) -o requirements-dev.lock --all-extras --group dev -c requirements-all.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements.lock --extra train --extra kubeflow --extra serve --group build pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-all.lock --all-extras --group build -c requirements.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-dev.lock --all-extras --group build --group dev -c requirements-all.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-peers.lock requirements-peers.in
 COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
                --custom-compile-command 'make lock'
 
 .PHONY: clean
 clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
-	rm -rf .venv .venv-peers build *.egg-info .*_cache .hypothesis
+	rm -rf .venv .venv-peers build dist .*_cache .hypothesis
 	find components pipelines tests -name __pycache__ -exec rm -rf {} +
 
 .venv/.uv-$(UV_VERSION):
@@ -83,7 +83,7 @@ clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
-# The project itself is installed editable, built with the setuptools that the lock names. The image
+# The project itself is installed editable, built with the hatchling that the lock names. The image
 # has requirements.lock, which lacks the dashboard.
 .venv/.installed-run: requirements-all.lock
 .venv/.installed-dev: requirements-dev.lock

@@ -1,45 +1,129 @@
-"""The one exception that is meant for the person at the keyboard, and a pod's last words."""
+"""The exceptions that setlist raises on purpose, each with a message and a remedy.
 
-import os
-import sys
-from pathlib import Path
-from types import TracebackType
-
-TERMINATION_LOG = Path("/dev/termination-log")
-"""What Kubernetes shows of a pod that failed, and Kubeflow beside the step. Only pods have it."""
-LENGTH = 4096  # bytes that Kubernetes takes of it
-SPEAKER = "SETLIST_SPEAKER"
+SetlistError
+├── SettingsError             a settings file, a policy, an option or a variable of the environment
+├── DataError                 a table: its format, columns or rows
+├── ModelError                a model folder, or what a model answers
+├── EvaluationError           an evaluation, or a verdict on it
+├── StoreError                a model store
+│   ├── StoreNotFoundError    no such store, model or revision
+│   ├── StoreDamagedError     what is there is not what was written
+│   ├── StoreConflictError    somebody else wrote first
+│   ├── StoreRefusedError     the store does not allow it
+│   └── StoreUnreachableError no answer
+├── ClusterError              Kubeflow, Kubernetes, a registry or a container engine
+│   ├── ClusterNotFoundError
+│   ├── ClusterConflictError
+│   └── ClusterUnreachableError
+└── MissingExtraError         a package that the base installation does not have
+"""
 
 
 class SetlistError(Exception):
     """A fault that its reader can mend.
 
-    The message is one sentence that names the file, key or row at fault and the remedy; steps and
-    the command line print it without a traceback and end with a non-zero exit code.
+    `str(error)` is one sentence with both parts, which steps and the command line print without a
+    traceback before they end with a non-zero exit code.
+
+    Attributes:
+        message: what is wrong: the file, key or row at fault, and an example of the value.
+        remedy: what to do about it; "" where that follows from the message.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+class SettingsError(SetlistError):
+    """A settings file, a policy, an option or a variable of the environment."""
+
+
+class DataError(SetlistError):
+    """A table: its format, its columns or its rows."""
+
+
+class ModelError(SetlistError):
+    """A model folder, or what a model answers."""
+
+
+class EvaluationError(SetlistError):
+    """An evaluation, or a verdict on it."""
+
+
+class StoreError(SetlistError):
+    """A model store, or a place of objects."""
+
+
+class StoreNotFoundError(StoreError):
+    """There is no such store, model or revision."""
+
+
+class StoreDamagedError(StoreError):
+    """What the store holds is not what was written into it."""
+
+
+class StoreConflictError(StoreError):
+    """Somebody else wrote first: nothing was changed, and the caller may look and try again."""
+
+
+class StoreRefusedError(StoreError):
+    """The store does not allow it; trying again does not help."""
+
+
+class StoreUnreachableError(StoreError):
+    """The store does not answer; trying again later may help."""
+
+
+class ClusterError(SetlistError):
+    """Kubeflow, Kubernetes, a registry or a container engine."""
+
+
+class ClusterNotFoundError(ClusterError):
+    """There is no such thing on the cluster."""
+
+
+class ClusterConflictError(ClusterError):
+    """Somebody else made it or changed it first."""
+
+
+class ClusterUnreachableError(ClusterError):
+    """The cluster does not answer."""
+
+
+class MissingExtraError(SetlistError):
+    """A package that the base installation does not have.
+
+    The remedy names the extra that brings it.
     """
 
 
-def end_with_message(log: Path) -> None:
-    """Have an exception that ends this process written to `log`, besides what is done anyway.
-
-    A `SetlistError` is its sentence, anything else "TypeName: message". Processes that this one
-    starts do not write there: what ends them need not end the step.
-    """
-    if os.environ.setdefault(SPEAKER, str(os.getpid())) != str(os.getpid()):
-        return
-    before = sys.excepthook
-
-    def write_and_go_on(
-        kind: type[BaseException], fault: BaseException, trace: TracebackType | None
-    ) -> None:
-        said = str(fault) if issubclass(kind, SetlistError) else f"{kind.__name__}: {fault}"
-        try:
-            log.write_bytes(said.encode(errors="replace")[:LENGTH].decode(errors="ignore").encode())
-        finally:
-            before(kind, fault, trace)
-
-    sys.excepthook = write_and_go_on
+EXTRAS = {
+    "tensorflow": "train",
+    "tensorflow_recommenders": "train",
+    "tf_keras": "train",
+    "jinja2": "train",
+    "matplotlib": "train",
+    "kfp": "kubeflow",
+    "docker": "kubeflow",
+    "fastapi": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "altair": "dashboard",
+    "streamlit": "dashboard",
+}
+"""The extra that brings a package, by the name under which the package is imported."""
 
 
-if os.access(TERMINATION_LOG, os.W_OK):
-    end_with_message(TERMINATION_LOG)
+def missing_extra(fault: ModuleNotFoundError) -> MissingExtraError | None:
+    """The sentence for a package that an extra brings; None for any other package."""
+    package = (fault.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingExtraError(
+        f"{package} is not installed", f"install it with: pip install 'setlist[{EXTRAS[package]}]'"
+    )

@@ -28,6 +28,10 @@ def plan(
     "Plan", [("window", dict), ("data_fingerprint", str), ("head", dict), ("rivals", list)]
 ):
     """Settle the window, the input's fingerprint and the live revision. Never cached."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from setlist.data.curation import DataSettings, WindowSettings
     from setlist.evaluation.policy import Policy
     from setlist.models.selection import check_compiled
@@ -50,6 +54,10 @@ def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> s
 
     One unnamed output, because kfp.local resolves no other in a `dsl.If`.
     """
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from setlist.runs.plan import news
 
     return "new" if news(store, name, data_fingerprint, only_new_data) else "nothing new"
@@ -65,6 +73,10 @@ def curate(
     report: Output[Markdown],
 ) -> None:
     """Read, check, clean and split the tables. The fingerprint is part of the cache key."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.data.curation import CurationSettings, DataSettings, curate
@@ -86,6 +98,10 @@ def transform(
     dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
 ) -> None:
     """Fit catalogue, vocabularies and histories on the training period."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.data.schema import Window
@@ -99,6 +115,10 @@ def transform_whole(
     dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
 ) -> None:
     """Fit the same on all days, for a winner that is trained again."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.data.schema import Window
@@ -112,6 +132,10 @@ def fit_heuristics(
     features: Input[Dataset], heuristics: dict[str, Any], models: Output[Model]
 ) -> None:
     """Fit the simple rules, each as a model of the contract."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.data.features import Features
@@ -138,6 +162,9 @@ def train(
     live: Input[Model] = None,
 ) -> None:
     """Train one candidate, saved under the same contract; from the live model where it is given."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
     import os
     from pathlib import Path
 
@@ -176,6 +203,10 @@ def choose(
     training: Output[Artifact],
 ) -> None:
     """Keep the candidate whose held-out plays are ranked better, of equals the first."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.models.selection import choose
@@ -194,6 +225,10 @@ def choose(
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def resolve_live(store: str, name: str, rivals: list[Any], live: Output[Model]) -> None:
     """Fetch the live model and the anchor, or say that there is none."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.runs.promotion import resolve_live
@@ -214,6 +249,10 @@ def evaluate(
     metrics: Output[Metrics],
 ) -> None:
     """Ask every model of the run the same questions."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.data.features import Features
@@ -243,6 +282,10 @@ def gate(
 
     One unnamed output, because kfp.local resolves no other in a `dsl.If`.
     """
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.evaluation.gate import gate
@@ -270,6 +313,10 @@ def report(
     page: Output[HTML],
 ) -> None:
     """Write the page that shows the models side by side, and what they would recommend."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.report.page import write_report
@@ -302,6 +349,9 @@ def refit(
     live: Input[Model] = None,
 ) -> None:
     """Train the winner again on all days, and refuse it where it has become another model."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
     import os
     from pathlib import Path
 
@@ -346,6 +396,9 @@ def push(
     refitted: Input[Model] = None,
 ) -> None:
     """Put the winner into the store with its model card and make it live. Never cached."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
     import json
     from pathlib import Path
 
@@ -379,6 +432,10 @@ def announce(
     pushed: Input[Artifact] = None,
 ) -> None:
     """Record what came of the run and tell it to whoever listens. Never cached."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from pathlib import Path
 
     from setlist.runs.announcement import announce
@@ -392,6 +449,10 @@ def announce_failure(
     status: dsl.PipelineTaskFinalStatus, store: str, name: str, run_id: str
 ) -> None:
     """Tell that the run failed, if it did. The exit handler."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
     from setlist.runs.announcement import announce_failure
 
     announce_failure(store, name, run_id, status.error_message or "")

@@ -52,7 +52,7 @@ def retraining(
         policy: dict[str, Any],
         only_new_data: bool,
     ) -> None:
-        """One run. Every argument is a section of the settings file (`setlist_pipelines.settings`)."""
+        """One run. Every argument is a section of the settings file (`settings.file`)."""
         run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
         failure = steps.announce_failure(store=store, name=name, run_id=run).set_display_name(
             "Look for a failure"

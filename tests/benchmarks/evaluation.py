@@ -29,12 +29,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
+from setlist.models.tf import tf  # before TFRS, which would import it with Keras 3
 
 # isort: split
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from setlist.data.curation import curate, resolve_window

@@ -9,8 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
-
 # isort: split
 import numpy as np
 import pandas as pd

@@ -22,12 +22,9 @@ from functools import wraps
 from pathlib import Path
 from unittest.mock import patch
 
-import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
-
 # isort: split
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from cut import METRICS, Cut, Values, validation
 from peers_models import HALF_LIVES, ease, ials, search, timed, tutorial
 
@@ -35,6 +32,7 @@ from setlist.data.curation import curate, resolve_window
 from setlist.evaluation.statistics import bootstrap
 from setlist.models.heuristics import HEURISTICS
 from setlist.models.settings import HeuristicSettings, ModelSettings
+from setlist.models.tf import tf
 from setlist.models.two_tower import epochs as descent
 from setlist.models.two_tower import train as training
 from setlist.models.two_tower.export import Trained

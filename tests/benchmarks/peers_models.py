@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
+from setlist.models.tf import tf  # before TFRS, which would import it with Keras 3
 
 # isort: split
 import numpy as np
-import tensorflow as tf
 import tensorflow_recommenders as tfrs
 from cut import Cut, Scores
 from scipy import sparse

@@ -30,8 +30,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-import setlist.models  # noqa: F401  it sets the environment that TensorFlow starts in
-
 # isort: split
 import numpy as np
 import pandas as pd

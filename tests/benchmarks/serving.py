@@ -55,13 +55,13 @@ def in_process(model: Path) -> None:
 
 def bare(model: Path) -> None:
     """The least that answers the same question."""
-    import setlist.models  # noqa: F401
 
     # isort: split
-    import tensorflow as tf
     import uvicorn
     from fastapi import FastAPI
     from pydantic import BaseModel
+
+    from setlist.models.tf import tf
 
     recommend = tf.saved_model.load(str(model / "saved_model")).signatures["recommend"]
     app = FastAPI()

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from tests.gallery.cases import rogue, unfit
 from tests.gallery.rogues import half_of_the_catalogue
 from tests.gallery.scripted import Scripted
@@ -11,6 +10,7 @@ from tests.gallery.world import World
 
 from setlist.evaluation.policy import Limits, Policy
 from setlist.models.recommender import string_table
+from setlist.models.tf import tf
 
 SERVES = "serves as evaluated"
 

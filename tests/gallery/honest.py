@@ -4,13 +4,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from tests.gallery.cases import ALONE, Case, Export
 from tests.gallery.rogues import declined
 from tests.gallery.scripted import Scripted
 from tests.gallery.world import World
 
 from setlist.models.contract import ModelInfo, write_info
+from setlist.models.tf import tf
 
 
 def planted_truth(world: World, folder: Path) -> None:

@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from tests.gallery.cases import ALONE, rogue, unfit
 from tests.gallery.scripted import Scripted
 from tests.gallery.world import World
 
 from setlist.evaluation.policy import Guardrail, Policy
+from setlist.models.tf import tf
 
 WORSE = ("better than ", "not worse than ", "no group by ")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from tests.gallery.world import Floats, World
 
 from setlist.data.schema import tie_order
 from setlist.models.recommender import Recommender, string_table
+from setlist.models.tf import tf
 
 
 class Scripted(Recommender):

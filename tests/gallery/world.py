@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import tensorflow as tf
 
 from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.features import Features
@@ -20,6 +19,7 @@ from setlist.evaluation.results import EvaluationSettings
 from setlist.models.heuristics import co_visited, fit_heuristics
 from setlist.models.saved_model import at, latest
 from setlist.models.settings import HeuristicSettings, ModelSettings
+from setlist.models.tf import tf
 from setlist.models.two_tower.train import train
 
 Floats = npt.NDArray[np.float32]

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
-import tensorflow as tf
 
 from setlist.data.features import Features
 from setlist.errors import SetlistError
@@ -14,6 +13,7 @@ from setlist.models.item_table import write_shelf
 from setlist.models.profile import write_profile
 from setlist.models.recommender import Recommender, string_table
 from setlist.models.settings import Heuristic, HeuristicSettings
+from setlist.models.tf import tf
 
 Floats = npt.NDArray[np.float32]
 ALL_TIME_WEIGHT = 1e-6

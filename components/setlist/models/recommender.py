@@ -9,10 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from setlist.data.schema import HISTORY_AGE, Window, tie_order
 from setlist.models.contract import ModelInfo, write_info
+from setlist.models.tf import tf
 
 SERVING_K = 100
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import tensorflow as tf
 
 from setlist.errors import SetlistError
 from setlist.models.contract import (
@@ -23,6 +22,7 @@ from setlist.models.contract import (
     read_info,
 )
 from setlist.models.retrieval import top
+from setlist.models.tf import tf
 
 Strings = npt.NDArray[np.object_]
 Floats = npt.NDArray[np.float32]

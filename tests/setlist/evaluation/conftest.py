@@ -101,7 +101,7 @@ def stranger() -> Callable[..., Path]:
 
     The function returns ids, string[batch, n], which all score 0, or ids and their scores.
     """
-    import tensorflow as tf
+    from setlist.models.tf import tf
 
     def export(folder: Path, answer, *, inputs=()) -> Path:
         @tf.function
@@ -154,9 +154,8 @@ def popular() -> Callable[[Path, dict[str, float]], Path]:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory, popular, stranger) -> Path:
     """Model folders; all of them rank a before b before c."""
-    import tensorflow as tf
-
     from setlist.models.recommender import Recommender
+    from setlist.models.tf import tf
 
     class Freshest(Recommender):
         """The youngest of the listener's own plays first, by the ages that the caller states."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from setlist.data.schema import tie_order
 from setlist.evaluation import inspection as infra
@@ -16,6 +15,7 @@ from setlist.evaluation.evaluator import evaluate
 from setlist.evaluation.inspection import difference, inspect, inspect_model
 from setlist.evaluation.results import EvaluationSettings, Infra
 from setlist.models.heuristics import Popular
+from setlist.models.tf import tf
 
 SCORES = {"a": 0.5, "b": 0.4, "c": 0.3, "d": 0.2, "e": 0.1}
 LARGE = {item: 1000 * score for item, score in SCORES.items()}

@@ -1,7 +1,6 @@
 """A batch of examples as TensorFlow takes it."""
 
-import tensorflow as tf
-
+from setlist.models.tf import tf
 from setlist.models.two_tower.examples import Examples
 from setlist.models.two_tower.network import Codes, Floats
 

@@ -14,7 +14,7 @@ def check_accelerator(asked: str) -> None:
     """
     if not asked:
         return
-    import tensorflow as tf
+    from setlist.models.tf import tf
 
     if all(device.device_type == "CPU" for device in tf.config.list_physical_devices()):
         raise SetlistError(

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from setlist.errors import SetlistError
 from setlist.models.settings import ModelSettings
+from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K, Epoch
 from setlist.models.two_tower.arrays import pack, unpack
 from setlist.models.two_tower.batch import specification, tensors

@@ -11,11 +11,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import tensorflow as tf
 
 from setlist.data.schema import HISTORY_AGE, Window
 from setlist.errors import SetlistError
 from setlist.models.recommender import DotProduct, string_table
+from setlist.models.tf import tf
 from setlist.models.two_tower.arrays import pack, unpack
 from setlist.models.two_tower.network import Floats, ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import Prior

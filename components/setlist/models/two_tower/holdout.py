@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
+from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K
 from setlist.models.two_tower.batch import tensors
 from setlist.models.two_tower.examples import Examples, HeldOut, spans

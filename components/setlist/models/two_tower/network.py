@@ -16,8 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-import tensorflow_recommenders as tfrs
+
+from setlist.models.tf import require_keras_2, tf
+
+require_keras_2()
+import tensorflow_recommenders as tfrs  # noqa: E402  it fails in riddles with Keras 3
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]

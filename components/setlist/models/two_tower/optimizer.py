@@ -7,7 +7,7 @@ number of epochs beforehand.
 
 from collections.abc import Mapping, Sequence
 
-import tensorflow as tf
+from setlist.models.tf import tf
 
 MOMENTUM, SCALE, AVERAGE, TINY = 0.9, 0.999, 0.9, 1e-7
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from scipy import sparse
 
 from setlist.data.features import Features
@@ -13,6 +12,7 @@ from setlist.errors import SetlistError
 from setlist.models.item_table import write_shelf
 from setlist.models.profile import write_profile
 from setlist.models.settings import ModelSettings
+from setlist.models.tf import tf
 from setlist.models.training_record import Training
 from setlist.models.two_tower.epochs import Checkpoint, descend
 from setlist.models.two_tower.examples import HeldOut, Histories, hold_out

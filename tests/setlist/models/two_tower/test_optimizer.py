@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from setlist.models.tf import tf
 from setlist.models.two_tower.optimizer import AveragedAdam
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 
 from setlist.errors import SetlistError
 from setlist.models.saved_model import SavedModel
 from setlist.models.settings import ModelSettings
+from setlist.models.tf import tf
 from setlist.models.training_record import read_trainings
 from setlist.models.two_tower import epochs as descent
 from setlist.models.two_tower.export import TOWERS, Trained

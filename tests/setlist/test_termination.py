@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-from setlist.errors import LENGTH
+from setlist.termination import LENGTH
 
 SPEAKING = """
 import pathlib, subprocess, sys
-from setlist.errors import SetlistError, end_with_message
-end_with_message(pathlib.Path(sys.argv[1]))
+from setlist.errors import SetlistError
+from setlist.termination import explain_exit
+explain_exit(pathlib.Path(sys.argv[1]))
 """
 
 

@@ -1,0 +1,37 @@
+"""TensorFlow, as every module here imports it: `from setlist.models.tf import tf`.
+
+TFRS is written for Keras 2, and TensorFlow decides which Keras it has by a variable of the
+environment, so the variable is set before the first import.
+"""
+
+import os
+import sys
+
+from setlist.errors import ModelError, missing_extra
+
+imported_before = "tensorflow" in sys.modules
+legacy_keras = os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+# The C++ start-up messages hide the lines that people look for in a step's log.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+try:
+    import tensorflow as tf
+except ModuleNotFoundError as fault:
+    raise missing_extra(fault) or fault from fault
+
+__all__ = ["require_keras_2", "tf"]
+
+
+def require_keras_2() -> None:
+    """Refuse to build a network with Keras 3, on which TFRS fails later and in riddles.
+
+    Raises:
+        ModelError: when TensorFlow was imported first, or told to take Keras 3.
+    """
+    if tf.keras.__version__.startswith("2."):
+        return
+    reason = "was imported before setlist" if imported_before else f"has Keras {legacy_keras!r}"
+    raise ModelError(
+        f"TensorFlow {reason} and uses Keras 3, which TensorFlow Recommenders cannot use",
+        "set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported",
+    )

@@ -27,7 +27,7 @@ class SetlistError(Exception):
 
     Attributes:
         message: what is wrong: the file, key or row at fault, and an example of the value.
-        remedy: what to do about it; "" where that follows from the message.
+        remedy: what to do about it, without a full stop; "" where that follows from the message.
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
@@ -36,7 +36,7 @@ class SetlistError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+        return f"{self.message}; {self.remedy}." if self.remedy else self.message
 
 
 class SettingsError(SetlistError):

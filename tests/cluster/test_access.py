@@ -12,7 +12,7 @@ from tests.cluster.pods import Cluster
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "cluster"
 ELSEWHERE = {"kubeflow": "setlist-suite-runs", "setlist": "setlist-suite-own"}
 RUNS, OWN = ELSEWHERE.values()
-ARGO, PIPELINES = "argoproj.io", "setlist_pipelines.kubeflow.api.org"
+ARGO, PIPELINES = "argoproj.io", "pipelines.kubeflow.org"
 MAY = [
     ("runner", "create", ARGO, "workflowtaskresults", RUNS),
     ("runner", "patch", ARGO, "workflowtaskresults", RUNS),

@@ -247,7 +247,7 @@ def test_resources_for_gitops_carry_the_pipeline_and_a_version_by_content(tmp_pa
     pipeline, version = yaml.safe_load_all(files[0].read_text())
     assert (pipeline["kind"], version["kind"]) == ("Pipeline", "PipelineVersion")
     for one in (pipeline, version):
-        assert one["apiVersion"] == "setlist_pipelines.kubeflow.api.org/v2beta1"
+        assert one["apiVersion"] == "pipelines.kubeflow.org/v2beta1"
         assert one["metadata"]["namespace"] == "recommenders"
     assert version["spec"]["pipelineName"] == pipeline["metadata"]["name"] == "retraining"
     assert set(version["spec"]["pipelineSpec"]["components"]) == set(spec["components"])

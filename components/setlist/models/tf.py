@@ -28,7 +28,7 @@ def require_keras_2() -> None:
     Raises:
         ModelError: when TensorFlow was imported first, or told to take Keras 3.
     """
-    if tf.keras.__version__.startswith("2."):
+    if tf.keras.Model.__module__.startswith("tf_keras."):
         return
     reason = "was imported before setlist" if imported_before else f"has Keras {legacy_keras!r}"
     raise ModelError(

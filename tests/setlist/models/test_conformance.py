@@ -23,7 +23,7 @@ import json, sys
 
 for name in ("tf_keras", "tensorflow_recommenders", "components", "pipelines"):
     sys.modules[name] = None  # as if it were not installed
-from setlist.models.tf import tf
+import tensorflow as tf
 
 model = tf.saved_model.load(sys.argv[1])
 strings = lambda rows: tf.constant(rows, tf.string, shape=(len(rows), len(rows[0])))

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float64s
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import (
     Evaluation,
@@ -32,7 +33,6 @@ from setlist.evaluation.results import (
 )
 from setlist_pipelines.settings.file import read_settings
 
-Floats = npt.NDArray[np.float64]
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
     "sample": ROOT / "pipelines/setlist_pipelines/settings/sample.yaml",
@@ -55,7 +55,7 @@ class Population:
     evaluation: Evaluation
     policy: Policy
     users: pd.DataFrame  # the slices
-    values: dict[str, Floats]  # of the primary metric, by model
+    values: dict[str, Float64s]  # of the primary metric, by model
     others: dict[str, pd.DataFrame]  # the other metrics that the policy reads, by model
 
     @property
@@ -71,7 +71,7 @@ class Truth:
 
     tied: dict[str, str]  # by model the real one whose values take part in the change of places
     own: Sequence[str]  # models that keep their own values
-    missed: dict[str, Floats]  # by model, share[listeners]
+    missed: dict[str, Float64s]  # by model, share[listeners]
 
 
 @cache

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tests.gallery.world import Floats, World
+from tests.gallery.world import World
 
+from setlist.arrays import Float32s
 from setlist.data.schema import tie_order
 from setlist.models.recommender import Recommender, string_table
 from setlist.models.tf import tf
@@ -22,7 +23,7 @@ class Scripted(Recommender):
     fallback = "listeners who are not in the script are told what is popular"
 
     def __init__(
-        self, world: World, table: Floats | None = None, catalogue: Sequence[str] | None = None
+        self, world: World, table: Float32s | None = None, catalogue: Sequence[str] | None = None
     ) -> None:
         """`table`: float32[listeners, items of the catalogue], the planted truth by default."""
         own = world.catalogue if catalogue is None else tie_order(catalogue)

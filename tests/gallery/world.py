@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float32s
 from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.features import Features
 from setlist.data.sample import END, Truth, generate, write
@@ -22,7 +23,6 @@ from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.tf import tf
 from setlist.models.two_tower.train import train
 
-Floats = npt.NDArray[np.float32]
 SETTINGS = EvaluationSettings(
     metrics=("ndcg@10", "coverage@10", "intra_list_diversity@10", "popularity_lift@10")
 )
@@ -57,20 +57,20 @@ class World:
         return self.truth.listeners
 
     @cached_property
-    def utility(self) -> Floats:
+    def utility(self) -> Float32s:
         """float32[listeners, catalogue]: what each of them likes at the cut, nothing later."""
         at_cut = self.truth.utility(self.features.window.cut)
         table = pd.DataFrame(at_cut, self.listeners.index, self.truth.playlists.index)
         return np.maximum(table[self.catalogue].to_numpy(np.float32), UNRELEASED)
 
     @cached_property
-    def appetite(self) -> Floats:
+    def appetite(self) -> Float32s:
         """float32[listeners, catalogue]: the probability to discover it next, 0 for the known."""
         mass = np.exp(self.utility) * ~self.pairs(self.people.history.rows, self.people.history)
         return mass / mass.sum(axis=1, keepdims=True)
 
     @cached_property
-    def co_visited(self) -> Floats:
+    def co_visited(self) -> Float32s:
         """float32[listeners, catalogue]: the heuristic's scores, `UNRELEASED` for none."""
         model = co_visited(self.features, HEURISTICS)
         scores = np.full(self.utility.shape, UNRELEASED, np.float32)
@@ -82,7 +82,7 @@ class World:
         return np.maximum(scores, UNRELEASED)
 
     @cached_property
-    def popularity(self) -> Floats:
+    def popularity(self) -> Float32s:
         """float32[catalogue]: log of one more than the listeners of the training period."""
         return np.log1p(self.features.items["listeners"].to_numpy(np.float32))
 

@@ -7,10 +7,10 @@ instant, or at rows of one side of the cut.
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pydantic
 
+from setlist.arrays import Bools
 from setlist.data.conversion import Unit, codes, instants, numbers
 from setlist.data.schema import Window
 from setlist.errors import SetlistError
@@ -19,7 +19,6 @@ EARLIEST = pd.Timestamp("1990-01-01", tz="UTC").as_unit("us")
 LATEST = pd.Timestamp("2100-01-01", tz="UTC").as_unit("us")
 
 Fate = Literal["rejected", "outside", "not trained on"]
-Mask = npt.NDArray[np.bool_]
 
 _DAY = 86_400_000_000  # microseconds
 
@@ -57,11 +56,11 @@ class Events:
         self.dated = timestamp.notna().to_numpy()
         self.time = timestamp.dt.tz_localize(None).to_numpy("datetime64[us]").view("int64")
         self.weight = numbers(raw["weight"]) if "weight" in raw else np.ones(len(raw))
-        self.keep: Mask = np.ones(len(raw), dtype=bool)
+        self.keep: Bools = np.ones(len(raw), dtype=bool)
         self.counts = [self.count("read", self.keep)]
         self._rule = np.zeros(len(raw), dtype=np.int8)  # number of the rule that took the row
 
-    def count(self, rule: str, rows: Mask, removed: int = 0, fate: Fate | None = None) -> Count:
+    def count(self, rule: str, rows: Bools, removed: int = 0, fate: Fate | None = None) -> Count:
         """How many rows, users and items the mask selects."""
         users, items = (
             int(np.count_nonzero(np.bincount(code[rows & (code >= 0)])))
@@ -71,7 +70,7 @@ class Events:
             rule=rule, rows=int(rows.sum()), users=users, items=items, removed=removed, fate=fate
         )
 
-    def remove(self, rule: str, bad: Mask, fate: Fate) -> None:
+    def remove(self, rule: str, bad: Bools, fate: Fate) -> None:
         """Take out the rows of `bad` that are still in."""
         bad = bad & self.keep
         self.keep &= ~bad
@@ -90,7 +89,7 @@ class Events:
         )
         return f"{first} to {last}"
 
-    def table(self, rows: Mask) -> pd.DataFrame:
+    def table(self, rows: Bools) -> pd.DataFrame:
         """The rows as EVENT_COLUMNS, by timestamp, then user_id and item_id."""
         chosen = np.flatnonzero(rows)
         ranks = (
@@ -163,7 +162,7 @@ def clean(
 
 def split(
     events: Events, window: Window, min_item_events: int, min_user_events: int
-) -> tuple[Mask, Mask]:
+) -> tuple[Bools, Bools]:
     """Keep the window, and what has enough support in training; the masks of the two periods.
 
     Raises:

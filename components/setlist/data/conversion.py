@@ -7,8 +7,9 @@ value reads the same from each.
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+
+from setlist.arrays import Float64s, Int64s
 
 Unit = Literal["s", "ms", "us"]
 
@@ -31,7 +32,7 @@ def labels(values: pd.Series) -> pd.Series:
     return text(values).str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
 
 
-def codes(values: pd.Series) -> tuple[npt.NDArray[np.int64], pd.Index]:
+def codes(values: pd.Series) -> tuple[Int64s, pd.Index]:
     """For every row the number of its id in the index of distinct ids, -1 where it has none."""
     raw_codes, raw = pd.factorize(text(values))
     clean = labels(pd.Series(raw))
@@ -39,7 +40,7 @@ def codes(values: pd.Series) -> tuple[npt.NDArray[np.int64], pd.Index]:
     return np.asarray(merged, dtype=np.int64)[raw_codes], pd.Index(distinct, dtype="str")
 
 
-def numbers(values: pd.Series) -> npt.NDArray[np.float64]:
+def numbers(values: pd.Series) -> Float64s:
     """The values as floats, NaN where they are none."""
     return pd.to_numeric(values, errors="coerce").to_numpy("float64", na_value=np.nan)
 

@@ -20,12 +20,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Int64s
 from setlist.data.schema import Window
-
-Codes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Features:
     inputs: tuple[str, ...]
 
     @property
-    def offsets(self) -> npt.NDArray[np.int64]:
+    def offsets(self) -> Int64s:
         """[everyone + 1]: listener u's plays are the rows offsets[u] to offsets[u + 1]."""
         return np.searchsorted(self.plays["user"].to_numpy(), np.arange(len(self.everyone) + 1))
 

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float64s, Int64s
 from setlist.data.sample_words import HOSTILE_TITLES, MOOD_TAGS, MOODS, SCENES, TOPICS
 from setlist.errors import SetlistError
 
@@ -54,9 +54,6 @@ BOT_DAYS, BOT_PLAYS_A_DAY = pd.date_range("2026-03-10", periods=4), 900
 
 AGE_BANDS = {"18-24": 0.3, "25-34": 0.32, "35-49": 0.22, "50+": 0.16}
 COUNTRIES = {"BR": 0.32, "DE": 0.24, "JP": 0.18, "SE": 0.14, "NG": 0.12}
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +84,7 @@ class Truth:
     flooded: str = ""
     flood: int = 0
 
-    def utility(self, at: pd.Timestamp) -> Floats:
+    def utility(self, at: pd.Timestamp) -> Float64s:
         """Utilities [listeners, playlists] at a UTC instant; -inf before a playlist's release.
 
         Rows and columns are in the order of `listeners` and `playlists`. A listener's next
@@ -104,7 +101,7 @@ class Truth:
         # The country beside the topics, so that one matrix product gives the sum of all terms.
         lives = self.listeners["country"].to_numpy()[:, None] == countries
         own = np.hstack([TASTE * taste, lives])
-        utility: Floats = own @ np.vstack(
+        utility: Float64s = own @ np.vstack(
             [self.mix.to_numpy().T, place + fresh + self.playlists["popularity"].to_numpy()]
         )
         utility[:, age < 0] = -np.inf
@@ -191,7 +188,7 @@ def _stamps(instants: pd.Series) -> list[str]:
     return [f"{text}Z" for text in np.datetime_as_string(instants.to_numpy(), "s")]
 
 
-def _days(offsets: Ints) -> pd.DatetimeIndex:
+def _days(offsets: Int64s) -> pd.DatetimeIndex:
     """The UTC midnights that lie so many days after START."""
     return (START + pd.to_timedelta(offsets, unit="D")).as_unit("us")
 
@@ -210,7 +207,7 @@ def _listeners(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame, pd
     liking = rng.normal(0, 1, (len(COUNTRIES), len(TOPICS)))[country]
     liking += rng.normal(0, 1, (len(AGE_BANDS), len(TOPICS)))[age]
 
-    def draw() -> Floats:
+    def draw() -> Float64s:
         """Two or three topics a listener, likelier those that the country and age band like."""
         order = np.argsort(-(liking + rng.gumbel(size=liking.shape)), axis=1)[:, :3]
         weight = np.sort(rng.dirichlet([2, 2, 2], LISTENERS), axis=1)[:, ::-1]
@@ -333,7 +330,7 @@ def _plays(rng: np.random.Generator, truth: Truth) -> pd.DataFrame:
     )
 
 
-def _softmax_draws(utility: Floats, rows: Ints, uniform: Floats) -> Ints:
+def _softmax_draws(utility: Float64s, rows: Int64s, uniform: Float64s) -> Int64s:
     """For every entry of `rows` a column, drawn from the softmax of that row of `utility`."""
     # Laid end to end, the cumulative masses of the rows are one sorted array: one search for all.
     width = utility.shape[1]
@@ -341,7 +338,7 @@ def _softmax_draws(utility: Floats, rows: Ints, uniform: Floats) -> Ints:
     edges = np.concatenate([[0.0], mass[width - 1 :: width]])
     low, high = edges[rows], edges[rows + 1]
     found = np.searchsorted(mass, low + uniform * (high - low), side="right")
-    draws: Ints = np.clip(found - rows * width, 0, width - 1)
+    draws: Int64s = np.clip(found - rows * width, 0, width - 1)
     return draws
 
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float32s, Float64s, Int64s, Strings
 from setlist.data.features import Features
 from setlist.errors import SetlistError
-from setlist.evaluation.ranking import Floats, Ragged
+from setlist.evaluation.ranking import Ragged
 from setlist.evaluation.results import LISTENER, EvaluationSettings
 
 NEWCOMER, LIGHT = 5, 50
@@ -27,11 +27,11 @@ class Audience:
 
     users: pd.DataFrame
     truth: Ragged
-    gains: Floats
+    gains: Float64s
     """float64[truth]: the largest weight of the listener's test events on the item."""
     history: Ragged
     plays: Ragged
-    ages: npt.NDArray[np.float32]
+    ages: Float32s
     """float32[plays]: of each code of `plays`, in days before the cut."""
     left_out: dict[str, int]
     sampled_from: int
@@ -117,7 +117,7 @@ def audience(
     )
 
 
-def _sample(user_ids: pd.Series, kind: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+def _sample(user_ids: pd.Series, kind: Strings) -> Int64s:
     """Row numbers of at most `AT_MOST` listeners, of every kind the same share.
 
     The same listeners on every machine and in every run in which they appear: those whose hash of
@@ -144,12 +144,12 @@ def _column(users: pd.DataFrame, name: str, ids: pd.Series) -> pd.Series:
     )
 
 
-def ragged(rows: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], length: int) -> Ragged:
+def ragged(rows: Int64s, codes: Int64s, length: int) -> Ragged:
     """`length` rows from pairs that are sorted by row."""
     return Ragged(np.searchsorted(rows, np.arange(length + 1)), codes.astype(np.int32))
 
 
-def select(table: Ragged, rows: npt.NDArray[np.int64]) -> Ragged:
+def select(table: Ragged, rows: Int64s) -> Ragged:
     """The given rows of the table, in that order."""
     lengths = table.lengths[rows]
     offsets = np.concatenate([[0], np.cumsum(lengths)])

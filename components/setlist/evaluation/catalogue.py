@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from setlist.arrays import Bools
 from setlist.data.features import Features
-from setlist.evaluation.ranking import Bools, Catalogue
+from setlist.evaluation.ranking import Catalogue
 
 HEAD, TAIL = 0.2, 0.8
 """Shares of the (listener, item) pairs of the training period: the most played items that make the

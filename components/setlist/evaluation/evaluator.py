@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Bools, Float64s, Int64s
 from setlist.data.features import Features
 from setlist.data.schema import parse_instant
 from setlist.errors import SetlistError
@@ -22,7 +22,7 @@ from setlist.evaluation.contenders import Contender
 from setlist.evaluation.inspection import inspect
 from setlist.evaluation.lists import ask, listed, without_repeats
 from setlist.evaluation.metric_names import MetricAt, parse_metric
-from setlist.evaluation.ranking import FOREIGN, Bools, Catalogue, Floats, Ranking
+from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
 from setlist.evaluation.requests import choose, write_answers, write_requests
 from setlist.evaluation.results import (
     LEARNED,
@@ -61,7 +61,7 @@ class Exam:
     shared: Bools | None
     shelf: Shelf
     k: int
-    requests: npt.NDArray[np.int64]
+    requests: Int64s
 
 
 def evaluate(
@@ -211,7 +211,7 @@ def measure(
     Returns:
         One row a listener and one column a per-listener metric; corpus-level values by name.
     """
-    per_user: dict[str, Floats] = {}
+    per_user: dict[str, Float64s] = {}
     corpus: dict[str, float] = {}
     for metric in metrics:
         if metric.metric.per == "listener":
@@ -229,7 +229,7 @@ def measure(
     return pd.DataFrame(per_user), corpus
 
 
-def within(ranking: Ranking, part: Bools) -> tuple[npt.NDArray[np.int64], Ranking]:
+def within(ranking: Ranking, part: Bools) -> tuple[Int64s, Ranking]:
     """The ranking on the truth in one part of the catalogue.
 
     Args:

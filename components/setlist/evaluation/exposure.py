@@ -1,11 +1,11 @@
 """What lists are made of, whatever was played: variety, popularity, and who gets to be shown."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from setlist.arrays import Float32s, Float64s, Int32s, Int64s
 from setlist.evaluation.metric import metric
-from setlist.evaluation.ranking import Codes, Floats, Ranking
+from setlist.evaluation.ranking import Ranking
 
 CALIBRATION_WEIGHT = 0.01
 """How much of the history's own distribution is mixed into the list's, so that KL stays finite."""
@@ -14,7 +14,7 @@ BLOCK = 2_000
 
 
 @metric(reads_truth=False)
-def intra_list_diversity(ranking: Ranking, k: int) -> Floats:
+def intra_list_diversity(ranking: Ranking, k: int) -> Float64s:
     """Mean of 1 - Jaccard of the tags over the pairs of the list (Ziegler et al. 2005).
 
     The mean is over the pairs that exist; a list of fewer than two items has none and scores 0.
@@ -29,7 +29,7 @@ def intra_list_diversity(ranking: Ranking, k: int) -> Floats:
 
 
 @metric()
-def serendipity(ranking: Ranking, k: int) -> Floats:
+def serendipity(ranking: Ranking, k: int) -> Float64s:
     """Sum over the list of rel_i * (1 - mean similarity of i to the history), over k (Zhang 2012).
 
     The similarity is the Jaccard index of the tags. A hit of a listener without a history counts
@@ -41,7 +41,7 @@ def serendipity(ranking: Ranking, k: int) -> Floats:
 
 
 @metric(better="lower", reads_truth=False)
-def calibration(ranking: Ranking, k: int) -> Floats:
+def calibration(ranking: Ranking, k: int) -> Float64s:
     """KL(p || (1 - a) q + a p), a = 0.01: p the tags of the history, q of the list (Steck 2018).
 
     An item spreads a weight of one over its tags. 0 is calibrated, lower is better. 0 also for a
@@ -61,7 +61,7 @@ def calibration(ranking: Ranking, k: int) -> Floats:
     return values
 
 
-def _shares(weights: npt.NDArray[np.float32], codes: Codes, ends: npt.NDArray[np.int64]) -> Floats:
+def _shares(weights: Float32s, codes: Int32s, ends: Int64s) -> Float64s:
     """float64[lists, tags]: how the weight of each list's items is shared out; zeros where none.
 
     Args:
@@ -77,7 +77,7 @@ def _shares(weights: npt.NDArray[np.float32], codes: Codes, ends: npt.NDArray[np
 
 
 @metric(reads_truth=False)
-def novelty(ranking: Ranking, k: int) -> Floats:
+def novelty(ranking: Ranking, k: int) -> Float64s:
     """Mean of -log2 phi(i) over the list (Zhou et al. 2010); 0 for an empty list.
 
     An item that nobody played in training counts as played by half a listener.
@@ -87,7 +87,7 @@ def novelty(ranking: Ranking, k: int) -> Floats:
 
 
 @metric(better="lower", reads_truth=False)
-def popularity(ranking: Ranking, k: int) -> Floats:
+def popularity(ranking: Ranking, k: int) -> Float64s:
     """Mean number of training listeners of the list's items (ARP); 0 for an empty list."""
     return ranking.mean_over_list(ranking.catalogue.listeners, k)
 

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from setlist.arrays import Bools, Float64s
 from setlist.evaluation.policy import SliceRule
 from setlist.evaluation.results import LISTENER
 from setlist.evaluation.statistics import LEVEL, holm, sign_flip, smallest_detectable_lift
 from setlist.evaluation.verdict import Reason
 
-Floats = npt.NDArray[np.float64]
 SAID = {LISTENER: "history length"}
 """How a sentence names a slice, where not by its column."""
 
@@ -28,9 +27,9 @@ class Group:
 
     slice: str
     value: str
-    members: npt.NDArray[np.bool_]
-    ours: Floats
-    theirs: Floats
+    members: Bools
+    ours: Float64s
+    theirs: Float64s
 
     @property
     def size(self) -> int:
@@ -38,7 +37,7 @@ class Group:
         return int(self.members.sum())
 
     @property
-    def differences(self) -> Floats:
+    def differences(self) -> Float64s:
         """float64[members]: ours less theirs."""
         return (self.ours - self.theirs)[self.members]
 

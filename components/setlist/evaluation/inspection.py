@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import RootModel
 
+from setlist.arrays import Float32s, Strings
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.requests import ASKED
 from setlist.evaluation.results import Infra
@@ -34,7 +34,7 @@ PATIENCE = 300
 """Seconds that a model may take for all of it."""
 
 Found = RootModel[dict[str, Infra]]
-Answer = tuple[npt.NDArray[np.object_], npt.NDArray[np.float32]]
+Answer = tuple[Strings, Float32s]
 
 
 def inspect(evaluation: Path, models: Sequence[Contender]) -> dict[str, Infra]:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float32s, Int32s
 from setlist.evaluation.audience import Audience
-from setlist.evaluation.ranking import FOREIGN, Catalogue, Codes, Ragged, Ranking
+from setlist.evaluation.ranking import FOREIGN, Catalogue, Ragged, Ranking
 from setlist.evaluation.results import Shelf
 from setlist.models.saved_model import SavedModel
 
@@ -19,7 +19,7 @@ def ask(
     item_ids: pd.Index,
     shelf: Shelf,
     k: int,
-) -> tuple[Codes, npt.NDArray[np.float32]]:
+) -> tuple[Int32s, Float32s]:
     """The model's lists for the whole audience.
 
     Args:
@@ -50,7 +50,7 @@ def ask(
     )
 
 
-def without_repeats(codes: Codes) -> Codes:
+def without_repeats(codes: Int32s) -> Int32s:
     """The lists with every later mention of an item made FOREIGN: a second mention is no hit."""
     order = np.argsort(codes, axis=1, kind="stable")
     ranked = np.take_along_axis(codes, order, axis=1)
@@ -61,6 +61,6 @@ def without_repeats(codes: Codes) -> Codes:
     return np.where(repeats, np.int32(FOREIGN), codes)
 
 
-def listed(top: Codes, excluded: Ragged, catalogue: Catalogue) -> int:
+def listed(top: Int32s, excluded: Ragged, catalogue: Catalogue) -> int:
     """How many positions of the lists hold an item that the caller had excluded."""
     return len(Ranking(top, excluded, excluded, catalogue).hits.rows)

@@ -2,10 +2,10 @@
 
 Your own takes five lines in any importable module, and its name in the settings:
 
-    from setlist.evaluation.metric import Floats, Ranking, metric
+    from setlist.evaluation.metric import Float64s, Ranking, metric
 
     @metric()
-    def fresh_share(ranking: Ranking, k: int) -> Floats:
+    def fresh_share(ranking: Ranking, k: int) -> Float64s:
         return ranking.mean_over_list(ranking.catalogue.listeners == 0, k)
 
 `evaluation.metrics: ["my_team.metrics:fresh_share@10"]` then has it in tables, intervals, slices,
@@ -19,14 +19,15 @@ from typing import Literal
 
 import numpy as np
 
+from setlist.arrays import Float64s
 from setlist.errors import SetlistError
-from setlist.evaluation.ranking import Floats, Ranking
+from setlist.evaluation.ranking import Ranking
 
-__all__ = ["Better", "Floats", "Metric", "Per", "Ranking", "metric"]
+__all__ = ["Better", "Metric", "Per", "Ranking", "metric"]
 
 Per = Literal["listener", "corpus"]
 Better = Literal["higher", "lower"]
-Function = Callable[[Ranking, int], Floats] | Callable[[Ranking, int], float]
+Function = Callable[[Ranking, int], Float64s] | Callable[[Ranking, int], float]
 
 
 @dataclass(eq=False)
@@ -49,7 +50,7 @@ class Metric:
     reads_truth: bool
     k: int
 
-    def __call__(self, ranking: Ranking, k: int) -> Floats:
+    def __call__(self, ranking: Ranking, k: int) -> Float64s:
         """float64[listeners], or float64[] for a corpus-level metric.
 
         Raises:

@@ -3,9 +3,10 @@
 import importlib
 from dataclasses import dataclass
 
+from setlist.arrays import Float64s
 from setlist.errors import SetlistError
 from setlist.evaluation import accuracy, exposure
-from setlist.evaluation.metric import Floats, Metric, Ranking
+from setlist.evaluation.metric import Metric, Ranking
 
 BUILT_IN: dict[str, Metric] = {
     found.name: found
@@ -23,7 +24,7 @@ class MetricAt:
     metric: Metric
     k: int
 
-    def __call__(self, ranking: Ranking) -> Floats:
+    def __call__(self, ranking: Ranking) -> Float64s:
         """float64[listeners], or float64[] for a corpus-level metric."""
         return self.metric(ranking, self.k)
 

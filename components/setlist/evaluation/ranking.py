@@ -11,14 +11,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from setlist.arrays import Bools, Float64s, Int32s, Int64s
 from setlist.evaluation.tag_similarity import Likeness
 from setlist.models.contract import EMPTY, FOREIGN
 
-__all__ = ["EMPTY", "FOREIGN", "Bools", "Catalogue", "Codes", "Floats", "Hits", "Ragged", "Ranking"]
+__all__ = ["EMPTY", "FOREIGN", "Catalogue", "Hits", "Ragged", "Ranking"]
 
-Codes = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 CACHE = 2**21
 """Bytes of a table that is filled and read for one block of lists, so that it stays in cache."""
@@ -34,7 +32,7 @@ class Catalogue:
         training_listeners: how many listeners the training period has.
     """
 
-    listeners: npt.NDArray[np.int64]
+    listeners: Int64s
     tags: Bools
     training_listeners: int
 
@@ -44,7 +42,7 @@ class Catalogue:
         return len(self.listeners)
 
     @cached_property
-    def phi(self) -> Floats:
+    def phi(self) -> Float64s:
         """float64[items]: the share of training listeners who played the item."""
         return self.listeners / max(self.training_listeners, 1)
 
@@ -58,16 +56,16 @@ class Catalogue:
 class Ragged:
     """A list of item codes for each listener: row u is codes[offsets[u]:offsets[u + 1]]."""
 
-    offsets: npt.NDArray[np.int64]
-    codes: Codes
+    offsets: Int64s
+    codes: Int32s
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> Int64s:
         """int64[listeners]."""
         return np.diff(self.offsets)
 
     @property
-    def rows(self) -> npt.NDArray[np.int64]:
+    def rows(self) -> Int64s:
         """int64[codes]: the listener of each code."""
         return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
 
@@ -82,9 +80,9 @@ class Hits:
         ordinals: int64[hits], which hit of its listener it is, from 1.
     """
 
-    rows: npt.NDArray[np.int64]
-    ranks: npt.NDArray[np.int64]
-    ordinals: npt.NDArray[np.int64]
+    rows: Int64s
+    ranks: Int64s
+    ordinals: Int64s
 
     def until(self, k: int) -> "Hits":
         """The hits among the first k, views of these arrays."""
@@ -104,11 +102,11 @@ class Ranking:
         gains: float64[codes of truth], 0 or more: how relevant each is; None where each counts 1.
     """
 
-    top: Codes
+    top: Int32s
     truth: Ragged
     history: Ragged
     catalogue: Catalogue
-    gains: Floats | None = None
+    gains: Float64s | None = None
 
     @cached_property
     def hits(self) -> Hits:
@@ -140,14 +138,14 @@ class Ranking:
         return Hits(rows[order], ranks[order], ordinals[order])
 
     @cached_property
-    def first_hits(self) -> npt.NDArray[np.int64]:
+    def first_hits(self) -> Int64s:
         """int64[listeners]: the rank, from 0, of the first relevant item; K where there is none."""
         first = np.full(len(self.top), self.top.shape[1])
         first[self.hits.rows[::-1]] = self.hits.ranks[::-1]  # the last to be written stays
         return first
 
     @cached_property
-    def hit_truth(self) -> npt.NDArray[np.int64]:
+    def hit_truth(self) -> Int64s:
         """int64[hits]: the place in `truth.codes` of the item that each hit is."""
         size = self.catalogue.size
         relevant = self.truth.rows * size + self.truth.codes
@@ -157,19 +155,19 @@ class Ranking:
         return order[np.searchsorted(relevant, asked, sorter=order)]
 
     @cached_property
-    def best_first(self) -> npt.NDArray[np.int64]:
+    def best_first(self) -> Int64s:
         """int64[codes of truth]: places in `truth.codes`, each listener's largest gains first."""
         if self.gains is None:
             return np.arange(len(self.truth.codes))
         return np.lexsort([-self.gains, self.truth.rows])
 
     @cached_property
-    def relevant(self) -> npt.NDArray[np.int64]:
+    def relevant(self) -> Int64s:
         """int64[listeners]: |R_u|."""
         return self.truth.lengths
 
     @cached_property
-    def familiarity(self) -> Floats:
+    def familiarity(self) -> Float64s:
         """float64[hits]: the mean Jaccard index of a hit's tags with those of the history's items.
 
         0 for a listener without a history: there is nothing that it could be like.
@@ -183,17 +181,17 @@ class Ranking:
         return sums / np.maximum(history.lengths[hits.rows], 1)
 
     @cached_property
-    def _shown(self) -> dict[int, npt.NDArray[np.int64]]:
+    def _shown(self) -> dict[int, Int64s]:
         return {}
 
-    def shown(self, k: int) -> npt.NDArray[np.int64]:
+    def shown(self, k: int) -> Int64s:
         """int64[items]: in how many top-k lists each item of the catalogue stands."""
         if k not in self._shown:
             places = self.top[:, :k].ravel() - np.intp(FOREIGN)
             self._shown[k] = np.bincount(places, minlength=self.catalogue.size - FOREIGN)[-FOREIGN:]
         return self._shown[k]
 
-    def mean_over_list(self, values: npt.NDArray[np.generic], k: int) -> Floats:
+    def mean_over_list(self, values: npt.NDArray[np.generic], k: int) -> Float64s:
         """float64[listeners]: mean over the filled positions of L_u of `values[item]`; 0 for none.
 
         Args:

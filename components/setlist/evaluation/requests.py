@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float32s, Int32s, Int64s
 from setlist.evaluation.audience import Audience
-from setlist.evaluation.ranking import EMPTY, Codes, Ragged
+from setlist.evaluation.ranking import EMPTY, Ragged
 from setlist.evaluation.results import Shelf
 
 KEPT = 256
@@ -20,7 +20,7 @@ ASKED = ("history", "exclude", "history_age_days")
 """Columns of requests.parquet; the others are named inputs."""
 
 
-def choose(listeners: int) -> npt.NDArray[np.int64]:
+def choose(listeners: int) -> Int64s:
     """Row numbers of the listeners whose requests are kept, the same for the same audience."""
     order = np.random.default_rng(SEED).permutation(listeners)
     return np.sort(order[:KEPT])
@@ -30,7 +30,7 @@ def write_requests(
     folder: Path,
     people: Audience,
     inputs: Sequence[str],
-    rows: npt.NDArray[np.int64],
+    rows: Int64s,
     item_ids: pd.Index,
     shelf: Shelf,
 ) -> None:
@@ -47,9 +47,7 @@ def write_requests(
     table.to_parquet(folder / "requests.parquet", index=False)
 
 
-def write_answers(
-    folder: Path, top: Codes, scores: npt.NDArray[np.float32], item_ids: pd.Index
-) -> None:
+def write_answers(folder: Path, top: Int32s, scores: Float32s, item_ids: pd.Index) -> None:
     """Write a model's answers.parquet: item_ids (None for a foreign one) and scores, best first."""
     names = item_ids.to_numpy(dtype=object)
     ids = names[np.maximum(top, 0)]
@@ -60,7 +58,7 @@ def write_answers(
     )
 
 
-def _ids(table: Ragged, rows: npt.NDArray[np.int64], item_ids: pd.Index) -> list[list[str]]:
+def _ids(table: Ragged, rows: Int64s, item_ids: pd.Index) -> list[list[str]]:
     names = item_ids.to_numpy(dtype=object)
     return [
         names[table.codes[table.offsets[row] : table.offsets[row + 1]]].tolist() for row in rows

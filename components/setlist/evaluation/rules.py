@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float64s, Strings
 from setlist.errors import SetlistError
 from setlist.evaluation.harm import Group, harm
 from setlist.evaluation.policy import Policy
@@ -31,7 +31,6 @@ from setlist.evaluation.statistics import (
 )
 from setlist.evaluation.verdict import Outcome, Reason
 
-Floats = npt.NDArray[np.float64]
 ITEM_PART = "item_part"
 
 
@@ -48,7 +47,7 @@ class Rules:
         """One row a listener, with the slices."""
         return read_users(self.folder, self.evaluation)
 
-    def values(self, model: Evaluated, metric: str) -> Floats:
+    def values(self, model: Evaluated, metric: str) -> Float64s:
         """float64[listeners]: the values of a per-listener metric.
 
         Raises:
@@ -59,7 +58,7 @@ class Rules:
             raise SetlistError(f"{self.folder / model.label}: {metric} is not finite everywhere.")
         return values
 
-    def _column(self, model: Evaluated, metric: str) -> Floats:
+    def _column(self, model: Evaluated, metric: str) -> Float64s:
         table = read_per_user(self.folder, model.label)
         if (
             metric not in table
@@ -220,7 +219,7 @@ class Rules:
                 ]
         yield from harm(groups, rule, primary, rival.label)
 
-    def _labels(self, column: str) -> npt.NDArray[np.object_]:
+    def _labels(self, column: str) -> Strings:
         if column not in self.evaluation.slices:
             raise SetlistError(
                 f"policy.slices.columns: {column} is no slice of the evaluation; add it to "

@@ -8,10 +8,9 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
-Floats = npt.NDArray[np.float64]
+from setlist.arrays import Float64s
 
 LEVEL = 0.95
 RESAMPLES = 2_000
@@ -39,7 +38,7 @@ class Interval:
     high: float
 
 
-def bootstrap(values: Floats, resamples: int = RESAMPLES) -> list[Interval]:
+def bootstrap(values: Float64s, resamples: int = RESAMPLES) -> list[Interval]:
     """Intervals of the mean of each column: on each side the wider of BCa and Student's t.
 
     Listeners are resampled with replacement (Efron 1979), whole rows at a time, so columns stay
@@ -97,10 +96,10 @@ def bootstrap(values: Floats, resamples: int = RESAMPLES) -> list[Interval]:
 
 
 def sign_flip(
-    differences: Floats,
+    differences: Float64s,
     alternative: Literal["two-sided", "less"] = "two-sided",
     flips: int = FLIPS,
-) -> Floats:
+) -> Float64s:
     """P-values of the mean of each column by the paired sign-flip test (Fisher 1935).
 
     Without an effect, a listener's difference is as likely with either sign. All columns see the
@@ -141,7 +140,7 @@ def sign_flip(
     return (1 + extreme) / (1 + flips)
 
 
-def holm(p: Floats) -> Floats:
+def holm(p: Float64s) -> Float64s:
     """P-values adjusted for their number: the chance of any false alarm is kept (Holm 1979).
 
     Args:
@@ -157,7 +156,7 @@ def holm(p: Floats) -> Floats:
     return np.minimum(adjusted, 1)
 
 
-def smallest_detectable_lift(differences: Floats) -> float:
+def smallest_detectable_lift(differences: Float64s) -> float:
     """The true difference that this many listeners would have shown with a probability of .8.
 
     (z of the level + z of the power) * standard error of the paired difference, the usual
@@ -170,7 +169,7 @@ def smallest_detectable_lift(differences: Floats) -> float:
     return float(z * differences.std(ddof=1) / np.sqrt(len(differences)))
 
 
-def _on_grid(values: Floats) -> tuple[Floats, Floats]:
+def _on_grid(values: Float64s) -> tuple[Float64s, Float64s]:
     """Each column in whole steps of a power of two, so fine that any sum of its rows is exact.
 
     Sums of `listeners` rows stay below 2**53 steps, whatever the rows: neither the order of
@@ -185,7 +184,7 @@ def _on_grid(values: Floats) -> tuple[Floats, Floats]:
     return np.rint(values / step), step
 
 
-def _resampled_sums(steps: Floats, resamples: int) -> Floats:
+def _resampled_sums(steps: Float64s, resamples: int) -> Float64s:
     """float64[resamples, columns]: how often each row was drawn, times the rows."""
     listeners, columns = steps.shape
     generator = np.random.default_rng(SEED)
@@ -200,7 +199,7 @@ def _resampled_sums(steps: Floats, resamples: int) -> Floats:
     return sums
 
 
-def _quantiles(ordered: Floats, shares: Floats) -> Floats:
+def _quantiles(ordered: Float64s, shares: Float64s) -> Float64s:
     """float64[columns]: of each ascending column the quantile of its own share."""
     place = shares * (len(ordered) - 1)
     below = np.floor(place).astype(np.intp)
@@ -210,6 +209,6 @@ def _quantiles(ordered: Floats, shares: Floats) -> Floats:
     return low + (high - low) * (place - below)
 
 
-def _intervals(mean: Floats, low: Floats, high: Floats) -> list[Interval]:
+def _intervals(mean: Float64s, low: Float64s, high: Float64s) -> list[Interval]:
     bounds = np.round([mean, low, high], DECIMALS)
     return [Interval(*map(float, column)) for column in bounds.T]

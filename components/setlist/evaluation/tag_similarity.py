@@ -20,13 +20,10 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-Bools = npt.NDArray[np.bool_]
-Codes = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from setlist.arrays import Bools, Float32s, Float64s, Int32s, Int64s
+
 Table = sparse.csr_array
 
 SHORT, MOST_SETS = 32, 2**11
@@ -37,7 +34,7 @@ CELLS = 2**17
 """Numbers of a table that is filled and read for one block of lists, so that it stays in cache."""
 
 
-def tally(table: Table, codes: Codes, ends: Integers) -> npt.NDArray[np.float32]:
+def tally(table: Table, codes: Int32s, ends: Int64s) -> Float32s:
     """float32[lists, columns]: the sum of the table's rows over the codes of each list.
 
     Args:
@@ -62,7 +59,7 @@ class Likeness:
     tags: Bools
 
     @cached_property
-    def _sets(self) -> tuple[Bools, Integers]:
+    def _sets(self) -> tuple[Bools, Int64s]:
         """The distinct tag sets, bool[sets, tags], and which each item has, int64[items]."""
         sets, of_item = np.unique(self.tags, axis=0, return_inverse=True)
         return sets, of_item
@@ -106,7 +103,7 @@ class Likeness:
         return counts[np.append(of_item, [len(sets)] * 2)], square
 
     @cached_property
-    def _table(self) -> tuple[Integers, npt.NDArray[np.float32]] | None:
+    def _table(self) -> tuple[Int64s, Float32s] | None:
         """The tag set of each item, int64[items + 2], and the index of each pair of tag sets.
 
         float32[sets + 1, sets + 1], the last for codes of no item; None where they are too many.
@@ -119,7 +116,7 @@ class Likeness:
         either = size[:, None] + size - both
         return np.append(of_item, [len(sets)] * 2), both / np.maximum(either, 1)
 
-    def within(self, top: Codes) -> Floats:
+    def within(self, top: Int32s) -> Float64s:
         """float64[lists]: the sum over all pairs of different positions, each pair once.
 
         Args:
@@ -138,7 +135,7 @@ class Likeness:
         tagged = np.append(self.tags.any(axis=1), [False, False])
         return (sums - np.count_nonzero(tagged[top], axis=1)) / 2
 
-    def _by_table(self, top: Codes, of_item: Integers, table: npt.NDArray[np.float32]) -> Floats:
+    def _by_table(self, top: Int32s, of_item: Int64s, table: Float32s) -> Float64s:
         lists, k = top.shape
         left, right = np.triu_indices(k, 1)
         sums = np.zeros(lists)
@@ -149,7 +146,7 @@ class Likeness:
             sums[first : first + block] = table.take(places).sum(axis=1)
         return sums
 
-    def _over_pairs(self, top: Codes) -> Floats:
+    def _over_pairs(self, top: Int32s) -> Float64s:
         lists, k = top.shape
         vectors = np.pad(self.tags, [(0, 2), (0, 0)]).astype(np.float32)
         sizes = vectors.sum(axis=1)
@@ -165,7 +162,7 @@ class Likeness:
             sums[first : first + block] = both.reshape(len(codes), k * k).sum(axis=1)
         return sums
 
-    def _over_counts(self, top: Codes, counts: Table, weights: Table) -> Floats:
+    def _over_counts(self, top: Int32s, counts: Table, weights: Table) -> Float64s:
         lists, k = top.shape
         own = weights.diagonal()
         apart = sparse.triu(weights, 1).tocoo()
@@ -178,7 +175,7 @@ class Likeness:
             sums[first : first + block] = (table * table) @ own + 2 * crossed
         return sums
 
-    def across(self, rows: Integers, items: Codes, ends: Integers, codes: Codes) -> Floats:
+    def across(self, rows: Int64s, items: Int32s, ends: Int64s, codes: Int32s) -> Float64s:
         """float64[items]: the sum of the Jaccard indices of each item with all of one list.
 
         Args:
@@ -193,13 +190,13 @@ class Likeness:
 
     def _across_counts(
         self,
-        rows: Integers,
-        items: Codes,
-        ends: Integers,
-        codes: Codes,
+        rows: Int64s,
+        items: Int32s,
+        ends: Int64s,
+        codes: Int32s,
         counts: Table,
         weights: Table,
-    ) -> Floats:
+    ) -> Float64s:
         read = counts @ weights  # what an item weighs each count of a list with
         sums = np.zeros(len(rows))
         block = max(CELLS // max(weights.shape[0], 1), 1)
@@ -213,7 +210,7 @@ class Likeness:
             sums[own] = np.bincount(of, cells * asked.data, minlength=asked.shape[0])
         return sums
 
-    def _across_pairs(self, rows: Integers, items: Codes, ends: Integers, codes: Codes) -> Floats:
+    def _across_pairs(self, rows: Int64s, items: Int32s, ends: Int64s, codes: Int32s) -> Float64s:
         lengths = np.diff(ends)[rows]
         after = np.cumsum(lengths)
         sums = np.zeros(len(rows))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from setlist.evaluation.ranking import Codes
+from setlist.arrays import Float64s, Int32s, Int64s
 from setlist.evaluation.results import (
     Evaluation,
     read_evaluation,
@@ -23,7 +23,6 @@ from setlist.evaluation.results import (
 from setlist.evaluation.verdict import Verdict
 from setlist.report.listeners import inputs_of
 
-Floats = npt.NDArray[np.float64]
 SHOWN = ["item_id", "title", "tags", "listeners"]
 """What is read of items."""
 FOUND, COMPARED = 64, 8
@@ -153,11 +152,11 @@ class Run:
     def _ids(self, codes: npt.NDArray[Any]) -> tuple[str, ...]:
         return tuple(self.items["item_id"].take(codes))
 
-    def _relevant(self, row: int) -> npt.NDArray[np.int64]:
+    def _relevant(self, row: int) -> Int64s:
         start, stop = np.searchsorted(self._truth["user"].to_numpy(), [row, row + 1])
         return self._truth["item"].to_numpy(np.int64)[start:stop]
 
-    def _score(self, label: str) -> Floats:
+    def _score(self, label: str) -> Float64s:
         """float64[evaluated listeners]: the primary metric of one model."""
         return read_per_user(self.folders.evaluations, label)[self.verdict.primary].to_numpy(float)
 
@@ -176,13 +175,13 @@ class Run:
             shared=shared(self._lists(first), self._lists(second), depth),
         )
 
-    def _lists(self, label: str) -> Codes:
+    def _lists(self, label: str) -> Int32s:
         """int32[evaluated listeners, K]: the lists that were evaluated, on disk."""
-        lists: Codes = np.load(self.folders.evaluations / label / "top.npy", mmap_mode="r")
+        lists: Int32s = np.load(self.folders.evaluations / label / "top.npy", mmap_mode="r")
         return lists
 
 
-def shared(first: Codes, second: Codes, depth: int) -> Codes:
+def shared(first: Int32s, second: Int32s, depth: int) -> Int32s:
     """int32[listeners]: how many items stand in the top `depth` of both lists.
 
     Args:

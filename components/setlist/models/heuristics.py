@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse
 
+from setlist.arrays import Float32s, Int32s
 from setlist.data.features import Features
 from setlist.errors import SetlistError
 from setlist.models.item_table import write_shelf
@@ -15,7 +15,6 @@ from setlist.models.recommender import Recommender, string_table
 from setlist.models.settings import Heuristic, HeuristicSettings
 from setlist.models.tf import tf
 
-Floats = npt.NDArray[np.float32]
 ALL_TIME_WEIGHT = 1e-6
 """How much an all-time count weighs beside a recent or a segment's: enough to order the rest."""
 
@@ -23,7 +22,7 @@ ALL_TIME_WEIGHT = 1e-6
 class Popular(Recommender):
     """The same scores for everybody: most popular, recently popular."""
 
-    def __init__(self, catalogue: Sequence[str], scores: Floats) -> None:
+    def __init__(self, catalogue: Sequence[str], scores: Float32s) -> None:
         """`scores`: float32[catalogue], 0 where there is no evidence."""
         super().__init__(catalogue, history_length=1)
         self._scores = tf.constant(evidence(scores)[None, :])
@@ -39,7 +38,7 @@ class PopularBySegment(Recommender):
     fallback = "items that the segment never played follow in the order of overall popularity"
 
     def __init__(
-        self, catalogue: Sequence[str], segment: str, values: Sequence[str], scores: Floats
+        self, catalogue: Sequence[str], segment: str, values: Sequence[str], scores: Float32s
     ) -> None:
         """`scores`: float32[values + 1, catalogue]; the last row is for an unknown segment."""
         super().__init__(catalogue, history_length=1, inputs=[segment])
@@ -68,9 +67,7 @@ class Relisten(Recommender):
 class CoVisited(Recommender):
     """Items that share listeners with the history: summed cosine to the nearest neighbours."""
 
-    def __init__(
-        self, catalogue: Sequence[str], neighbours: npt.NDArray[np.int32], similarity: Floats
-    ) -> None:
+    def __init__(self, catalogue: Sequence[str], neighbours: Int32s, similarity: Float32s) -> None:
         """Both [catalogue, neighbours], a similarity of 0 for none."""
         super().__init__(catalogue)
         self._neighbours = tf.constant(neighbours)
@@ -86,7 +83,7 @@ class CoVisited(Recommender):
         return tf.where(sums > 0, sums, -np.inf)
 
 
-def evidence(scores: Floats) -> Floats:
+def evidence(scores: Float32s) -> Float32s:
     """The scores with -inf where they are 0: nothing is known, so nothing is claimed."""
     return np.where(scores > 0, scores, -np.inf).astype(np.float32)
 
@@ -110,7 +107,7 @@ def _scatter(
     return tf.reshape(reduce(values, cells, batch * size), [batch, size])
 
 
-def listeners_per_item(features: Features, newest_days: float = np.inf) -> Floats:
+def listeners_per_item(features: Features, newest_days: float = np.inf) -> Float32s:
     """float32[catalogue]: how many listeners played the item in the last `newest_days` days."""
     plays = features.plays[features.plays["age_days"] <= newest_days]
     pairs = plays.drop_duplicates(["user", "item"])

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from setlist.arrays import Float32s, Int64s
 from setlist.data.features import Features
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
@@ -31,7 +31,6 @@ LENGTHS = ("0", "1 to 5", "6 to 50", "51 to 200", "more")
 AGES = ("under a day", "under a week", "under a month", "older")
 """Bins of the age of the latest play."""
 
-Codes = npt.NDArray[np.int64]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -124,12 +123,12 @@ def profile_of(features: Features, info: ModelInfo) -> Profile:
     )
 
 
-def length_bins(lengths: Codes) -> Codes:
+def length_bins(lengths: Int64s) -> Int64s:
     """int64[listeners]: which of LENGTHS each number of plays is in."""
     return np.digitize(lengths, (1, 6, 51, 201))
 
 
-def age_bins(days: npt.NDArray[np.float32]) -> Codes:
+def age_bins(days: Float32s) -> Int64s:
     """int64[listeners]: which of AGES each age is in."""
     return np.digitize(days, (1, 7, 30))
 
@@ -141,7 +140,7 @@ def _values(column: pd.Series) -> Values:
     return Values(shares=kept, rest=rest)
 
 
-def _binned(bins: Codes, names: tuple[str, ...]) -> dict[str, float]:
+def _binned(bins: Int64s, names: tuple[str, ...]) -> dict[str, float]:
     counts = np.bincount(bins, minlength=len(names))
     return dict(zip(names, (counts / len(bins)).tolist(), strict=True))
 

@@ -9,11 +9,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 
-Codes = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
+from setlist.arrays import Bools, Float32s, Int32s, Int64s
 
 BLOCK = 2**24
 """Scores in memory at a time: 64 MiB. The matrix product packs the items once a block."""
@@ -26,8 +23,8 @@ NOTHING = np.int64(0x7F800000_FFFFFFFF)
 
 
 def top(
-    users: Floats, items: Floats, k: int, offsets: npt.NDArray[np.int64], exclude: Codes
-) -> tuple[Codes, Floats]:
+    users: Float32s, items: Float32s, k: int, offsets: Int64s, exclude: Int32s
+) -> tuple[Int32s, Float32s]:
     """The k items with the largest dot product, for each listener.
 
     Args:
@@ -83,7 +80,7 @@ def top(
     return codes, scores
 
 
-def best(block: Floats, reached: Bools, k: int) -> tuple[Codes, Floats]:
+def best(block: Float32s, reached: Bools, k: int) -> tuple[Int32s, Float32s]:
     """The k best cells of each row, as `top` returns them.
 
     Args:
@@ -117,7 +114,7 @@ def best(block: Floats, reached: Bools, k: int) -> tuple[Codes, Floats]:
     return keys.astype(np.int32), ordered(rising.view(np.float32)).view(np.float32)
 
 
-def ordered(scores: Floats) -> Codes:
+def ordered(scores: Float32s) -> Int32s:
     """Whole numbers in the order of the scores: their bits, below 0 inverted but for the sign.
 
     It is its own inverse on the bits.

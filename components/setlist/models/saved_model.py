@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float32s, Int32s, Int64s, Strings
+from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
 from setlist.models.contract import (
     EMPTY,
     FOREIGN,
-    HISTORY_AGE,
     ModelInfo,
     read_catalogue,
     read_info,
@@ -24,10 +25,6 @@ from setlist.models.contract import (
 from setlist.models.retrieval import top
 from setlist.models.tf import tf
 
-Strings = npt.NDArray[np.object_]
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.int32]
-Integers = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 BATCH = 256
 """Listeners of an audience who are asked for at a time."""
@@ -37,11 +34,11 @@ class Ragged(Protocol):
     """A list of item codes for each listener: row u is codes[offsets[u]:offsets[u + 1]]."""
 
     @property
-    def offsets(self) -> Integers:
+    def offsets(self) -> Int64s:
         """int64[listeners + 1], from 0 up to the number of codes."""
 
     @property
-    def codes(self) -> Codes:
+    def codes(self) -> Int32s:
         """int32[offsets[-1]]."""
 
 
@@ -71,7 +68,7 @@ class SavedModel:
         k: int,
         inputs: Mapping[str, Sequence[str]] | None = None,
         history_age_days: Sequence[Sequence[float]] | None = None,
-    ) -> tuple[Strings, Floats]:
+    ) -> tuple[Strings, Float32s]:
         """The best k items for each listener of a batch.
 
         Args:
@@ -102,7 +99,7 @@ class SavedModel:
         k: int,
         inputs: Mapping[str, Sequence[str]],
         history_age_days: Sequence[Sequence[float]] | None = None,
-    ) -> tuple[Strings, Floats]:
+    ) -> tuple[Strings, Float32s]:
         """`recommend` with the whole history sent, as a caller does who did not cut it."""
         ages = history_age_days or [[0.0] * len(plays) for plays in history]
         return self._recommend(
@@ -120,8 +117,8 @@ class SavedModel:
         exclude: Ragged,
         k: int,
         inputs: Mapping[str, Sequence[str]] | None = None,
-        ages: Floats | None = None,
-    ) -> tuple[Codes, Floats]:
+        ages: Float32s | None = None,
+    ) -> tuple[Int32s, Float32s]:
         """`recommend` for a whole audience, in the codes of the caller's catalogue.
 
         A model that offers its vectors is asked for these, and the lists are retrieved exactly;
@@ -179,8 +176,8 @@ class SavedModel:
         exclude: Ragged,
         k: int,
         columns: Mapping[str, Array],
-        ages: Floats,
-    ) -> tuple[Codes, Floats]:
+        ages: Float32s,
+    ) -> tuple[Int32s, Float32s]:
         """`lists` by the vectors of listeners and items."""
         own = pd.Index(read_catalogue(self._folder), dtype=object)
         items = self._answer("items", {})["items"]
@@ -222,7 +219,7 @@ class SavedModel:
 
     def _recommend(
         self, history: Array, exclude: Array, k: int, columns: Mapping[str, Array], ages: Array
-    ) -> tuple[Strings, Floats]:
+    ) -> tuple[Strings, Float32s]:
         """The signature `recommend`, its answer checked."""
         arguments = {"history": history, "exclude": exclude, "k": np.array(k, np.int32), **columns}
         if HISTORY_AGE in self.info.inputs:
@@ -251,13 +248,13 @@ class SavedModel:
         return {name: tensor.numpy() for name, tensor in answer.items()}
 
 
-def batches(offsets: Integers) -> Iterator[Integers]:
+def batches(offsets: Int64s) -> Iterator[Int64s]:
     """Row numbers in batches of similar length: padding in user order costs a factor of five."""
     order = np.argsort(np.diff(offsets), kind="stable")
     yield from (order[start : start + BATCH] for start in range(0, len(order), BATCH))
 
 
-def latest(offsets: Integers, rows: Integers, keep: int | None = None) -> Integers:
+def latest(offsets: Int64s, rows: Int64s, keep: int | None = None) -> Int64s:
     """Positions of the last `keep` codes of each row: int64[rows, longest], -1 before them."""
     stop = offsets[rows + 1]
     length = stop - offsets[rows]
@@ -268,7 +265,7 @@ def latest(offsets: Integers, rows: Integers, keep: int | None = None) -> Intege
     return np.where(column >= -length[:, None], column + stop[:, None], -1)
 
 
-def at(values: Array, position: Integers, filler: float) -> Array:
+def at(values: Array, position: Int64s, filler: float) -> Array:
     """The values at the positions, `filler` at those below 0; of the type of `values`."""
     return np.where(position < 0, values.dtype.type(filler), values[position])
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from setlist.evaluation.ranking import FOREIGN, Codes
+from setlist.arrays import Int32s
+from setlist.evaluation.ranking import FOREIGN
 
 KINDS = ("newcomer", "light", "heavy")
 """The classes of the slice `listener`, in the order in which people read them."""
@@ -96,7 +97,7 @@ def choose(users: pd.DataFrame, each: int = EACH) -> list[list[int]]:
 def sample(
     folder: Path,
     users: pd.DataFrame,
-    tops: Mapping[str, Codes],
+    tops: Mapping[str, Int32s],
     scores: Mapping[str, pd.DataFrame],
     primary: str,
     each: int = EACH,

@@ -17,9 +17,9 @@ import pandas as pd
 from jinja2 import Environment
 from markupsafe import Markup
 
+from setlist.arrays import Int32s
 from setlist.data.curation import CurationReport
 from setlist.errors import SetlistError
-from setlist.evaluation.ranking import Codes
 from setlist.evaluation.results import (
     LEARNED,
     Evaluation,
@@ -72,7 +72,7 @@ class Glance:
         evaluation: Evaluation,
         users: pd.DataFrame,
         items: pd.DataFrame,
-        tops: Mapping[str, Codes],
+        tops: Mapping[str, Int32s],
     ) -> Self:
         """Look at the lists of the models that list anything."""
         plays = items["plays"].to_numpy(np.int64)
@@ -179,10 +179,10 @@ def write_report(
         ) from fault
 
 
-def _top(path: Path) -> Codes:
+def _top(path: Path) -> Int32s:
     if not path.is_file():
         raise SetlistError(f"{path} is missing; evaluate the models again.")
-    top: Codes = np.load(path, mmap_mode="r")[:, :DEPTH]
+    top: Int32s = np.load(path, mmap_mode="r")[:, :DEPTH]
     return top
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from setlist.evaluation.ranking import Codes
+from setlist.arrays import Float64s, Int32s, Int64s
 from setlist.report.drawing import INK, dress, element, looks, style
 
 POINTS = 120
@@ -33,12 +33,10 @@ class Spread:
     items: int
     half: int
     first: float
-    shares: npt.NDArray[np.float64]
+    shares: Float64s
 
     @classmethod
-    def of(
-        cls, label: str, counts: npt.NDArray[np.integer], ranks: npt.NDArray[np.int64]
-    ) -> Self | None:
+    def of(cls, label: str, counts: npt.NDArray[np.integer], ranks: Int64s) -> Self | None:
         """The spread of counts [items] at some ranks from 1; None where nothing is counted."""
         total = counts.sum()
         if not total:
@@ -61,7 +59,7 @@ class Popularity:
     drawing: str
 
     @classmethod
-    def of(cls, tops: Mapping[str, Codes], plays: npt.NDArray[np.int64], subject: str) -> Self:
+    def of(cls, tops: Mapping[str, Int32s], plays: Int64s, subject: str) -> Self:
         """Compare the lists of all models with what was played.
 
         Args:
@@ -78,12 +76,12 @@ class Popularity:
         return cls(spreads, _draw(spreads, ranks, size, subject))
 
 
-def shown(top: Codes, size: int) -> npt.NDArray[np.int64]:
+def shown(top: Int32s, size: int) -> Int64s:
     """int64[items]: how many positions of the lists each item has."""
     return np.bincount(top[top >= 0], minlength=size)
 
 
-def _draw(spreads: Sequence[Spread], ranks: npt.NDArray[np.int64], size: int, subject: str) -> str:
+def _draw(spreads: Sequence[Spread], ranks: Int64s, size: int, subject: str) -> str:
     with style("popularity"):
         figure = Figure(figsize=(9.2, 3.8), layout="constrained")
         axes = figure.subplots()

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Bools, Float64s
 from setlist.evaluation.results import (
     ITEM_PARTS,
     LISTENER,
@@ -195,7 +195,7 @@ def slices(
     role = "live" if live and "live" in roles else "heuristic"
     rivals = np.array([one == role for one in roles])
 
-    def group(value: str, rows: npt.NDArray[np.bool_]) -> Group:
+    def group(value: str, rows: Bools) -> Group:
         size = int(rows.sum())
         return Group(
             value=clip(value, VALUE) or "not known",
@@ -227,7 +227,7 @@ def slices(
     return found
 
 
-def _compare(values: npt.NDArray[np.float64], rivals: npt.NDArray[np.bool_]) -> list[Cell]:
+def _compare(values: Float64s, rivals: Bools) -> list[Cell]:
     """The models' means in one group, each beside the best rival of that group."""
     means = values.mean(axis=0)
     reference = int(np.where(rivals, means, -np.inf).argmax())

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
-from setlist.evaluation.ranking import Codes
+from setlist.arrays import Float64s, Int32s, Int64s
 from setlist.evaluation.results import LISTENER
 from setlist.evaluation.statistics import FEWEST
 from setlist.report.listeners import TAG, VALUE, clip
@@ -28,8 +28,6 @@ APART = 0.1
 ASTRAY = 0.05
 """By how much a place has to get more of another's tag than it plays, to be pointed out."""
 PLAYED = "what they went on to play"
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -83,19 +81,19 @@ class Tags:
         self.names = [str(name) for name in names]
         self.table = csr_array((np.ones(len(codes)), codes, starts), shape=size)
 
-    def shares(self, items: Codes) -> Floats:
+    def shares(self, items: Int32s) -> Float64s:
         """float64[tags]: the share of the items, which may repeat, that carry each tag."""
         return self.weighted(np.bincount(items[items >= 0].ravel(), minlength=self.table.shape[0]))
 
-    def weighted(self, counts: npt.NDArray[np.integer]) -> Floats:
+    def weighted(self, counts: npt.NDArray[np.integer]) -> Float64s:
         """The same of counts [items]."""
-        found: Floats = counts @ self.table / max(counts.sum(), 1)
+        found: Float64s = counts @ self.table / max(counts.sum(), 1)
         return found
 
     def compare(
         self,
-        plays: npt.NDArray[np.int64],
-        tops: Mapping[str, Codes],
+        plays: Int64s,
+        tops: Mapping[str, Int32s],
         learned: Sequence[str],
     ) -> TagShares:
         """What every model shows, beside what was played in training.
@@ -123,7 +121,7 @@ class Tags:
         users: pd.DataFrame,
         slices: Sequence[str],
         truth: pd.DataFrame,
-        tops: Mapping[str, Codes],
+        tops: Mapping[str, Int32s],
     ) -> Places | None:
         """The slice whose listeners differ most in the tags that they play, and what they get.
 
@@ -166,7 +164,7 @@ class Tags:
 
 
 def _square(
-    label: str, table: Floats, played: Floats, places: Sequence[str], tags: Sequence[str]
+    label: str, table: Float64s, played: Float64s, places: Sequence[str], tags: Sequence[str]
 ) -> Square:
     foreign = table - played
     np.fill_diagonal(foreign, -np.inf)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from setlist.arrays import Int32s
 from setlist.data.features import Features
 from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender
@@ -19,7 +20,6 @@ from setlist.evaluation.evaluator import prepare
 from setlist.evaluation.inspection import inspect
 from setlist.evaluation.lists import ask, without_repeats
 from setlist.evaluation.policy import Policy
-from setlist.evaluation.ranking import Codes
 from setlist.evaluation.requests import write_answers
 from setlist.evaluation.results import (
     LISTENER,
@@ -71,7 +71,7 @@ def check_refit(
         SavedModel(folder), people, exam.inputs, exam.item_ids, exam.shelf, evaluation.k
     )
     top = without_repeats(told)
-    before: Codes = np.load(evaluations / evaluated.label / "top.npy")
+    before: Int32s = np.load(evaluations / evaluated.label / "top.npy")
     with tempfile.TemporaryDirectory() as scratch:
         asked = Path(scratch)
         (asked / LABEL).mkdir()
@@ -85,7 +85,7 @@ def check_refit(
     return Refit(refit_of=evaluated.digest, digest=digest(folder), overlap=overlap, infra=infra)
 
 
-def mean_overlap(before: Codes, after: Codes) -> float:
+def mean_overlap(before: Int32s, after: Int32s) -> float:
     """The share of the items of `before` that are also in `after`, mean over lists with any.
 
     Args:
@@ -97,7 +97,9 @@ def mean_overlap(before: Codes, after: Codes) -> float:
     return float((kept[listed > 0] / listed[listed > 0]).mean()) if listed.any() else 1.0
 
 
-def check_lists(before: Codes, after: Codes, kind: pd.Series, overlap: float, floor: float) -> None:
+def check_lists(
+    before: Int32s, after: Int32s, kind: pd.Series, overlap: float, floor: float
+) -> None:
     """Refuse lists that have changed too much, or that are gone for a class of listeners.
 
     Args:

@@ -37,8 +37,6 @@ _FILES = "requests/date=*/*.parquet"
 BATCH, MOST_WAITING = 5_000, 500_000
 """Requests that are decoded at once, and that wait before only the last of each are kept."""
 
-Counts = npt.NDArray[np.int64]
-
 
 class InputCells:
     """The values of a named input that are told apart, "" among them; all others are one more.

@@ -14,19 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float64s, Int64s
 from setlist.models.profile import LENGTHS, Profile
-from setlist.serving.log_reader import AGE, HISTORY, ITEMS, Counts, InputCells, read_served
+from setlist.serving.log_reader import AGE, HISTORY, ITEMS, InputCells, read_served
 
 FEWEST = 30
 """With fewer listeners nothing alerts: one of them is too large a share."""
 HABITS = 3
 """Length and age of a history alert above so many times the threshold."""
 SAMPLES, CERTAINTY = 1_000, 0.99
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def find_skew(
     )
 
 
-def chance(trained: Floats, listeners: int, counted: int) -> float:
+def chance(trained: Float64s, listeners: int, counted: int) -> float:
     """What the distance of two samples of the same listeners stays below in 99 of 100 cases.
 
     Simulated with a fixed seed. The listeners of training are a sample, too, so both vary.
@@ -148,8 +146,8 @@ def chance(trained: Floats, listeners: int, counted: int) -> float:
 def _compare(
     feature: str,
     names: Sequence[str],
-    trained: Floats,
-    counts: Counts,
+    trained: Float64s,
+    counts: Int64s,
     counted: int,
     profile: Profile,
     threshold: float,

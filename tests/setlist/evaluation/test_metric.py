@@ -28,11 +28,11 @@ from setlist.evaluation.results import (
 from setlist.report.page import write_report
 
 MODULE = '''
-from setlist.evaluation.metric import Floats, Ranking, metric
+from setlist.evaluation.metric import (Ranking, metric)
 
 
 @metric()
-def fresh_share(ranking: Ranking, k: int) -> Floats:
+def fresh_share(ranking: Ranking, k: int) -> Float64s:
     """Share of the list that nobody had played in training.
 
     More words, which no table shows.
@@ -47,11 +47,11 @@ def longest(ranking: Ranking, k: int) -> float:
 
 
 @metric(name="half", k=7)
-def _half(ranking: Ranking, k: int) -> Floats:
+def _half(ranking: Ranking, k: int) -> Float64s:
     return ranking.mean_over_list(ranking.catalogue.listeners >= 0, k) / 2
 
 
-def plain(ranking: Ranking, k: int) -> Floats:
+def plain(ranking: Ranking, k: int) -> Float64s:
     return ranking.mean_over_list(ranking.catalogue.listeners == 0, k)
 '''
 FRESH, LONGEST = "my_team.metrics:fresh_share@3", "my_team.metrics:longest@3"

@@ -1,11 +1,11 @@
 """A batch of examples as TensorFlow takes it."""
 
+from setlist.arrays import Float32s, Int32s
 from setlist.models.tf import tf
 from setlist.models.two_tower.examples import Examples
-from setlist.models.two_tower.network import Codes, Floats
 
 
-def tensors(examples: Examples, inputs: Codes, known: Floats) -> dict[str, tf.Tensor]:
+def tensors(examples: Examples, inputs: Int32s, known: Float32s) -> dict[str, tf.Tensor]:
     """What `TwoTower.compute_loss` takes.
 
     Args:

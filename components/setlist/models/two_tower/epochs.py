@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from setlist.arrays import Float32s, Int32s
 from setlist.errors import SetlistError
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
@@ -14,7 +15,7 @@ from setlist.models.two_tower.arrays import pack, unpack
 from setlist.models.two_tower.batch import specification, tensors
 from setlist.models.two_tower.examples import HeldOut, epoch
 from setlist.models.two_tower.holdout import likelihood_and_ndcg
-from setlist.models.two_tower.network import Codes, Floats, TwoTower
+from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.optimizer import AveragedAdam
 
 UNCHECKED = 10
@@ -95,7 +96,7 @@ class Descent:
         adam = self.adam
         return [*self.variables, *adam.moments, *adam.squares, *adam.averages, adam.step]
 
-    def place(self, values: list[Floats]) -> None:
+    def place(self, values: list[Float32s]) -> None:
         """Give the towers these weights."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
@@ -104,7 +105,7 @@ class Descent:
 def descend(
     towers: TwoTower,
     held: HeldOut,
-    inputs: Codes,
+    inputs: Int32s,
     settings: ModelSettings,
     batch: int,
     generator: np.random.Generator,

@@ -10,14 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from setlist.arrays import Bools, Float32s, Int32s, Int64s
 from setlist.data.features import Features
-
-Codes = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 SHARE, MOST, FEWEST = 0.1, 1_000, 30
 """Of the first plays, how many are held out; and the most and the fewest listeners of them."""
@@ -38,10 +33,10 @@ class Histories:
         offsets: int64[listeners + 1].
     """
 
-    items: Codes
-    ages: Floats
+    items: Int32s
+    ages: Float32s
     first: Bools
-    offsets: Integers
+    offsets: Int64s
 
     @classmethod
     def of(cls, features: Features) -> "Histories":
@@ -65,7 +60,7 @@ class Histories:
         )
 
     @property
-    def listeners(self) -> Integers:
+    def listeners(self) -> Int64s:
         """int64[plays]: whose play it is."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
@@ -74,7 +69,7 @@ class Histories:
         before = np.concatenate([[0], np.cumsum(keep)])
         return Histories(self.items[keep], self.ages[keep], self.first[keep], before[self.offsets])
 
-    def last_first(self) -> Integers:
+    def last_first(self) -> Int64s:
         """int64[listeners]: the place, from 0, of the last first play; -1 for nobody's."""
         place = np.arange(len(self.items)) - self.offsets[self.listeners]
         last = np.full(len(self.offsets) - 1, -1)
@@ -95,22 +90,22 @@ class Examples:
         listeners: int64[batch].
     """
 
-    rows: Codes
-    items: Codes
-    ranks: Codes
-    ages: Floats
-    target_rows: Codes
-    targets: Codes
-    weights: Floats
-    listeners: Integers
+    rows: Int32s
+    items: Int32s
+    ranks: Int32s
+    ages: Float32s
+    target_rows: Int32s
+    targets: Int32s
+    weights: Float32s
+    listeners: Int64s
 
 
 def examples(
     past: Histories,
     future: Histories,
-    listeners: Integers,
-    cuts: Integers,
-    moments: Floats,
+    listeners: Int64s,
+    cuts: Int64s,
+    moments: Float32s,
     length: int,
 ) -> Examples:
     """The examples of some listeners, each with a cut.
@@ -147,7 +142,7 @@ def examples(
     )
 
 
-def spans(start: Integers, stop: Integers) -> tuple[Integers, Integers]:
+def spans(start: Int64s, stop: Int64s) -> tuple[Int64s, Int64s]:
     """Every place from start[i] to stop[i], with i beside it."""
     lengths = stop - start
     rows = np.repeat(np.arange(len(start)), lengths)
@@ -235,7 +230,7 @@ def hold_out(histories: Histories, latest: float, length: int, batch: int) -> He
     return HeldOut(learn, tuple(check), since)
 
 
-def _checkable(histories: Histories, late: Bools) -> Integers:
+def _checkable(histories: Histories, late: Bools) -> Int64s:
     """The listeners who play something before the late plays, and discover something in them."""
     whose, number = histories.listeners, len(histories.offsets) - 1
     found = np.bincount(whose[late & histories.first], minlength=number) > 0

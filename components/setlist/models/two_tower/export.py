@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from setlist.arrays import Float32s, Float64s
 from setlist.data.schema import HISTORY_AGE, Window
 from setlist.errors import SetlistError
 from setlist.models.recommender import DotProduct, string_table
 from setlist.models.tf import tf
 from setlist.models.two_tower.arrays import pack, unpack
-from setlist.models.two_tower.network import Floats, ItemStart, TwoTower, UserTower
+from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import Prior
 
 TOWERS = "towers.npz"
@@ -43,8 +44,8 @@ class Trained:
     tags: list[str]
     vocabularies: dict[str, list[str]]
     history_length: int
-    weights: dict[str, Floats]
-    plays: Floats
+    weights: dict[str, Float32s]
+    plays: Float32s
     prior: Prior
     window: Window
 
@@ -111,7 +112,7 @@ class Trained:
             raise SetlistError(f"{path} lacks {fault}; train the model again.") from fault
 
 
-def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Floats:
+def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Float32s:
     """float32[items, names]: 1 / (number of the item's tags among the names) for each of them."""
     code = {tag: position for position, tag in enumerate(names)}
     known_tags = [[code[tag] for tag in own if tag in code] for own in tags]
@@ -121,7 +122,7 @@ def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Floats:
     return weights
 
 
-def days_since(released: pd.Series, moment: pd.Timestamp) -> npt.NDArray[np.float64]:
+def days_since(released: pd.Series, moment: pd.Timestamp) -> Float64s:
     """float64[items]: days from the release to the moment; NaN where it is not known."""
     return (moment - released).dt.total_seconds().to_numpy(np.float64) / DAY_SECONDS
 
@@ -137,7 +138,7 @@ class Servable(DotProduct):
         catalogue: Sequence[str],
         towers: TwoTower,
         vocabularies: Mapping[str, Sequence[str]],
-        prior: Floats,
+        prior: Float32s,
     ) -> None:
         """Freeze the towers.
 

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from setlist.arrays import Float32s, Float64s, Int32s
 from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K
 from setlist.models.two_tower.batch import tensors
 from setlist.models.two_tower.examples import Examples, HeldOut, spans
-from setlist.models.two_tower.network import Codes, Floats, TwoTower
+from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.prior import Prior, fit, freshness
 
-Scores = npt.NDArray[np.float64]
 
-
-def scores_of(towers: TwoTower, held: HeldOut, inputs: Codes) -> Iterator[tuple[Examples, Scores]]:
+def scores_of(
+    towers: TwoTower, held: HeldOut, inputs: Int32s
+) -> Iterator[tuple[Examples, Float64s]]:
     """Each batch with its scores float64[batch, items]; -inf for what the listener has played.
 
     Args:
@@ -37,9 +37,9 @@ def scores_of(towers: TwoTower, held: HeldOut, inputs: Codes) -> Iterator[tuple[
 def fit_prior(
     towers: TwoTower,
     held: HeldOut,
-    inputs: Codes,
-    recencies: tuple[Scores, Scores],
-    released: Scores,
+    inputs: Int32s,
+    recencies: tuple[Float64s, Float64s],
+    released: Float64s,
 ) -> Prior:
     """The prior that makes the held-out plays of the first batch likeliest.
 
@@ -72,7 +72,7 @@ def fit_prior(
 
 
 def likelihood_and_ndcg(
-    towers: TwoTower, held: HeldOut, inputs: Codes, prior: Floats
+    towers: TwoTower, held: HeldOut, inputs: Int32s, prior: Float32s
 ) -> tuple[float | None, float | None]:
     """Mean cross-entropy of the held-out plays in nats, and NDCG@100 (Järvelin and Kekäläinen).
 
@@ -98,7 +98,7 @@ def likelihood_and_ndcg(
     return entropy / held.listeners, gain / held.listeners
 
 
-def ndcg(scores: Scores, rows: Codes, targets: Codes) -> Scores:
+def ndcg(scores: Float64s, rows: Int32s, targets: Int32s) -> Float64s:
     """float64[listeners]: with binary gains, cut off at CHECK_K.
 
     Args:

@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from setlist.arrays import Bools, Float32s, Float64s
 from setlist.models.tf import require_keras_2, tf
 
 require_keras_2()
 import tensorflow_recommenders as tfrs  # noqa: E402  it fails in riddles with Keras 3
 
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.int32]
 UNPLAYED = 1e9
 """Takes an item out of the softmax; finite, because -inf times 0 is NaN in the gradient."""
 RANKS = 9
@@ -141,8 +139,8 @@ class TwoTower(tfrs.Model):
         user_tower: UserTower,
         start: "ItemStart",
         *,
-        tags: Floats,
-        plays: Floats,
+        tags: Float32s,
+        plays: Float32s,
         full_softmax: bool,
     ) -> None:
         """Build the variables of the item tower.
@@ -169,7 +167,7 @@ class TwoTower(tfrs.Model):
             remove_accidental_hits=True, batch_metrics=None, loss_metrics=None
         )
 
-    def weights(self) -> dict[str, Floats]:
+    def weights(self) -> dict[str, Float32s]:
         """The trained values by name."""
         return {one.name.partition(":")[0]: one.numpy() for one in self.trainable_variables}
 
@@ -231,13 +229,13 @@ class TwoTower(tfrs.Model):
 class ItemStart:
     """Values for the variables of the item tower; the last tag is the one that all items share."""
 
-    item_embedding: Floats
-    item_bias: Floats
-    tag_embedding: Floats
-    tag_bias: Floats
+    item_embedding: Float32s
+    item_bias: Float32s
+    tag_embedding: Float32s
+    tag_bias: Float32s
 
     @classmethod
-    def split(cls, vectors: Floats, tags: Floats, plays: Floats) -> "ItemStart":
+    def split(cls, vectors: Float32s, tags: Float32s, plays: Float32s) -> "ItemStart":
         """What the tags say of vectors and popularity goes to the tags, the rest to the items.
 
         Args:
@@ -254,14 +252,14 @@ class ItemStart:
         return cls(rest[:, :-1], rest[:, -1], of_tags[:, :-1], of_tags[:, -1])
 
 
-def with_any(tags: Floats) -> Floats:
+def with_any(tags: Float32s) -> Float32s:
     """float32[items, tags + 1]: with the tag that all items share."""
     return np.column_stack([tags, np.ones(len(tags), np.float32)])
 
 
-def _ridge(tags: Floats, values: npt.NDArray[np.float64], use: npt.NDArray[np.bool_]) -> Floats:
+def _ridge(tags: Float32s, values: Float64s, use: Bools) -> Float32s:
     """float64[tags, columns]: the values as a sum over tags, from the items in use."""
     design = tags[use].astype(np.float64)
     square = design.T @ design + 10 * np.eye(tags.shape[1])
-    found: Floats = np.linalg.solve(square, design.T @ values[use])
+    found: Float32s = np.linalg.solve(square, design.T @ values[use])
     return found

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from setlist.arrays import Bools, Float32s, Float64s, Int32s
+
 SMOOTHING = 10.0
 FRESH_DAYS = (7.0, 30.0)
 DOUBT = 10.0
@@ -38,10 +37,10 @@ class Prior:
         fresh: float64[half-lives of FRESH_DAYS + 1], the weights of freshness and unplayed.
     """
 
-    recency: npt.NDArray[np.float32]
-    fresh: Floats
+    recency: Float32s
+    fresh: Float64s
 
-    def at(self, days: Floats, played: Bools) -> npt.NDArray[np.float32]:
+    def at(self, days: Float64s, played: Bools) -> Float32s:
         """float32[items]: the prior at a moment.
 
         Args:
@@ -51,9 +50,7 @@ class Prior:
         return (self.recency + freshness(days, played) @ self.fresh).astype(np.float32)
 
 
-def recency(
-    items: npt.NDArray[np.int32], ages: npt.NDArray[np.float32], size: int, days: Sequence[float]
-) -> Floats:
+def recency(items: Int32s, ages: Float32s, size: int, days: Sequence[float]) -> Float64s:
     """float64[size, half-lives].
 
     Args:
@@ -71,18 +68,18 @@ def recency(
     return np.array(columns).reshape(len(columns), size).T
 
 
-def freshness(days: Floats, played: Bools) -> Floats:
+def freshness(days: Float64s, played: Bools) -> Float64s:
     """float64[items, half-lives of FRESH_DAYS + 1]; the arguments are those of `Prior.at`."""
     since = np.where(days >= 0, days, np.inf)
     return np.column_stack([*(0.5 ** (since / half_life) for half_life in FRESH_DAYS), ~played])
 
 
 def fit(
-    scores: Floats,
-    features: Floats,
-    targets: npt.NDArray[np.int32],
-    weights: npt.NDArray[np.float32],
-) -> Floats:
+    scores: Float64s,
+    features: Float64s,
+    targets: Int32s,
+    weights: Float32s,
+) -> Float64s:
     """float64[features]: the weights of the features.
 
     Args:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from setlist.arrays import Float32s
 from setlist.data.schema import tie_order
 from setlist.errors import SetlistError
 from setlist.models.item_table import read_shelf, write_shelf
 from setlist.models.profile import PROFILE, read_profile
 from setlist.models.two_tower.export import Trained
-from setlist.models.two_tower.network import Floats
 from setlist.models.two_tower.prior import Prior
 from setlist.models.two_tower.warm_start import matched
 
@@ -48,7 +48,7 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
             "another kind, or the table is empty."
         )
 
-    def placed(values: Floats) -> Floats:
+    def placed(values: Float32s) -> Float32s:
         return matched(former.catalogue, values, catalogue)
 
     own = {name: placed(former.weights[name]) for name in ("item_embedding", "item_bias")}

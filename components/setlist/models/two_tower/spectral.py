@@ -6,16 +6,16 @@ From there a few epochs are enough; from random numbers it takes several times a
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-Floats = npt.NDArray[np.float32]
+from setlist.arrays import Float32s
+
 ROUNDS, SPARE = 4, 10
 SCALE = 0.1
 """Root mean square of the coordinates that the vectors start with."""
 
 
-def spectral(plays: sparse.csr_array, dimension: int, generator: np.random.Generator) -> Floats:
+def spectral(plays: sparse.csr_array, dimension: int, generator: np.random.Generator) -> Float32s:
     """float32[items, dimension]: a vector for each item.
 
     Args:

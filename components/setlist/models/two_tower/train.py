@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from setlist.arrays import Float64s, Int32s
 from setlist.data.features import Features
 from setlist.errors import SetlistError
 from setlist.models.item_table import write_shelf
@@ -18,12 +18,11 @@ from setlist.models.two_tower.epochs import Checkpoint, descend
 from setlist.models.two_tower.examples import HeldOut, Histories, hold_out
 from setlist.models.two_tower.export import DAY_SECONDS, Trained, days_since, tag_weights
 from setlist.models.two_tower.holdout import fit_prior, likelihood_and_ndcg
-from setlist.models.two_tower.network import Codes, ItemStart, TwoTower, UserTower
+from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import recency
 from setlist.models.two_tower.spectral import spectral
 from setlist.models.two_tower.warm_start import former_of, item_start, start_user_tower
 
-Doubles = npt.NDArray[np.float64]
 CELLS = 10_000_000
 """Scores of held-out listeners in memory."""
 
@@ -171,7 +170,7 @@ def build(
 
 def recency_before_and_now(
     histories: Histories, held: HeldOut, size: int, days: tuple[float, ...]
-) -> tuple[Doubles, Doubles]:
+) -> tuple[Float64s, Float64s]:
     """float64[items, half-lives] each: before the held-out plays, and at the end of training."""
     since = held.since or 0.0
     before = histories.ages >= since
@@ -181,7 +180,7 @@ def recency_before_and_now(
     )
 
 
-def encode_inputs(features: Features, vocabularies: dict[str, list[str]]) -> Codes:
+def encode_inputs(features: Features, vocabularies: dict[str, list[str]]) -> Int32s:
     """int32[users, inputs]: the code of each value, -1 where it is not known."""
     columns = [
         np.array([values.index(value) if value else -1 for value in uniques])[codes]

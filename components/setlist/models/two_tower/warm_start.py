@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from setlist.arrays import Float32s
 from setlist.errors import SetlistError
 from setlist.models.settings import ModelSettings
 from setlist.models.two_tower.export import Trained
-from setlist.models.two_tower.network import Floats, ItemStart, UserTower, with_any
+from setlist.models.two_tower.network import ItemStart, UserTower, with_any
 
 
 def former_of(live: Path, settings: ModelSettings) -> Trained | None:
@@ -32,7 +33,7 @@ def former_of(live: Path, settings: ModelSettings) -> Trained | None:
 
 
 def item_start(
-    former: Trained, catalogue: list[str], tags: list[str], weights: Floats, plays: Floats
+    former: Trained, catalogue: list[str], tags: list[str], weights: Float32s, plays: Float32s
 ) -> ItemStart:
     """The items and tags that the former model knows, as it knew them.
 
@@ -74,7 +75,7 @@ def start_user_tower(tower: UserTower, former: Trained, vocabularies: dict[str, 
             variable.assign(matched(known, table, [*values, ""]))
 
 
-def matched(known: list[str], values: Floats, names: list[str]) -> Floats:
+def matched(known: list[str], values: Float32s, names: list[str]) -> Float32s:
     """The rows of `values` for the names, 0 for a name that is not among the known."""
     code = {name: place for place, name in enumerate(known)}
     found = np.zeros((len(names), *values.shape[1:]), np.float32)

@@ -117,4 +117,4 @@ def validation(dataset: Path, window: Window, output: Path, share: float = 0.1) 
     plays[plays["timestamp"] >= cut].to_parquet(output / "test.parquet")
     for name in ("items", "users"):
         (output / f"{name}.parquet").write_bytes((dataset / f"{name}.parquet").read_bytes())
-    return replace(window, cut=cut, end=window.cut)
+    return replace(window, cutoff=cut, end=window.cutoff)

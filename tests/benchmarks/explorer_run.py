@@ -158,7 +158,7 @@ def evaluate(rng: np.random.Generator, known: Features, folder: Path, number: in
                 revision=1 if role == "live" else None,
                 training_window={
                     "start": WINDOW.start.isoformat(),
-                    "end": WINDOW.cut.isoformat(),
+                    "end": WINDOW.cutoff.isoformat(),
                 },
                 corpus={},
                 foreign=0,

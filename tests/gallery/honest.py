@@ -83,7 +83,7 @@ def a_stranger(world: World, folder: Path) -> None:
         catalogue_size=len(world.catalogue),
         history_length=1,
         inputs=("who",),
-        training_window={"start": "", "end": world.features.window.cut.isoformat()},
+        training_window={"start": "", "end": world.features.window.cutoff.isoformat()},
         code_version="",
     )
     write_info(folder, info, world.catalogue)

@@ -59,7 +59,7 @@ class World:
     @cached_property
     def utility(self) -> Float32s:
         """float32[listeners, catalogue]: what each of them likes at the cut, nothing later."""
-        at_cut = self.truth.utility(self.features.window.cut)
+        at_cut = self.truth.utility(self.features.window.cutoff)
         table = pd.DataFrame(at_cut, self.listeners.index, self.truth.playlists.index)
         return np.maximum(table[self.catalogue].to_numpy(np.float32), UNRELEASED)
 

@@ -171,11 +171,11 @@ def split(
     span = events.span()
     inside = (events.time >= _micro(window.start)) & (events.time < _micro(window.end))
     events.remove("outside the window", ~inside, "outside")
-    before = events.time < _micro(window.cut)
+    before = events.time < _micro(window.cutoff)
     for name, side, start, end in (
         ("window", events.keep, window.start, window.end),
-        ("training period", events.keep & before, window.start, window.cut),
-        ("test period", events.keep & ~before, window.cut, window.end),
+        ("training period", events.keep & before, window.start, window.cutoff),
+        ("test period", events.keep & ~before, window.cutoff, window.end),
     ):
         if not side.any():
             raise SetlistError(

@@ -171,12 +171,12 @@ def curate(
     if raw.empty:
         kept = " that `where` keeps" if data.events.where else ""
         raise SetlistError(f"{data.events.path}: there are no events{kept}; correct the source.")
-    items = None if data.items is None else read_items(data.items, window.cut, notes)
-    users = None if data.users is None else _users(data.users, window.cut, notes)
+    items = None if data.items is None else read_items(data.items, window.cutoff, notes)
+    users = None if data.users is None else _users(data.users, window.cutoff, notes)
 
     events = Events(raw, data.events.timestamp_unit)
     known = None if items is None else items["item_id"]
-    clean(events, known, window.cut, settings.max_events_per_day)
+    clean(events, known, window.cutoff, settings.max_events_per_day)
     train, test = split(events, window, settings.min_item_events, settings.min_user_events)
 
     if items is None:

@@ -66,33 +66,31 @@ def tie_order(item_ids: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Window:
-    """The period of a run: training is [start, cut), the test period is [cut, end), all in UTC."""
+    """The period of a run: training is [start, cutoff), test is [cutoff, end), in UTC."""
 
     start: pd.Timestamp
-    cut: pd.Timestamp
+    cutoff: pd.Timestamp
     end: pd.Timestamp
 
     def __post_init__(self) -> None:
-        if not self.start < self.cut < self.end:
+        if not self.start < self.cutoff < self.end:
             raise SetlistError(
-                f"window: the training period must begin before the cut and the test period end "
-                f"after it, but they are {self.start}, {self.cut} and {self.end}."
+                f"window: the training period must begin before the cutoff and the test period end "
+                f"after it, but they are {self.start}, {self.cutoff} and {self.end}."
             )
 
     def to_json(self) -> dict[str, str]:
         """Three ISO strings; `Window.from_json(w.to_json()) == w`."""
         return {
             "start": self.start.isoformat(),
-            "cut": self.cut.isoformat(),
+            "cut": self.cutoff.isoformat(),
             "end": self.end.isoformat(),
         }
 
     @classmethod
     def from_json(cls, document: dict[str, str]) -> Self:
         """The window that `to_json` wrote."""
-        return cls(
-            **{
-                key: parse_instant(document[key], f"window.{key}")
-                for key in ("start", "cut", "end")
-            }
+        start, cutoff, end = (
+            parse_instant(document[key], f"window.{key}") for key in ("start", "cut", "end")
         )
+        return cls(start, cutoff, end)

@@ -69,12 +69,12 @@ def _fit(
 ) -> Features:
     """The features of some events, which are in time order and all before the window's cut."""
     check_inputs(inputs)
-    items = catalogue(pd.read_parquet(dataset / "items.parquet"), train, window.cut)
+    items = catalogue(pd.read_parquet(dataset / "items.parquet"), train, window.cutoff)
     table = pd.read_parquet(dataset / "users.parquet")
     known = set(train["user_id"])
     users = listeners(table, known, inputs)
 
-    age = window.cut - train["timestamp"]
+    age = window.cutoff - train["timestamp"]
     plays = pd.DataFrame(
         {
             "user": pd.Index(users["user_id"]).get_indexer(train["user_id"]).astype("int32"),

@@ -98,7 +98,7 @@ def evaluate(
         }
     ).to_parquet(output / "truth.parquet", index=False)
     write_requests(output, people, exam.inputs, exam.requests, exam.item_ids, exam.shelf)
-    evaluated = [_examine(contender, exam, features.window.cut, output) for contender in models]
+    evaluated = [_examine(contender, exam, features.window.cutoff, output) for contender in models]
     ours = [one for one in models if one.role == "candidate"]
     rules = [one for one in models if one.role == "heuristic" and exam.shared is None]
     found = inspect(output, ours) | inspect(output, rules)

@@ -128,7 +128,7 @@ class Recommender(tf.Module):
             history_length=self.history_length,
             inputs=self.inputs,
             fallback=self.fallback,
-            training_window={"start": window.start.isoformat(), "end": window.cut.isoformat()},
+            training_window={"start": window.start.isoformat(), "end": window.cutoff.isoformat()},
             code_version=version("setlist"),
         )
         write_info(folder, info, self.catalogue)

@@ -62,7 +62,7 @@ def plan(
     for revision in rivals:
         _fair(name, revision, models.manifest(name, revision).training_window["end"], resolved)
     sources = {key: table for key in type(data).model_fields if (table := getattr(data, key))}
-    print(f"training {resolved.start:%Y-%m-%d} to {resolved.cut:%Y-%m-%d %H:%M} UTC", flush=True)
+    print(f"training {resolved.start:%Y-%m-%d} to {resolved.cutoff:%Y-%m-%d %H:%M} UTC", flush=True)
     print(f"test period to {resolved.end:%Y-%m-%d %H:%M} UTC", flush=True)
     print(f"live: {f'revision {head.live}' if head else 'nothing yet'}", flush=True)
     return Plan(
@@ -93,9 +93,9 @@ def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> b
 
 def _fair(name: str, revision: int, trained_until: str, window: Window) -> None:
     until = parse_instant(trained_until, "training_window.end")
-    if until > window.cut:
+    if until > window.cutoff:
         raise SetlistError(
             f"revision {revision} of {name} was trained on data until {until:%Y-%m-%d %H:%M}, "
-            f"after the cut of this run ({window.cut:%Y-%m-%d %H:%M}), so it knows the test "
+            f"after the cut of this run ({window.cutoff:%Y-%m-%d %H:%M}), so it knows the test "
             "period; choose a later as_of or another name."
         )

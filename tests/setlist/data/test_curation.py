@@ -93,7 +93,7 @@ def fault(tmp_path, events, **more) -> str:
 )  # fmt: skip
 def test_the_window(settings, as_of, expected):
     window = resolve_window(WindowSettings.model_validate(settings), as_of, NOW)
-    assert (window.start, window.cut, window.end) == tuple(
+    assert (window.start, window.cutoff, window.end) == tuple(
         pd.to_datetime(expected, utc=True, format="ISO8601")
     )
     assert Window.from_json(window.to_json()) == window
@@ -499,7 +499,7 @@ def test_the_dirt_of_the_sample_is_counted_exactly(tmp_path):
         WindowSettings(train_days=None, split_at=sample.END.isoformat()), "", NOW
     )
     cut = sample.END - pd.Timedelta(days=14)
-    window = Window(start=window.start, cut=cut, end=sample.END)
+    window = Window(start=window.start, cutoff=cut, end=sample.END)
     report = curate(data, window, CurationSettings(), tmp_path / "out")
     truth = source._sample(7, "none").truth  # the one that was read
     assert {reason: rows for reason, rows in report.rejected.items() if rows} == {

@@ -92,7 +92,7 @@ def test_histories_are_oldest_first_with_their_age(folder):
     ann = features.plays.iloc[first:last]
     assert names[ann["item"]].tolist() == ["jazz", "rock", "jazz"]
     np.testing.assert_allclose(ann["age_days"], [20, 18, 11])
-    assert features.window.cut == pd.Timestamp("2026-04-21", tz="UTC")
+    assert features.window.cutoff == pd.Timestamp("2026-04-21", tz="UTC")
 
 
 def test_newcomers_stand_behind_the_listeners_of_the_training_period(folder):
@@ -162,7 +162,7 @@ def test_whole_trains_on_both_periods_as_of_the_end_of_the_window(folder, tmp_pa
     window = Features.read(folder).window
     features = whole(folder.parent / "dataset", window, ("country",), tmp_path / "whole")
     assert features.window.start == window.start
-    assert features.window.cut == window.end == NOW
+    assert features.window.cutoff == window.end == NOW
     assert len(features.plays) == len(EVENTS)
     assert features.users["user_id"].tolist() == ["ann", "bob", "cleo", "dan"]
     assert len(features.newcomers) == 0
@@ -185,8 +185,8 @@ def written_digests(features: Features, folder: Path) -> dict[str, str]:
 
 def test_without_an_end_the_window_ends_just_after_the_last_event(folder, tmp_path):
     window = Features.read(folder).window
-    endless = Window(window.start, window.cut, LATEST)
+    endless = Window(window.start, window.cutoff, LATEST)
     features = whole(folder.parent / "dataset", endless, (), tmp_path / "whole")
     last = pd.Timestamp("2026-04-25", tz="UTC")
-    assert last < features.window.cut < last + pd.Timedelta(days=1)
+    assert last < features.window.cutoff < last + pd.Timedelta(days=1)
     assert features.plays["age_days"].min() == pytest.approx(0, abs=1e-6)

@@ -548,7 +548,7 @@ def test_the_record_says_what_was_evaluated(world, models, window, tmp_path):
     assert (live.known, evaluation.model("candidate").known) == (2 / 5, 1)
     assert live.training_window == {
         "start": window.start.isoformat(),
-        "end": window.cut.isoformat(),
+        "end": window.cutoff.isoformat(),
     }
     assert pd.read_parquet(folder / "items.parquet")["item_id"].tolist() == tie_order("abcde")
 

@@ -229,7 +229,7 @@ def data(tmp_path):
 def test_the_plan_settles_window_data_and_rivals(store, candidate, heuristics, data):
     settings = WindowSettings(train_days=30, test_days=10)
     empty = plan("home", store, "2026-05-01", data, settings, True)
-    assert Window.from_json(empty.window).cut == pd.Timestamp("2026-04-21", tz="UTC")
+    assert Window.from_json(empty.window).cutoff == pd.Timestamp("2026-04-21", tz="UTC")
     assert (empty.head, empty.rivals) == ({}, [])
     push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
     later = plan("home", store, "2026-05-01", data, settings, True)

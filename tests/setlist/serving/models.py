@@ -63,7 +63,7 @@ def write_towers(
         plays=np.ones(items, np.float32),
         prior=Prior(np.zeros(items, np.float32), np.zeros(len(FRESH_DAYS) + 1)),
         window=WINDOW,
-    ).export(table, WINDOW.cut, folder)
+    ).export(table, WINDOW.cutoff, folder)
     write_shelf(folder, table)
     if features:
         write_profile(folder, features)

@@ -76,7 +76,7 @@ def train(
     # What the live model has seen proves nothing of a model that starts from it.
     latest = np.inf
     if former:
-        latest = (features.window.cut - former.window.cut).total_seconds() / DAY_SECONDS
+        latest = (features.window.cutoff - former.window.cutoff).total_seconds() / DAY_SECONDS
     held = hold_out(histories, latest, settings.history_length, max(1, CELLS // size))
     dimension = settings.dimension or (
         former.dimension if former else scaled_dimension(size, int(held.learn.first.sum()))
@@ -90,7 +90,7 @@ def train(
     inputs = encode_inputs(features, vocabularies)
     logs = record / "tensorboard" / label
     course = descend(towers, held, inputs, settings, batch, generator, logs, checkpoint)
-    released = days_since(features.items["released"], features.window.cut)
+    released = days_since(features.items["released"], features.window.cutoff)
     recencies = recency_before_and_now(histories, held, size, settings.recency_days)
     prior = fit_prior(towers, held, inputs, recencies, released)
     added = prior.at(released, towers.plays > 0)
@@ -115,7 +115,7 @@ def train(
         plays=towers.plays,
         prior=prior,
         window=features.window,
-    ).export(features.items, features.window.cut, output)
+    ).export(features.items, features.window.cutoff, output)
     write_shelf(output, features.items)
     write_profile(output, features)
     training.write(record)

@@ -28,7 +28,7 @@ def former_of(live: Path, settings: ModelSettings) -> Trained | None:
             flush=True,
         )
         return None
-    print(f"warm start from the model of {former.window.cut:%Y-%m-%d}", flush=True)
+    print(f"warm start from the model of {former.window.cutoff:%Y-%m-%d}", flush=True)
     return former
 
 

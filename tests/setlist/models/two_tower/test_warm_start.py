@@ -58,7 +58,9 @@ def later(features):
     both = pd.concat([plays, new]).astype(plays.dtypes.to_dict())
     both = both.sort_values(["user", "age_days"], ascending=[True, False], ignore_index=True)
     week = pd.Timedelta(days=7)
-    window = Window(features.window.start, features.window.cut + week, features.window.end + week)
+    window = Window(
+        features.window.start, features.window.cutoff + week, features.window.end + week
+    )
     return replace(features, items=items, plays=both, window=window)
 
 

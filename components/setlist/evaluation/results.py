@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Literal, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from setlist.errors import SetlistError
+from setlist.documents import read_document
+from setlist.errors import EvaluationError, SetlistError
 from setlist.evaluation.metric import Better, Per
 from setlist.evaluation.metric_names import parse_metric
 
@@ -190,17 +191,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     """What was evaluated on what.
 
     Raises:
-        SetlistError: when the folder holds no readable evaluation.
+        EvaluationError: when the folder holds no readable evaluation.
     """
-    path = folder / "evaluation.json"
-    if not path.is_file():
-        raise SetlistError(f"{path} is missing; an evaluation is needed to give a verdict.")
-    try:
-        return Evaluation.model_validate_json(path.read_bytes())
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        key = "".join(f"{part}: " for part in first["loc"])
-        raise SetlistError(f"{path}: {key}{first['msg']}; evaluate again.") from fault
+    return read_document(folder / "evaluation.json", Evaluation, EvaluationError, "evaluate again")
 
 
 def read_per_user(folder: Path, label: str) -> pd.DataFrame:

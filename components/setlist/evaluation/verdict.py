@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from setlist.errors import SetlistError
+from setlist.documents import read_document
+from setlist.errors import EvaluationError
 
 Decision = Literal["promote", "reject", "undecided"]
 Outcome = Literal["pass", "fail", "undecided"]
@@ -73,14 +74,9 @@ class Verdict(BaseModel):
         """The verdict that `write` left.
 
         Raises:
-            SetlistError: when there is none that can be read; without one nothing is pushed.
+            EvaluationError: when there is no readable verdict; then nothing is pushed.
         """
-        if not path.is_file():
-            raise SetlistError(f"{path} is missing; without a verdict nothing is pushed.")
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as fault:
-            raise SetlistError(f"{path} is no verdict; run the gate again.") from fault
+        return read_document(path, cls, EvaluationError, "run the gate again")
 
 
 def decide(reasons: list[Reason]) -> Decision:

@@ -122,9 +122,11 @@ def transform_whole(
     from pathlib import Path
 
     from setlist.data.schema import Window
-    from setlist.data.transformation import whole
+    from setlist.data.transformation import transform_whole
 
-    whole(Path(dataset.path), Window.from_json(window), tuple(inputs), Path(features.path))
+    transform_whole(
+        Path(dataset.path), Window.from_json(window), tuple(inputs), Path(features.path)
+    )
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -11,12 +11,12 @@ import pandas as pd
 import pydantic
 
 from setlist.arrays import Bools
-from setlist.data.conversion import Unit, codes, instants, numbers
-from setlist.data.schema import Window
+from setlist.data.conversion import TimestampUnit, codes, instants, numbers
+from setlist.data.schema import UNBOUNDED_END, Window
 from setlist.errors import SetlistError
 
-EARLIEST = pd.Timestamp("1990-01-01", tz="UTC").as_unit("us")
-LATEST = pd.Timestamp("2100-01-01", tz="UTC").as_unit("us")
+# Older timestamps are defaults and typing errors: nobody logged plays on a home page then.
+EARLIEST_EVENT = pd.Timestamp("1990-01-01", tz="UTC").as_unit("us")
 
 Fate = Literal["rejected", "outside", "not trained on"]
 
@@ -27,7 +27,7 @@ def _micro(instant: pd.Timestamp) -> int:
     return int(instant.asm8.astype("datetime64[us]").astype("int64"))
 
 
-class Count(pydantic.BaseModel, extra="forbid", frozen=True):
+class RuleCount(pydantic.BaseModel, extra="forbid", frozen=True):
     """What is left after a rule, how many rows the rule took, and what became of those."""
 
     rule: str
@@ -48,7 +48,7 @@ class Events:
         counts: one entry a rule applied so far.
     """
 
-    def __init__(self, raw: pd.DataFrame, unit: Unit) -> None:
+    def __init__(self, raw: pd.DataFrame, unit: TimestampUnit) -> None:
         self.raw = raw
         self.user, self.users = codes(raw["user_id"])
         self.item, self.items = codes(raw["item_id"])
@@ -60,13 +60,15 @@ class Events:
         self.counts = [self.count("read", self.keep)]
         self._rule = np.zeros(len(raw), dtype=np.int8)  # number of the rule that took the row
 
-    def count(self, rule: str, rows: Bools, removed: int = 0, fate: Fate | None = None) -> Count:
+    def count(
+        self, rule: str, rows: Bools, removed: int = 0, fate: Fate | None = None
+    ) -> RuleCount:
         """How many rows, users and items the mask selects."""
         users, items = (
             int(np.count_nonzero(np.bincount(code[rows & (code >= 0)])))
             for code in (self.user, self.item)
         )
-        return Count(
+        return RuleCount(
             rule=rule, rows=int(rows.sum()), users=users, items=items, removed=removed, fate=fate
         )
 
@@ -127,7 +129,7 @@ def clean(
         SetlistError: when nothing is left.
     """
     time = events.time
-    in_range = events.dated & (time >= _micro(EARLIEST)) & (time < _micro(LATEST))
+    in_range = events.dated & (time >= _micro(EARLIEST_EVENT)) & (time < _micro(UNBOUNDED_END))
     events.remove("missing id", (events.user < 0) | (events.item < 0), "rejected")
     events.remove("bad timestamp", ~in_range, "rejected")
     bad_weight = ~(np.isfinite(events.weight) & (events.weight > 0))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from setlist.arrays import Float64s, Int64s
 
-Unit = Literal["s", "ms", "us"]
+TimestampUnit = Literal["s", "ms", "us"]
 
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _YEAR = 366 * 86_400 * 1_000_000
@@ -45,7 +45,7 @@ def numbers(values: pd.Series) -> Float64s:
     return pd.to_numeric(values, errors="coerce").to_numpy("float64", na_value=np.nan)
 
 
-def instants(values: pd.Series, unit: Unit) -> pd.Series:
+def instants(values: pd.Series, unit: TimestampUnit) -> pd.Series:
     """The values as UTC instants in microseconds, NaT where they are none.
 
     Dates and ISO 8601 text without an offset are UTC. Numbers, and text of digits only, count

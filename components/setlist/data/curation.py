@@ -14,14 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet
 import pydantic
 
-from setlist.data.cleaning import LATEST, Count, Events, clean, split
+from setlist.data.cleaning import Events, RuleCount, clean, split
 from setlist.data.conversion import instants, labels, tag_lists, text
-from setlist.data.schema import EVENT_COLUMNS, ITEM_COLUMNS, Window, parse_instant
+from setlist.data.schema import (
+    EVENT_COLUMNS,
+    ITEM_COLUMNS,
+    UNBOUNDED_END,
+    UNBOUNDED_START,
+    Window,
+    parse_instant,
+)
 from setlist.data.source import TableSource, read
 from setlist.errors import SetlistError
 
 TRAIN_DAYS, TEST_DAYS = 90, 14
-BEGINNING = pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")  # of an unbounded period
 
 _INSTANT = pa.timestamp("us", "UTC")
 _EVENTS = pa.schema(
@@ -89,7 +95,7 @@ class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
     """
 
     window: dict[str, str]
-    counts: list[Count]
+    counts: list[RuleCount]
     read: int
     train: int
     test: int
@@ -136,8 +142,10 @@ def resolve_window(settings: WindowSettings, as_of: str, now: pd.Timestamp) -> W
     """
     if settings.split_at is not None:
         cut = parse_instant(settings.split_at, "window.split_at")
-        start = cut - _days(settings.train_days) if settings.train_days else BEGINNING
-        return Window(start, cut, cut + _days(settings.test_days) if settings.test_days else LATEST)
+        start = cut - _days(settings.train_days) if settings.train_days else UNBOUNDED_START
+        return Window(
+            start, cut, cut + _days(settings.test_days) if settings.test_days else UNBOUNDED_END
+        )
     end = parse_instant(as_of or now.floor("s").isoformat(), "as_of")
     cut = end - _days(settings.test_days or TEST_DAYS)
     return Window(cut - _days(settings.train_days or TRAIN_DAYS), cut, end)

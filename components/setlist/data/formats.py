@@ -27,7 +27,7 @@ SUFFIXES = {
 
 
 @dataclass(frozen=True)
-class Table:
+class TableFile:
     """An opened file: what its columns are called, and how to load some of them."""
 
     label: str
@@ -40,7 +40,7 @@ def format_of(name: str) -> str | None:
     return next((SUFFIXES[end] for end in SUFFIXES if name.lower().endswith(end)), None)
 
 
-def open_table(path: Path, label: str) -> Table:
+def open_table(path: Path, label: str) -> TableFile:
     """The table in a file; `label` is its name in errors, and tells the format by its suffix.
 
     Raises:
@@ -54,7 +54,7 @@ def open_table(path: Path, label: str) -> Table:
         with _readable(label, form):
             return table.load(columns)
 
-    return Table(label, table.columns, load)
+    return TableFile(label, table.columns, load)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _readable(label: str, form: str) -> Iterator[None]:
         ) from fault
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path) -> TableFile:
     def load(columns: list[str]) -> pd.DataFrame:
         with pyarrow.parquet.ParquetFile(path) as file:
             table = file.read(columns=columns)
@@ -82,10 +82,10 @@ def _parquet(path: Path) -> Table:
 
     with pyarrow.parquet.ParquetFile(path) as file:
         names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
-    return Table(path.name, names, load)
+    return TableFile(path.name, names, load)
 
 
-def _csv(path: Path) -> Table:
+def _csv(path: Path) -> TableFile:
     """Every value is a string, "" where it is missing."""
     in_order = pyarrow.csv.ReadOptions(use_threads=False)  # threads cannot tell a bad row's number
 
@@ -108,10 +108,10 @@ def _csv(path: Path) -> Table:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"it has two columns {twice[0]!r}")
-    return Table(path.name, names, load)
+    return TableFile(path.name, names, load)
 
 
-def _json_lines(path: Path) -> Table:
+def _json_lines(path: Path) -> TableFile:
     columns: dict[str, list[Any]] = {}
     rows = 0
     with _plain(path) as stream:
@@ -136,7 +136,7 @@ def _json_lines(path: Path) -> Table:
         # As objects: a missing value would turn integers into floats.
         return pd.DataFrame({name: pd.Series(columns[name], dtype=object) for name in names})
 
-    return Table(path.name, list(columns), load)
+    return TableFile(path.name, list(columns), load)
 
 
 @contextmanager

@@ -18,7 +18,10 @@ from setlist.errors import SetlistError
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "weight")
 ITEM_COLUMNS = ("item_id", "title", "tags", "released")
 TIMESTAMP_DTYPE = "datetime64[us, UTC]"
-COMPACT = re.compile(r"\d{14}")
+UNBOUNDED_START = pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")
+UNBOUNDED_END = pd.Timestamp("2100-01-01", tz="UTC").as_unit("us")
+"""The bounds of a window that leaves out its first or its last day."""
+_COMPACT_DATE = re.compile(r"\d{14}")
 HISTORY_AGE = "history_age_days"
 """The named input that is the age of each play of a history, in days."""
 
@@ -34,20 +37,20 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
         SetlistError: when the text is no date; the sentence names `key`.
     """
     try:
-        if isinstance(text, str) and COMPACT.fullmatch(text):
+        if isinstance(text, str) and _COMPACT_DATE.fullmatch(text):
             return pd.to_datetime(text, format="%Y%m%d%H%M%S", utc=True).as_unit("us")
         if isinstance(text, int | float) or text.isdigit():
             return pd.Timestamp(float(text), unit="s", tz="UTC").as_unit("us")
         instant = pd.Timestamp(text)
     except (ValueError, OverflowError) as fault:
-        raise not_a_date(text, key) from fault
+        raise date_error(text, key) from fault
     if pd.isna(instant):
         raise SetlistError(f"{key}: the date is empty; write it like 2026-05-01.")
     utc = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
     return utc.as_unit("us")
 
 
-def not_a_date(text: str | float, key: str) -> SetlistError:
+def date_error(text: str | float, key: str) -> SetlistError:
     """The error for the value of a setting that cannot be read as an instant."""
     return SetlistError(
         f"{key}: {text!r} is not a date; write it like 2026-05-01 or 2026-05-01T06:00:00Z."

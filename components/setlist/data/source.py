@@ -20,8 +20,8 @@ import pandas as pd
 import pydantic
 
 from setlist.data import sample
-from setlist.data.conversion import Unit
-from setlist.data.formats import SUFFIXES, Table, format_of, open_table
+from setlist.data.conversion import TimestampUnit
+from setlist.data.formats import SUFFIXES, TableFile, format_of, open_table
 from setlist.data.schema import parse_instant
 from setlist.errors import SetlistError
 
@@ -55,7 +55,7 @@ class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
     columns: dict[str, str] = {}
     where: list[tuple[str, Comparison, str | float | int | bool]] = []
     tags_separator: str = pydantic.Field("|", min_length=1)
-    timestamp_unit: Unit = "s"
+    timestamp_unit: TimestampUnit = "s"
 
 
 def listing(source: TableSource) -> list[tuple[str, int, str]]:
@@ -126,7 +126,7 @@ def read(
 
 
 def _names(
-    source: TableSource, table: Table, required: Sequence[str], optional: Sequence[str] | None
+    source: TableSource, table: TableFile, required: Sequence[str], optional: Sequence[str] | None
 ) -> dict[str, str]:
     """Our name -> the file's name, of every column to read; the columns of `where` are checked."""
     present = f"{table.label} (it has: {', '.join(table.columns)})"
@@ -173,7 +173,7 @@ class _File:
     name: str
     size: int
     version: str
-    open: Callable[[Path], Table]
+    open: Callable[[Path], TableFile]
 
 
 @contextmanager
@@ -249,7 +249,7 @@ def _objects(path: str) -> Iterator[list[_File]]:
         exact = [blob for blob in blobs if blob.name == prefix and prefix != folder]
 
         def entry(blob: Any, name: str) -> _File:  # noqa: ANN401
-            def download(scratch: Path) -> Table:
+            def download(scratch: Path) -> TableFile:
                 label = f"gs://{bucket}/{blob.name}"
                 local = scratch / "object"  # one at a time: the next one takes its place
                 with _google(label):
@@ -303,10 +303,10 @@ def _sample_file(path: str) -> _File:
         code.update(module.read_bytes())
     version = f"seed={options['seed']}&planted={options['planted']}&code={code.hexdigest()}"
 
-    def generated(_: Path) -> Table:
+    def generated(_: Path) -> TableFile:
         made = _sample(int(options["seed"]), options["planted"])
         frame: pd.DataFrame = getattr(made, parts.netloc)
-        return Table(path, list(frame.columns), lambda columns: frame[columns].copy())
+        return TableFile(path, list(frame.columns), lambda columns: frame[columns].copy())
 
     return _File(parts.netloc, 0, version, generated)
 

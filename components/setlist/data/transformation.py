@@ -10,13 +10,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from setlist.data.cleaning import LATEST
 from setlist.data.features import Features
-from setlist.data.schema import HISTORY_AGE, Window, tie_order
+from setlist.data.schema import HISTORY_AGE, UNBOUNDED_END, Window, tie_order
 from setlist.errors import SetlistError
 
-DAY = 86_400  # seconds
-TAKEN = {"user_id", "history", "exclude", "k", HISTORY_AGE, "relevant", "listener", "item_part"}
+DAY_SECONDS = 86_400
+RESERVED_INPUTS = {
+    "user_id",
+    "history",
+    "exclude",
+    "k",
+    HISTORY_AGE,
+    "relevant",
+    "listener",
+    "item_part",
+}
 """No names for inputs: tables, the models' signature or the evaluation have their own of them."""
 
 
@@ -41,7 +49,9 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
     return _fit(dataset, train, later, window, inputs, output)
 
 
-def whole(dataset: Path, window: Window, inputs: tuple[str, ...], output: Path) -> Features:
+def transform_whole(
+    dataset: Path, window: Window, inputs: tuple[str, ...], output: Path
+) -> Features:
     """`transform` as of the end of the window: the test period is trained on, too.
 
     Its cut is the end of the window, or just after the last event where the window has no end.
@@ -53,7 +63,7 @@ def whole(dataset: Path, window: Window, inputs: tuple[str, ...], output: Path) 
         ignore_index=True,
     )
     end = window.end
-    if end == LATEST:
+    if end == UNBOUNDED_END:
         end = events["timestamp"].max() + pd.Timedelta(1, "us")
     now = Window(window.start, end, end + pd.Timedelta(1, "us"))
     return _fit(dataset, events, set(), now, inputs, output)
@@ -79,7 +89,7 @@ def _fit(
         {
             "user": pd.Index(users["user_id"]).get_indexer(train["user_id"]).astype("int32"),
             "item": pd.Index(items["item_id"]).get_indexer(train["item_id"]).astype("int32"),
-            "age_days": (age.dt.total_seconds() / DAY).astype("float32"),
+            "age_days": (age.dt.total_seconds() / DAY_SECONDS).astype("float32"),
         }
     ).sort_values("user", kind="stable", ignore_index=True)  # curated events are in time order
     items["plays"] = plays["item"].value_counts().reindex(items.index, fill_value=0).astype("int64")
@@ -109,7 +119,7 @@ def check_inputs(inputs: tuple[str, ...]) -> None:
     """
     for place, name in enumerate(inputs):
         plain = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
-        if name in TAKEN or name in inputs[:place] or not plain:
+        if name in RESERVED_INPUTS or name in inputs[:place] or not plain:
             raise SetlistError(
                 f"inputs: {name!r} is no name for an input, because it is taken, stands twice or "
                 "is more than letters, digits and _; give the column another in data.users.columns."

@@ -8,7 +8,7 @@ until now is taken: the same time, unless the run waited for longer than a perio
 
 from datetime import UTC, datetime, timedelta
 
-from setlist.data.schema import not_a_date
+from setlist.data.schema import date_error
 
 MACRO = "[[ScheduledTime]]"
 """What the backend replaces by the time of a scheduled run, 14 digits in UTC."""
@@ -34,7 +34,7 @@ def resolve_scheduled(as_of: str) -> str:
     try:
         return last_time(cron, datetime.now(UTC)).isoformat()
     except ValueError as fault:
-        raise not_a_date(as_of, "as_of") from fault
+        raise date_error(as_of, "as_of") from fault
 
 
 def last_time(cron: str, until: datetime) -> datetime:

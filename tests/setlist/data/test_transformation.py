@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from setlist.data.cleaning import LATEST
 from setlist.data.curation import (
     CurationSettings,
     DataSettings,
@@ -16,9 +15,9 @@ from setlist.data.curation import (
     resolve_window,
 )
 from setlist.data.features import Features
-from setlist.data.schema import Window, tie_order
+from setlist.data.schema import UNBOUNDED_END, Window, tie_order
 from setlist.data.source import TableSource
-from setlist.data.transformation import transform, whole
+from setlist.data.transformation import transform, transform_whole
 from setlist.errors import SetlistError
 from setlist.models.heuristics import fit_heuristics
 from setlist.models.saved_model import SavedModel
@@ -158,9 +157,9 @@ def test_nothing_after_the_cut_moves_a_training_artefact(folder, tmp_path):
 # All days, for a refit.
 
 
-def test_whole_trains_on_both_periods_as_of_the_end_of_the_window(folder, tmp_path):
+def test_transform_whole_trains_on_both_periods_as_of_the_end_of_the_window(folder, tmp_path):
     window = Features.read(folder).window
-    features = whole(folder.parent / "dataset", window, ("country",), tmp_path / "whole")
+    features = transform_whole(folder.parent / "dataset", window, ("country",), tmp_path / "whole")
     assert features.window.start == window.start
     assert features.window.cutoff == window.end == NOW
     assert len(features.plays) == len(EVENTS)
@@ -185,8 +184,8 @@ def written_digests(features: Features, folder: Path) -> dict[str, str]:
 
 def test_without_an_end_the_window_ends_just_after_the_last_event(folder, tmp_path):
     window = Features.read(folder).window
-    endless = Window(window.start, window.cutoff, LATEST)
-    features = whole(folder.parent / "dataset", endless, (), tmp_path / "whole")
+    endless = Window(window.start, window.cutoff, UNBOUNDED_END)
+    features = transform_whole(folder.parent / "dataset", endless, (), tmp_path / "whole")
     last = pd.Timestamp("2026-04-25", tz="UTC")
     assert last < features.window.cutoff < last + pd.Timedelta(days=1)
     assert features.plays["age_days"].min() == pytest.approx(0, abs=1e-6)

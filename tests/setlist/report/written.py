@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from setlist.data.cleaning import Count
+from setlist.data.cleaning import RuleCount
 from setlist.data.curation import CurationReport
 from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Guardrail, Policy, SliceRule
@@ -154,9 +154,9 @@ def trainings(folder: Path, *labels: str, held: bool = True) -> Path:
 def counts(note: str = "users: there is no table.") -> str:
     """An account of a curation."""
     counted = [
-        Count(rule="read", rows=1_000, users=90, items=20),
-        Count(rule="missing id", rows=900, users=80, items=20, removed=100, fate="rejected"),
-        Count(rule="training period", rows=700, users=76, items=ITEMS),
+        RuleCount(rule="read", rows=1_000, users=90, items=20),
+        RuleCount(rule="missing id", rows=900, users=80, items=20, removed=100, fate="rejected"),
+        RuleCount(rule="training period", rows=700, users=76, items=ITEMS),
     ]
     return CurationReport(
         window={},

@@ -21,12 +21,19 @@ run: .venv/.installed-run ## Run the whole pipeline here, on the bundled sample
 	$(BIN)/setlist run
 
 .PHONY: test
-test: .venv/.installed-dev ## Check the formatting, lint, types and imports, then run the tests
+test: check ## Check the formatting, lint, types and imports, then run the tests
+	$(BIN)/pytest -n auto --dist loadfile
+
+.PHONY: check
+check: .venv/.installed-dev ## Check the formatting, lint, types and imports only
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --dist loadfile
+
+.PHONY: coverage
+coverage: .venv/.installed-dev ## Run the tests and show which lines they reach, those of started processes included
+	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
 # The libraries to compare with need another numpy, and live in an environment of their own.
 .PHONY: benchmark
@@ -63,7 +70,8 @@ image: .venv/.installed-run ## Build the image that every step runs in (IMAGE=na
 # Pins that still fit are kept; remove a lock to renew all of its pins.
 .PHONY: lock
 lock: .venv/.uv-$(UV_VERSION) ## Bring all locks in line with pyproject.toml
-	@$(COMPILE_LOCK) -o requirements.lock --extra train --extra kubeflow --extra serve --group build pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-base.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements.lock -c requirements-base.lock --extra train --extra kubeflow --extra serve --group build pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-all.lock --all-extras --group build -c requirements.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-dev.lock --all-extras --group build --group dev -c requirements-all.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-peers.lock requirements-peers.in

@@ -7,9 +7,9 @@ from typing import Any
 
 import docker
 from kfp import local
-from kfp.local import docker_task_handler
 
 from setlist.errors import SetlistError
+from setlist_pipelines.laptop.kfp_patches import wait_for_containers
 from setlist_pipelines.settings.file import ELSEWHERE, Settings
 
 CONFINED: dict[str, Any] = {
@@ -50,9 +50,7 @@ def container_runner(
         raise SetlistError(
             f"no Docker engine answers ({fault}); start one, or leave out --docker."
         ) from fault
-    # kfp lets the engine remove a container at its end, and when that is quicker than the question
-    # for the exit code, a failure is recorded as a success (4 of 30 runs).
-    docker_task_handler.run_docker_container = _run_container
+    wait_for_containers()
     run = CONFINED | dict(container)
     if os.getuid():
         return local.DockerRunner(**{"user": f"{os.getuid()}:{os.getgid()}"} | run)
@@ -64,22 +62,6 @@ def container_runner(
     for path in own:
         os.chown(path, int(user or 0), int(group or 0), follow_symlinks=False)
     return local.DockerRunner(**run)
-
-
-def _run_container(
-    client: docker.DockerClient,
-    image: str,
-    command: list[str],
-    volumes: dict[str, Any],
-    **arguments: Any,  # noqa: ANN401
-) -> int:
-    container = client.containers.run(image, command, detach=True, volumes=volumes, **arguments)
-    try:
-        for line in container.logs(stream=True):
-            print(line.decode(), end="")  # noqa: T201
-        return int(container.wait()["StatusCode"])
-    finally:
-        container.remove(force=True)
 
 
 def _check_mounted(settings: Settings, workdir: Path) -> None:

@@ -18,10 +18,10 @@ from typing import Any, TextIO
 
 import yaml
 from kfp import local
-from kfp.local import executor_input_utils
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from setlist.errors import SetlistError
+from setlist_pipelines.laptop.kfp_patches import name_outputs
 from setlist_pipelines.settings.file import Settings, with_absolute_paths
 
 STARTED = re.compile(r"Executing task '([\w-]+)'")
@@ -141,11 +141,9 @@ def run_local(
     from setlist_pipelines.retraining import retraining
 
     pipeline = retraining(settings.labels, settings.refit, settings.warm_start)
-    # Two runs may share a work folder. kfp names a run's outputs by the time and does not tell the
-    # name, so it is told one.
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     root = workdir / f"retraining-{stamp}"
-    executor_input_utils.get_local_pipeline_resource_name = lambda _: root.name
+    name_outputs(root.name)
     log = workdir / f"run-{stamp}.log"
     local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
     failed = ""

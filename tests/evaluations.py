@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from setlist.evaluation.results import Evaluated, Evaluation, Infra, Measured
+from setlist.evaluation.results import EvaluatedModel, Evaluation, Inspection, MetricInfo
 
-SOUND = Infra(faults=[], requests=9, reach=1.0, p50_ms=1, p99_ms=20, size_mb=3)
+SOUND = Inspection(faults=[], requests=9, reach=1.0, p50_ms=1, p99_ms=20, size_mb=3)
 
 
-def evaluated(label: str, **changes) -> Evaluated:
+def evaluated(label: str, **changes) -> EvaluatedModel:
     """A sound model; its role is that of its label: candidate, live-3, anchor-2, or a heuristic."""
     role, _, revision = label.partition("-")
     known = {
@@ -22,18 +22,18 @@ def evaluated(label: str, **changes) -> Evaluated:
         "foreign": 0,
         "excluded": 0,
         "known": 1,
-        "infra": SOUND,
+        "inspection": SOUND,
         "seconds": 1,
     }
-    return Evaluated(**(known | changes))
+    return EvaluatedModel(**(known | changes))
 
 
-def evaluation(models: Sequence[Evaluated], listeners: int) -> Evaluation:
+def evaluation(models: Sequence[EvaluatedModel], listeners: int) -> Evaluation:
     """One of `ndcg@10` on the discovery shelf."""
     return Evaluation(
         shelf="discovery",
         window={},
-        metrics=(Measured.of("ndcg@10"),),
+        metrics=(MetricInfo.of("ndcg@10"),),
         slices=("listener",),
         k=10,
         listeners=listeners,

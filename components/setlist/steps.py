@@ -258,12 +258,12 @@ def evaluate(
     from pathlib import Path
 
     from setlist.data.features import Features
-    from setlist.evaluation.contenders import contenders
+    from setlist.evaluation.contenders import list_contenders
     from setlist.evaluation.evaluator import evaluate
     from setlist.evaluation.results import EvaluationSettings, read_values
 
     result = evaluate(
-        contenders(Path(heuristics.path), Path(candidate.path), Path(live.path)),
+        list_contenders(Path(heuristics.path), Path(candidate.path), Path(live.path)),
         Features.read(Path(features.path)),
         Path(dataset.path),
         EvaluationSettings.model_validate(evaluation),

@@ -36,7 +36,6 @@ from setlist.data.schema import Window, tie_order
 from setlist.data.source import TableSource
 from setlist.data.transformation import transform
 from setlist.evaluation.accuracy import ndcg
-from setlist.evaluation.audience import ragged, select
 from setlist.evaluation.catalogue import catalogue_of
 from setlist.evaluation.ranking import Catalogue, Ragged, Ranking
 from setlist.evaluation.statistics import bootstrap
@@ -130,7 +129,7 @@ def newcomers(world: World) -> Iterator[tuple[tuple[str, int], Values]]:
         for count in FIRST_PLAYS:
             history, truth = first_and_next(user, item, place, count, len(ids))
             asked = np.flatnonzero(truth.lengths > 0)
-            history, truth = (select(table, asked) for table in (history, truth))
+            history, truth = (table.take(asked) for table in (history, truth))
             told = world.users.loc[names[asked]]
             inputs = {name: told[name].tolist() for name in INPUTS}
             values = {}
@@ -149,10 +148,10 @@ def first_and_next(
     first = place < count
     enough = np.bincount(user, minlength=number) > count
     order = np.lexsort([place[first], user[first]])
-    history = ragged(user[first][order], item[first][order], number)
+    history = Ragged.from_pairs(user[first][order], item[first][order], number)
     known = user[first] * size + item[first]
     follow = np.setdiff1d((user * size + item)[~first & enough[user]], known)
-    return history, ragged(*np.divmod(follow, size), number)
+    return history, Ragged.from_pairs(*np.divmod(follow, size), number)
 
 
 # New items.
@@ -169,7 +168,7 @@ def new_items(world: World) -> Values:
     early = (later["timestamp"] < REFRESHED).to_numpy()
     rows, codes = np.divmod(np.setdiff1d(pairs[~early], pairs[early]), len(ids))
     users, rows = np.unique(rows, return_inverse=True)
-    truth = ragged(rows, codes, len(users))
+    truth = Ragged.from_pairs(rows, codes, len(users))
     known = np.zeros((len(everybody), len(ids)), np.bool_)
     known.ravel()[pairs[early]] = True
     known = known[users]
@@ -180,7 +179,7 @@ def new_items(world: World) -> Values:
     tops[OURS] = of_refreshed(world, fresh, users, known)
     size = len(ids)
     catalogue = Catalogue(np.zeros(size, np.int64), np.zeros((size, 1), np.bool_), len(everybody))
-    history = ragged(*np.nonzero(known), len(users))
+    history = Ragged.from_pairs(*np.nonzero(known), len(users))
     return {
         name: ndcg(Ranking(top.astype(np.int32), truth, history, catalogue), K)
         for name, top in tops.items()
@@ -196,11 +195,11 @@ def of_refreshed(
     # The new items have the first codes, as in the truth; all others are excluded.
     ids = pd.Index([*fresh["item_id"], *features.items["item_id"]])
     codes = features.plays["item"].to_numpy(np.int32) + np.int32(len(fresh))
-    history = select(Ragged(features.offsets, codes), users)
+    history = Ragged(features.offsets, codes).take(users)
     waited = (REFRESHED - CUT).days
-    ages = select(Ragged(features.offsets, features.plays["age_days"].to_numpy() + waited), users)
+    ages = Ragged(features.offsets, features.plays["age_days"].to_numpy() + waited).take(users)
     old = np.ones((len(users), len(features.items)), np.bool_)
-    exclude = ragged(*np.nonzero(np.hstack([known, old])), len(users))
+    exclude = Ragged.from_pairs(*np.nonzero(np.hstack([known, old])), len(users))
     told = features.users.iloc[users]
     inputs = {name: told[name].tolist() for name in INPUTS}
     top, _ = SavedModel(output).lists(ids, history, exclude, K, inputs, ages.codes)

@@ -13,7 +13,7 @@ from setlist.data.features import Features
 from setlist.data.schema import Window
 from setlist.data.transformation import transform
 from setlist.evaluation.accuracy import ndcg, recall_capped
-from setlist.evaluation.audience import Audience, audience
+from setlist.evaluation.audience import Audience, select_audience
 from setlist.evaluation.catalogue import catalogue_of
 from setlist.evaluation.metric import Metric
 from setlist.evaluation.ranking import Ranking
@@ -54,7 +54,7 @@ class Cut:
         """That of a curated dataset; the features are written to `folder`."""
         features = transform(dataset, window, inputs, folder)
         test, users = (pd.read_parquet(dataset / f"{name}.parquet") for name in ("test", "users"))
-        return cls(features, audience(features, test, users, settings))
+        return cls(features, select_audience(features, test, users, settings))
 
     @cached_property
     def plays(self) -> sparse.csr_array:

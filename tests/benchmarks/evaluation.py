@@ -40,7 +40,7 @@ from setlist.data.curation import curate, resolve_window
 from setlist.data.features import Features
 from setlist.data.transformation import transform
 from setlist.evaluation.accuracy import average_precision, mrr, ndcg, precision, recall
-from setlist.evaluation.audience import Audience, audience
+from setlist.evaluation.audience import Audience, select_audience
 from setlist.evaluation.catalogue import catalogue_of
 from setlist.evaluation.ranking import Ranking
 from setlist.models.contract import read_info
@@ -96,7 +96,7 @@ def prepare(settings: Path, folder: Path) -> tuple[Features, Audience]:
     train(features, read.model, folder / "model", folder / "record")
     test = pd.read_parquet(folder / "dataset" / "test.parquet")
     users = pd.read_parquet(folder / "dataset" / "users.parquet")
-    return features, audience(features, test, users, read.evaluation)
+    return features, select_audience(features, test, users, read.evaluation)
 
 
 def ours(model: SavedModel, features: Features, people: Audience) -> dict[str, float]:

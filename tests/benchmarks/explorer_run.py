@@ -17,7 +17,7 @@ from tests.setlist.serving.models import WINDOW, promote, stage, write_towers
 
 from setlist.data.features import Features
 from setlist.data.schema import tie_order
-from setlist.evaluation.results import Evaluated, Evaluation, Measured
+from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.verdict import Verdict
 from setlist.models.heuristics import CoVisited, Popular
 from setlist.models.item_table import write_shelf
@@ -149,7 +149,7 @@ def evaluate(rng: np.random.Generator, known: Features, folder: Path, number: in
         values = {name: rng.beta(1, 4, number) for name in METRICS}
         pd.DataFrame(values).to_parquet(folder / label / "per_user.parquet", index=False)
         evaluated.append(
-            Evaluated(
+            EvaluatedModel(
                 label=label,
                 role=role,
                 kind="heuristic" if role == "heuristic" else "two_tower",
@@ -170,7 +170,7 @@ def evaluate(rng: np.random.Generator, known: Features, folder: Path, number: in
     evaluation = Evaluation(
         shelf="discovery",
         window=WINDOW.to_json(),
-        metrics=tuple(map(Measured.of, METRICS)),
+        metrics=tuple(map(MetricInfo.of, METRICS)),
         slices=("listener", "country", "age_band"),
         k=K,
         listeners=number,

@@ -127,13 +127,14 @@ def verdicts(
     """Verdicts on simulated evaluations, many together or each alone."""
     labels = {*truth.tied, *truth.own}
     models = [one for one in people.evaluation.models if one.label in labels]
-    infra = people.evaluation.model(CANDIDATE).infra
-    assert infra
+    inspection = people.evaluation.model(CANDIDATE).inspection
+    assert inspection
     evaluation = people.evaluation.model_copy(
         update={
             "listeners": listeners,
             "models": [
-                one.model_copy(update={"infra": infra.model_copy(update=IDLE)}) for one in models
+                one.model_copy(update={"inspection": inspection.model_copy(update=IDLE)})
+                for one in models
             ],
         }
     )

@@ -102,7 +102,7 @@ def _make(name: str, folder: Path) -> None:
     from setlist.data.curation import curate, resolve_window
     from setlist.data.features import Features
     from setlist.data.transformation import transform
-    from setlist.evaluation.contenders import contenders
+    from setlist.evaluation.contenders import list_contenders
     from setlist.evaluation.evaluator import evaluate
     from setlist.models.heuristics import fit_heuristics
     from setlist.models.two_tower.train import train
@@ -118,7 +118,7 @@ def _make(name: str, folder: Path) -> None:
         model = settings.model.model_copy(update={"seed": seed})
         train(features, model, folder / path, folder / "record")
     (folder / "rivals/rivals.json").write_text(json.dumps([LIVE, ANCHOR]))
-    models = contenders(folder / "heuristics", folder / CANDIDATE, folder / "rivals")
+    models = list_contenders(folder / "heuristics", folder / CANDIDATE, folder / "rivals")
     evaluate(models, features, folder / "dataset", settings.evaluation, folder / "evaluations")
 
 

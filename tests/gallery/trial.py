@@ -12,10 +12,10 @@ from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate
 from setlist.evaluation.gate import judge
-from setlist.evaluation.results import LISTENER, Evaluation, Role
+from setlist.evaluation.results import LISTENER_SLICE, Evaluation, Role
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict, decide
 
-SLICES = (LISTENER, "country", "age_band")
+SLICES = (LISTENER_SLICE, "country", "age_band")
 """Those of the bundled settings; a group of one listener, by `who`, says nothing."""
 
 

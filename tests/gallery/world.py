@@ -14,8 +14,8 @@ from setlist.data.features import Features
 from setlist.data.sample import END, Truth, generate, write
 from setlist.data.schema import Window
 from setlist.data.transformation import transform
-from setlist.evaluation.audience import Audience, audience
-from setlist.evaluation.requests import choose
+from setlist.evaluation.audience import Audience, select_audience
+from setlist.evaluation.requests import sample_requests
 from setlist.evaluation.results import EvaluationSettings
 from setlist.models.heuristics import co_visited, fit_heuristics
 from setlist.models.saved_model import at, latest
@@ -93,7 +93,7 @@ class World:
             pd.read_parquet(self.folder / "dataset" / f"{name}.parquet")
             for name in ("test", "users")
         )
-        return audience(self.features, test, users, SETTINGS)
+        return select_audience(self.features, test, users, SETTINGS)
 
     @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
@@ -115,7 +115,7 @@ class World:
     @property
     def asked(self) -> npt.NDArray[np.int64]:
         """Rows of the audience whose requests a fresh process repeats."""
-        return choose(len(self.people.users))
+        return sample_requests(len(self.people.users))
 
     def best(self, number: int) -> npt.NDArray[np.int64]:
         """The codes that serve everybody best with lists of ten, chosen greedily one by one."""

@@ -9,7 +9,7 @@ from setlist.arrays import Float32s, Float64s, Int64s, Strings
 from setlist.data.features import Features
 from setlist.errors import SetlistError
 from setlist.evaluation.ranking import Ragged
-from setlist.evaluation.results import LISTENER, EvaluationSettings
+from setlist.evaluation.results import LISTENER_SLICE, EvaluationSettings
 
 NEWCOMER, LIGHT = 5, 50
 """The most plays before the cut of a newcomer and of a light listener."""
@@ -17,7 +17,7 @@ KINDS = ("newcomer", "light", "heavy")
 AT_MOST = 200_000
 """How many listeners are evaluated at most; a fixed sample of more."""
 
-TAKEN = {"user_id", "relevant", "history", LISTENER, "item_part"}
+TAKEN = {"user_id", "relevant", "history", LISTENER_SLICE, "item_part"}
 """No names for slices: the evaluation and the policy have their own of them."""
 
 
@@ -37,7 +37,7 @@ class Audience:
     sampled_from: int
 
 
-def audience(
+def select_audience(
     features: Features, test: pd.DataFrame, users: pd.DataFrame, settings: EvaluationSettings
 ) -> Audience:
     """Who is evaluated and what is relevant to them.
@@ -102,14 +102,14 @@ def audience(
             people[name] = _column(users, name, people["user_id"])
     people["relevant"] = np.bincount(np.searchsorted(chosen, rows), minlength=len(chosen))
     people["history"] = counts[chosen]
-    people[LISTENER] = kind
+    people[LISTENER_SLICE] = kind
     known_rows, known_items = np.divmod(known, size)
-    played = select(Ragged(offsets, np.arange(len(features.plays), dtype=np.int32)), chosen)
+    played = Ragged(offsets, np.arange(len(features.plays), dtype=np.int32)).take(chosen)
     return Audience(
         users=people,
-        truth=ragged(np.searchsorted(chosen, rows), truth, len(chosen)),
+        truth=Ragged.from_pairs(np.searchsorted(chosen, rows), truth, len(chosen)),
         gains=gains,
-        history=select(ragged(known_rows, known_items, len(counts)), chosen),
+        history=Ragged.from_pairs(known_rows, known_items, len(counts)).take(chosen),
         plays=Ragged(played.offsets, features.plays["item"].to_numpy(np.int32)[played.codes]),
         ages=features.plays["age_days"].to_numpy(np.float32)[played.codes],
         left_out=left_out,
@@ -142,16 +142,3 @@ def _column(users: pd.DataFrame, name: str, ids: pd.Series) -> pd.Series:
     return (
         users.set_index("user_id")[name].reindex(ids).fillna("").astype(str).reset_index(drop=True)
     )
-
-
-def ragged(rows: Int64s, codes: Int64s, length: int) -> Ragged:
-    """`length` rows from pairs that are sorted by row."""
-    return Ragged(np.searchsorted(rows, np.arange(length + 1)), codes.astype(np.int32))
-
-
-def select(table: Ragged, rows: Int64s) -> Ragged:
-    """The given rows of the table, in that order."""
-    lengths = table.lengths[rows]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    return Ragged(offsets, table.codes[np.repeat(table.offsets[rows], lengths) + within])

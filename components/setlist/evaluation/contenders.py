@@ -18,7 +18,7 @@ class Contender:
     revision: int | None = None
 
 
-def contenders(heuristics: Path, candidate: Path, live: Path) -> list[Contender]:
+def list_contenders(heuristics: Path, candidate: Path, live: Path) -> list[Contender]:
     """The models of a run: the candidate, the live revision and the anchor, the heuristics.
 
     Args:

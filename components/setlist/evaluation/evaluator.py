@@ -16,30 +16,30 @@ from setlist.arrays import Bools, Float64s, Int64s
 from setlist.data.features import Features
 from setlist.data.schema import parse_instant
 from setlist.errors import SetlistError
-from setlist.evaluation.audience import Audience, audience, ragged, select
+from setlist.evaluation.audience import Audience, select_audience
 from setlist.evaluation.catalogue import catalogue_of, parts_of
 from setlist.evaluation.contenders import Contender
-from setlist.evaluation.inspection import inspect
-from setlist.evaluation.lists import ask, listed, without_repeats
+from setlist.evaluation.inspection import inspect_models
+from setlist.evaluation.lists import count_listed, top_lists, without_repeats
 from setlist.evaluation.metric_names import MetricAt, parse_metric
-from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
-from setlist.evaluation.requests import choose, write_answers, write_requests
+from setlist.evaluation.ranking import FOREIGN, Catalogue, Ragged, Ranking
+from setlist.evaluation.requests import sample_requests, write_answers, write_requests
 from setlist.evaluation.results import (
-    LEARNED,
-    LISTENER,
-    SHARED,
-    Evaluated,
+    LEARNED_ROLES,
+    LISTENER_SLICE,
+    SHARED_PART,
+    EvaluatedModel,
     Evaluation,
     EvaluationSettings,
     Shelf,
-    repeated,
+    first_repeated,
 )
 from setlist.models.contract import digest, read_catalogue
 from setlist.models.saved_model import SavedModel
 
 
 @dataclass(frozen=True)
-class Exam:
+class EvaluationSetup:
     """What every model of a run is asked, and what its answers are held against.
 
     Attributes:
@@ -83,9 +83,9 @@ def evaluate(
     """
     if output.exists() and any(output.iterdir()):
         raise SetlistError(f"{output} is not empty; remove it, or name another folder.")
-    if twice := repeated([contender.label for contender in models]):
+    if twice := first_repeated([contender.label for contender in models]):
         raise SetlistError(f"two models are called {twice}; rename one of the folders.")
-    exam = prepare(models, features, dataset, settings)
+    exam = prepare_setup(models, features, dataset, settings)
     output.mkdir(parents=True, exist_ok=True)
     people = exam.people
     people.users.to_parquet(output / "users.parquet", index=False)
@@ -101,30 +101,30 @@ def evaluate(
     evaluated = [_examine(contender, exam, features.window.cutoff, output) for contender in models]
     ours = [one for one in models if one.role == "candidate"]
     rules = [one for one in models if one.role == "heuristic" and exam.shared is None]
-    found = inspect(output, ours) | inspect(output, rules)
+    found = inspect_models(output, ours) | inspect_models(output, rules)
     evaluation = Evaluation(
         shelf=settings.shelf,
         window=features.window.to_json(),
-        metrics=settings.measured(),
-        slices=tuple(dict.fromkeys((LISTENER, *features.inputs, *settings.slices))),
+        metrics=settings.metric_infos(),
+        slices=tuple(dict.fromkeys((LISTENER_SLICE, *features.inputs, *settings.slices))),
         k=exam.k,
         listeners=len(people.users),
         sampled_from=people.sampled_from,
         catalogue=exam.catalogue.size,
         left_out=people.left_out,
-        models=[one.model_copy(update={"infra": found.get(one.label)}) for one in evaluated],
+        models=[one.model_copy(update={"inspection": found.get(one.label)}) for one in evaluated],
     )
     document = json.dumps(evaluation.model_dump(), indent=1, allow_nan=False)
     (output / "evaluation.json").write_text(document + "\n", "utf-8")
     return evaluation
 
 
-def prepare(
+def prepare_setup(
     models: Sequence[Contender], features: Features, dataset: Path, settings: EvaluationSettings
-) -> Exam:
+) -> EvaluationSetup:
     """Settle what all models of the run are asked."""
     metrics = [parse_metric(text) for text in settings.metrics]
-    people = audience(
+    people = select_audience(
         features,
         pd.read_parquet(dataset / "test.parquet"),
         pd.read_parquet(dataset / "users.parquet"),
@@ -132,10 +132,12 @@ def prepare(
     )
     item_ids = pd.Index(features.items["item_id"])
     known = {
-        one.role: item_ids.isin(read_catalogue(one.folder)) for one in models if one.role in LEARNED
+        one.role: item_ids.isin(read_catalogue(one.folder))
+        for one in models
+        if one.role in LEARNED_ROLES
     }
     catalogue = catalogue_of(features)
-    return Exam(
+    return EvaluationSetup(
         people=people,
         inputs=features.inputs,
         item_ids=item_ids,
@@ -145,11 +147,13 @@ def prepare(
         shared=np.logical_and.reduce(list(known.values())) if "live" in known else None,
         shelf=settings.shelf,
         k=max(metric.k for metric in metrics),
-        requests=choose(len(people.users)),
+        requests=sample_requests(len(people.users)),
     )
 
 
-def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) -> Evaluated:
+def _examine(
+    contender: Contender, exam: EvaluationSetup, cut: pd.Timestamp, output: Path
+) -> EvaluatedModel:
     began = time.monotonic()
     model = SavedModel(contender.folder)
     trained_until = parse_instant(
@@ -164,15 +168,15 @@ def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) 
         )
     people = exam.people
     try:
-        told, scores = ask(model, people, exam.inputs, exam.item_ids, exam.shelf, exam.k)
+        told, scores = top_lists(model, people, exam.inputs, exam.item_ids, exam.shelf, exam.k)
     except SetlistError as fault:
         raise SetlistError(f"{contender.label}: {fault}") from fault
     top = without_repeats(told)
     parts = dict(exam.parts)
-    if exam.shared is not None and contender.role in LEARNED:
-        parts[SHARED] = exam.shared
+    if exam.shared is not None and contender.role in LEARNED_ROLES:
+        parts[SHARED_PART] = exam.shared
     ranking = Ranking(top, people.truth, people.history, exam.catalogue, people.gains)
-    per_user, corpus = measure(ranking, exam.metrics, parts)
+    per_user, corpus = compute_metrics(ranking, exam.metrics, parts)
     folder = output / contender.label
     folder.mkdir()
     np.save(folder / "top.npy", top)
@@ -180,7 +184,7 @@ def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) 
     write_answers(folder, top[exam.requests], scores[exam.requests], exam.item_ids)
     seconds = time.monotonic() - began
     print(f"evaluated {contender.label} in {seconds:.1f} s", flush=True)
-    return Evaluated(
+    return EvaluatedModel(
         label=contender.label,
         role=contender.role,
         kind=model.info.kind,
@@ -190,13 +194,15 @@ def _examine(contender: Contender, exam: Exam, cut: pd.Timestamp, output: Path) 
         training_window=model.info.training_window,
         corpus=corpus,
         foreign=int((told == FOREIGN).sum()),
-        excluded=listed(told, people.history, exam.catalogue) if exam.shelf == "discovery" else 0,
+        excluded=count_listed(told, people.history, exam.catalogue)
+        if exam.shelf == "discovery"
+        else 0,
         known=float(exam.item_ids.isin(read_catalogue(contender.folder)).mean()),
         seconds=round(seconds, 2),
     )
 
 
-def measure(
+def compute_metrics(
     ranking: Ranking, metrics: Sequence[MetricAt], parts: Mapping[str, Bools]
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """All metrics of one model.
@@ -219,7 +225,7 @@ def measure(
         else:
             corpus[metric.text] = float(metric(ranking))
     for name, part in parts.items():
-        present, partial = within(ranking, part)
+        present, partial = restrict_to_part(ranking, part)
         for metric in metrics:
             if metric.metric.per == "listener" and metric.metric.reads_truth:
                 values = np.full(len(ranking.top), np.nan)
@@ -229,7 +235,7 @@ def measure(
     return pd.DataFrame(per_user), corpus
 
 
-def within(ranking: Ranking, part: Bools) -> tuple[Int64s, Ranking]:
+def restrict_to_part(ranking: Ranking, part: Bools) -> tuple[Int64s, Ranking]:
     """The ranking on the truth in one part of the catalogue.
 
     Args:
@@ -244,12 +250,12 @@ def within(ranking: Ranking, part: Bools) -> tuple[Int64s, Ranking]:
     present = np.unique(rows)
     return present, Ranking(
         top=ranking.top[present],
-        truth=ragged(
+        truth=Ragged.from_pairs(
             np.searchsorted(present, rows),
             ranking.truth.codes[keep].astype(np.int64),
             len(present),
         ),
-        history=select(ranking.history, present),
+        history=ranking.history.take(present),
         catalogue=ranking.catalogue,
         gains=None if ranking.gains is None else ranking.gains[keep],
     )

@@ -23,7 +23,7 @@ def intra_list_diversity(ranking: Ranking, k: int) -> Float64s:
     top = ranking.top[:, :k]
     filled = np.count_nonzero(top >= 0, axis=1)
     pairs = filled * (filled - 1) / 2
-    distances = pairs - ranking.catalogue.likeness.within(top)
+    distances = pairs - ranking.catalogue.tag_similarity.sum_within_lists(top)
     # Sums in float32 may leave a list of equals a trace below 0.
     return np.maximum(distances, 0) / np.maximum(pairs, 1)
 

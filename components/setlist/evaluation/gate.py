@@ -12,7 +12,7 @@ from pathlib import Path
 from setlist.errors import SetlistError
 from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import (
-    Evaluated,
+    EvaluatedModel,
     Evaluation,
     Role,
     read_evaluation,
@@ -61,7 +61,7 @@ def judge(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead |
         *rules.serving(candidate),
     ]
     decision = decide(reasons)
-    ships: Evaluated | None = candidate if decision == "promote" else None
+    ships: EvaluatedModel | None = candidate if decision == "promote" else None
     sentence = _sentence(decision, reasons)
     if ships is None and head is None and policy.bootstrap == "heuristic":
         ships = _bootstrapped(rules, heuristics)
@@ -94,7 +94,7 @@ def judge(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead |
     )
 
 
-def _values(folder: Path, evaluation: Evaluation, model: Evaluated) -> dict[str, float]:
+def _values(folder: Path, evaluation: Evaluation, model: EvaluatedModel) -> dict[str, float]:
     """The value of every evaluated metric that has one; those on parts of the truth stay there."""
     found = read_values(folder, model)
     names = [metric.name for metric in evaluation.metrics]
@@ -103,9 +103,9 @@ def _values(folder: Path, evaluation: Evaluation, model: Evaluated) -> dict[str,
 
 def _cast(
     folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead | None
-) -> tuple[Evaluated, list[Evaluated], Evaluated | None, Evaluated | None]:
+) -> tuple[EvaluatedModel, list[EvaluatedModel], EvaluatedModel | None, EvaluatedModel | None]:
     """The candidate, the heuristics, the live model and the anchor, all that there have to be."""
-    by_role: dict[Role, list[Evaluated]] = {}
+    by_role: dict[Role, list[EvaluatedModel]] = {}
     for model in sorted(evaluation.models, key=lambda model: model.label):
         by_role.setdefault(model.role, []).append(model)
     if len(by_role.get("candidate", [])) != 1:
@@ -125,7 +125,7 @@ def _cast(
     return by_role["candidate"][0], by_role["heuristic"], live, next(iter(anchors), None)
 
 
-def _bootstrapped(rules: Rules, heuristics: list[Evaluated]) -> Evaluated | None:
+def _bootstrapped(rules: Rules, heuristics: list[EvaluatedModel]) -> EvaluatedModel | None:
     """The best heuristic that has an answer and is fit to serve."""
     fit = [
         one

@@ -7,16 +7,21 @@ import numpy as np
 
 from setlist.arrays import Bools, Float64s
 from setlist.evaluation.policy import SliceRule
-from setlist.evaluation.results import LISTENER
-from setlist.evaluation.statistics import LEVEL, holm, sign_flip, smallest_detectable_lift
+from setlist.evaluation.results import LISTENER_SLICE
+from setlist.evaluation.statistics import (
+    CONFIDENCE_LEVEL,
+    holm,
+    sign_flip,
+    smallest_detectable_lift,
+)
 from setlist.evaluation.verdict import Reason
 
-SAID = {LISTENER: "history length"}
+SAID = {LISTENER_SLICE: "history length"}
 """How a sentence names a slice, where not by its column."""
 
 
 @dataclass(frozen=True)
-class Group:
+class ListenerGroup:
     """The listeners who share a value of a slice, with what two models are worth to them.
 
     Attributes:
@@ -42,7 +47,9 @@ class Group:
         return (self.ours - self.theirs)[self.members]
 
 
-def harm(groups: Sequence[Group], policy: SliceRule, metric: str, rival: str) -> Iterator[Reason]:
+def harm_reasons(
+    groups: Sequence[ListenerGroup], policy: SliceRule, metric: str, rival: str
+) -> Iterator[Reason]:
     """One reason a slice: fails where a group is served worse by more than the tolerance.
 
     The p-values of the one-sided paired sign-flip test are corrected over all groups of all slices
@@ -87,7 +94,7 @@ def harm(groups: Sequence[Group], policy: SliceRule, metric: str, rival: str) ->
         detectable = smallest_detectable_lift(worst.differences)
         yield Reason(
             rule=rule,
-            outcome="fail" if p <= 1 - LEVEL else "pass",
+            outcome="fail" if p <= 1 - CONFIDENCE_LEVEL else "pass",
             value=lift,
             needed=needed,
             detectable=detectable if np.isfinite(detectable) else None,

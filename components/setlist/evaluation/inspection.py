@@ -20,8 +20,8 @@ from pydantic import RootModel
 
 from setlist.arrays import Float32s, Strings
 from setlist.evaluation.contenders import Contender
-from setlist.evaluation.requests import ASKED
-from setlist.evaluation.results import Infra
+from setlist.evaluation.requests import REQUEST_COLUMNS
+from setlist.evaluation.results import Inspection
 from setlist.models.contract import read_catalogue
 from setlist.models.saved_model import SavedModel
 
@@ -33,11 +33,11 @@ FEW = 8
 PATIENCE = 300
 """Seconds that a model may take for all of it."""
 
-Found = RootModel[dict[str, Infra]]
+Found = RootModel[dict[str, Inspection]]
 Answer = tuple[Strings, Float32s]
 
 
-def inspect(evaluation: Path, models: Sequence[Contender]) -> dict[str, Infra]:
+def inspect_models(evaluation: Path, models: Sequence[Contender]) -> dict[str, Inspection]:
     """Load the models in one fresh process and say what it found of each, by label.
 
     Args:
@@ -63,7 +63,7 @@ def inspect(evaluation: Path, models: Sequence[Contender]) -> dict[str, Infra]:
             fault = f"it did not answer within {PATIENCE} s"
         if output.is_file():
             return Found.model_validate_json(output.read_bytes()).root
-    broken = Infra(faults=[fault], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0)
+    broken = Inspection(faults=[fault], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0)
     return {model.label: broken for model in models}
 
 
@@ -80,8 +80,8 @@ class Requests:
     def read(cls, evaluation: Path) -> "Requests":
         """The kept requests of an evaluation."""
         table = pd.read_parquet(evaluation / "requests.parquet")
-        history, exclude, ages = ([list(row) for row in table[name]] for name in ASKED)
-        named = table.columns.difference(list(ASKED))
+        history, exclude, ages = ([list(row) for row in table[name]] for name in REQUEST_COLUMNS)
+        named = table.columns.difference(list(REQUEST_COLUMNS))
         return cls(history, exclude, ages, {str(name): table[name].tolist() for name in named})
 
     def take(self, rows: Sequence[int]) -> "Requests":
@@ -94,7 +94,7 @@ class Requests:
         )
 
 
-class Inspection:
+class Inspector:
     """One model under inspection, and the faults found so far."""
 
     def __init__(self, folder: Path) -> None:
@@ -145,7 +145,9 @@ class Inspection:
             (f"{MANY:,} requests at once", [row % number for row in range(MANY)]),
         ):
             answer = self.ask(occasion, requests.take(rows), k)
-            if answer and (differs := difference((expected[0][rows], expected[1][rows]), answer)):
+            if answer and (
+                differs := answer_difference((expected[0][rows], expected[1][rows]), answer)
+            ):
                 self.faults.append(f"{occasion}: {differs}")
 
     def hostile(self, requests: Requests, k: int) -> None:
@@ -185,7 +187,7 @@ def said_by(fault: Exception) -> str:
     return str(fault).partition("\n")[0].removesuffix(".")
 
 
-def difference(expected: Answer, got: Answer) -> str:
+def answer_difference(expected: Answer, got: Answer) -> str:
     """How two answers to the same requests differ by more than the tolerance; "" if they do not.
 
     Two items may change places where their scores are that close, and at the end of the list one
@@ -214,7 +216,7 @@ def difference(expected: Answer, got: Answer) -> str:
     return ""
 
 
-def inspect_model(evaluation: Path, label: str, folder: Path) -> Infra:
+def inspect_model(evaluation: Path, label: str, folder: Path) -> Inspection:
     """What there is to say of one model, in this process."""
     requests = Requests.read(evaluation)
     answers = pd.read_parquet(evaluation / label / "answers.parquet")
@@ -224,17 +226,17 @@ def inspect_model(evaluation: Path, label: str, folder: Path) -> Infra:
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     try:
-        inspection = Inspection(folder)
+        inspector = Inspector(folder)
     except Exception as fault:  # a model that cannot be loaded is a finding
         said = f"it cannot be loaded: {said_by(fault)}"
-        return Infra(faults=[said], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=size)
+        return Inspection(faults=[said], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=size)
     k = expected[0].shape[1]
-    inspection.sound(requests, expected)
-    inspection.hostile(requests, k)
-    reach = inspection.reach(requests)
-    taken = inspection.latencies(requests, k) if not inspection.faults else [0.0]
-    return Infra(
-        faults=inspection.faults,
+    inspector.sound(requests, expected)
+    inspector.hostile(requests, k)
+    reach = inspector.reach(requests)
+    taken = inspector.latencies(requests, k) if not inspector.faults else [0.0]
+    return Inspection(
+        faults=inspector.faults,
         requests=len(requests.history),
         reach=reach,
         p50_ms=round(float(np.quantile(taken, 0.5)), 3),

@@ -12,7 +12,7 @@ from setlist.evaluation.results import Shelf
 from setlist.models.saved_model import SavedModel
 
 
-def ask(
+def top_lists(
     model: SavedModel,
     people: Audience,
     inputs: Sequence[str],
@@ -61,6 +61,6 @@ def without_repeats(codes: Int32s) -> Int32s:
     return np.where(repeats, np.int32(FOREIGN), codes)
 
 
-def listed(top: Int32s, excluded: Ragged, catalogue: Catalogue) -> int:
+def count_listed(top: Int32s, excluded: Ragged, catalogue: Catalogue) -> int:
     """How many positions of the lists hold an item that the caller had excluded."""
     return len(Ranking(top, excluded, excluded, catalogue).hits.rows)

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from setlist.errors import SetlistError
-from setlist.evaluation.results import Measured
+from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import Mode
 
 NULL = "null"
@@ -142,7 +142,7 @@ def schema() -> str:
     return json.dumps(document | Policy.model_json_schema(), indent=1) + "\n"
 
 
-def check_policy(policy: Policy, metrics: tuple[Measured, ...]) -> None:
+def check_policy(policy: Policy, metrics: tuple[MetricInfo, ...]) -> None:
     """Refuse a policy that reads what is not evaluated.
 
     Raises:

@@ -7,18 +7,19 @@ a model returned nothing scores 0, and a short list is not forgiven.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from setlist.arrays import Bools, Float64s, Int32s, Int64s
-from setlist.evaluation.tag_similarity import Likeness
+from setlist.evaluation.tag_similarity import TagSimilarity
 from setlist.models.contract import EMPTY, FOREIGN
 
 __all__ = ["EMPTY", "FOREIGN", "Catalogue", "Hits", "Ragged", "Ranking"]
 
 
-CACHE = 2**21
+BLOCK_BYTES = 2**21
 """Bytes of a table that is filled and read for one block of lists, so that it stays in cache."""
 
 
@@ -47,9 +48,9 @@ class Catalogue:
         return self.listeners / max(self.training_listeners, 1)
 
     @cached_property
-    def likeness(self) -> Likeness:
+    def tag_similarity(self) -> TagSimilarity:
         """How alike the items are by their tags."""
-        return Likeness(self.tags)
+        return TagSimilarity(self.tags)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,18 @@ class Ragged:
 
     offsets: Int64s
     codes: Int32s
+
+    @classmethod
+    def from_pairs(cls, rows: Int64s, codes: Int64s, length: int) -> Self:
+        """`length` lists from pairs of a list's row and a code, sorted by row."""
+        return cls(np.searchsorted(rows, np.arange(length + 1)), codes.astype(np.int32))
+
+    def take(self, rows: Int64s) -> "Ragged":
+        """The lists of these rows, in this order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        return Ragged(offsets, self.codes[np.repeat(self.offsets[rows], lengths) + within])
 
     @property
     def lengths(self) -> Int64s:
@@ -118,7 +131,7 @@ class Ranking:
         listeners, depth = self.top.shape
         # Two columns more, which stay false: EMPTY and FOREIGN fall into those of the row before.
         width = self.catalogue.size - FOREIGN
-        block = min(max(CACHE // width, 1), max(listeners, 1))
+        block = min(max(BLOCK_BYTES // width, 1), max(listeners, 1))
         relevant = self.truth.rows * width + self.truth.codes
         table = np.zeros(block * width, np.bool_)
         starts = np.arange(block)[:, None] * width
@@ -177,7 +190,9 @@ class Ranking:
         rows = hits.rows[order]
         items = self.top[rows, hits.ranks[order]]
         sums = np.zeros(len(rows))
-        sums[order] = self.catalogue.likeness.across(rows, items, history.offsets, history.codes)
+        sums[order] = self.catalogue.tag_similarity.sum_against_lists(
+            rows, items, history.offsets, history.codes
+        )
         return sums / np.maximum(history.lengths[hits.rows], 1)
 
     @cached_property
@@ -201,7 +216,7 @@ class Ranking:
         padded = np.append(values, np.zeros(-FOREIGN))  # what EMPTY and FOREIGN count from the end
         sums = np.empty(len(self.top))
         filled = np.empty(len(self.top), np.int64)
-        block = max(CACHE // 8 // max(self.top.shape[1], 1), 1)
+        block = max(BLOCK_BYTES // 8 // max(self.top.shape[1], 1), 1)
         for first in range(0, len(self.top), block):
             codes = self.top[first : first + block, :k]
             padded.take(codes).sum(axis=1, out=sums[first : first + block])

@@ -14,16 +14,16 @@ from setlist.evaluation.audience import Audience
 from setlist.evaluation.ranking import EMPTY, Ragged
 from setlist.evaluation.results import Shelf
 
-KEPT = 256
-SEED = 20_210_131
-ASKED = ("history", "exclude", "history_age_days")
+KEPT_REQUESTS = 256
+SAMPLE_SEED = 20_210_131
+REQUEST_COLUMNS = ("history", "exclude", "history_age_days")
 """Columns of requests.parquet; the others are named inputs."""
 
 
-def choose(listeners: int) -> Int64s:
+def sample_requests(listeners: int) -> Int64s:
     """Row numbers of the listeners whose requests are kept, the same for the same audience."""
-    order = np.random.default_rng(SEED).permutation(listeners)
-    return np.sort(order[:KEPT])
+    order = np.random.default_rng(SAMPLE_SEED).permutation(listeners)
+    return np.sort(order[:KEPT_REQUESTS])
 
 
 def write_requests(

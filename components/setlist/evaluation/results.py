@@ -28,14 +28,14 @@ from setlist.evaluation.metric_names import parse_metric
 
 Shelf = Literal["discovery", "shortcuts"]
 Role = Literal["candidate", "heuristic", "live", "anchor"]
-LEARNED: tuple[Role, ...] = ("candidate", "live", "anchor")
-LISTENER = "listener"
+LEARNED_ROLES: tuple[Role, ...] = ("candidate", "live", "anchor")
+LISTENER_SLICE = "listener"
 """The slice that is always there: newcomer, light or heavy, by plays before the cut."""
 ITEM_PARTS = ("head", "torso", "tail", "new")
-SHARED = "shared"
+SHARED_PART = "shared"
 
 
-class Measured(BaseModel):
+class MetricInfo(BaseModel):
     """A metric of an evaluation, with what has to be known of it to read its values.
 
     It stands in the folder so that gate and report need not import a metric that is not ours.
@@ -94,16 +94,16 @@ class EvaluationSettings(BaseModel):
     slices: tuple[str, ...] = ()
     """Columns of the users table by which listeners are grouped, beside the named inputs."""
 
-    def measured(self) -> tuple[Measured, ...]:
+    def metric_infos(self) -> tuple[MetricInfo, ...]:
         """The metrics.
 
         Raises:
             SetlistError: when there is no metric of a name.
         """
-        return tuple(Measured.of(text) for text in self.metrics)
+        return tuple(MetricInfo.of(text) for text in self.metrics)
 
 
-class Infra(BaseModel):
+class Inspection(BaseModel):
     """What a fresh process found of a model; see `setlist.evaluation.inspection`."""
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -120,10 +120,13 @@ class Infra(BaseModel):
     """Of the model folder, in megabytes of a million bytes."""
 
 
-class Evaluated(BaseModel):
+class EvaluatedModel(BaseModel):
     """One model of an evaluation."""
 
-    model_config = ConfigDict(allow_inf_nan=False)
+    # evaluation.json calls the inspection "infra".
+    model_config = ConfigDict(
+        allow_inf_nan=False, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
 
     label: str = Field(pattern=r"^\w[\w.-]*$", description="also the name of its folder")
     role: Role
@@ -140,7 +143,9 @@ class Evaluated(BaseModel):
     """How many listed ids the caller had excluded."""
     known: float
     """The share of the catalogue that the model can recommend at all."""
-    infra: Infra | None = None
+    inspection: Inspection | None = Field(
+        None, validation_alias="infra", serialization_alias="infra"
+    )
     """None for a model that cannot be shipped by this run."""
     seconds: float
 
@@ -150,7 +155,7 @@ class Evaluation(BaseModel):
 
     shelf: Shelf
     window: dict[str, str]
-    metrics: tuple[Measured, ...]
+    metrics: tuple[MetricInfo, ...]
     slices: tuple[str, ...]
     """Columns of users.parquet by which listeners are grouped."""
     k: int
@@ -160,15 +165,15 @@ class Evaluation(BaseModel):
     catalogue: int
     left_out: dict[str, int]
     """Test events and listeners that take no part, by reason."""
-    models: list[Evaluated]
+    models: list[EvaluatedModel]
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        if twice := repeated([model.label for model in self.models]):
+        if twice := first_repeated([model.label for model in self.models]):
             raise ValueError(f"two models are called {twice}")
         return self
 
-    def metric(self, name: str) -> Measured:
+    def metric(self, name: str) -> MetricInfo:
         """The metric of that name.
 
         Raises:
@@ -182,7 +187,7 @@ class Evaluation(BaseModel):
             f"(now: {', '.join(metric.name for metric in self.metrics)})."
         )
 
-    def model(self, label: str) -> Evaluated:
+    def model(self, label: str) -> EvaluatedModel:
         """The model of that label."""
         return next(model for model in self.models if model.label == label)
 
@@ -226,7 +231,7 @@ def read_users(folder: Path, evaluation: Evaluation) -> pd.DataFrame:
     return users
 
 
-def read_values(folder: Path, model: Evaluated) -> dict[str, float]:
+def read_values(folder: Path, model: EvaluatedModel) -> dict[str, float]:
     """The value of every metric of one model: means over listeners and corpus-level values.
 
     A metric on a part of the truth is left out where nobody has any.
@@ -235,6 +240,6 @@ def read_values(folder: Path, model: Evaluated) -> dict[str, float]:
     return {str(name): float(value) for name, value in means.items()} | model.corpus
 
 
-def repeated(labels: Sequence[str]) -> str:
+def first_repeated(labels: Sequence[str]) -> str:
     """The first label that stands there a second time, "" for none."""
     return next((one for place, one in enumerate(labels) if one in labels[:place]), "")

@@ -14,17 +14,17 @@ import pandas as pd
 
 from setlist.arrays import Float64s, Strings
 from setlist.errors import SetlistError
-from setlist.evaluation.harm import Group, harm
+from setlist.evaluation.harm import ListenerGroup, harm_reasons
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import (
     ITEM_PARTS,
-    Evaluated,
+    EvaluatedModel,
     Evaluation,
     read_per_user,
     read_users,
 )
 from setlist.evaluation.statistics import (
-    FEWEST,
+    MIN_LISTENERS,
     Interval,
     bootstrap,
     smallest_detectable_lift,
@@ -47,7 +47,7 @@ class Rules:
         """One row a listener, with the slices."""
         return read_users(self.folder, self.evaluation)
 
-    def values(self, model: Evaluated, metric: str) -> Float64s:
+    def values(self, model: EvaluatedModel, metric: str) -> Float64s:
         """float64[listeners]: the values of a per-listener metric.
 
         Raises:
@@ -58,7 +58,7 @@ class Rules:
             raise SetlistError(f"{self.folder / model.label}: {metric} is not finite everywhere.")
         return values
 
-    def _column(self, model: Evaluated, metric: str) -> Float64s:
+    def _column(self, model: EvaluatedModel, metric: str) -> Float64s:
         table = read_per_user(self.folder, model.label)
         if (
             metric not in table
@@ -71,11 +71,11 @@ class Rules:
             )
         return table[metric].to_numpy(np.float64)
 
-    def mean(self, model: Evaluated) -> float:
+    def mean(self, model: EvaluatedModel) -> float:
         """The primary metric's mean."""
         return float(self.values(model, self.policy.primary).mean())
 
-    def point(self, model: Evaluated, metric: str) -> float:
+    def point(self, model: EvaluatedModel, metric: str) -> float:
         """The value of any metric."""
         if self.evaluation.metric(metric).per == "listener":
             return float(self.values(model, metric).mean())
@@ -88,7 +88,7 @@ class Rules:
 
     # What no figure can make good.
 
-    def another(self, candidate: Evaluated, rival: Evaluated) -> Reason:
+    def another(self, candidate: EvaluatedModel, rival: EvaluatedModel) -> Reason:
         """The candidate is not a rival under another name."""
         same = candidate.content == rival.content
         return Reason(
@@ -99,7 +99,7 @@ class Rules:
             sentence=f"its SavedModel is {'the same as' if same else 'not that of'} {rival.label}.",
         )
 
-    def honours_exclusions(self, candidate: Evaluated) -> Reason:
+    def honours_exclusions(self, candidate: EvaluatedModel) -> Reason:
         """Nothing is listed that the caller had excluded."""
         return Reason(
             rule="lists nothing excluded",
@@ -109,10 +109,10 @@ class Rules:
             sentence=f"{candidate.excluded:,} positions of its lists hold an excluded item.",
         )
 
-    def knows_the_catalogue(self, candidate: Evaluated) -> Reason:
+    def knows_the_catalogue(self, candidate: EvaluatedModel) -> Reason:
         """It can recommend nearly everything that there is, and does when lists are long enough."""
         needed = self.policy.catalogue
-        value = candidate.known * (candidate.infra.reach if candidate.infra else 0)
+        value = candidate.known * (candidate.inspection.reach if candidate.inspection else 0)
         return Reason(
             rule="knows the catalogue",
             outcome="pass" if value >= needed else "fail",
@@ -122,7 +122,7 @@ class Rules:
             f"cut, {needed:.1%} are needed.",
         )
 
-    def believable(self, candidate: Evaluated, best: Evaluated) -> Iterator[Reason]:
+    def believable(self, candidate: EvaluatedModel, best: EvaluatedModel) -> Iterator[Reason]:
         """It is not too good to be true (Twyman's law)."""
         if self.policy.believable is None:
             return
@@ -140,30 +140,32 @@ class Rules:
 
     # Better, and not worse, on the same listeners.
 
-    def better(self, candidate: Evaluated, heuristic: Evaluated) -> Reason:
+    def better(self, candidate: EvaluatedModel, heuristic: EvaluatedModel) -> Reason:
         """The candidate is better than a heuristic by the margin."""
         margin = self.policy.over_heuristics
         return self._paired(f"better than {heuristic.label}", candidate, heuristic, 1 + margin)
 
-    def not_worse(self, candidate: Evaluated, rival: Evaluated) -> Reason:
+    def not_worse(self, candidate: EvaluatedModel, rival: EvaluatedModel) -> Reason:
         """The candidate is not worse than the live model or the anchor, but for the tolerance."""
         margin = self.policy.under_live
         return self._paired(f"not worse than {rival.label}", candidate, rival, 1 - margin)
 
-    def surpasses(self, candidate: Evaluated, rival: Evaluated) -> bool:
+    def surpasses(self, candidate: EvaluatedModel, rival: EvaluatedModel) -> bool:
         """Whether the candidate is proven better than the rival, by any margin."""
         return self._paired("", candidate, rival, 1).outcome == "pass"
 
-    def _paired(self, rule: str, candidate: Evaluated, rival: Evaluated, factor: float) -> Reason:
+    def _paired(
+        self, rule: str, candidate: EvaluatedModel, rival: EvaluatedModel, factor: float
+    ) -> Reason:
         ours = self.values(candidate, self.policy.primary)
         theirs = self.values(rival, self.policy.primary)
         needed = (factor - 1) * float(theirs.mean())
         # The interval of ours - factor * theirs, so that the margin is resampled with the rival.
         interval = bootstrap((ours - factor * theirs)[:, None])[0]
         outcome: Outcome = "undecided"
-        if len(ours) >= FEWEST and interval.low > 0:
+        if len(ours) >= MIN_LISTENERS and interval.low > 0:
             outcome = "pass"
-        elif len(ours) >= FEWEST and interval.high < 0:
+        elif len(ours) >= MIN_LISTENERS and interval.high < 0:
             outcome = "fail"
         shown = Interval(
             float(ours.mean() - theirs.mean()), interval.low + needed, interval.high + needed
@@ -190,7 +192,7 @@ class Rules:
 
     # Nobody is left behind.
 
-    def slices(self, candidate: Evaluated, rival: Evaluated) -> Iterator[Reason]:
+    def slices(self, candidate: EvaluatedModel, rival: EvaluatedModel) -> Iterator[Reason]:
         """No group is served clearly worse than by the rival, one reason a slice."""
         rule = self.policy.slices
         if rule is None:
@@ -209,15 +211,15 @@ class Rules:
                     ours, theirs = (
                         self._column(one, f"{primary} {part}") for one in (candidate, rival)
                     )
-                    groups.append(Group(column, part, np.isfinite(ours), ours, theirs))
+                    groups.append(ListenerGroup(column, part, np.isfinite(ours), ours, theirs))
             else:
                 ours, theirs = self.values(candidate, primary), self.values(rival, primary)
                 labels = self._labels(column)
                 groups += [
-                    Group(column, value, labels == value, ours, theirs)
+                    ListenerGroup(column, value, labels == value, ours, theirs)
                     for value in np.unique(labels)
                 ]
-        yield from harm(groups, rule, primary, rival.label)
+        yield from harm_reasons(groups, rule, primary, rival.label)
 
     def _labels(self, column: str) -> Strings:
         if column not in self.evaluation.slices:
@@ -230,7 +232,7 @@ class Rules:
     # Guardrails, and what serving costs.
 
     def guardrails(
-        self, candidate: Evaluated, best: Evaluated, live: Evaluated | None
+        self, candidate: EvaluatedModel, best: EvaluatedModel, live: EvaluatedModel | None
     ) -> Iterator[Reason]:
         """The guardrails of the policy, on point values."""
         for guardrail in self.policy.guardrails:
@@ -254,31 +256,31 @@ class Rules:
                 sentence=f"{guardrail.metric} is {value:.4f}, {word} {needed:.4f} is needed.",
             )
 
-    def serving(self, model: Evaluated) -> Iterator[Reason]:
+    def serving(self, model: EvaluatedModel) -> Iterator[Reason]:
         """It stands up to sound and hostile requests, within the limits of time and size."""
-        infra = model.infra
-        if infra is None:
+        inspection = model.inspection
+        if inspection is None:
             raise SetlistError(
                 f"{self.folder / 'evaluation.json'}: {model.label} was not inspected in a fresh "
                 "process; evaluate the models again."
             )
         yield Reason(
             rule="serves as evaluated",
-            outcome="fail" if infra.faults else "pass",
-            value=len(infra.faults),
+            outcome="fail" if inspection.faults else "pass",
+            value=len(inspection.faults),
             needed=0,
-            sentence="; ".join(infra.faults[:3]) + "."
-            if infra.faults
-            else f"a fresh process got the evaluated answers to {infra.requests:,} requests, and "
-            "sound ones to hostile requests.",
+            sentence="; ".join(inspection.faults[:3]) + "."
+            if inspection.faults
+            else f"a fresh process got the evaluated answers to {inspection.requests:,} requests, "
+            "and sound ones to hostile requests.",
         )
         limits = self.policy.limits
         for name, value, limit, unit in (
-            ("p50 latency", infra.p50_ms, limits.p50_ms, "ms"),
-            ("p99 latency", infra.p99_ms, limits.p99_ms, "ms"),
-            ("size", infra.size_mb, limits.size_mb, "MB"),
+            ("p50 latency", inspection.p50_ms, limits.p50_ms, "ms"),
+            ("p99 latency", inspection.p99_ms, limits.p99_ms, "ms"),
+            ("size", inspection.size_mb, limits.size_mb, "MB"),
         ):
-            if limit is not None and not infra.faults:
+            if limit is not None and not inspection.faults:
                 yield Reason(
                     rule=f"{name} at most",
                     outcome="pass" if value <= limit else "fail",

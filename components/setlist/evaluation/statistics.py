@@ -12,26 +12,26 @@ from scipy import special
 
 from setlist.arrays import Float64s
 
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 RESAMPLES = 2_000
 FLIPS = 10_000
-SEED = 20_210_131
+RESAMPLING_SEED = 20_210_131
 POWER = 0.8
-FEWEST = 30
+MIN_LISTENERS = 30
 """With fewer listeners no interval can be believed where large losses are rare: what a sample does
 not hold, nobody can resample. Measured on small wins for .4 of listeners against large losses for
 .15, without an effect: the lower bound is above 0 for .097 of samples of 10, .056 of 20, .033 of 30
 (nominal: .025)."""
-CHUNK = 4_000_000
+CHUNK_CELLS = 4_000_000
 """Weights or signs held at a time, 32 MB; it has no influence on a result."""
-DECIMALS = 12
+INTERVAL_DECIMALS = 12
 """Of an interval. The resampled sums are exact, but the moments of a sample and the quantiles of
 Student's t may differ in their last bits from one processor to the next."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over listeners and its two-sided interval at `LEVEL`."""
+    """A mean over listeners and its two-sided interval at `CONFIDENCE_LEVEL`."""
 
     mean: float
     low: float
@@ -64,7 +64,8 @@ def bootstrap(values: Float64s, resamples: int = RESAMPLES) -> list[Interval]:
             take about 7 s and .2 GB on two cores that are free.
 
     Returns:
-        One interval a column, rounded to `DECIMALS`. That of a single listener is its value.
+        One interval for each column, rounded to `INTERVAL_DECIMALS`. For a single listener both
+        bounds are the value itself.
     """
     listeners = len(values)
     steps, step = _on_grid(values)
@@ -76,7 +77,7 @@ def bootstrap(values: Float64s, resamples: int = RESAMPLES) -> list[Interval]:
     centred = steps - mean
     squares = (centred**2).sum(axis=0)
     error = np.sqrt(squares / (listeners - 1) / listeners)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE_LEVEL) / 2
     student = special.stdtrit(listeners - 1, 1 - tail)
 
     # Half of the ties, which are many where most values are 0.
@@ -124,9 +125,9 @@ def sign_flip(
     observed = steps.sum(axis=0)
     # Equal but for the rounding of decimals, such as .1 + .2 and .3, is a tie.
     slack = 1e-9 * np.abs(steps).sum(axis=0)
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(RESAMPLING_SEED)
     extreme = np.zeros(columns, np.int64)
-    positive = np.empty((max(1, min(flips, CHUNK // listeners)), listeners))
+    positive = np.empty((max(1, min(flips, CHUNK_CELLS // listeners)), listeners))
     for start in range(0, flips, len(positive)):
         chunk = positive[: flips - start]
         for row in chunk:
@@ -163,7 +164,7 @@ def smallest_detectable_lift(differences: Float64s) -> float:
     sample-size formula turned round; in the unit of the metric.
     """
     normal = NormalDist()
-    z = normal.inv_cdf((1 + LEVEL) / 2) + normal.inv_cdf(POWER)
+    z = normal.inv_cdf((1 + CONFIDENCE_LEVEL) / 2) + normal.inv_cdf(POWER)
     if len(differences) < 2:
         return float("inf")
     return float(z * differences.std(ddof=1) / np.sqrt(len(differences)))
@@ -187,9 +188,9 @@ def _on_grid(values: Float64s) -> tuple[Float64s, Float64s]:
 def _resampled_sums(steps: Float64s, resamples: int) -> Float64s:
     """float64[resamples, columns]: how often each row was drawn, times the rows."""
     listeners, columns = steps.shape
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(RESAMPLING_SEED)
     sums = np.empty((resamples, columns))
-    weights = np.empty((max(1, min(resamples, CHUNK // listeners)), listeners))
+    weights = np.empty((max(1, min(resamples, CHUNK_CELLS // listeners)), listeners))
     for start in range(0, resamples, len(weights)):
         chunk = weights[: resamples - start]
         # A row at a time stays in the processor's cache.
@@ -210,5 +211,5 @@ def _quantiles(ordered: Float64s, shares: Float64s) -> Float64s:
 
 
 def _intervals(mean: Float64s, low: Float64s, high: Float64s) -> list[Interval]:
-    bounds = np.round([mean, low, high], DECIMALS)
+    bounds = np.round([mean, low, high], INTERVAL_DECIMALS)
     return [Interval(*map(float, column)) for column in bounds.T]

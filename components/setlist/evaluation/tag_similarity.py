@@ -26,11 +26,11 @@ from setlist.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 
 Table = sparse.csr_array
 
-SHORT, MOST_SETS = 32, 2**11
+SHORT_LIST, MAX_TAG_SETS = 32, 2**11
 """Lists so short are summed from a table of all pairs of tag sets, where it is so small."""
-MOST_SUBSETS = 2**16
+MAX_SUBSETS = 2**16
 """Of the distinct tag sets of a catalogue; beyond that, likeness is computed pair by pair."""
-CELLS = 2**17
+BLOCK_CELLS = 2**17
 """Numbers of a table that is filled and read for one block of lists, so that it stays in cache."""
 
 
@@ -49,7 +49,7 @@ def tally(table: Table, codes: Int32s, ends: Int64s) -> Float32s:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class TagSimilarity:
     """Sums of Jaccard indices, of a catalogue; see the module.
 
     Attributes:
@@ -71,7 +71,7 @@ class Likeness:
         float32[items + 2, counts] and float32[counts, counts]; None where they are too many.
         """
         sets, of_item = self._sets
-        if np.exp2(sets.sum(axis=1)).sum() > MOST_SUBSETS:
+        if np.exp2(sets.sum(axis=1)).sum() > MAX_SUBSETS:
             return None
         column: dict[tuple[tuple[int, ...], int], int] = {}
         indices, ends = [], [0]
@@ -109,21 +109,21 @@ class Likeness:
         float32[sets + 1, sets + 1], the last for codes of no item; None where they are too many.
         """
         sets, of_item = self._sets
-        if len(sets) > MOST_SETS:
+        if len(sets) > MAX_TAG_SETS:
             return None
         vectors = np.pad(sets, [(0, 1), (0, 0)]).astype(np.float32)
         both, size = vectors @ vectors.T, vectors.sum(axis=1)
         either = size[:, None] + size - both
         return np.append(of_item, [len(sets)] * 2), both / np.maximum(either, 1)
 
-    def within(self, top: Int32s) -> Float64s:
+    def sum_within_lists(self, top: Int32s) -> Float64s:
         """float64[lists]: the sum over all pairs of different positions, each pair once.
 
         Args:
             top: int32[lists, k], no item twice in a list; a negative code is like nothing.
         """
         k = top.shape[1]
-        if k <= SHORT and self._table:
+        if k <= SHORT_LIST and self._table:
             return self._by_table(top, *self._table)
         subsets = self._subsets
         # A list costs k * k pairs, or reading all counts, by a few times as fast as pairs.
@@ -139,7 +139,7 @@ class Likeness:
         lists, k = top.shape
         left, right = np.triu_indices(k, 1)
         sums = np.zeros(lists)
-        block = max(CELLS // max(len(left), 1), 1)
+        block = max(BLOCK_CELLS // max(len(left), 1), 1)
         for first in range(0, lists, block):
             kinds = of_item[top[first : first + block]]
             places = kinds[:, left] * len(table) + kinds[:, right]
@@ -151,7 +151,7 @@ class Likeness:
         vectors = np.pad(self.tags, [(0, 2), (0, 0)]).astype(np.float32)
         sizes = vectors.sum(axis=1)
         sums = np.zeros(lists)
-        block = max(CELLS // max(k * k, k * vectors.shape[1], 1), 1)
+        block = max(BLOCK_CELLS // max(k * k, k * vectors.shape[1], 1), 1)
         for first in range(0, lists, block):
             codes = top[first : first + block]
             own, size = vectors[codes], sizes[codes]
@@ -167,7 +167,7 @@ class Likeness:
         own = weights.diagonal()
         apart = sparse.triu(weights, 1).tocoo()
         sums = np.zeros(lists)
-        block = max(CELLS // max(weights.shape[0], k, 1), 1)
+        block = max(BLOCK_CELLS // max(weights.shape[0], k, 1), 1)
         for first in range(0, lists, block):
             codes = top[first : first + block]
             table = tally(counts, codes.ravel(), np.arange(len(codes) + 1) * k)
@@ -175,7 +175,9 @@ class Likeness:
             sums[first : first + block] = (table * table) @ own + 2 * crossed
         return sums
 
-    def across(self, rows: Int64s, items: Int32s, ends: Int64s, codes: Int32s) -> Float64s:
+    def sum_against_lists(
+        self, rows: Int64s, items: Int32s, ends: Int64s, codes: Int32s
+    ) -> Float64s:
         """float64[items]: the sum of the Jaccard indices of each item with all of one list.
 
         Args:
@@ -199,7 +201,7 @@ class Likeness:
     ) -> Float64s:
         read = counts @ weights  # what an item weighs each count of a list with
         sums = np.zeros(len(rows))
-        block = max(CELLS // max(weights.shape[0], 1), 1)
+        block = max(BLOCK_CELLS // max(weights.shape[0], 1), 1)
         for first in range(0, len(ends) - 1, block):
             part = ends[first : first + block + 1]
             own = slice(*np.searchsorted(rows, [first, first + len(part) - 1]))
@@ -217,7 +219,7 @@ class Likeness:
         first = 0
         while first < len(rows):  # blocks of whole lists, of about as many pairs
             begun = after[first] - lengths[first]
-            last = max(first + 1, int(np.searchsorted(after, begun + CELLS, "right")))
+            last = max(first + 1, int(np.searchsorted(after, begun + BLOCK_CELLS, "right")))
             of = np.repeat(np.arange(first, last), lengths[first:last])
             place = np.arange(begun, after[last - 1]) - (after - lengths)[of] + ends[rows[of]]
             other, one = self.tags[codes[place]], self.tags[items[of]]

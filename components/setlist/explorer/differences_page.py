@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from setlist.evaluation.results import LISTENER
+from setlist.evaluation.results import LISTENER_SLICE
 from setlist.explorer.columns import plain, render
 from setlist.explorer.sidebar import Choice, gone
 from setlist.report.listeners import inputs_of
@@ -44,11 +44,11 @@ def page(chosen: Choice) -> None:
     order = fields[2].selectbox("Show whose", ORDERS, key="order", bind="query-params")
     depth = min(chosen.depth, run.evaluation.k)
     table = run.compare(first, second, depth)
-    groups = [*inputs_of(run.users), LISTENER]
+    groups = [*inputs_of(run.users), LISTENER_SLICE]
     for name, place in zip(groups, st.columns(len(groups)), strict=True):
         values = run.users[name].value_counts().index.tolist()[:200]
         picked = place.selectbox(
-            "history" if name == LISTENER else plain(name),
+            "history" if name == LISTENER_SLICE else plain(name),
             [EVERYBODY, *values],
             format_func=lambda value: value or "not known",
             key=f"only_{name}",

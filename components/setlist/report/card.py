@@ -22,7 +22,7 @@ from setlist.evaluation.results import (
     read_per_user,
     read_users,
 )
-from setlist.evaluation.statistics import FEWEST, LEVEL
+from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.contract import digest, file_digests, read_info
 from setlist.models.selection import chosen
@@ -135,8 +135,8 @@ def render_card(
             unknown=[reason for reason in verdict.reasons if _says_little(reason)],
             measured=(Measured.read(evaluations, verdict, verdict.ships) if evaluations else None),
             metadata=metadata,
-            level=f"{LEVEL:.0%}",
-            fewest=FEWEST,
+            level=f"{CONFIDENCE_LEVEL:.0%}",
+            fewest=MIN_LISTENERS,
         )
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from setlist.errors import SetlistError
-from setlist.evaluation.results import Evaluated, Evaluation, Measured
+from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.statistics import Interval, bootstrap
 from setlist.models.item_table import read_shelf
 from setlist.report.listeners import TITLE, clip
@@ -31,7 +31,7 @@ class Items:
 class Delta:
     """One metric of both; `difference` is paired, and None where a value of the corpus has none."""
 
-    metric: Measured
+    metric: MetricInfo
     live: float
     candidate: float
     difference: Interval | None
@@ -48,8 +48,8 @@ class Since:
             live model's is not known.
     """
 
-    live: Evaluated
-    candidate: Evaluated
+    live: EvaluatedModel
+    candidate: EvaluatedModel
     settings: list[tuple[str, str, str]] | None
     new: Items | None
     gone: Items | None
@@ -87,7 +87,7 @@ def since(
     intervals = bootstrap(ours.to_numpy(np.float64) - theirs.to_numpy(np.float64))
     found = dict(zip(names, intervals, strict=True))
 
-    def delta(metric: Measured) -> Delta:
+    def delta(metric: MetricInfo) -> Delta:
         if metric.name not in found:
             return Delta(metric, live.corpus[metric.name], candidate.corpus[metric.name], None)
         means = float(theirs[metric.name].mean()), float(ours[metric.name].mean())

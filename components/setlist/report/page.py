@@ -21,13 +21,13 @@ from setlist.arrays import Int32s
 from setlist.data.curation import CurationReport
 from setlist.errors import SetlistError
 from setlist.evaluation.results import (
-    LEARNED,
+    LEARNED_ROLES,
     Evaluation,
     read_evaluation,
     read_per_user,
     read_users,
 )
-from setlist.evaluation.statistics import FEWEST, LEVEL
+from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Verdict
 from setlist.models.selection import chosen, differences
 from setlist.models.training_record import CHECK_K, Training, read_trainings
@@ -78,7 +78,7 @@ class Glance:
         plays = items["plays"].to_numpy(np.int64)
         popularity = Popularity.of(tops, plays, "candidate")
         tags = Tags([list(own) for own in items["tags"]])
-        learned = [one.label for one in evaluation.models if one.role in LEARNED]
+        learned = [one.label for one in evaluation.models if one.role in LEARNED_ROLES]
         learned = [label for label in learned if label in tops]
         if not tags.names or not learned:
             return cls(popularity, None, None)
@@ -146,7 +146,7 @@ def write_report(
             evaluation=evaluation,
             verdict=judged,
             primary=primary,
-            level=f"{LEVEL:.0%}",
+            level=f"{CONFIDENCE_LEVEL:.0%}",
             silent=silent,
             table=metric_table(evaluation, scores, silent),
             shared=shared_truth(evaluation, scores, primary),
@@ -204,5 +204,5 @@ def _source_hash(script: str) -> str:
 def _environment() -> Environment:
     environment = templates(Path(__file__).parent)
     environment.filters |= {"number": _number, "source_hash": _source_hash, "ours": _ours}
-    environment.globals |= {"fewest": FEWEST, "check_k": CHECK_K, "depth": DEPTH}
+    environment.globals |= {"fewest": MIN_LISTENERS, "check_k": CHECK_K, "depth": DEPTH}
     return environment

@@ -9,12 +9,12 @@ import pandas as pd
 from setlist.arrays import Bools, Float64s
 from setlist.evaluation.results import (
     ITEM_PARTS,
-    LISTENER,
-    SHARED,
+    LISTENER_SLICE,
+    SHARED_PART,
     Evaluation,
-    Measured,
+    MetricInfo,
 )
-from setlist.evaluation.statistics import FEWEST, Interval, bootstrap
+from setlist.evaluation.statistics import MIN_LISTENERS, Interval, bootstrap
 from setlist.report.listeners import KINDS, VALUE, clip
 
 GROUPS = 12
@@ -37,7 +37,7 @@ class Value:
 class Table:
     """Metrics by model: one row a model, one column a metric."""
 
-    metrics: list[Measured]
+    metrics: list[MetricInfo]
     rows: dict[str, list[Value]]
 
 
@@ -123,7 +123,7 @@ def shared_truth(
     live = next((model.label for model in learned if model.role == "live"), None)
     if live is None:
         return None
-    first = f"{primary} {SHARED}"
+    first = f"{primary} {SHARED_PART}"
     present = {
         model.label: table[table[first].notna()]
         for model in learned
@@ -135,7 +135,7 @@ def shared_truth(
     metrics = [
         metric for metric in evaluation.metrics if metric.per == "listener" and metric.reads_truth
     ]
-    names = [f"{metric.name} {SHARED}" for metric in metrics]
+    names = [f"{metric.name} {SHARED_PART}" for metric in metrics]
     found = _intervals(present, names)
     table = _with_best(
         metrics, {label: [found[label, name] for name in names] for label in present}
@@ -160,7 +160,7 @@ def _intervals(
 
 
 def _with_best(
-    metrics: list[Measured], rows: dict[str, list[Value]], silent: Collection[str] = ()
+    metrics: list[MetricInfo], rows: dict[str, list[Value]], silent: Collection[str] = ()
 ) -> Table:
     """The table with the best value of each column marked."""
     speaking = [row for label, row in rows.items() if label not in silent]
@@ -200,7 +200,7 @@ def slices(
         return Group(
             value=clip(value, VALUE) or "not known",
             listeners=size,
-            cells=_compare(values[rows], rivals) if size >= FEWEST else [],
+            cells=_compare(values[rows], rivals) if size >= MIN_LISTENERS else [],
         )
 
     found = [Slice("all", [group("all listeners", np.ones(len(users), np.bool_))], 0)]
@@ -208,7 +208,7 @@ def slices(
         counts = users[name].value_counts()
         order = (
             [kind for kind in KINDS if kind in counts]
-            if name == LISTENER
+            if name == LISTENER_SLICE
             else sorted(counts.index, key=lambda value: (-counts[value], value))
         )
         groups = [group(value, (users[name] == value).to_numpy()) for value in order[:GROUPS]]
@@ -221,7 +221,7 @@ def slices(
             )
             present = np.isfinite(table).all(axis=1)
             size = int(present.sum())
-            cells = _compare(table[present], rivals) if size >= FEWEST else []
+            cells = _compare(table[present], rivals) if size >= MIN_LISTENERS else []
             parts.append(Group(part, size, cells))
         found.append(Slice("plays of", parts, 0))
     return found

@@ -15,8 +15,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from setlist.arrays import Float64s, Int32s, Int64s
-from setlist.evaluation.results import LISTENER
-from setlist.evaluation.statistics import FEWEST
+from setlist.evaluation.results import LISTENER_SLICE
+from setlist.evaluation.statistics import MIN_LISTENERS
 from setlist.report.listeners import TAG, VALUE, clip
 
 MOST = 12
@@ -137,9 +137,9 @@ class Tags:
         for name in slices:
             values = users[name].to_numpy()
             counts = users.loc[users[name] != "", name].value_counts()
-            sizes = counts[counts >= FEWEST]
+            sizes = counts[counts >= MIN_LISTENERS]
             groups = sorted(sizes.index, key=lambda value: (-sizes[value], value))[:PLACES]
-            if name == LISTENER or not 2 <= len(groups) <= len(self.names):
+            if name == LISTENER_SLICE or not 2 <= len(groups) <= len(self.names):
                 continue
             rows = [values == group for group in groups]
             players = truth["user"].to_numpy()

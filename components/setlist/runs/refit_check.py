@@ -16,15 +16,15 @@ from setlist.arrays import Int32s
 from setlist.data.features import Features
 from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender
-from setlist.evaluation.evaluator import prepare
-from setlist.evaluation.inspection import inspect
-from setlist.evaluation.lists import ask, without_repeats
+from setlist.evaluation.evaluator import prepare_setup
+from setlist.evaluation.inspection import inspect_models
+from setlist.evaluation.lists import top_lists, without_repeats
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.requests import write_answers
 from setlist.evaluation.results import (
-    LISTENER,
+    LISTENER_SLICE,
     EvaluationSettings,
-    Infra,
+    Inspection,
     read_evaluation,
     read_users,
 )
@@ -61,13 +61,13 @@ def check_refit(
     """
     evaluation = read_evaluation(evaluations)
     evaluated = evaluation.model("candidate")
-    exam = prepare([], features, dataset, settings)
+    exam = prepare_setup([], features, dataset, settings)
     people = exam.people
     if people.users["user_id"].tolist() != read_users(evaluations, evaluation)["user_id"].tolist():
         raise SetlistError(
             f"{evaluations} is not about these features and this dataset; run the pipeline again."
         )
-    told, scores = ask(
+    told, scores = top_lists(
         SavedModel(folder), people, exam.inputs, exam.item_ids, exam.shelf, evaluation.k
     )
     top = without_repeats(told)
@@ -77,12 +77,14 @@ def check_refit(
         (asked / LABEL).mkdir()
         shutil.copyfile(evaluations / "requests.parquet", asked / "requests.parquet")
         write_answers(asked / LABEL, top[exam.requests], scores[exam.requests], exam.item_ids)
-        infra = inspect(asked, [Contender(folder, LABEL, "candidate")])[LABEL]
-    check_serving(infra, evaluations, policy)
+        inspection = inspect_models(asked, [Contender(folder, LABEL, "candidate")])[LABEL]
+    check_serving(inspection, evaluations, policy)
     overlap = mean_overlap(before[:, :TOP], top[:, :TOP])
     print(f"top {TOP} of the refitted model: {overlap:.3f} as evaluated", flush=True)
-    check_lists(before[:, :TOP], top[:, :TOP], people.users[LISTENER], overlap, floor)
-    return Refit(refit_of=evaluated.digest, digest=digest(folder), overlap=overlap, infra=infra)
+    check_lists(before[:, :TOP], top[:, :TOP], people.users[LISTENER_SLICE], overlap, floor)
+    return Refit(
+        refit_of=evaluated.digest, digest=digest(folder), overlap=overlap, inspection=inspection
+    )
 
 
 def mean_overlap(before: Int32s, after: Int32s) -> float:
@@ -127,14 +129,14 @@ def check_lists(
         )
 
 
-def check_serving(infra: Infra, evaluations: Path, policy: Policy) -> None:
+def check_serving(inspection: Inspection, evaluations: Path, policy: Policy) -> None:
     """Refuse a model that does not stand up in a fresh process, or is beyond the policy's limits.
 
     Raises:
         SetlistError: with the first fault.
     """
     evaluation = read_evaluation(evaluations)
-    inspected = evaluation.model("candidate").model_copy(update={"infra": infra})
+    inspected = evaluation.model("candidate").model_copy(update={"inspection": inspection})
     for reason in Rules(evaluations, evaluation, policy).serving(inspected):
         if reason.outcome == "fail":
             raise SetlistError(

@@ -10,10 +10,10 @@ no TensorFlow.
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from setlist.errors import SetlistError
-from setlist.evaluation.results import Infra
+from setlist.evaluation.results import Inspection
 
 REFIT_OVERLAP = 0.35
 """How much of a top ten has to stay the same: half of what does so on the sample (.70)."""
@@ -23,7 +23,15 @@ TOP = 10
 class Refit(BaseModel):
     """`refit.json`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # refit.json calls the inspection "infra".
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+    )
 
     refit_of: str = ""
     """Digest of the model that was evaluated; "" where nothing was refitted."""
@@ -32,7 +40,9 @@ class Refit(BaseModel):
     overlap: float | None = None
     """The share of the evaluated model's top ten that is also in the refitted one's, mean over the
     listeners of the evaluation who had a list."""
-    infra: Infra | None = None
+    inspection: Inspection | None = Field(
+        None, validation_alias="infra", serialization_alias="infra"
+    )
     """What a fresh process found of the refitted model."""
 
     def write(self, folder: Path) -> None:

@@ -141,7 +141,7 @@ def backtest(
     settings = read_settings(run / SETTINGS if run else config or SAMPLE, change)
     policies = {path.stem: read_policy(path) for path in policy or []}
     for one in policies.values():
-        check_policy(one, settings.evaluation.measured())
+        check_policy(one, settings.evaluation.metric_infos())
     with Progress() as progress:
         found = backtest(
             settings, policies or {"policy": settings.policy}, cuts, every, workdir, progress.say

@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from setlist.evaluation.results import (
-    Evaluated,
+    EvaluatedModel,
     read_evaluation,
     read_per_user,
 )
-from setlist.evaluation.statistics import LEVEL, bootstrap
+from setlist.evaluation.statistics import CONFIDENCE_LEVEL, bootstrap
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
 from setlist.models.training_record import CHECK_K, read_trainings
@@ -100,7 +100,7 @@ def print_summary(run: Run, settings: Settings) -> None:
 
     table = Table(
         title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
-        f"{evaluation.shelf} shelf, {LEVEL:.0%} intervals",
+        f"{evaluation.shelf} shelf, {CONFIDENCE_LEVEL:.0%} intervals",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
     )
@@ -187,7 +187,7 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     )
 
 
-def _cell(model: Evaluated, metric: str, values: pd.DataFrame) -> Text:
+def _cell(model: EvaluatedModel, metric: str, values: pd.DataFrame) -> Text:
     if metric in model.corpus:
         return Text(f"{model.corpus[metric]:.4f}")
     interval = bootstrap(values[[metric]].to_numpy())[0]

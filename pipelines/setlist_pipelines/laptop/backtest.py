@@ -31,7 +31,7 @@ from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.gate import judge
 from setlist.evaluation.policy import Policy
-from setlist.evaluation.results import Evaluated, Evaluation, Role, read_values
+from setlist.evaluation.results import EvaluatedModel, Evaluation, Role, read_values
 from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.models.training_record import Training
 from setlist_pipelines.laptop.chatter import chatter_to
@@ -110,7 +110,7 @@ class Course:
         """The evaluation with this course's live model and anchor, and nobody else's."""
         roles: dict[str, Role] = {one.name: "anchor" for one in (self.anchor,) if one}
         roles |= {one.name: "live" for one in (self.live,) if one}
-        models: list[Evaluated] = []
+        models: list[EvaluatedModel] = []
         for model in evaluation.models:
             if model.label in roles:
                 models.append(model.model_copy(update={"role": roles[model.label]}))

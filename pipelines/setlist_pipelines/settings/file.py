@@ -197,7 +197,7 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
         _override(document, override)
     try:
         settings = Settings.model_validate(document)
-        check_policy(settings.policy, settings.evaluation.measured())
+        check_policy(settings.policy, settings.evaluation.metric_infos())
     except ValidationError as fault:
         raise SetlistError(_sentence(fault, path, node, overrides or [])) from fault
     except SetlistError as fault:

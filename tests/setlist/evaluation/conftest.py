@@ -198,4 +198,6 @@ def models(tmp_path_factory, popular, stranger) -> Path:
 @pytest.fixture
 def uninspected(monkeypatch) -> None:
     """No process is started to inspect the evaluated models; nothing is found of them."""
-    monkeypatch.setattr("setlist.evaluation.evaluator.inspect", lambda evaluation, models: {})
+    monkeypatch.setattr(
+        "setlist.evaluation.evaluator.inspect_models", lambda evaluation, models: {}
+    )

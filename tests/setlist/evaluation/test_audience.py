@@ -8,7 +8,7 @@ import pytest
 
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError
-from setlist.evaluation.audience import audience
+from setlist.evaluation.audience import select_audience
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate
 from setlist.evaluation.results import EvaluationSettings, read_evaluation
@@ -21,7 +21,7 @@ def plays_after(world) -> pd.DataFrame:
 
 
 def gathered(world, test=None, users=USERS, **more):
-    return audience(
+    return select_audience(
         world[1], plays_after(world) if test is None else test, users, EvaluationSettings(**more)
     )
 

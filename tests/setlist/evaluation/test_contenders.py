@@ -3,7 +3,7 @@ import json
 import pytest
 
 from setlist.errors import SetlistError
-from setlist.evaluation.contenders import Contender, contenders
+from setlist.evaluation.contenders import Contender, list_contenders
 
 
 def test_the_models_of_a_run(tmp_path):
@@ -12,7 +12,7 @@ def test_the_models_of_a_run(tmp_path):
         (heuristics / name).mkdir(parents=True)
     live.mkdir()
     (live / "rivals.json").write_text(json.dumps(["live-12", "anchor-9"]))
-    assert contenders(heuristics, tmp_path / "candidate", live) == [
+    assert list_contenders(heuristics, tmp_path / "candidate", live) == [
         Contender(tmp_path / "candidate", "candidate", "candidate"),
         Contender(live / "live-12", "live-12", "live", 12),
         Contender(live / "anchor-9", "anchor-9", "anchor", 9),
@@ -23,4 +23,4 @@ def test_the_models_of_a_run(tmp_path):
 
 def test_a_list_of_rivals_that_is_missing_is_no_empty_list(tmp_path):
     with pytest.raises(SetlistError, match=r"rivals.json is missing"):
-        contenders(tmp_path, tmp_path / "candidate", tmp_path / "nowhere")
+        list_contenders(tmp_path, tmp_path / "candidate", tmp_path / "nowhere")

@@ -12,13 +12,13 @@ from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.schema import Window, parse_instant, tie_order
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError
-from setlist.evaluation.contenders import Contender, contenders
-from setlist.evaluation.evaluator import evaluate, within
+from setlist.evaluation.contenders import Contender, list_contenders
+from setlist.evaluation.evaluator import evaluate, restrict_to_part
 from setlist.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged, Ranking
 from setlist.evaluation.results import (
     EvaluationSettings,
-    Infra,
-    Measured,
+    Inspection,
+    MetricInfo,
     read_evaluation,
     read_per_user,
     read_values,
@@ -407,14 +407,14 @@ def test_a_ranking_within_a_part_of_the_catalogue():
         catalogue=Catalogue(np.arange(4), np.zeros((4, 1), np.bool_), 4),
         gains=np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
     )
-    present, part = within(ranking, np.array([False, False, True, True]))
+    present, part = restrict_to_part(ranking, np.array([False, False, True, True]))
     assert present.tolist() == [0, 2], "the second listener plays nothing of it"
     assert part.top.tolist() == [[0, 1], [3, EMPTY]], "lists stay as they are"
     assert (part.truth.offsets.tolist(), part.truth.codes.tolist()) == ([0, 1, 3], [2, 2, 3])
     assert (part.history.offsets.tolist(), part.history.codes.tolist()) == ([0, 1, 3], [3, 0, 1])
     assert part.gains is not None
     assert part.gains.tolist() == [2, 4, 5]
-    nobody, none = within(ranking, np.zeros(4, np.bool_))
+    nobody, none = restrict_to_part(ranking, np.zeros(4, np.bool_))
     assert (len(nobody), len(none.top)) == (0, 0)
 
 
@@ -438,14 +438,14 @@ def test_on_the_shortcuts_shelf_nothing_is_excluded(world, models, tmp_path):
 @pytest.mark.parametrize("live", [True, False])
 def test_what_the_run_may_ship_is_inspected(world, models, tmp_path, monkeypatch, live):
     asked = []
-    found = Infra(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
+    found = Inspection(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
 
     def inspect(folder, those):
         assert (folder / "requests.parquet").is_file()
         asked.extend(one.label for one in those)
         return {one.label: found for one in those}
 
-    monkeypatch.setattr("setlist.evaluation.evaluator.inspect", inspect)
+    monkeypatch.setattr("setlist.evaluation.evaluator.inspect_models", inspect)
     those = [
         Contender(models / "whole", "candidate", "candidate"),
         Contender(models / "narrow", "rule", "heuristic"),
@@ -453,7 +453,7 @@ def test_what_the_run_may_ship_is_inspected(world, models, tmp_path, monkeypatch
     ]
     evaluation, _ = run(world, tmp_path, *(those if live else those[:2]))
     assert asked == (["candidate"] if live else ["candidate", "rule"])
-    assert {one.label for one in evaluation.models if one.infra == found} == set(asked)
+    assert {one.label for one in evaluation.models if one.inspection == found} == set(asked)
 
 
 # Beside a live model.
@@ -538,7 +538,7 @@ def test_the_record_says_what_was_evaluated(world, models, window, tmp_path):
     )
     assert read_evaluation(folder) == evaluation
     assert evaluation.window == window.to_json()
-    assert evaluation.metrics == tuple(map(Measured.of, METRICS))
+    assert evaluation.metrics == tuple(map(MetricInfo.of, METRICS))
     assert evaluation.slices == ("listener", "country")
     assert evaluation.sampled_from == evaluation.listeners == 4
     live = evaluation.model("live-3")
@@ -572,7 +572,7 @@ def test_a_model_that_was_lost_on_the_way_is_missed(world, models, tmp_path, los
     shutil.copytree(models / "whole", tmp_path / "heuristics" / "most_popular")
     for file in (tmp_path / lost).glob("model.json"):
         file.unlink()
-    those = contenders(tmp_path / "heuristics", models / "whole", live)
+    those = list_contenders(tmp_path / "heuristics", models / "whole", live)
     assert len(those) == 3
     message = refusal(lambda: run(world, tmp_path, *those))
     assert f"{Path(lost).name} is not a model folder" in message

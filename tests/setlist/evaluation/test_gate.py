@@ -12,16 +12,16 @@ from setlist.errors import SetlistError
 from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Guardrail, Limits, Policy, SliceRule, check_policy
 from setlist.evaluation.results import (
-    Evaluated,
+    EvaluatedModel,
     Evaluation,
     EvaluationSettings,
-    Infra,
-    Measured,
+    Inspection,
+    MetricInfo,
 )
-from setlist.evaluation.statistics import FEWEST, bootstrap
+from setlist.evaluation.statistics import MIN_LISTENERS, bootstrap
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
 
-METRICS = tuple(Measured.of(text) for text in ("ndcg@10", "mrr@10", "coverage@10"))
+METRICS = tuple(MetricInfo.of(text) for text in ("ndcg@10", "mrr@10", "coverage@10"))
 LISTENERS = 40
 HEAD = SeenHead(live=3, previous=2, version="9", anchor=2)
 FIRST = SeenHead(live=3, version="7")
@@ -33,7 +33,7 @@ PLAIN = Policy(
     slices=None,
     bootstrap="none",
 )
-SOUND = Infra(faults=[], requests=200, reach=1.0, p50_ms=2.0, p99_ms=9.0, size_mb=12.0)
+SOUND = Inspection(faults=[], requests=200, reach=1.0, p50_ms=2.0, p99_ms=9.0, size_mb=12.0)
 INTEGRITY = {  # what holds for every model here, unless a test is about it
     "another model than live-3",
     "another model than anchor-2",
@@ -71,7 +71,7 @@ class Models:
                 "foreign": 0,
                 "excluded": 0,
                 "known": 1.0,
-                "infra": SOUND,
+                "inspection": SOUND,
                 "seconds": 1.0,
             }
             | more
@@ -96,7 +96,7 @@ class Models:
             sampled_from=self.listeners,
             catalogue=100,
             left_out={},
-            models=[Evaluated(**model) for model in self.models],
+            models=[EvaluatedModel(**model) for model in self.models],
         )
         (folder / "evaluation.json").write_text(evaluation.model_dump_json(indent=1))
         users = {"user_id": [f"u{row}" for row in range(self.listeners)], "listener": "heavy"}
@@ -241,14 +241,14 @@ def test_a_tie_is_not_better(tmp_path):
     assert outcomes(verdict) == {"better than most_popular": "undecided"}
 
 
-@pytest.mark.parametrize("listeners", [1, 2, FEWEST - 1, FEWEST])
+@pytest.mark.parametrize("listeners", [1, 2, MIN_LISTENERS - 1, MIN_LISTENERS])
 def test_a_handful_of_listeners_settles_nothing(tmp_path, listeners):
     models = Models(listeners).add("candidate", 0.75).add("most_popular", 0.5)
     verdict = gate(models.write(tmp_path / "better"), PLAIN, None)
-    assert verdict.decision == ("promote" if listeners >= FEWEST else "undecided")
+    assert verdict.decision == ("promote" if listeners >= MIN_LISTENERS else "undecided")
     models = Models(listeners).add("candidate", 0.25).add("most_popular", 0.5)
     verdict = gate(models.write(tmp_path / "worse"), PLAIN, None)
-    assert verdict.decision == ("reject" if listeners >= FEWEST else "undecided")
+    assert verdict.decision == ("reject" if listeners >= MIN_LISTENERS else "undecided")
     verdict.write(tmp_path / "verdict.json")
     assert Verdict.read(tmp_path / "verdict.json") == verdict
 
@@ -403,7 +403,7 @@ def test_a_guardrail_has_one_bound(bounds):
 )
 def test_a_policy_that_cannot_be_judged(tmp_path, policy, says):
     with pytest.raises(SetlistError) as caught:
-        check_policy(policy, (*METRICS, Measured.of("popularity@10")))
+        check_policy(policy, (*METRICS, MetricInfo.of("popularity@10")))
     assert says in one_sentence(caught.value)
     assert refusal(against(0.75).write(tmp_path), policy)
 
@@ -434,7 +434,7 @@ def test_a_policy_that_would_wave_anything_through_is_no_policy(document):
 
 
 def test_the_default_policy_fits_the_default_metrics():
-    check_policy(Policy(), tuple(map(Measured.of, EvaluationSettings().metrics)))
+    check_policy(Policy(), tuple(map(MetricInfo.of, EvaluationSettings().metrics)))
 
 
 # Attempts to be promoted by a broken evaluation. Each candidate would pass if all were well.
@@ -795,9 +795,9 @@ def test_a_slow_decline_is_stopped_by_the_anchor(tmp_path):
         ({"content": "content of anchor-2"}, "another model than anchor-2"),
         ({"excluded": 1}, "lists nothing excluded"),
         ({"known": 0.94}, "knows the catalogue"),
-        ({"infra": SOUND.model_copy(update={"faults": ["NaN"]})}, "serves as evaluated"),
-        ({"infra": SOUND.model_copy(update={"p99_ms": 251.0})}, "p99 latency at most"),
-        ({"infra": SOUND.model_copy(update={"size_mb": 2001.0})}, "size at most"),
+        ({"inspection": SOUND.model_copy(update={"faults": ["NaN"]})}, "serves as evaluated"),
+        ({"inspection": SOUND.model_copy(update={"p99_ms": 251.0})}, "p99 latency at most"),
+        ({"inspection": SOUND.model_copy(update={"size_mb": 2001.0})}, "size at most"),
     ],
 )
 def test_a_better_model_is_refused_for_one_fault(tmp_path, more, rule):
@@ -907,7 +907,7 @@ def test_parts_say_nothing_of_a_metric_that_does_not_read_the_truth(tmp_path):
     for table in models.tables.values():
         table["novelty@10"] = table["ndcg@10"]
     folder = models.write(tmp_path)
-    novelty = Measured.of("novelty@10").model_dump()
+    novelty = MetricInfo.of("novelty@10").model_dump()
     edit(lambda document: document["metrics"].append(novelty))(folder)
     policy = sliced("item_part").model_copy(update={"primary": "novelty@10"})
     message = refusal(folder, policy)
@@ -917,9 +917,9 @@ def test_parts_say_nothing_of_a_metric_that_does_not_read_the_truth(tmp_path):
 def test_a_heuristic_that_cannot_serve_does_not_go_live(tmp_path):
     policy = PLAIN.model_copy(update={"bootstrap": "heuristic"})
     broken = SOUND.model_copy(update={"faults": ["it cannot be loaded"]})
-    models = Models().add("candidate", 0.25).add("best", 0.75, infra=broken).add("second", 0.5)
+    models = Models().add("candidate", 0.25).add("best", 0.75, inspection=broken).add("second", 0.5)
     assert gate(models.write(tmp_path / "a"), policy, None).ships == "second"
-    models = Models().add("candidate", 0.25).add("best", 0.75, infra=broken)
+    models = Models().add("candidate", 0.25).add("best", 0.75, inspection=broken)
     verdict = gate(models.write(tmp_path / "b"), policy, None)
     assert (verdict.decision, verdict.ships) == ("reject", "")
     assert verdict.sentence.endswith("no heuristic is fit to serve.")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from setlist.evaluation.harm import Group, harm
+from setlist.evaluation.harm import ListenerGroup, harm_reasons
 from setlist.evaluation.policy import SliceRule
 from setlist.evaluation.statistics import holm, sign_flip, smallest_detectable_lift
 
@@ -11,13 +11,13 @@ SIZE = 200
 STRICT = SliceRule(tolerance=0)
 
 
-def groups(column: str, ours, theirs, **sizes: int) -> list[Group]:
+def groups(column: str, ours, theirs, **sizes: int) -> list[ListenerGroup]:
     """Groups of one slice, one behind the other; `ours` and `theirs` are of all listeners."""
     ours, theirs = (np.broadcast_to(values, SIZE).astype(np.float64) for values in (ours, theirs))
     ends = np.cumsum([0, *sizes.values()])
     place = np.arange(SIZE)
     return [
-        Group(column, name, (place >= first) & (place < last), ours, theirs)
+        ListenerGroup(column, name, (place >= first) & (place < last), ours, theirs)
         for name, first, last in zip(sizes, ends[:-1], ends[1:], strict=True)
     ]
 
@@ -28,7 +28,7 @@ def only(found):
 
 
 def judged(those, rule=STRICT):
-    return list(harm(those, rule, "ndcg@10", "live-3"))
+    return list(harm_reasons(those, rule, "ndcg@10", "live-3"))
 
 
 def test_a_group_that_is_served_worse_fails_its_slice():

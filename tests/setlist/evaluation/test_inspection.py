@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from setlist.data.schema import tie_order
-from setlist.evaluation import inspection as infra
+from setlist.evaluation import inspection
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate
-from setlist.evaluation.inspection import difference, inspect, inspect_model
-from setlist.evaluation.results import EvaluationSettings, Infra
+from setlist.evaluation.inspection import answer_difference, inspect_model, inspect_models
+from setlist.evaluation.results import EvaluationSettings, Inspection
 from setlist.models.heuristics import Popular
 from setlist.models.tf import tf
 
@@ -51,7 +51,7 @@ def evaluation(world, tmp_path_factory) -> Path:
         those.append(Contender(folder / label, label, "live" if label == "large" else "candidate"))
     settings = EvaluationSettings(metrics=("ndcg@3",))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("setlist.evaluation.evaluator.inspect", lambda folder, models: {})
+        patch.setattr("setlist.evaluation.evaluator.inspect_models", lambda folder, models: {})
         evaluate(those, features, data, settings, folder / "out")
     return folder / "out"
 
@@ -219,7 +219,7 @@ def answer(*items, scores) -> tuple[np.ndarray, np.ndarray]:
     ],
 )
 def test_where_two_answers_differ(got, says):
-    found = difference(answer("a", "b", "c", scores=(0.9, 0.8, 0.7)), got)
+    found = answer_difference(answer("a", "b", "c", scores=(0.9, 0.8, 0.7)), got)
     assert found.startswith(says)
     assert bool(found) == bool(says)
 
@@ -228,13 +228,13 @@ def test_where_two_answers_differ(got, says):
 def test_two_items_may_change_places_within_the_tolerance(apart, differs):
     expected = answer("a", "b", "c", scores=(0.9, 0.8 + apart / 2, 0.8 - apart / 2))
     got = answer("a", "c", "b", scores=(0.9, 0.8 + apart / 2, 0.8 - apart / 2))
-    assert bool(difference(expected, got)) == differs
+    assert bool(answer_difference(expected, got)) == differs
 
 
 def test_what_is_empty_or_foreign_is_not_compared():
     expected = answer("a", None, "", scores=(0.9, 0.8, -np.inf))
-    assert difference(expected, answer("a", "z", "", scores=(0.9, 0.8, -np.inf))) == ""
-    assert difference(expected, answer("a", "z", scores=(0.9, 0.8))) == ""
+    assert answer_difference(expected, answer("a", "z", "", scores=(0.9, 0.8, -np.inf))) == ""
+    assert answer_difference(expected, answer("a", "z", scores=(0.9, 0.8))) == ""
 
 
 def test_a_swap_inside_the_saved_model_is_found(evaluation, spoilt):
@@ -268,7 +268,7 @@ def test_a_fresh_process_finds_the_same(evaluation, spoilt):
     model = spoilt(ascending)
     (evaluation / "odd").mkdir()
     shutil.copy(evaluation / "candidate" / "answers.parquet", evaluation / "odd")
-    found = inspect(
+    found = inspect_models(
         evaluation,
         [
             Contender(evaluation.parent / "candidate", "candidate", "candidate"),
@@ -282,8 +282,8 @@ def test_a_fresh_process_finds_the_same(evaluation, spoilt):
 
 
 def test_nothing_to_inspect_starts_no_process(evaluation, monkeypatch):
-    monkeypatch.setattr(infra.subprocess, "run", None)
-    assert inspect(evaluation, []) == {}
+    monkeypatch.setattr(inspection.subprocess, "run", None)
+    assert inspect_models(evaluation, []) == {}
 
 
 def those(*labels: str) -> list[Contender]:
@@ -292,9 +292,9 @@ def those(*labels: str) -> list[Contender]:
 
 def test_a_process_that_dies_is_a_fault_of_all_its_models(evaluation, monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    assert inspect(evaluation, those("one", "two")) == dict.fromkeys(
+    assert inspect_models(evaluation, those("one", "two")) == dict.fromkeys(
         ("one", "two"),
-        Infra(
+        Inspection(
             faults=["the process that loaded it ended with exit code 1"],
             requests=0,
             reach=0,
@@ -310,10 +310,12 @@ def test_a_process_that_hangs_is_ended(evaluation, monkeypatch, tmp_path):
     sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
     sleeper.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(sleeper))
-    monkeypatch.setattr(infra, "PATIENCE", 0.2)
-    assert inspect(evaluation, those("one"))["one"].faults == ["it did not answer within 0.2 s"]
+    monkeypatch.setattr(inspection, "PATIENCE", 0.2)
+    assert inspect_models(evaluation, those("one"))["one"].faults == [
+        "it did not answer within 0.2 s"
+    ]
 
 
 def test_a_process_that_says_nothing_is_no_sound_model(evaluation, monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("true"))
-    assert inspect(evaluation, those("one"))["one"].faults != []
+    assert inspect_models(evaluation, those("one"))["one"].faults != []

@@ -20,8 +20,8 @@ from setlist.evaluation.policy import Guardrail, Policy, SliceRule
 from setlist.evaluation.ranking import Catalogue, Ragged, Ranking
 from setlist.evaluation.results import (
     EvaluationSettings,
-    Infra,
-    Measured,
+    Inspection,
+    MetricInfo,
     read_evaluation,
     read_per_user,
 )
@@ -132,15 +132,15 @@ def test_a_function_without_the_decorator(my_team, name):
 
 
 def test_a_metric_keeps_what_its_function_says_of_itself(my_team):
-    assert Measured.of(FRESH) == Measured(
+    assert MetricInfo.of(FRESH) == MetricInfo(
         name=FRESH,
         per="listener",
         better="higher",
         reads_truth=True,
         meaning="Share of the list that nobody had played in training.",
     )
-    assert Measured.of(FRESH).label == "fresh_share@3"
-    assert Measured.of("my_team.metrics:_half").meaning == ""
+    assert MetricInfo.of(FRESH).label == "fresh_share@3"
+    assert MetricInfo.of("my_team.metrics:_half").meaning == ""
 
 
 # What a function may answer.
@@ -234,9 +234,9 @@ SHARES = {"ann": 1 / 3, "bob": 1 / 3, "cid": 1 / 2, "dee": 0}
 
 @pytest.fixture
 def evaluated(world, models, popular, my_team, monkeypatch, tmp_path) -> Path:
-    sound = Infra(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
+    sound = Inspection(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
     monkeypatch.setattr(
-        "setlist.evaluation.evaluator.inspect",
+        "setlist.evaluation.evaluator.inspect_models",
         lambda folder, those: {one.label: sound for one in those},
     )
     data, features = world

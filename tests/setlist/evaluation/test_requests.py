@@ -4,10 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from setlist.evaluation.audience import audience
+from setlist.evaluation.audience import select_audience
 from setlist.evaluation.inspection import Requests
 from setlist.evaluation.ranking import EMPTY, FOREIGN
-from setlist.evaluation.requests import KEPT, choose, write_answers, write_requests
+from setlist.evaluation.requests import (
+    KEPT_REQUESTS,
+    sample_requests,
+    write_answers,
+    write_requests,
+)
 from setlist.evaluation.results import EvaluationSettings
 
 
@@ -20,7 +25,7 @@ def written(world, folder, shelf, *names) -> Requests:
     data, features = world
     users = pd.read_parquet(data / "users.parquet")
     test = pd.read_parquet(data / "test.parquet")
-    people = audience(features, test, users, EvaluationSettings(shelf=shelf))
+    people = select_audience(features, test, users, EvaluationSettings(shelf=shelf))
     ids = pd.Index(features.items["item_id"])
     rows = np.array([people.users["user_id"].tolist().index(name) for name in names])
     write_requests(folder, people, features.inputs, rows, ids, shelf)
@@ -64,9 +69,9 @@ def test_answers_are_read_as_they_were_given(tmp_path):
 
 
 def test_the_same_listeners_are_kept_for_the_same_audience():
-    assert choose(5).tolist() == [0, 1, 2, 3, 4]
-    rows = choose(10_000)
-    assert len(set(rows.tolist())) == KEPT
+    assert sample_requests(5).tolist() == [0, 1, 2, 3, 4]
+    rows = sample_requests(10_000)
+    assert len(set(rows.tolist())) == KEPT_REQUESTS
     assert (np.diff(rows) > 0).all()
-    assert rows.tolist() == choose(10_000).tolist()
+    assert rows.tolist() == sample_requests(10_000).tolist()
     assert rows[0] < 500 < 9_500 < rows[-1], "from the whole of the audience"

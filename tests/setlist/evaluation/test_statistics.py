@@ -14,7 +14,7 @@ from setlist.evaluation import statistics
 from setlist.evaluation.statistics import (
     FLIPS,
     RESAMPLES,
-    SEED,
+    RESAMPLING_SEED,
     Interval,
     bootstrap,
     holm,
@@ -70,7 +70,7 @@ def test_the_definition():
     """Resample by resample, and BCa's acceleration from leaving out one listener at a time."""
     values = hits(np.random.default_rng(4), (120, 2), 0.3, 0.1, 1)
     values[:, 1] *= -1
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(RESAMPLING_SEED)
     means = np.array(
         [values[generator.integers(120, size=120)].mean(axis=0) for _ in range(RESAMPLES)]
     )
@@ -300,7 +300,7 @@ def test_the_order_of_columns_does_not_matter():
 def test_the_size_of_chunks_does_not_matter(monkeypatch):
     values = np.random.default_rng(17).normal(0.1, 1, (301, 3))
     intervals, p = bootstrap(values), sign_flip(values)
-    monkeypatch.setattr(statistics, "CHUNK", 301 * 7)
+    monkeypatch.setattr(statistics, "CHUNK_CELLS", 301 * 7)
     assert bootstrap(values) == intervals
     assert sign_flip(values).tolist() == p.tolist()
 

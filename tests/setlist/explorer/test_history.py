@@ -14,7 +14,7 @@ from tests.setlist.runs.unasked import unasked
 from setlist.errors import SetlistError
 from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Policy
-from setlist.evaluation.results import Measured
+from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.explorer.history import History, duration
 from setlist.explorer.trend import COLUMNS, HEURISTIC, LIVE, LOOKS, chart, table
@@ -73,7 +73,7 @@ class Runs:
             pd.DataFrame({"ndcg@10": np.zeros(LISTENERS) + worth, "ndcg@10 tail": 1.0}).to_parquet(
                 home / "evaluations" / label / "per_user.parquet"
             )
-        metrics = tuple(map(Measured.of, ("ndcg@10", "gini@10")))
+        metrics = tuple(map(MetricInfo.of, ("ndcg@10", "gini@10")))
         document = evaluation(models, LISTENERS).model_copy(
             update={"window": WINDOW, "metrics": metrics}
         )

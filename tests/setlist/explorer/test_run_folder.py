@@ -8,7 +8,7 @@ import pytest
 
 from setlist.data.features import Features
 from setlist.data.schema import Window, parse_instant
-from setlist.evaluation.results import Evaluated, Evaluation, Measured
+from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.verdict import Verdict
 from setlist.explorer.run_folder import Listener, Run, RunFolders, shared
 from setlist.models.contract import EMPTY, FOREIGN
@@ -76,7 +76,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     evaluation = Evaluation(
         shelf="discovery",
         window=WINDOW.to_json(),
-        metrics=(Measured.of("ndcg@10"),),
+        metrics=(MetricInfo.of("ndcg@10"),),
         slices=("listener", "country", "age band"),
         k=3,
         listeners=2,
@@ -84,7 +84,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         catalogue=3,
         left_out={},
         models=[
-            Evaluated(
+            EvaluatedModel(
                 label=label,
                 role="live" if label == "live-1" else "candidate",
                 kind="two_tower",

@@ -11,7 +11,13 @@ from setlist.data.cleaning import RuleCount
 from setlist.data.curation import CurationReport
 from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Guardrail, Policy, SliceRule
-from setlist.evaluation.results import ITEM_PARTS, Evaluated, Evaluation, Infra, Measured
+from setlist.evaluation.results import (
+    ITEM_PARTS,
+    EvaluatedModel,
+    Evaluation,
+    Inspection,
+    MetricInfo,
+)
 from setlist.evaluation.verdict import SeenHead
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, Training
@@ -82,7 +88,7 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
             values.loc[:5, ["ndcg@10 shared", "intra_list_diversity@10 shared"]] = np.nan
         values.to_parquet(home / "per_user.parquet", index=False)
         models.append(
-            Evaluated(
+            EvaluatedModel(
                 label=label,
                 role=role,
                 kind="two_tower" if role != "heuristic" else "heuristic",
@@ -94,7 +100,9 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
                 foreign=count if role == "live" else 0,
                 excluded=0,
                 known=1.0,
-                infra=Infra(faults=[], requests=76, reach=1.0, p50_ms=1.0, p99_ms=2.0, size_mb=3.0),
+                inspection=Inspection(
+                    faults=[], requests=76, reach=1.0, p50_ms=1.0, p99_ms=2.0, size_mb=3.0
+                ),
                 seconds=1.5,
             )
         )
@@ -105,7 +113,7 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
             "cut": "2026-04-01T00:00:00+00:00",
             "end": "2026-04-15T00:00:00+00:00",
         },
-        metrics=tuple(map(Measured.of, ("ndcg@10", "intra_list_diversity@10", "gini@10"))),
+        metrics=tuple(map(MetricInfo.of, ("ndcg@10", "intra_list_diversity@10", "gini@10"))),
         slices=("listener", "country"),
         k=10,
         listeners=count,

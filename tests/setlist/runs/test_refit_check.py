@@ -59,7 +59,7 @@ def test_who_never_had_lists_is_not_missed():
 
 
 @pytest.mark.parametrize(
-    ("infra", "limits", "said"),
+    ("inspection", "limits", "said"),
     [
         (SOUND, {}, ""),
         (SOUND, {"p99_ms": 20}, ""),
@@ -68,12 +68,12 @@ def test_who_never_had_lists_is_not_missed():
         (SOUND.model_copy(update={"faults": ["an empty history: NaN"]}), {}, "history: NaN"),
     ],
 )
-def test_what_is_not_fit_to_serve_is_refused(tmp_path, infra, limits, said):
+def test_what_is_not_fit_to_serve_is_refused(tmp_path, inspection, limits, said):
     written = evaluation([evaluated("candidate")], 1)
     (tmp_path / "evaluation.json").write_text(written.model_dump_json())
     policy = Policy(limits=Limits(**limits))
     if not said:
-        check_serving(infra, tmp_path, policy)
+        check_serving(inspection, tmp_path, policy)
     else:
         with pytest.raises(SetlistError, match=f"^refit: .* not fit to serve .*{said}"):
-            check_serving(infra, tmp_path, policy)
+            check_serving(inspection, tmp_path, policy)

@@ -172,7 +172,7 @@ def train(
 
     from setlist.data.features import Features
     from setlist.models.selection import candidate_settings
-    from setlist.models.two_tower.device import check_accelerator
+    from setlist.models.tf import check_accelerator
     from setlist.models.two_tower.train import train
     from setlist.runs.checkpoints import StoredCheckpoint
     from setlist.runs.promotion import live_folder
@@ -360,7 +360,7 @@ def refit(
     from setlist.evaluation.policy import Policy
     from setlist.evaluation.results import EvaluationSettings
     from setlist.evaluation.verdict import Verdict
-    from setlist.models.two_tower.device import check_accelerator
+    from setlist.models.tf import check_accelerator
     from setlist.runs.promotion import live_folder
     from setlist.runs.refit import refit
 

@@ -20,7 +20,7 @@ from setlist.data.schema import tie_order
 from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.verdict import Verdict
 from setlist.models.heuristics import CoVisited, Popular
-from setlist.models.item_table import write_shelf
+from setlist.models.item_table import write_item_table
 from setlist_pipelines.laptop.runner import SETTINGS
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
@@ -112,7 +112,7 @@ def models(rng: np.random.Generator, known: Features, root: Path) -> None:
         "co_visited": CoVisited(ids, near, cosine),
     }.items():
         one.export(heuristics / name, name, WINDOW)
-        write_shelf(heuristics / name, known.items)
+        write_item_table(heuristics / name, known.items)
     store = str(root.parent / "store")
     for revision, label in ((1, "resolve-live/live/live-1"), (2, "train/candidate")):
         (root / label).parent.mkdir(parents=True)

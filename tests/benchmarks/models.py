@@ -33,9 +33,9 @@ from setlist.evaluation.statistics import bootstrap
 from setlist.models.heuristics import HEURISTICS
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.tf import tf
-from setlist.models.two_tower import epochs as descent
+from setlist.models.two_tower import descent
 from setlist.models.two_tower import train as training
-from setlist.models.two_tower.export import Trained
+from setlist.models.two_tower.saved_towers import SavedTowers
 from setlist_pipelines.settings.file import read_settings
 
 EXAMPLE = "pipelines/setlist_pipelines/examples/movielens-1m.yaml"
@@ -106,7 +106,7 @@ def where_the_time_goes(cut: Cut, folder: Path) -> dict[str, float]:
             (training, "likelihood_and_ndcg", "check"),
             (descent, "likelihood_and_ndcg", "check"),
             (descent, "curves", "curves"),
-            (Trained, "export", "export"),
+            (SavedTowers, "export", "export"),
         ):
             timer = clock.of(label, getattr(where, name))
             patches.enter_context(patch.object(where, name, timer))

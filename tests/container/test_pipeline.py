@@ -21,7 +21,7 @@ STORE = "gs://setlist/ci"
 USER = 10001
 LIVE = f"""
 import json, pathlib
-from setlist.models.contract import digest
+from setlist.models.contract import folder_digest
 from setlist.models.saved_model import SavedModel
 from setlist.store.model_store import open_store
 
@@ -33,7 +33,7 @@ print(json.dumps({{
     "live": head.live,
     "revisions": store.revisions("home"),
     "files": sorted(manifest.files),
-    "digest": [manifest.digest, digest(folder)],
+    "digest": [manifest.digest, folder_digest(folder)],
     "verdict": manifest.metadata["verdict"]["decision"],
 }}))
 """

@@ -34,7 +34,7 @@ from setlist.evaluation.results import (
     Shelf,
     first_repeated,
 )
-from setlist.models.contract import digest, read_catalogue
+from setlist.models.contract import folder_digest, read_catalogue
 from setlist.models.saved_model import SavedModel
 
 
@@ -188,8 +188,8 @@ def _examine(
         label=contender.label,
         role=contender.role,
         kind=model.info.kind,
-        digest=digest(contender.folder),
-        content=digest(contender.folder / "saved_model"),
+        digest=folder_digest(contender.folder),
+        content=folder_digest(contender.folder / "saved_model"),
         revision=contender.revision,
         training_window=model.info.training_window,
         corpus=corpus,

@@ -13,7 +13,7 @@ from setlist.errors import SetlistError
 from setlist.explorer.catalogue import Catalogue
 from setlist.explorer.run_folder import Run, RunFolders
 from setlist.models.contract import read_catalogue
-from setlist.models.item_table import read_shelf
+from setlist.models.item_table import read_item_table
 from setlist.models.saved_model import SavedModel
 from setlist.store.model_store import open_store
 
@@ -89,10 +89,10 @@ def open_catalogue(run: Run | None, folders: tuple[Path, ...]) -> Catalogue:
     A model adds the items that the run does not have; where it has none, the run's is enough.
     """
     if run is None:
-        return Catalogue([read_shelf(folder) for folder in folders])
+        return Catalogue([read_item_table(folder) for folder in folders])
     own = _catalogue(run)
     more = [folder for folder in folders if not own.knows(read_catalogue(folder))]
-    return Catalogue([run.items, *map(read_shelf, more)]) if more else own
+    return Catalogue([run.items, *map(read_item_table, more)]) if more else own
 
 
 @cache

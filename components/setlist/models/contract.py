@@ -110,7 +110,7 @@ def file_digests(folder: Path) -> dict[str, str]:
     return digests
 
 
-def digest(folder: Path) -> str:
+def folder_digest(folder: Path) -> str:
     """One SHA-256 over the names and contents of all files of a model folder.
 
     Two folders have the same digest if and only if they hold the same files.

@@ -9,7 +9,7 @@ import scipy.sparse
 from setlist.arrays import Float32s, Int32s
 from setlist.data.features import Features
 from setlist.errors import SetlistError
-from setlist.models.item_table import write_shelf
+from setlist.models.item_table import write_item_table
 from setlist.models.profile import write_profile
 from setlist.models.recommender import Recommender, string_table
 from setlist.models.settings import Heuristic, HeuristicSettings
@@ -200,6 +200,6 @@ def fit_heuristics(features: Features, settings: HeuristicSettings, output: Path
     for name in names:
         print(f"fitting {name}", flush=True)
         HEURISTICS[name](features, settings).export(output / name, name, features.window)
-        write_shelf(output / name, features.items)
+        write_item_table(output / name, features.items)
         write_profile(output / name, features)
     return list(names)

@@ -14,7 +14,7 @@ ITEMS = "items.parquet"
 COLUMNS = ["item_id", "title", "tags", "released", "listeners"]
 
 
-def write_shelf(model: Path, items: pd.DataFrame) -> None:
+def write_item_table(model: Path, items: pd.DataFrame) -> None:
     """Write what is known of the items beside the model.
 
     Args:
@@ -28,7 +28,7 @@ def write_shelf(model: Path, items: pd.DataFrame) -> None:
     shown.to_parquet(model / ITEMS, index=False)
 
 
-def read_shelf(model: Path) -> pd.DataFrame:
+def read_item_table(model: Path) -> pd.DataFrame:
     """What is known of the items that a model can recommend: COLUMNS, in catalogue order.
 
     A title that is not known is the id, tags are then empty, `released` is NaT and `listeners` 0.

@@ -25,21 +25,21 @@ from setlist.errors import SetlistError
 from setlist.models.contract import ModelInfo, read_info
 
 PROFILE = "profile.json"
-MOST_VALUES = 200
-LENGTHS = ("0", "1 to 5", "6 to 50", "51 to 200", "more")
+MAX_VALUES = 200
+LENGTH_BINS = ("0", "1 to 5", "6 to 50", "51 to 200", "more")
 """Bins of the number of plays in a history."""
-AGES = ("under a day", "under a week", "under a month", "older")
+AGE_BINS = ("under a day", "under a week", "under a month", "older")
 """Bins of the age of the latest play."""
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Values(BaseModel):
+class ValueShares(BaseModel):
     """The listeners of each value of a named input; all shares add up to 1."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    shares: dict[str, Share] = Field(max_length=MOST_VALUES, description="most frequent first")
+    shares: dict[str, Share] = Field(max_length=MAX_VALUES, description="most frequent first")
     rest: Share = Field(description="of all rarer values together; 0: there are none")
 
     @model_validator(mode="after")
@@ -54,13 +54,15 @@ class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     listeners: int = Field(ge=1)
-    inputs: dict[str, Values] = Field(description="by the name of the input")
-    lengths: dict[str, Share] = Field(description="LENGTHS: plays of a history, as they are read")
-    ages: dict[str, Share] | None = Field(description="AGES; None: the model reads no ages")
+    inputs: dict[str, ValueShares] = Field(description="by the name of the input")
+    lengths: dict[str, Share] = Field(
+        description="LENGTH_BINS: plays of a history, as they are read"
+    )
+    ages: dict[str, Share] | None = Field(description="AGE_BINS; None: the model reads no ages")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        for shares, bins in ((self.lengths, LENGTHS), (self.ages, AGES)):
+        for shares, bins in ((self.lengths, LENGTH_BINS), (self.ages, AGE_BINS)):
             if shares is not None:
                 if tuple(shares) != bins:
                     raise ValueError(f"the bins are {', '.join(bins)}")
@@ -118,26 +120,26 @@ def profile_of(features: Features, info: ModelInfo) -> Profile:
     return Profile(
         listeners=len(users),
         inputs={name: _values(users[name]) for name in info.categorical_inputs},
-        lengths=_binned(length_bins(played), LENGTHS),
-        ages=_binned(age_bins(latest), AGES) if aged else None,
+        lengths=_binned(bin_lengths(played), LENGTH_BINS),
+        ages=_binned(bin_ages(latest), AGE_BINS) if aged else None,
     )
 
 
-def length_bins(lengths: Int64s) -> Int64s:
-    """int64[listeners]: which of LENGTHS each number of plays is in."""
+def bin_lengths(lengths: Int64s) -> Int64s:
+    """int64[listeners]: which of LENGTH_BINS each number of plays is in."""
     return np.digitize(lengths, (1, 6, 51, 201))
 
 
-def age_bins(days: Float32s) -> Int64s:
-    """int64[listeners]: which of AGES each age is in."""
+def bin_ages(days: Float32s) -> Int64s:
+    """int64[listeners]: which of AGE_BINS each age is in."""
     return np.digitize(days, (1, 7, 30))
 
 
-def _values(column: pd.Series) -> Values:
+def _values(column: pd.Series) -> ValueShares:
     counts = sorted(column.value_counts().items(), key=lambda pair: (-pair[1], str(pair[0])))
-    kept = {str(value): count / len(column) for value, count in counts[:MOST_VALUES]}
-    rest = sum(count for _, count in counts[MOST_VALUES:]) / len(column)
-    return Values(shares=kept, rest=rest)
+    kept = {str(value): count / len(column) for value, count in counts[:MAX_VALUES]}
+    rest = sum(count for _, count in counts[MAX_VALUES:]) / len(column)
+    return ValueShares(shares=kept, rest=rest)
 
 
 def _binned(bins: Int64s, names: tuple[str, ...]) -> dict[str, float]:

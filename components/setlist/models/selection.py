@@ -13,7 +13,7 @@ from typing import Any
 
 from setlist.errors import SetlistError
 from setlist.models.settings import ModelSettings
-from setlist.models.training_record import CHECK_K, CHOSEN, Training, read_trainings
+from setlist.models.training_record import CHECK_K, CHOSEN, TrainingRecord, read_training_records
 
 ALONE = "two-tower"
 """The name of the candidate where the settings name none."""
@@ -65,7 +65,7 @@ def check_compiled(candidates: Iterable[str], compiled: Sequence[str]) -> None:
         )
 
 
-def winner(trainings: Sequence[Training]) -> Training:
+def winner(trainings: Sequence[TrainingRecord]) -> TrainingRecord:
     """The one with the best held-out plays; of equals the first.
 
     Raises:
@@ -95,13 +95,13 @@ def winner(trainings: Sequence[Training]) -> Training:
     return max(trainings, key=lambda one: one.ndcg or 0.0)
 
 
-def chosen(folder: Path) -> Training:
+def chosen(folder: Path) -> TrainingRecord:
     """The training of the chosen model: the only one in the folder, or the one that was named.
 
     Raises:
         SetlistError: when there are several and none, or another one, is named.
     """
-    trainings = {one.label: one for one in read_trainings(folder)}
+    trainings = {one.label: one for one in read_training_records(folder)}
     named = folder / CHOSEN
     if named.is_file():
         label = json.loads(named.read_text("utf-8")).get("chosen")
@@ -119,7 +119,7 @@ def choose(
     second_training: Path,
     better: Path,
     training: Path,
-) -> Training:
+) -> TrainingRecord:
     """Keep the better of two models, and the trainings of all that were compared so far.
 
     Args:
@@ -154,7 +154,7 @@ def choose(
     return best
 
 
-def differences(trainings: Sequence[Training]) -> dict[str, str]:
+def differences(trainings: Sequence[TrainingRecord]) -> dict[str, str]:
     """The settings in which the trainings differ, by label, e.g. "dimension 128"."""
     settings = {one.label: one.settings.model_dump() for one in trainings}
     keys = [

@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError as fault:
     raise missing_extra(fault) or fault from fault
 
-__all__ = ["require_keras_2", "tf"]
+__all__ = ["check_accelerator", "require_keras_2", "tf"]
 
 
 def require_keras_2() -> None:
@@ -35,3 +35,22 @@ def require_keras_2() -> None:
         f"TensorFlow {reason} and uses Keras 3, which TensorFlow Recommenders cannot use",
         "set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported",
     )
+
+
+def check_accelerator(asked: str) -> None:
+    """Hold what was asked for against what TensorFlow sees, before hours are spent without it.
+
+    Args:
+        asked: the type of the accelerator, as in nvidia.com/gpu; "" for none.
+
+    Raises:
+        ModelError: TensorFlow sees nothing but processors.
+    """
+    if not asked:
+        return
+    if all(device.device_type == "CPU" for device in tf.config.list_physical_devices()):
+        raise ModelError(
+            f"platform.steps asks for {asked}, and TensorFlow sees none: the image of "
+            "components/Dockerfile has TensorFlow for processors only; leave the accelerator out, "
+            "or submit an image with TensorFlow for it."
+        )

@@ -1,6 +1,6 @@
 """What a training left to look at: its settings, its course and what came of it.
 
-    TRAINING/LABEL.json               one `Training` a candidate
+    TRAINING/LABEL.json               one `TrainingRecord` a candidate
     TRAINING/tensorboard/LABEL/       its curves as TensorBoard logs
     TRAINING/chosen.json              of several that were compared: {"chosen": LABEL}
 
@@ -35,7 +35,7 @@ class Epoch(NamedTuple):
     """Since training began, those before a restart included."""
 
 
-class Training(BaseModel):
+class TrainingRecord(BaseModel):
     """The course of one training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,7 +62,7 @@ class Training(BaseModel):
         (folder / f"{self.label}.json").write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
 
 
-def read_trainings(folder: Path) -> list[Training]:
+def read_training_records(folder: Path) -> list[TrainingRecord]:
     """The trainings in a folder, by label.
 
     Raises:
@@ -72,7 +72,7 @@ def read_trainings(folder: Path) -> list[Training]:
     if not paths:
         raise SetlistError(f"{folder} holds no training; train the candidates again.")
     try:
-        return [Training.model_validate_json(path.read_bytes()) for path in paths]
+        return [TrainingRecord.model_validate_json(path.read_bytes()) for path in paths]
     except ValidationError as fault:
         raise SetlistError(
             f"{folder}: a training cannot be read: {fault.errors()[0]['msg']}."

@@ -24,7 +24,7 @@ from setlist.evaluation.results import (
 )
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Reason, Verdict
-from setlist.models.contract import digest, file_digests, read_info
+from setlist.models.contract import file_digests, folder_digest, read_info
 from setlist.models.selection import chosen
 from setlist.report.tables import Slice, Table, Value, metric_table, slices
 
@@ -125,7 +125,7 @@ def render_card(
             revision=revision,
             run_id=run_id,
             info=info,
-            digest=digest(model),
+            digest=folder_digest(model),
             files=len(files),
             size=sum((model / path).stat().st_size for path in files),
             inputs=[one for one in info.categorical_inputs if one.isidentifier()],

@@ -11,7 +11,7 @@ import pandas as pd
 from setlist.errors import SetlistError
 from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.statistics import Interval, bootstrap
-from setlist.models.item_table import read_shelf
+from setlist.models.item_table import read_item_table
 from setlist.report.listeners import TITLE, clip
 from setlist.store.model_store import open_store
 
@@ -80,7 +80,7 @@ def since(
         return None
     new = gone = None
     if folder:
-        shelf = read_shelf(folder)
+        shelf = read_item_table(folder)
         new, gone = _lacking(items, shelf), _lacking(shelf, items)
     names = [metric.name for metric in evaluation.metrics if metric.per == "listener"]
     ours, theirs = scores[candidate.label][names], scores[live.label][names]

@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from setlist.models.training_record import CHECK_K, Training
+from setlist.models.training_record import CHECK_K, TrainingRecord
 from setlist.report.drawing import dress, element, looks, style
 
 TITLE = "Loss after each epoch, and how well the held-out plays are ranked"
 
 
-def curves(trainings: Sequence[Training], chosen: str) -> str:
+def curves(trainings: Sequence[TrainingRecord], chosen: str) -> str:
     """An SVG element, to stand in a page: losses and held-out NDCG after each epoch.
 
     The same trainings give the same bytes. Its text and axes have the colour of the text around it.
@@ -50,7 +50,7 @@ def curves(trainings: Sequence[Training], chosen: str) -> str:
         return element(figure, "curves", TITLE, describe(trainings, chosen))
 
 
-def describe(trainings: Sequence[Training], chosen: str) -> str:
+def describe(trainings: Sequence[TrainingRecord], chosen: str) -> str:
     """The drawing in words."""
     sentences = []
     for one in trainings:

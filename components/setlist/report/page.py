@@ -30,7 +30,7 @@ from setlist.evaluation.results import (
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Verdict
 from setlist.models.selection import chosen, differences
-from setlist.models.training_record import CHECK_K, Training, read_trainings
+from setlist.models.training_record import CHECK_K, TrainingRecord, read_training_records
 from setlist.report.changes import live_settings, since
 from setlist.report.curves import curves
 from setlist.report.forest import forest
@@ -45,15 +45,15 @@ from setlist.report.templates import templates
 class Candidates:
     """The trainings of a run, for the page."""
 
-    trainings: list[Training]
-    chosen: Training
+    trainings: list[TrainingRecord]
+    chosen: TrainingRecord
     differences: dict[str, str]
     drawing: Markup
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The candidates that left their trainings in the folder."""
-        trainings, best = read_trainings(folder), chosen(folder)
+        trainings, best = read_training_records(folder), chosen(folder)
         return cls(trainings, best, differences(trainings), _ours(curves(trainings, best.label)))
 
 

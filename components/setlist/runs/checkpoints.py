@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from setlist import models
-from setlist.models.contract import digest
+from setlist.models.contract import folder_digest
 from setlist.models.settings import ModelSettings
 from setlist.store.objects import Objects, open_objects
 
@@ -45,10 +45,10 @@ class StoredCheckpoint:
             SetlistError: when the store cannot be opened.
         """
         parts = {
-            "features": digest(features),
+            "features": folder_digest(features),
             "settings": settings.model_dump(mode="json"),
             "label": label,
-            "live": digest(live) if live else "",
+            "live": folder_digest(live) if live else "",
             "code": [version("setlist"), _sources()],
         }
         sha = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

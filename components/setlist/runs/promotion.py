@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
-from setlist.models.contract import digest, model_folders, read_info
+from setlist.models.contract import folder_digest, model_folders, read_info
 from setlist.models.selection import chosen
 from setlist.report.card import render_card
 from setlist.runs.refit_record import Refit
@@ -104,7 +104,7 @@ def push(
     if verdict.ships not in folders:
         raise SetlistError(f"the verdict ships {verdict.ships}, which this run did not make.")
     folder = folders[verdict.ships]
-    if digest(folder) != verdict.ships_digest:
+    if folder_digest(folder) != verdict.ships_digest:
         raise SetlistError(
             f"{folder} is not the model that was judged (its digest differs); run again."
         )
@@ -123,7 +123,7 @@ def push(
         name,
         folder,
         run_id=run_id,
-        digest=digest(folder),
+        digest=folder_digest(folder),
         training_window=read_info(folder).training_window,
         metadata=record,
         card=lambda number: render_card(
@@ -154,7 +154,7 @@ def _refit_of(verdict: Verdict, refitted: Path, record: Refit) -> Path:
             f"{refitted} is no refit of the model that was judged (the digests differ); run again."
         )
     folder = refitted / "model"
-    if digest(folder) != record.digest:
+    if folder_digest(folder) != record.digest:
         raise SetlistError(
             f"{folder} is not the model that was compared with the evaluated one (its digest "
             "differs); run again."

@@ -29,7 +29,7 @@ from setlist.evaluation.results import (
     read_users,
 )
 from setlist.evaluation.rules import Rules
-from setlist.models.contract import EMPTY, digest
+from setlist.models.contract import EMPTY, folder_digest
 from setlist.models.saved_model import SavedModel
 from setlist.runs.refit_record import TOP, Refit
 
@@ -83,7 +83,10 @@ def check_refit(
     print(f"top {TOP} of the refitted model: {overlap:.3f} as evaluated", flush=True)
     check_lists(before[:, :TOP], top[:, :TOP], people.users[LISTENER_SLICE], overlap, floor)
     return Refit(
-        refit_of=evaluated.digest, digest=digest(folder), overlap=overlap, inspection=inspection
+        refit_of=evaluated.digest,
+        digest=folder_digest(folder),
+        overlap=overlap,
+        inspection=inspection,
     )
 
 

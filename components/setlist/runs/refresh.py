@@ -8,7 +8,7 @@ import pandas as pd
 from setlist.data.curation import read_items
 from setlist.data.source import TableSource
 from setlist.errors import SetlistError
-from setlist.models.contract import digest, read_info
+from setlist.models.contract import folder_digest, read_info
 from setlist.models.saved_model import SavedModel
 from setlist.models.two_tower.refresh import refresh_items
 from setlist.runs.promotion import REFRESH_OF
@@ -47,7 +47,7 @@ def refresh_live(
         info = read_info(output)
         told = {one: [""] for one in info.categorical_inputs}
         SavedModel(output).recommend([[]], [[]], 10, told)  # what cannot answer is not staged
-        own = digest(output)
+        own = folder_digest(output)
         former = models.card(name, head.live)
         since = (
             f"is revision {head.live} over the items of {as_of:%Y-%m-%d}, {len(new):,} of them "

@@ -17,7 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from setlist.errors import SetlistError
-from setlist.models.profile import AGES, LENGTHS, Values, age_bins, length_bins
+from setlist.models.profile import (
+    AGE_BINS,
+    LENGTH_BINS,
+    ValueShares,
+    bin_ages,
+    bin_lengths,
+)
 from setlist.store.objects import open_objects
 
 HISTORY, AGE, ITEMS = "history length", "age of last play", "history items"
@@ -46,7 +52,7 @@ class InputCells:
         trained: float64[values + 1], their shares in training; the last one is of all others.
     """
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ValueShares) -> None:
         self.values = list({**values.shares, "": 0.0})
         shares = [values.shares.get(value, 0.0) for value in self.values]
         self.trained = np.array([*shares, values.rest])
@@ -77,8 +83,8 @@ class Served:
     """Counts by feature.
 
     Attributes:
-        counts: int64[cells] of each named input, of HISTORY (LENGTHS), of AGE (AGES), and of ITEMS:
-            how many are outside the catalogue, how many in it.
+        counts: int64[cells] of each named input, of HISTORY (LENGTH_BINS), of AGE (AGE_BINS), and
+            of ITEMS: how many are outside the catalogue, how many in it.
         listeners: with an id.
         requests: without one.
         first, last: when the first and the last request came.
@@ -86,7 +92,7 @@ class Served:
 
     def __init__(self, inputs: dict[str, InputCells], catalogue: Sequence[str]) -> None:
         self._inputs, self._catalogue = inputs, pa.array(catalogue, pa.string())
-        sizes = {HISTORY: len(LENGTHS), AGE: len(AGES), ITEMS: 2}
+        sizes = {HISTORY: len(LENGTH_BINS), AGE: len(AGE_BINS), ITEMS: 2}
         sizes |= {name: len(one.trained) for name, one in inputs.items()}
         self.counts = {feature: np.zeros(size, np.int64) for feature, size in sizes.items()}
         self.listeners = self.requests = 0
@@ -142,11 +148,11 @@ class Served:
         ends = ages.offsets.to_numpy()
         aged = np.diff(ends) > 0
         age = np.full(number, -1, np.int8)
-        age[aged] = age_bins(ages.values.to_numpy()[ends[1:][aged] - 1])
+        age[aged] = bin_ages(ages.values.to_numpy()[ends[1:][aged] - 1])
         columns = {
             _WHO: pd.util.hash_array(batch["user_id"].to_numpy(zero_copy_only=False)),
             _WHEN: batch["timestamp"].cast(pa.int64()).to_numpy(),
-            HISTORY: length_bins(lengths).astype(np.int8),
+            HISTORY: bin_lengths(lengths).astype(np.int8),
             AGE: age,
             _OUTSIDE: outside,
             _KNOWN: lengths.astype(np.int32) - outside,

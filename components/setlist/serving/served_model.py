@@ -9,7 +9,7 @@ import numpy as np
 
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
-from setlist.models.item_table import read_shelf
+from setlist.models.item_table import read_item_table
 from setlist.models.saved_model import SavedModel
 from setlist.serving.warm_up import warm_up
 
@@ -53,7 +53,7 @@ class ServedModel:
         self.revision = revision
         self._model = SavedModel(folder)
         self.info = self._model.info
-        shelf = read_shelf(folder)
+        shelf = read_item_table(folder)
         warm_up(self._model, shelf["item_id"].tolist())
         # The JSON of an item up to its score: made once, it costs a request nothing.
         self._shown = {

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from setlist.arrays import Float64s, Int64s
-from setlist.models.profile import LENGTHS, Profile
+from setlist.models.profile import LENGTH_BINS, Profile
 from setlist.serving.log_reader import AGE, HISTORY, ITEMS, InputCells, read_served
 
 FEWEST = 30
@@ -107,7 +107,11 @@ def find_skew(
         (one, cells.names(), cells.trained, counts[one], everybody) for one, cells in inputs.items()
     ]
     beside = [
-        (HISTORY, {bin_: profile.lengths[bin_] for bin_ in LENGTHS[1:]}, counts[HISTORY][1:]),
+        (
+            HISTORY,
+            {bin_: profile.lengths[bin_] for bin_ in LENGTH_BINS[1:]},
+            counts[HISTORY][1:],
+        ),
         (AGE, profile.ages or {}, counts[AGE]),
         (ITEMS, {"outside catalogue": 0.0, "in it": 1.0}, counts[ITEMS]),
     ]

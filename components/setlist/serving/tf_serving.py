@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 from setlist.errors import SetlistError
-from setlist.models.contract import digest
+from setlist.models.contract import folder_digest
 
 WORK = ".setlist"
 PATIENCE = 300
@@ -64,7 +64,7 @@ class BasePath:
             if file.is_file():
                 shutil.copyfile(file, extra / file.name)
         target = self.folder / str(revision)
-        if not (target.is_dir() and digest(target) == digest(beside)):
+        if not (target.is_dir() and folder_digest(target) == folder_digest(beside)):
             self._take_away(target)
             beside.rename(target)
         for other in self.folder.iterdir():

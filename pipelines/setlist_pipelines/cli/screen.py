@@ -23,7 +23,7 @@ from setlist.evaluation.results import (
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, bootstrap
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
-from setlist.models.training_record import CHECK_K, read_trainings
+from setlist.models.training_record import CHECK_K, read_training_records
 from setlist.runs.refit_record import TOP, Refit
 from setlist_pipelines.laptop.backtest import Backtest
 from setlist_pipelines.laptop.runner import Run
@@ -146,7 +146,7 @@ def training_step(settings: Settings) -> str:
 
 def print_candidates(console: Console, folder: Path) -> None:
     """Print what the candidates differ in and how they did on the plays held out of training."""
-    trainings, best = read_trainings(folder), chosen(folder)
+    trainings, best = read_training_records(folder), chosen(folder)
     differs = differences(trainings)
     table = Table(
         title=f"\n{len(trainings)} candidates, {best.listeners:,} listeners with held-out plays",

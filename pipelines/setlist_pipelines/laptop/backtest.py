@@ -33,7 +33,7 @@ from setlist.evaluation.gate import judge
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import EvaluatedModel, Evaluation, Role, read_values
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.models.training_record import Training
+from setlist.models.training_record import TrainingRecord
 from setlist_pipelines.laptop.chatter import chatter_to
 from setlist_pipelines.settings.file import Settings
 
@@ -246,7 +246,7 @@ def _work(
     features = transform(dataset, window, settings.inputs, folder / "features")
     say("fit the heuristics", None)
     fit_heuristics(features, settings.heuristics, folder / "heuristics")
-    trained: list[Training] = []
+    trained: list[TrainingRecord] = []
     for label in settings.labels:
         say(f"train {label}", None)
         own = settings_of(settings.model, settings.candidates, label)

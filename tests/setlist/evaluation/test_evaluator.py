@@ -23,7 +23,7 @@ from setlist.evaluation.results import (
     read_per_user,
     read_values,
 )
-from setlist.models.contract import digest
+from setlist.models.contract import folder_digest
 from setlist.models.heuristics import fit_heuristics
 from setlist.models.saved_model import BATCH
 from setlist.models.settings import HeuristicSettings
@@ -331,9 +331,9 @@ def test_two_models_of_one_name_are_refused(world, models, tmp_path):
 def test_an_output_with_something_in_it_is_refused(world, models, tmp_path):
     one = Contender(models / "whole", "whole", "heuristic")
     _, folder = run(world, tmp_path, one)
-    before = digest(folder)
+    before = folder_digest(folder)
     assert "is not empty" in refusal(lambda: run(world, tmp_path, one))
-    assert digest(folder) == before
+    assert folder_digest(folder) == before
 
 
 @pytest.mark.parametrize("metric", ["auc@10", "ndcg", "ndcg@0"])
@@ -543,8 +543,8 @@ def test_the_record_says_what_was_evaluated(world, models, window, tmp_path):
     assert evaluation.sampled_from == evaluation.listeners == 4
     live = evaluation.model("live-3")
     assert (live.role, live.revision, live.kind) == ("live", 3, "heuristic")
-    assert live.digest == digest(models / "narrow")
-    assert live.content == digest(models / "narrow" / "saved_model")
+    assert live.digest == folder_digest(models / "narrow")
+    assert live.content == folder_digest(models / "narrow" / "saved_model")
     assert (live.known, evaluation.model("candidate").known) == (2 / 5, 1)
     assert live.training_window == {
         "start": window.start.isoformat(),

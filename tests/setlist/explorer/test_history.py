@@ -18,7 +18,7 @@ from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.explorer.history import History, duration
 from setlist.explorer.trend import COLUMNS, HEURISTIC, LIVE, LOOKS, chart, table
-from setlist.models.contract import digest
+from setlist.models.contract import folder_digest
 from setlist.runs.promotion import REFRESH_OF, promote_staged, push, rollback
 from setlist.runs.record import RunRecord
 from setlist.store.model_store import open_store
@@ -66,7 +66,7 @@ class Runs:
         for name, worth in values.items():
             label = name.replace("live_", "live-")
             folder = folders.get(label)
-            said = {"digest": digest(folder)} if folder else {}
+            said = {"digest": folder_digest(folder)} if folder else {}
             corpus = {"gini@10": GINI.get(label, 0.25)}
             models.append(evaluated(label, corpus=corpus, content=f"{label} {run_id}", **said))
             (home / "evaluations" / label).mkdir(parents=True)

@@ -14,7 +14,7 @@ import pytest
 
 from setlist.data.schema import tie_order
 from setlist.errors import SetlistError
-from setlist.models.contract import EMPTY, FOREIGN, digest, read_catalogue
+from setlist.models.contract import EMPTY, FOREIGN, folder_digest, read_catalogue
 from setlist.models.saved_model import SavedModel
 
 CHILE = {"country": ["Chile"]}
@@ -220,9 +220,9 @@ class ModelConformance:
         assert json.loads(done.stdout) == ids[0].tolist()
 
     def test_digest_names_the_files(self, folder, tmp_path):
-        assert digest(folder) == digest(folder)
+        assert folder_digest(folder) == folder_digest(folder)
         (tmp_path / "model.json").write_text("{}")
-        assert digest(tmp_path) != digest(folder)
+        assert folder_digest(tmp_path) != folder_digest(folder)
 
 
 class TestMostPopular(ModelConformance):

@@ -9,11 +9,11 @@ import pytest
 
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
-from setlist.models.contract import ModelInfo, digest
+from setlist.models.contract import ModelInfo, folder_digest
 from setlist.models.profile import (
-    AGES,
-    LENGTHS,
-    MOST_VALUES,
+    AGE_BINS,
+    LENGTH_BINS,
+    MAX_VALUES,
     PROFILE,
     parse_profile,
     profile_of,
@@ -51,8 +51,10 @@ def test_the_shares_are_those_of_the_training_listeners(small):
     country = profile.inputs["country"]
     assert list(country.shares.items()) == [("SE", 0.5), ("", 0.25), ("BR", 0.25)]
     assert country.rest == 0
-    assert profile.lengths == dict(zip(LENGTHS, (0, 0.5, 0.5, 0, 0), strict=True)), "60 read as 50"
-    assert profile.ages == dict(zip(AGES, (0.25, 0.25, 0.25, 0.25), strict=True))
+    assert profile.lengths == dict(zip(LENGTH_BINS, (0, 0.5, 0.5, 0, 0), strict=True)), (
+        "60 read as 50"
+    )
+    assert profile.ages == dict(zip(AGE_BINS, (0.25, 0.25, 0.25, 0.25), strict=True))
 
 
 def test_a_history_counts_as_far_as_the_model_reads_it(small):
@@ -67,11 +69,11 @@ def test_a_model_that_reads_neither_has_neither(small):
 
 
 def test_rare_values_are_one_number(small):
-    cities = [f"c{row // 2:03}" for row in range(2 * MOST_VALUES)] + ["a", "b"]
+    cities = [f"c{row // 2:03}" for row in range(2 * MAX_VALUES)] + ["a", "b"]
     users = pd.DataFrame({"user_id": [f"u{row:03}" for row in range(402)], "country": cities})
     plays = pd.DataFrame({"user": range(402), "item": 0, "age_days": 1.0})
     country = profile_of(replace(small, users=users, plays=plays), info()).inputs["country"]
-    assert len(country.shares) == MOST_VALUES
+    assert len(country.shares) == MAX_VALUES
     assert country.shares["c000"] == pytest.approx(2 / 402)
     assert country.rest == pytest.approx(2 / 402), "the two that came once"
 
@@ -101,9 +103,9 @@ def test_every_model_of_ours_has_it_always_in_the_same_bytes(copied, features, n
 
 def test_it_is_part_of_the_digest(copied):
     model = copied("relisten")
-    own = digest(model)
+    own = folder_digest(model)
     (model / PROFILE).write_bytes((model / PROFILE).read_bytes().replace(b"48", b"47"))
-    assert digest(model) != own
+    assert folder_digest(model) != own
 
 
 def test_a_refreshed_model_keeps_the_profile_of_its_training(models, features, tmp_path):

@@ -17,11 +17,11 @@ from setlist.models.selection import (
     winner,
 )
 from setlist.models.settings import ModelSettings
-from setlist.models.training_record import Epoch, Training, read_trainings
+from setlist.models.training_record import Epoch, TrainingRecord, read_training_records
 
 
-def training(label, ndcg, listeners=50, **settings) -> Training:
-    return Training(
+def training(label, ndcg, listeners=50, **settings) -> TrainingRecord:
+    return TrainingRecord(
         label=label,
         settings=ModelSettings(**settings),
         epochs=[Epoch(1, 7.0, 7.5, 0.1, 1.5)],
@@ -54,7 +54,7 @@ def test_the_better_model_is_kept_and_both_trainings(trained, tmp_path):
     best = choose(*trained("low", 0.25), *trained("high", 0.5), better, record)
     assert best.label == "high"
     assert (better / "model.json").read_text() == "high"
-    assert [one.label for one in read_trainings(record)] == ["high", "low"]
+    assert [one.label for one in read_training_records(record)] == ["high", "low"]
     assert json.loads((record / "chosen.json").read_text()) == {"chosen": "high"}
     assert (record / "tensorboard" / "low" / "events").read_text() == "low"
     assert (record / "tensorboard" / "high" / "events").read_text() == "high"
@@ -73,7 +73,7 @@ def test_folded_over_three_the_best_of_all_is_kept_and_of_equals_the_first(
     choose(once / "model", once / "training", *c, again / "model", again / "training")
     assert (again / "model" / "model.json").read_text() == best
     assert chosen(again / "training").label == best
-    assert len(read_trainings(again / "training")) == 3
+    assert len(read_training_records(again / "training")) == 3
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])

@@ -10,7 +10,7 @@ from tests.evaluations import evaluated, evaluation
 
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
-from setlist.models.contract import ModelInfo, digest, write_info
+from setlist.models.contract import ModelInfo, folder_digest, write_info
 from setlist.report.card import plain, render_card
 
 LISTENERS = 120
@@ -73,7 +73,7 @@ def verdict(model, evaluations, **changes) -> Verdict:
             "mode": "auto",
             "primary": "ndcg@10",
             "ships": "candidate",
-            "ships_digest": digest(model),
+            "ships_digest": folder_digest(model),
             "sentence": "The candidate is better.",
             "reasons": [
                 reason("better than most_popular", "by far.", detectable=0.0123),
@@ -110,7 +110,7 @@ def test_it_says_what_the_model_is_and_what_it_is_worth(model, evaluations):
         "| made by run | run-1 |",
         "| catalogue | 1,234 items |",
         "| size | 2.0 MB in 3 files |",
-        f"| digest (SHA-256) | {digest(model)} |",
+        f"| digest (SHA-256) | {folder_digest(model)} |",
         "| digest of the data | f00 |",
         "| **candidate** | 0.5000 \\[",
         "| most_popular | 0.3750 \\[",

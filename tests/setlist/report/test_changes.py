@@ -8,7 +8,7 @@ from tests.setlist.report.test_page import Element, Page
 from tests.setlist.report.written import ITEMS, build, counts, trainings
 
 from setlist.models.settings import ModelSettings
-from setlist.models.training_record import read_trainings
+from setlist.models.training_record import read_training_records
 from setlist.report.page import write_report
 from setlist.store.model_store import open_store
 
@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trainings(folder / "training", "two-tower")
     catalogue(folder / "live" / "live-7", [*(f"i{item}" for item in range(1, ITEMS)), "<gone>"])
     stage_seven(folder, "home", ModelSettings(dimension=64, recency_days=()))
-    stage_seven(folder, "same", read_trainings(folder / "training")[0].settings)
+    stage_seven(folder, "same", read_training_records(folder / "training")[0].settings)
     return folder
 
 

@@ -15,7 +15,7 @@ from tests.setlist.report.written import HOSTILE, ITEMS, NEW, UNTAGGED, build, t
 
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Reason
-from setlist.models.training_record import read_trainings
+from setlist.models.training_record import read_training_records
 from setlist.report.curves import curves
 from setlist.report.forest import forest
 from setlist.report.listeners import choose
@@ -533,6 +533,6 @@ def test_one_candidate_needs_no_comparison_and_none_no_section(tmp_path: Path, p
 
 def test_the_curves_are_the_same_bytes_twice(tmp_path: Path) -> None:
     record = trainings(tmp_path / "training", "a", "b")
-    found = read_trainings(record)
+    found = read_training_records(record)
     assert curves(found, "a") == curves(found, "a")
     assert curves(found, "a") != curves(found, "b")

@@ -20,7 +20,7 @@ from setlist.evaluation.results import (
 )
 from setlist.evaluation.verdict import SeenHead
 from setlist.models.settings import ModelSettings
-from setlist.models.training_record import Epoch, Training
+from setlist.models.training_record import Epoch, TrainingRecord
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -135,7 +135,7 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
 def trainings(folder: Path, *labels: str, held: bool = True) -> Path:
     """Records of trainings; the first one is chosen."""
     for place, label in enumerate(labels):
-        Training(
+        TrainingRecord(
             label=label,
             settings=ModelSettings(dimension=2 ** (place + 3)),
             epochs=[

@@ -17,7 +17,7 @@ from google.cloud import storage
 from setlist.data.features import Features
 from setlist.data.schema import Window, tie_order
 from setlist.models.settings import ModelSettings
-from setlist.models.training_record import read_trainings
+from setlist.models.training_record import read_training_records
 from setlist.runs.checkpoints import StoredCheckpoint
 from setlist.store.objects import open_objects
 
@@ -101,7 +101,7 @@ STEP = """
 import sys
 from kfp import dsl
 from setlist import steps
-from setlist.models.two_tower import epochs as descent
+from setlist.models.two_tower import descent
 
 descent.SAVE_SECONDS = 0
 features, store, out = sys.argv[1:]
@@ -143,7 +143,7 @@ def test_a_step_that_was_killed_goes_on_where_it_was(features, tmp_path):
     assert re.findall(r"^ *\d+% epoch (\d+) of", done.stdout, re.MULTILINE)[0] == str(
         int(found[1]) + 1
     )
-    (trained,) = read_trainings(second / "training")
+    (trained,) = read_training_records(second / "training")
     assert [epoch.number for epoch in trained.epochs] == list(range(1, 61))
     assert (second / "candidate" / "model.json").is_file()
     assert list(Path(store).glob("checkpoints/*")) == [], "cleared when it ended"

@@ -12,7 +12,7 @@ from setlist.data.schema import Window
 from setlist.data.source import TableSource
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.models.contract import digest
+from setlist.models.contract import folder_digest
 from setlist.runs.plan import DATA_FINGERPRINT, news, plan
 from setlist.runs.promotion import (
     live_folder,
@@ -62,7 +62,7 @@ def verdict(
         anchor=anchor,
         primary="ndcg@10",
         ships=label if folder else "",
-        ships_digest=digest(folder) if folder else "",
+        ships_digest=folder_digest(folder) if folder else "",
         sentence="",
         reasons=[],
         evaluation_digest="0" * 64,
@@ -81,7 +81,7 @@ def test_push_makes_the_candidate_live_and_keeps_the_verdict(store, candidate, h
     models = open_store(store)
     assert models.head("home").live == 1
     manifest = models.manifest("home", 1)
-    assert manifest.digest == digest(candidate)
+    assert manifest.digest == folder_digest(candidate)
     assert manifest.training_window == WINDOW
     assert manifest.metadata["label"] == "candidate"
     assert Verdict.model_validate(manifest.metadata["verdict"]) == judged
@@ -97,7 +97,9 @@ def test_push_is_idempotent_on_the_run(store, candidate, heuristics):
 def test_push_ships_the_heuristic_that_the_verdict_names(store, candidate, heuristics):
     judged = verdict(heuristics / "most_popular", "most_popular")
     push(store, "home", "run-1", candidate, heuristics, judged)
-    assert open_store(store).manifest("home", 1).digest == digest(heuristics / "most_popular")
+    assert open_store(store).manifest("home", 1).digest == folder_digest(
+        heuristics / "most_popular"
+    )
 
 
 @pytest.mark.parametrize("decision", ["reject", "undecided"])
@@ -185,7 +187,7 @@ def test_a_revision_without_a_verdict_that_ships_it_is_not_made_live(store, cand
         "home",
         candidate,
         run_id="by hand",
-        digest=digest(candidate),
+        digest=folder_digest(candidate),
         training_window=WINDOW,
         metadata=metadata,
     )
@@ -210,8 +212,8 @@ def test_rivals_are_fetched_by_name_and_listed(store, candidate, heuristics, tmp
     other = model(tmp_path / "other", "other")
     push(store, "home", "run-2", other, heuristics, verdict(other, head=seen(store)))
     assert resolve_live(store, "home", [2, 1], tmp_path / "live") == ["live-2", "anchor-1"]
-    assert digest(tmp_path / "live" / "live-2") == digest(other)
-    assert digest(tmp_path / "live" / "anchor-1") == digest(candidate)
+    assert folder_digest(tmp_path / "live" / "live-2") == folder_digest(other)
+    assert folder_digest(tmp_path / "live" / "anchor-1") == folder_digest(candidate)
 
 
 def test_nothing_live_is_a_statement(store, tmp_path):
@@ -284,7 +286,7 @@ def test_a_live_model_without_a_verdict_has_no_anchor(store, candidate, data):
         "home",
         candidate,
         run_id="by hand",
-        digest=digest(candidate),
+        digest=folder_digest(candidate),
         training_window=WINDOW,
         metadata={},
     )
@@ -344,7 +346,9 @@ def test_a_live_model_that_knows_the_test_period_is_no_contender(
 def refitted(tmp_path, candidate):
     """What `refit` leaves for the candidate."""
     folder = model(tmp_path / "refitted" / "model", "two_tower again")
-    Refit(refit_of=digest(candidate), digest=digest(folder), overlap=0.75).write(folder.parent)
+    Refit(refit_of=folder_digest(candidate), digest=folder_digest(folder), overlap=0.75).write(
+        folder.parent
+    )
     return folder.parent
 
 
@@ -355,11 +359,11 @@ def test_a_refitted_model_ships_and_says_what_it_is_a_refit_of(
     for _ in range(2):
         assert push(store, "home", "run-1", candidate, heuristics, judged, refitted) == 1
     manifest = open_store(store).manifest("home", 1)
-    assert manifest.digest == digest(refitted / "model") != digest(candidate)
-    assert manifest.metadata["refit_of"] == digest(candidate) == judged.ships_digest
+    assert manifest.digest == folder_digest(refitted / "model") != folder_digest(candidate)
+    assert manifest.metadata["refit_of"] == folder_digest(candidate) == judged.ships_digest
     assert manifest.metadata["refit_overlap"] == 0.75
     fetched = open_store(store).fetch("home", 1, tmp_path / "fetched")
-    assert digest(fetched) == digest(refitted / "model")
+    assert folder_digest(fetched) == folder_digest(refitted / "model")
 
 
 def test_a_heuristic_ships_as_evaluated(store, candidate, heuristics, tmp_path):
@@ -367,7 +371,7 @@ def test_a_heuristic_ships_as_evaluated(store, candidate, heuristics, tmp_path):
     judged = verdict(heuristics / "most_popular", "most_popular")
     push(store, "home", "run-1", candidate, heuristics, judged, tmp_path / "refitted")
     manifest = open_store(store).manifest("home", 1)
-    assert manifest.digest == digest(heuristics / "most_popular")
+    assert manifest.digest == folder_digest(heuristics / "most_popular")
     assert "refit_of" not in manifest.metadata
 
 

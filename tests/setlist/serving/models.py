@@ -8,12 +8,12 @@ import pandas as pd
 
 from setlist.data.features import Features
 from setlist.data.schema import Window, parse_instant, tie_order
-from setlist.models.contract import digest, read_info
-from setlist.models.item_table import write_shelf
+from setlist.models.contract import folder_digest, read_info
+from setlist.models.item_table import write_item_table
 from setlist.models.profile import write_profile
-from setlist.models.two_tower.export import Trained
 from setlist.models.two_tower.network import UserTower
 from setlist.models.two_tower.prior import FRESH_DAYS, Prior
+from setlist.models.two_tower.saved_towers import SavedTowers
 from setlist.store.model_store import open_store
 
 WINDOW = Window(*(parse_instant(f"2026-0{month}-01", "window") for month in (1, 4, 5)))
@@ -54,7 +54,7 @@ def write_towers(
             "listeners": 1,
         }
     )
-    Trained(
+    SavedTowers(
         catalogue=ids,
         tags=tags,
         vocabularies={"country": ["Chile", "Japan", "Sweden"]},
@@ -64,7 +64,7 @@ def write_towers(
         prior=Prior(np.zeros(items, np.float32), np.zeros(len(FRESH_DAYS) + 1)),
         window=WINDOW,
     ).export(table, WINDOW.cutoff, folder)
-    write_shelf(folder, table)
+    write_item_table(folder, table)
     if features:
         write_profile(folder, features)
     return folder
@@ -76,7 +76,7 @@ def stage(uri: str, model: Path, run_id: str) -> int:
         "home",
         model,
         run_id=run_id,
-        digest=digest(model),
+        digest=folder_digest(model),
         training_window=read_info(model).training_window,
         metadata={},
     )

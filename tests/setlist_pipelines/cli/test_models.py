@@ -4,7 +4,7 @@ import pytest
 from tests.setlist.store.conftest import gcs_uri, uri  # noqa: F401
 
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
-from setlist.models.contract import ModelInfo, digest, write_info
+from setlist.models.contract import ModelInfo, folder_digest, write_info
 from setlist.runs.promotion import push
 from setlist.store.model_store import open_store
 
@@ -47,7 +47,7 @@ def pushed(uri, tmp_path, monkeypatch):  # noqa: F811
             mode=mode,
             primary="ndcg@10",
             ships="candidate",
-            ships_digest=digest(candidate),
+            ships_digest=folder_digest(candidate),
             sentence=f"{run} is better.",
             reasons=[reason],
             anchor=anchor,
@@ -179,7 +179,7 @@ def test_promote_refuses_what_has_no_verdict_or_is_not_whole(models, pushed, uri
     pushed("run-1", mode="manual")
     folder = model(tmp_path / "by hand", "by hand", "2026-02-01")
     some = {"run_id": "by hand", "training_window": {}, "metadata": {}}
-    open_store(uri).stage("home", folder, digest=digest(folder), **some)
+    open_store(uri).stage("home", folder, digest=folder_digest(folder), **some)
     assert "revision 2 of home has no verdict that ships it" in fault(models("promote", 2))
     assert "home has no revision 3" in fault(models("promote", 3))
     open_store(uri).objects.remove("home/revisions/1/catalogue.txt")
@@ -216,7 +216,7 @@ def test_rollback_refuses_what_was_never_live_and_passed_no_gate(models, pushed,
     pushed("run-1")
     folder = model(tmp_path / "by hand", "by hand", "2026-02-01")
     some = {"run_id": "by hand", "training_window": {}, "metadata": {}}
-    open_store(uri).stage("home", folder, digest=digest(folder), **some)
+    open_store(uri).stage("home", folder, digest=folder_digest(folder), **some)
     assert "revision 2 of home has no verdict" in fault(models("rollback", "--to", 2))
     assert live(uri) == 1
 
@@ -263,7 +263,7 @@ def test_card_prints_the_card(models, pushed, uri, tmp_path):  # noqa: F811
     assert r"**better than \[most_popular\]**: it is, says run-1." in out
     folder = model(tmp_path / "by hand", "by hand", "2026-02-01")
     some = {"run_id": "by hand", "training_window": {}, "metadata": {}}
-    open_store(uri).stage("home", folder, digest=digest(folder), **some)
+    open_store(uri).stage("home", folder, digest=folder_digest(folder), **some)
     assert "was staged without card" in fault(models("card", 2))
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from setlist.evaluation.policy import Policy
 from setlist.models.settings import ModelSettings
-from setlist.models.training_record import Epoch, Training
+from setlist.models.training_record import Epoch, TrainingRecord
 from setlist_pipelines.cli.screen import (
     Progress,
     print_candidates,
@@ -70,7 +70,7 @@ def test_a_refusal_says_that_nothing_moved(summary):
 
 def test_the_candidates_are_compared_and_the_chosen_one_is_marked(tmp_path, capsys):
     for label, dimension, ndcg in (("narrow", 8, 0.25), ("wide", 64, 0.5)):
-        Training(
+        TrainingRecord(
             label=label,
             settings=ModelSettings(dimension=dimension),
             epochs=[Epoch(1, 7.0, 7.5, 0.1, 1.5)] * 3,

@@ -14,7 +14,7 @@ from tests.evaluations import evaluated
 from setlist.errors import SetlistError
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation
-from setlist.models.training_record import read_trainings
+from setlist.models.training_record import read_training_records
 from setlist_pipelines.laptop.backtest import Backtest, Course, Shipped, backtest
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
@@ -153,7 +153,7 @@ def test_two_cuts_of_the_sample(tmp_path):
     )
     assert window["end"].startswith("2026-04-03")  # 14 days before the first cut's as_of
     for cut in ("cut-1", "cut-2"):
-        compared = read_trainings(tmp_path / "work" / cut / "training")
+        compared = read_training_records(tmp_path / "work" / cut / "training")
         assert [one.label for one in compared] == ["barely", "more"]
         assert compared[0].ndcg < compared[1].ndcg
         left = tmp_path / "work" / cut

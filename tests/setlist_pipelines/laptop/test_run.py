@@ -28,10 +28,10 @@ from setlist.errors import SetlistError
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import EvaluationSettings, read_evaluation, read_per_user
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.models.contract import digest, read_catalogue
+from setlist.models.contract import folder_digest, read_catalogue
 from setlist.models.saved_model import SavedModel
 from setlist.models.selection import chosen
-from setlist.models.training_record import read_trainings
+from setlist.models.training_record import read_training_records
 from setlist.runs.promotion import promote_staged, push, resolve_live
 from setlist.runs.record import RunRecord
 from setlist.runs.refit_check import check_refit
@@ -157,16 +157,16 @@ def several(work):
 def test_of_two_candidates_the_better_is_chosen_and_only_it_meets_the_gate(several):
     assert several.code == 0, several.out + several.err
     compared = several.root / "choose" / "training"
-    scores = {one.label: one.ndcg for one in read_trainings(compared)}
+    scores = {one.label: one.ndcg for one in read_training_records(compared)}
     assert scores["strong"] > scores["weak"]
     assert chosen(compared).label == "strong"
     evaluations = several.root / "evaluate" / "evaluations"
     evaluated = read_evaluation(evaluations)
     assert [one.label for one in evaluated.models if one.role == "candidate"] == ["candidate"]
-    strong = digest(several.root / "train-2" / "candidate")
+    strong = folder_digest(several.root / "train-2" / "candidate")
     assert evaluated.model("candidate").digest == strong
-    assert digest(several.root / "choose" / "better") == strong
-    assert strong != digest(several.root / "train" / "candidate")
+    assert folder_digest(several.root / "choose" / "better") == strong
+    assert strong != folder_digest(several.root / "train" / "candidate")
     assert several.verdict.ships_digest == strong
 
 
@@ -191,7 +191,11 @@ def test_what_ships_is_the_refit_of_what_was_evaluated(work, several, tmp_path):
     assert manifest.digest != several.verdict.ships_digest
     assert REFIT_OVERLAP < manifest.metadata["refit_overlap"] < 1
     live = store.fetch("refitted", store.head("refitted").live, tmp_path / "live")
-    assert digest(live) == manifest.digest == digest(several.root / "refit" / "refitted" / "model")
+    assert (
+        folder_digest(live)
+        == manifest.digest
+        == folder_digest(several.root / "refit" / "refitted" / "model")
+    )
     window = read_evaluation(several.root / "evaluate" / "evaluations").window
     assert manifest.training_window == {"start": window["start"], "end": window["end"]}
     assert list((work / "store" / "checkpoints").glob("*")) == [], "cleared when training ended"
@@ -201,7 +205,7 @@ def test_a_warm_start_is_one_from_the_live_model_and_a_cold_one_is_told(
     work, several, second, tmp_path, capsys
 ):
     """The step by itself, a test period after the model that went live."""
-    assert not any(one.warm for one in read_trainings(several.root / "choose" / "training"))
+    assert not any(one.warm for one in read_training_records(several.root / "choose" / "training"))
     log = Path(re.findall(r"^log +(.+)$", several.out, re.MULTILINE)[0]).read_text()
     assert log.count("cold start: nothing is live") == 3, "two candidates and the refit"
     resolve_live(str(work / "store"), "refitted", [1], tmp_path / "live")
@@ -217,7 +221,7 @@ def test_a_warm_start_is_one_from_the_live_model_and_a_cold_one_is_told(
         live=dsl.Model(uri=str(tmp_path / "live")),
     )
     assert "warm start from the model of 2026-04-16" in capsys.readouterr().out
-    (trained,) = read_trainings(tmp_path / "training")
+    (trained,) = read_training_records(tmp_path / "training")
     assert trained.warm
 
 
@@ -257,7 +261,7 @@ def test_the_live_model_is_given_newer_items_without_training(work, several, tmp
         "refitted",
         tmp_path / "before",
         run_id="stale",
-        digest=digest(tmp_path / "before"),
+        digest=folder_digest(tmp_path / "before"),
         training_window={},
         metadata={"refresh_of": 1},
     )
@@ -307,7 +311,7 @@ def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, t
     store = open_store(str(work / "store"))
     assert [one.revision for one in store.history("home")][:2] == [1, 2]
     fetched = store.fetch("home", 2, tmp_path / "model")
-    assert digest(fetched) == digest(second.root / "train" / "candidate")
+    assert folder_digest(fetched) == folder_digest(second.root / "train" / "candidate")
     metadata = store.manifest("home", 2).metadata
     assert metadata["verdict"]["ships"] == "candidate"
 
@@ -349,7 +353,7 @@ def test_a_metric_from_the_working_folder_is_one_of_them(second):
 @pytest.mark.parametrize(("margin", "code"), [(0, 0), (5, 2), (-1, 1)])
 def test_the_gate_can_be_asked_again_with_another_policy(work, second, tmp_path, margin, code):
     (tmp_path / "policy.yaml").write_text(f"over_heuristics: {margin}\n")
-    before = digest(second.root)
+    before = folder_digest(second.root)
     done = subprocess.run(
         [*SETLIST, "gate", str(second.root), "--policy", str(tmp_path / "policy.yaml")],
         capture_output=True,
@@ -361,7 +365,7 @@ def test_the_gate_can_be_asked_again_with_another_policy(work, second, tmp_path,
     assert {0: "PROMOTE", 2: "REJECT", 1: "line 1: over_heuristics"}[code] in (
         done.stderr if code == 1 else done.stdout
     )
-    assert digest(second.root) == before
+    assert folder_digest(second.root) == before
 
 
 def test_progress_is_said_step_by_step(second):

@@ -13,6 +13,7 @@ import numpy as np
 
 from setlist.arrays import Bools, Float32s, Int32s, Int64s
 from setlist.data.features import Features
+from setlist.models.tf import tf
 
 SHARE, MOST, FEWEST = 0.1, 1_000, 30
 """Of the first plays, how many are held out; and the most and the fewest listeners of them."""
@@ -245,3 +246,24 @@ def _own_last(histories: Histories) -> Bools:
     kept = np.minimum(np.ceil((1 - SHARE) * (stop - begin)), stop - begin - 1)
     place = discovered[1:] - begin[histories.listeners]
     return place > kept[histories.listeners]
+
+
+def tensors(examples: Examples, inputs: Int32s, known: Float32s) -> dict[str, tf.Tensor]:
+    """What `TwoTower.compute_loss` takes.
+
+    Args:
+        examples: of some listeners.
+        inputs: int32[all listeners, named inputs].
+        known: float32[items], 0 for an item that is placed by its tags alone.
+    """
+    batch = dict(vars(examples))
+    batch["inputs"] = inputs[batch.pop("listeners")]
+    return {name: tf.constant(values) for name, values in (batch | {"known": known}).items()}
+
+
+def specification(inputs: int, items: int) -> dict[str, tf.TensorSpec]:
+    """The types of what `tensors` makes."""
+    codes, floats = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)
+    kinds = dict.fromkeys(("rows", "items", "ranks", "target_rows", "targets"), codes)
+    kinds |= {"ages": floats, "weights": floats, "known": tf.TensorSpec([items], tf.float32)}
+    return kinds | {"inputs": tf.TensorSpec([None, inputs], tf.int32)}

@@ -7,8 +7,7 @@ import numpy as np
 from setlist.arrays import Float32s, Float64s, Int32s
 from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K
-from setlist.models.two_tower.batch import tensors
-from setlist.models.two_tower.examples import Examples, HeldOut, spans
+from setlist.models.two_tower.examples import Examples, HeldOut, spans, tensors
 from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.prior import Prior, fit, freshness
 

@@ -12,11 +12,11 @@ import pandas as pd
 from setlist.arrays import Float32s
 from setlist.data.schema import tie_order
 from setlist.errors import SetlistError
-from setlist.models.item_table import read_shelf, write_shelf
+from setlist.models.item_table import read_item_table, write_item_table
 from setlist.models.profile import PROFILE, read_profile
-from setlist.models.two_tower.export import Trained
+from setlist.models.two_tower.initialization import matched
 from setlist.models.two_tower.prior import Prior
-from setlist.models.two_tower.warm_start import matched
+from setlist.models.two_tower.saved_towers import SavedTowers
 
 
 def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output: Path) -> list[str]:
@@ -37,7 +37,7 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
     Raises:
         SetlistError: when the model is no such two-tower, or knows none of the items.
     """
-    former = Trained.read(model)
+    former = SavedTowers.read(model)
     there = items[~(items["released"] > as_of)].set_index("item_id")
     catalogue = tie_order(there.index)
     before = set(former.catalogue)
@@ -61,8 +61,10 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
     )
     newer = there.loc[catalogue].reset_index()
     refreshed.export(newer, as_of, output)
-    heard = read_shelf(model).set_index("item_id")["listeners"].reindex(catalogue, fill_value=0)
-    write_shelf(output, newer.assign(listeners=heard.to_numpy()))
+    heard = (
+        read_item_table(model).set_index("item_id")["listeners"].reindex(catalogue, fill_value=0)
+    )
+    write_item_table(output, newer.assign(listeners=heard.to_numpy()))
     if profile := read_profile(model):  # of the training, which is still the same
         (output / PROFILE).write_text(profile.to_json(), "utf-8")
     return new

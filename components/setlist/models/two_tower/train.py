@@ -9,19 +9,23 @@ from scipy import sparse
 from setlist.arrays import Float64s, Int32s
 from setlist.data.features import Features
 from setlist.errors import SetlistError
-from setlist.models.item_table import write_shelf
+from setlist.models.item_table import write_item_table
 from setlist.models.profile import write_profile
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
-from setlist.models.training_record import Training
-from setlist.models.two_tower.epochs import Checkpoint, descend
+from setlist.models.training_record import TrainingRecord
+from setlist.models.two_tower.descent import Checkpoint, descend
 from setlist.models.two_tower.examples import HeldOut, Histories, hold_out
-from setlist.models.two_tower.export import DAY_SECONDS, Trained, days_since, tag_weights
 from setlist.models.two_tower.holdout import fit_prior, likelihood_and_ndcg
+from setlist.models.two_tower.initialization import (
+    item_start,
+    read_former,
+    spectral,
+    start_user_tower,
+)
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import recency
-from setlist.models.two_tower.spectral import spectral
-from setlist.models.two_tower.warm_start import former_of, item_start, start_user_tower
+from setlist.models.two_tower.saved_towers import DAY_SECONDS, SavedTowers, days_since, tag_weights
 
 CELLS = 10_000_000
 """Scores of held-out listeners in memory."""
@@ -36,7 +40,7 @@ def train(
     *,
     live: Path | None = None,
     checkpoint: Checkpoint | None = None,
-) -> Training:
+) -> TrainingRecord:
     """Train a two-tower on the features and write it as a model folder.
 
     The last plays of some listeners are held out. Training stops when these have not become
@@ -72,7 +76,7 @@ def train(
         )
     tf.keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
-    former = former_of(live, settings) if live else None
+    former = read_former(live, settings) if live else None
     # What the live model has seen proves nothing of a model that starts from it.
     latest = np.inf
     if former:
@@ -95,7 +99,7 @@ def train(
     prior = fit_prior(towers, held, inputs, recencies, released)
     added = prior.at(released, towers.plays > 0)
     loss, ndcg = likelihood_and_ndcg(towers, held, inputs, added)
-    training = Training(
+    training = TrainingRecord(
         label=label,
         settings=settings,
         epochs=course.epochs,
@@ -106,7 +110,7 @@ def train(
         seconds=round(time.perf_counter() - began, 3),
         warm=former is not None,
     )
-    Trained(
+    SavedTowers(
         catalogue=features.items["item_id"].tolist(),
         tags=tags,
         vocabularies=vocabularies,
@@ -116,7 +120,7 @@ def train(
         prior=prior,
         window=features.window,
     ).export(features.items, features.window.cutoff, output)
-    write_shelf(output, features.items)
+    write_item_table(output, features.items)
     write_profile(output, features)
     training.write(record)
     if checkpoint:
@@ -147,7 +151,7 @@ def build(
     dimension: int,
     tags: list[str],
     vocabularies: dict[str, list[str]],
-    former: Trained | None,
+    former: SavedTowers | None,
     generator: np.random.Generator,
 ) -> TwoTower:
     """The towers as they start."""

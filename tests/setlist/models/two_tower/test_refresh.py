@@ -7,8 +7,8 @@ import pytest
 from setlist.errors import SetlistError
 from setlist.models.contract import read_catalogue, read_info
 from setlist.models.saved_model import SavedModel
-from setlist.models.two_tower.export import Trained
 from setlist.models.two_tower.refresh import refresh_items
+from setlist.models.two_tower.saved_towers import SavedTowers
 
 MOMENT = pd.Timestamp("2026-04-08", tz="UTC")
 INPUTS = {"country": ["Chile", "Japan", ""]}
@@ -62,10 +62,10 @@ def test_it_is_still_the_training_that_it_was(models, table, tmp_path):
     refresh_items(models / "two_tower", table, MOMENT, tmp_path / "new")
     one, other = (read_info(folder) for folder in (models / "two_tower", tmp_path / "new"))
     assert one.training_window == other.training_window
-    again = Trained.read(tmp_path / "new")
+    again = SavedTowers.read(tmp_path / "new")
     np.testing.assert_array_equal(
         again.weights["tag_embedding"],
-        Trained.read(models / "two_tower").weights["tag_embedding"],
+        SavedTowers.read(models / "two_tower").weights["tag_embedding"],
     )
 
 

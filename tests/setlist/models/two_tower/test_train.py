@@ -10,10 +10,10 @@ from setlist.errors import SetlistError
 from setlist.models.saved_model import SavedModel
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
-from setlist.models.training_record import read_trainings
-from setlist.models.two_tower import epochs as descent
-from setlist.models.two_tower.export import TOWERS, Trained
+from setlist.models.training_record import read_training_records
+from setlist.models.two_tower import descent
 from setlist.models.two_tower.network import QUICK, Bag, UserTower
+from setlist.models.two_tower.saved_towers import TOWERS, SavedTowers
 from setlist.models.two_tower.train import scaled_batch, scaled_dimension, train
 
 
@@ -71,7 +71,7 @@ def test_says_and_records_every_epoch(features, tmp_path, capsys):
     assert [line.split()[0] for line in lines] == ["33%", "67%", "100%"]
     assert "at most 0 s left" in lines[-1]
     assert [epoch.number for epoch in training.epochs] == [1, 2, 3]
-    assert read_trainings(tmp_path / "record") == [training]
+    assert read_training_records(tmp_path / "record") == [training]
     assert (training.label, training.settings.dimension, training.warm) == ("narrow", 4, False)
     assert training.settings.batch == 16, "what was scaled to the data is recorded"
 
@@ -275,7 +275,7 @@ def test_what_few_have_played_is_what_its_tags_say(features, tmp_path, monkeypat
     for shrink in (100.0, 0.0):
         monkeypatch.setattr(descent, "SHRINK", shrink)
         train(thin, settings, tmp_path / str(shrink), tmp_path / "r")
-        weights = Trained.read(tmp_path / str(shrink)).weights
+        weights = SavedTowers.read(tmp_path / str(shrink)).weights
         own[shrink] = np.linalg.norm(weights["item_embedding"][rare])
     assert own[100.0] < own[0.0] / 2
 
@@ -289,7 +289,7 @@ def test_what_is_played_more_of_late_is_put_first(features, tmp_path, monkeypatc
     plays = plays.sort_values(["user", "age_days"], ascending=[True, False], ignore_index=True)
     settings = ModelSettings(dimension=8, epochs=3, recency_days=(3.0,))
     train(replace(features, plays=plays), settings, tmp_path / "m", tmp_path / "r")
-    recency = Trained.read(tmp_path / "m").prior.recency
+    recency = SavedTowers.read(tmp_path / "m").prior.recency
     assert recency[late].min() > 0
     assert set(np.argsort(-recency)[:2]) == set(late)
 
@@ -304,4 +304,4 @@ def test_only_what_could_be_known_then_counts_against_the_unplayed(
     items.loc[items["item_id"] == "fresh", "released"] = pd.to_datetime(released, utc=True)
     settings = ModelSettings(dimension=8, epochs=3)
     train(replace(features, items=items), settings, tmp_path / "m", tmp_path / "r")
-    assert np.sign(Trained.read(tmp_path / "m").prior.fresh[-1]) == sign
+    assert np.sign(SavedTowers.read(tmp_path / "m").prior.fresh[-1]) == sign

@@ -9,10 +9,15 @@ from setlist.data.schema import Window, tie_order
 from setlist.models.settings import ModelSettings
 from setlist.models.two_tower import train as training
 from setlist.models.two_tower.examples import hold_out
-from setlist.models.two_tower.export import Trained
+from setlist.models.two_tower.initialization import (
+    item_start,
+    matched,
+    read_former,
+    start_user_tower,
+)
 from setlist.models.two_tower.network import UserTower
+from setlist.models.two_tower.saved_towers import SavedTowers
 from setlist.models.two_tower.train import train
-from setlist.models.two_tower.warm_start import former_of, item_start, matched, start_user_tower
 
 
 def test_rows_follow_their_names():
@@ -21,7 +26,7 @@ def test_rows_follow_their_names():
 
 
 def test_items_tags_and_inputs_start_as_the_live_model_knew_them(models):
-    former = Trained.read(models / "two_tower")
+    former = SavedTowers.read(models / "two_tower")
     catalogue = ["new", "i3", "i0"]
     tags = ["odd", "rare"]
     weights = np.array([[1, 0], [1, 0], [0, 0]], np.float32)
@@ -75,9 +80,9 @@ def test_it_starts_better_than_a_cold_one(features, models, tmp_path):
 
 
 def test_what_cannot_be_started_from_is_said(models, capsys):
-    assert former_of(models / "most_popular", ModelSettings()) is None
+    assert read_former(models / "most_popular", ModelSettings()) is None
     assert "cold start: " in capsys.readouterr().out
-    assert former_of(models / "two_tower", ModelSettings(dimension=9)) is None
+    assert read_former(models / "two_tower", ModelSettings(dimension=9)) is None
     assert "the live model has 8 dimensions, model.dimension is 9" in capsys.readouterr().out
 
 

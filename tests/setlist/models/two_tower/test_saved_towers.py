@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from setlist.errors import SetlistError
-from setlist.models.two_tower.arrays import pack, unpack
+from setlist.models.two_tower.saved_towers import pack, unpack
 
 
 def test_round_trip():

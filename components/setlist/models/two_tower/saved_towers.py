@@ -3,6 +3,9 @@
 MODEL/towers.npz    beside the files of the contract, which are made from it
 """
 
+import io
+import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +20,16 @@ from setlist.data.schema import HISTORY_AGE, Window
 from setlist.errors import SetlistError
 from setlist.models.recommender import DotProduct, string_table
 from setlist.models.tf import tf
-from setlist.models.two_tower.arrays import pack, unpack
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import Prior
 
 TOWERS = "towers.npz"
 DAY_SECONDS = 86_400
+DOCUMENT = "document"
 
 
 @dataclass(frozen=True)
-class Trained:
+class SavedTowers:
     """Everything that a training found.
 
     Attributes:
@@ -169,3 +172,25 @@ class Servable(DotProduct):
         bag = self._user_tower.bag(self._vectors, history, inputs[HISTORY_AGE])
         users = self._user_tower(bag, named)
         return tf.concat([users, tf.ones_like(users[:, :1])], axis=1)
+
+
+def pack(arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> bytes:
+    """An .npz of the arrays (numbers and booleans only) and the document, the same for the same."""
+    text = json.dumps(document, allow_nan=False).encode()
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays, **{DOCUMENT: np.frombuffer(text, np.uint8)})
+    return file.getvalue()
+
+
+def unpack(content: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """The arrays and the document that `pack` put together.
+
+    Raises:
+        SetlistError: when it is something else; the sentence says `name`.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        return arrays, json.loads(arrays.pop(DOCUMENT).tobytes())
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as fault:
+        raise SetlistError(f"{name} is damaged ({fault}); remove it and train again.") from fault

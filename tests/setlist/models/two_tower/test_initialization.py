@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from setlist.models.two_tower.spectral import SCALE, spectral
+from setlist.models.two_tower.initialization import SCALE, spectral
 
 
 def blocks() -> sparse.csr_array:

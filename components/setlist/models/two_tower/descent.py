@@ -11,12 +11,11 @@ from setlist.errors import SetlistError
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K, Epoch
-from setlist.models.two_tower.arrays import pack, unpack
-from setlist.models.two_tower.batch import specification, tensors
-from setlist.models.two_tower.examples import HeldOut, epoch
+from setlist.models.two_tower.examples import HeldOut, epoch, specification, tensors
 from setlist.models.two_tower.holdout import likelihood_and_ndcg
 from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.optimizer import AveragedAdam
+from setlist.models.two_tower.saved_towers import pack, unpack
 
 UNCHECKED = 10
 """Epochs where nobody can be held out."""

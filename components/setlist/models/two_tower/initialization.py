@@ -3,21 +3,22 @@
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from setlist.arrays import Float32s
 from setlist.errors import SetlistError
 from setlist.models.settings import ModelSettings
-from setlist.models.two_tower.export import Trained
 from setlist.models.two_tower.network import ItemStart, UserTower, with_any
+from setlist.models.two_tower.saved_towers import SavedTowers
 
 
-def former_of(live: Path, settings: ModelSettings) -> Trained | None:
+def read_former(live: Path, settings: ModelSettings) -> SavedTowers | None:
     """The towers of the live model, or None where this training cannot start from them.
 
     Says which, so that nobody takes a cold start for a warm one.
     """
     try:
-        former = Trained.read(live)
+        former = SavedTowers.read(live)
     except SetlistError as fault:
         print(f"cold start: {fault}", flush=True)
         return None
@@ -33,7 +34,7 @@ def former_of(live: Path, settings: ModelSettings) -> Trained | None:
 
 
 def item_start(
-    former: Trained, catalogue: list[str], tags: list[str], weights: Float32s, plays: Float32s
+    former: SavedTowers, catalogue: list[str], tags: list[str], weights: Float32s, plays: Float32s
 ) -> ItemStart:
     """The items and tags that the former model knows, as it knew them.
 
@@ -62,7 +63,9 @@ def item_start(
     )
 
 
-def start_user_tower(tower: UserTower, former: Trained, vocabularies: dict[str, list[str]]) -> None:
+def start_user_tower(
+    tower: UserTower, former: SavedTowers, vocabularies: dict[str, list[str]]
+) -> None:
     """Give a user tower the former one's weights; a value that it does not know starts at 0."""
     for name in UserTower.SHARED:
         getattr(tower, name).assign(former.weights[name])
@@ -83,3 +86,28 @@ def matched(known: list[str], values: Float32s, names: list[str]) -> Float32s:
         if name in code:
             found[place] = values[code[name]]
     return found
+
+
+ROUNDS, SPARE = 4, 10
+SCALE = 0.1
+"""Root mean square of the coordinates that the vectors start with."""
+
+
+def spectral(plays: sparse.csr_array, dimension: int, generator: np.random.Generator) -> Float32s:
+    """float32[items, dimension]: a vector for each item.
+
+    Args:
+        plays: float32[listeners, items], 1 where the listener played the item.
+        dimension: of the vectors; directions that the plays do not have are 0.
+        generator: of the first subspace.
+    """
+    size = plays.shape[1]
+    rows, columns = (np.maximum(plays.sum(axis=axis), 1) ** -0.5 for axis in (1, 0))
+    scaled = sparse.csr_array(plays.multiply(rows[:, None]).multiply(columns))
+    rank = min(dimension + SPARE, *plays.shape)
+    basis = generator.normal(size=(size, rank)).astype(np.float32)
+    for _ in range(ROUNDS):
+        basis, _ = np.linalg.qr(scaled.T @ (scaled @ basis))
+    _, _, turned = np.linalg.svd(scaled @ basis, full_matrices=False)
+    found = (basis @ turned.T)[:, :dimension] * np.sqrt(size) * SCALE
+    return np.pad(found, [(0, 0), (0, dimension - found.shape[1])]).astype(np.float32)

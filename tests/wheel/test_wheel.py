@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from setlist.models.contract import digest
+from setlist.models.contract import folder_digest
 from setlist.store.model_store import open_store
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def store(tmp_path_factory) -> Path:
     (model / "model.json").write_text("{}")
     models = open_store(str(folder / "store"))
     revision = models.stage(
-        "home", model, run_id="run", digest=digest(model), training_window={}, metadata={}
+        "home", model, run_id="run", digest=folder_digest(model), training_window={}, metadata={}
     )
     models.promote("home", revision, expected=None)
     return folder / "store"

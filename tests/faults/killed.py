@@ -93,7 +93,7 @@ def _kill(
 
 def _half(store) -> list[int]:  # type: ignore[no-untyped-def]
     """Numbers under which files lie without a manifest."""
-    return sorted(set(store.numbers("home", r"(\d+)/.+")) - set(store.revisions("home")))
+    return sorted(set(store.revision_numbers("home", r"(\d+)/.+")) - set(store.revisions("home")))
 
 
 def _tree(folder: Path) -> dict[str, bytes]:

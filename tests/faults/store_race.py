@@ -81,5 +81,5 @@ def race(uri: str, scratch: Path, rounds: int, racers: int = RACERS) -> Race:
         for worker in workers:
             worker.stop()
     for revision in store.revisions("home"):
-        faults += store.verify("home", revision)
+        faults += map(str, store.verify("home", revision))
     return Race(winners, len(store.revisions("home")), faults, seconds)

@@ -127,7 +127,7 @@ class History:
         """
         models = open_store(store)
         # In this order whatever a document names is there when it is looked for.
-        pointer, _ = models.look(name)
+        pointer, _ = models.read_pointer(name)
         records = RunRecord.all(store, name)
         found = models.manifests(name)
         faults = [str(one) for one in found.values() if isinstance(one, SetlistError)]

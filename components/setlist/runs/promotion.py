@@ -163,7 +163,7 @@ def _refit_of(verdict: Verdict, refitted: Path, record: Refit) -> Path:
 
 
 def promote_staged(
-    store: str, name: str, revision: int, *, why: str = "", older: bool = False
+    store: str, name: str, revision: int, *, why: str = "", allow_older: bool = False
 ) -> None:
     """Make a revision live that `push` staged, or that was made of the live one by a refresh.
 
@@ -172,7 +172,7 @@ def promote_staged(
         name: of the model.
         revision: its number.
         why: for the history; the verdict's sentence if left out.
-        older: whether it may have been trained on data that end before the live one's.
+        allow_older: whether it may have been trained on data that end before the live one's.
 
     Raises:
         SetlistError: when there is no such revision, it is not whole, it carries no verdict that
@@ -191,7 +191,7 @@ def promote_staged(
                 f"items, which is not live any more; refresh the items of the live one."
             )
     _whole(models, name, revision)
-    models.promote(name, revision, expected=expected, why=why or said, older=older)
+    models.promote(name, revision, expected=expected, why=why or said, allow_older=allow_older)
 
 
 def rollback(store: str, name: str, to: int | None = None, why: str = "") -> tuple[int, int]:
@@ -219,21 +219,21 @@ def rollback(store: str, name: str, to: int | None = None, why: str = "") -> tup
         )
     if target == head.live:
         raise SetlistError(f"store {store}: revision {target} of {name} is live already.")
-    if target not in models.promoted(name):
+    if target not in models.promoted_revisions(name):
         _verdict(store, models.manifest(name, target))
     _whole(models, name, target)
-    models.promote(name, target, expected=head, why=why, action="rollback", older=True)
+    models.promote(name, target, expected=head, why=why, action="rollback", allow_older=True)
     return head.live, target
 
 
-def point_anew(store: str, name: str, revision: int, why: str = "") -> None:
+def replace_head(store: str, name: str, revision: int, why: str = "") -> None:
     """Replace a HEAD that is lost or damaged by one that names this revision.
 
     Raises:
         SetlistError: when HEAD is whole, or the revision is not or has no verdict that ships it.
     """
     models = open_store(store)
-    models.point_anew(name, revision, why=why, allowed=lambda one: _verdict(store, one))
+    models.replace_head(name, revision, why=why, check=lambda one: _verdict(store, one))
 
 
 def prune_models(store: str, name: str, keep: int, *, dry_run: bool = False) -> Pruned:
@@ -271,7 +271,7 @@ def _verdict(store: str, manifest: Manifest) -> Verdict:
 def _whole(models: ModelStore, name: str, revision: int) -> None:
     """Refuse what could not be fetched: a person's promotion is not followed by another try."""
     for fault in models.verify(name, revision):
-        raise SetlistError(fault)
+        raise fault
 
 
 def _seen(verdict: Verdict) -> Head | None:

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
 from setlist.store.objects import open_objects
-from setlist.store.reader import checked
-from setlist.store.transfer import THREADS
+from setlist.store.reader import checked_name
+from setlist.store.transfer import TRANSFER_THREADS
 
 Outcome = Literal["promoted", "staged", "refused", "nothing_new", "failed"]
 
@@ -101,8 +101,8 @@ class RunRecord(BaseModel):
                 record; it is named.
         """
         objects = open_objects(store)
-        keys = [key for key in objects.keys(f"{checked(name)}/runs/") if key.endswith(".json")]
-        with ThreadPoolExecutor(THREADS) as pool:
+        keys = [key for key in objects.keys(f"{checked_name(name)}/runs/") if key.endswith(".json")]
+        with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
             found = zip(keys, pool.map(objects.read, keys), strict=True)
             # Nothing is found where one was removed since it was listed.
             records = [cls._parse(has[0], store, key) for key, has in found if has]

@@ -13,8 +13,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from setlist.errors import SetlistError
-from setlist.store.manifest import Document, Manifest, Text
-from setlist.store.model_store import ModelStore, describe
+from setlist.store.manifest import Document, Manifest, NonEmptyText
+from setlist.store.model_store import ModelStore, describe_file
 
 GOOD = "good.json"
 
@@ -27,8 +27,8 @@ class Good(Document):
     manifest     of the revision
     """
 
-    store: Text
-    name: Text
+    store: NonEmptyText
+    name: NonEmptyText
     promoted: str
     manifest: Manifest
 
@@ -142,7 +142,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
             problem = "is missing"
         elif path not in manifest.files or there[path].is_symlink():
             problem = "is not of the model"
-        elif describe(there[path]) != manifest.files[path]:
+        elif describe_file(there[path]) != manifest.files[path]:
             problem = "is damaged"
         else:
             continue

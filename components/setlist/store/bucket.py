@@ -7,160 +7,206 @@ from pathlib import Path
 
 from google_crc32c import Checksum
 
-from setlist.errors import SetlistError
-from setlist.store.counted import Count, Counted, ignore
+from setlist.errors import (
+    StoreDamagedError,
+    StoreError,
+    StoreNotFoundError,
+    StoreRefusedError,
+    StoreUnreachableError,
+)
+from setlist.store.folder import ByteCallback, CountedFile, ignore_bytes
 
-TIMEOUT_SECONDS = 60.0  # for one answer of Google Cloud Storage
-RETRY_SECONDS = 60.0  # no new attempt after this
-CHUNK = 8 * 1024 * 1024  # bytes of a file in memory at a time; the library's own choice is 100 MiB
+TIMEOUT_SECONDS = 60.0
+"""For one answer of Google Cloud Storage."""
+RETRY_SECONDS = 60.0
+"""After this, no new attempt is started."""
+CHUNK_BYTES = 8 * 1024 * 1024
+"""Bytes of a file in memory at a time; the library's own choice is 100 MiB."""
 
 
 class GoogleCloudStorage:
     """Objects below a prefix of a bucket; `STORAGE_EMULATOR_HOST` is honoured."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
-        # Imported here, so that a local store does not pay for it.
+        # Imported here, so that a local store does not pay for the import.
         from google.cloud.storage import Client
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         self.uri = f"gs://{bucket}/{prefix}".rstrip("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._patience = {
+        self._limits = {
             "timeout": TIMEOUT_SECONDS,
             "retry": DEFAULT_RETRY.with_timeout(RETRY_SECONDS),
         }
-        with self._fault("open", "the bucket"):
+        with self._store_errors("open", "the bucket"):
             self._client = Client()  # anonymous where STORAGE_EMULATOR_HOST is set
             self._bucket = self._client.bucket(bucket)
-            # A listing finds out whether the bucket exists and may be used; asking for the bucket
-            # itself needs a permission that those who may use its objects often lack.
-            first = self._client.list_blobs(
-                bucket, prefix=self._prefix, max_results=1, **self._patience
-            )
-            next(iter(first), None)
+            self._check_bucket()
 
     def keys(self, folder: str) -> list[str]:
-        """All keys below a folder, in order."""
-        with self._fault("list", folder):
+        """List all keys below a folder, in order."""
+        with self._store_errors("list", folder):
             blobs = self._client.list_blobs(
-                self._bucket, prefix=self._prefix + folder, **self._patience
+                self._bucket, prefix=self._prefix + folder, **self._limits
             )
             return sorted(blob.name.removeprefix(self._prefix) for blob in blobs)
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """A small document and its generation, or None."""
+        """Return a small document and its generation, or None."""
         from google.api_core.exceptions import NotFound
 
         blob = self._bucket.blob(self._prefix + key)
-        with self._fault("read", key):
+        with self._store_errors("read", key):
             try:
-                content = blob.download_as_bytes(checksum="crc32c", **self._patience)
+                content = blob.download_as_bytes(checksum="crc32c", **self._limits)
             except NotFound:
+                # The answer is the same for an object and for a bucket that does not exist.
+                self._check_bucket()
                 return None
         return content, str(blob.generation)
 
     def write(self, key: str, content: bytes, *, expected: str | None) -> str | None:
-        """Put a document where `expected` still is; None when the key holds something else.
+        """Write a document if the key holds the generation `expected`; None if it does not.
 
-        A write whose answer was lost on the way is sent again and then reported as None although
-        it succeeded: after None, look at what is there.
+        A write whose answer was lost is sent again by the library and then reported as None,
+        although it succeeded. So a caller reads the key after None.
         """
         from google.api_core.exceptions import PreconditionFailed
 
         blob = self._bucket.blob(self._prefix + key)
         blob.cache_control = "no-store"  # a public bucket serves an old copy for an hour otherwise
-        with self._fault("write", key):
+        with self._store_errors("write", key):
             try:
-                # One request, never a resumable upload: the emulator decides races in these only.
+                # A document of a store is small enough for one request. The emulator checks the
+                # generation in single requests only, not in resumable uploads.
                 blob.upload_from_string(
                     content,
                     content_type="text/markdown" if key.endswith(".md") else "application/json",
-                    if_generation_match=int(expected or 0),
+                    if_generation_match=int(expected or 0),  # 0: there is no such object
                     checksum="crc32c",
-                    **self._patience,
+                    **self._limits,
                 )
             except PreconditionFailed:
                 return None
         return str(blob.generation)
 
-    def upload(self, source: Path, key: str, count: Count = ignore) -> None:
-        """Copy a file in, `CHUNK` by `CHUNK`, and compare what arrived with it by CRC32C."""
-        blob = self._bucket.blob(self._prefix + key, chunk_size=CHUNK)
-        with self._fault("write", key), Counted(source, "rb", count) as file:
+    def upload(self, source: Path, key: str, report: ByteCallback = ignore_bytes) -> None:
+        """Copy a file in, `CHUNK_BYTES` at a time, and compare the CRC32C of both."""
+        blob = self._bucket.blob(self._prefix + key, chunk_size=CHUNK_BYTES)
+        with self._store_errors("write", key), CountedFile(source, "rb", report) as file:
             blob.upload_from_file(
                 file,
                 size=source.stat().st_size,
                 content_type="application/octet-stream",
                 checksum="crc32c",
-                **self._patience,
+                **self._limits,
             )
-            # The server should have refused it; one that takes no notice of the sum it is sent
-            # (an emulator, a proxy) is found out here.
-            if blob.crc32c != (ours := _crc32c(source)):
-                raise SetlistError(
+            # Google's server refuses a file whose checksum is not the one sent with it. An emulator
+            # or a proxy may ignore the checksum, so it is compared here, too.
+            if blob.crc32c != (sent := _crc32c(source)):
+                raise StoreDamagedError(
                     f"store {self.uri}: {key} did not arrive whole (CRC32C {blob.crc32c}, sent "
-                    f"{ours}); push again."
+                    f"{sent})",
+                    "push again",
                 )
 
     def holds(self, source: Path, key: str) -> bool:
-        """Whether size and CRC32C are those of the file."""
+        """Whether size and CRC32C of the object are those of the file."""
         from google.api_core.exceptions import NotFound
 
         blob = self._bucket.blob(self._prefix + key)
-        with self._fault("read", key):
+        with self._store_errors("read", key):
             try:
-                blob.reload(**self._patience)
+                blob.reload(**self._limits)
             except NotFound:
                 return False
-            # Of equal size: only then is it worth reading the file.
+            # The size first: a file of another size need not be read.
             return blob.size == source.stat().st_size and blob.crc32c == _crc32c(source)
 
-    def download(self, key: str, target: Path, count: Count = ignore) -> None:
-        """Copy a file out, block by block, its CRC32C checked."""
+    def download(self, key: str, target: Path, report: ByteCallback = ignore_bytes) -> None:
+        """Copy a file out, and check its CRC32C."""
         blob = self._bucket.blob(self._prefix + key)
-        with self._fault("read", key), Counted(target, "wb", count) as file:
-            blob.download_to_file(file, checksum="crc32c", **self._patience)
+        with self._store_errors("read", key), CountedFile(target, "wb", report) as file:
+            blob.download_to_file(file, checksum="crc32c", **self._limits)
 
     def remove(self, key: str) -> None:
         """Delete the object, whatever its generation."""
         from google.api_core.exceptions import NotFound
 
-        with self._fault("remove", key):
+        with self._store_errors("remove", key):
             try:
-                self._bucket.blob(self._prefix + key).delete(**self._patience)
+                self._bucket.blob(self._prefix + key).delete(**self._limits)
             except NotFound:
                 return
 
     def sweep(self) -> int:
-        """Nothing to do: an upload that was cut off is no object, and the server forgets it."""
+        """Remove nothing: an interrupted upload is no object, and the server discards it."""
         return 0
 
+    def _check_bucket(self) -> None:
+        """Raise the client's error if the bucket does not exist or may not be used.
+
+        A listing shows both. Asking for the bucket itself needs a permission that accounts with
+        access to its objects often lack.
+        """
+        first_page = self._client.list_blobs(
+            self._bucket, prefix=self._prefix, max_results=1, **self._limits
+        )
+        next(iter(first_page), None)
+
     @contextmanager
-    def _fault(self, action: str, what: str) -> Iterator[None]:
-        from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
-        from google.auth.exceptions import GoogleAuthError
+    def _store_errors(self, action: str, target: str) -> Iterator[None]:
+        """Raise an error of the client as the `StoreError` that says what it means.
+
+        Args:
+            action: such as "read".
+            target: what the action was applied to, such as a key.
+        """
+        from google.api_core.exceptions import (
+            ClientError,
+            Forbidden,
+            GoogleAPIError,
+            NotFound,
+            TooManyRequests,
+            Unauthorized,
+        )
+        from google.auth.exceptions import GoogleAuthError, TransportError
         from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
+        retry = "check the connection and try again"
+        # The first row that fits counts: later rows contain classes of earlier rows.
+        meanings: tuple[tuple[tuple[type[Exception], ...], type[StoreError], str], ...] = (
+            ((NotFound,), StoreNotFoundError, "create the bucket or correct the address"),
+            ((TransportError, TooManyRequests), StoreUnreachableError, retry),
+            (
+                (Forbidden, Unauthorized, GoogleAuthError),
+                StoreRefusedError,
+                "sign in with an account that may use this bucket",
+            ),
+            ((ClientError,), StoreRefusedError, "check the address and the settings of the bucket"),
+            ((DataCorruption,), StoreDamagedError, retry),
+            ((GoogleAPIError, InvalidResponse, OSError), StoreUnreachableError, retry),
+        )
         try:
             yield
-        except (Forbidden, Unauthorized, GoogleAuthError) as fault:
-            reason, remedy = fault, "sign in with an account that may use this bucket"
-        except NotFound as fault:
-            reason, remedy = fault, "create the bucket or correct the address"
-        except (GoogleAPIError, DataCorruption, InvalidResponse, OSError) as fault:
-            reason, remedy = fault, "check the connection and try again"
-        else:
-            return
-        said = " ".join(str(reason).split())
-        raise SetlistError(
-            f"store {self.uri}: cannot {action} {what} ({said}); {remedy}."
-        ) from reason
+        except (
+            GoogleAPIError,
+            GoogleAuthError,
+            DataCorruption,
+            InvalidResponse,
+            OSError,
+        ) as fault:
+            error, remedy = next(
+                (error, remedy) for kinds, error, remedy in meanings if isinstance(fault, kinds)
+            )
+            reason = " ".join(str(fault).split())
+            raise error(f"store {self.uri}: cannot {action} {target} ({reason})", remedy) from fault
 
 
 def _crc32c(source: Path) -> str:
-    """As the server writes it: big-endian, base64."""
+    """The CRC32C of a file as the server writes it: big-endian, base64."""
     checksum = Checksum()
     with source.open("rb") as file:
-        while block := file.read(CHUNK):
+        while block := file.read(CHUNK_BYTES):
             checksum.update(block)
     return base64.b64encode(checksum.digest()).decode()

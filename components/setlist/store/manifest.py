@@ -1,8 +1,12 @@
-"""The documents of a model store, and how each is read: strictly, or not at all."""
+"""The JSON documents of a model store, and how each is read: strictly, or not at all."""
 
+import getpass
 import hashlib
 import json
+import os
+import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -16,13 +20,35 @@ from pydantic import (
     ValidationError,
 )
 
-from setlist.errors import SetlistError
+from setlist.errors import StoreDamagedError, StoreRefusedError
 
 MANIFEST = "manifest.json"
 
 
-def _inside(path: str) -> str:
-    """The path of a model's file, relative to its folder, with forward slashes."""
+def utc_text() -> str:
+    """The present moment as the documents write it: UTC, ISO, seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def this_person() -> str:
+    """The name of whoever acts: SETLIST_WHO, else account@machine; in a pod the machine is the pod.
+
+    Written into the history and into pins.
+    """
+    if name := os.environ.get("SETLIST_WHO", "").strip():
+        return name
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        account = f"uid {os.getuid()}"
+    return f"{account}@{socket.gethostname()}"
+
+
+def _check_relative(path: str) -> str:
+    """Accept the path of a model's file, relative to its folder, with forward slashes.
+
+    A manifest decides where `fetch` writes files, so a path must not lead out of the folder.
+    """
     parts = PurePosixPath(path).parts
     if ".." in parts or path.startswith("/"):
         raise ValueError(f"{path!r} leaves the model's folder")
@@ -33,8 +59,8 @@ def _inside(path: str) -> str:
     return path
 
 
-RelativePath = Annotated[str, AfterValidator(_inside)]
-Text = Annotated[str, Field(min_length=1)]
+RelativePath = Annotated[str, AfterValidator(_check_relative)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Action = Literal["promote", "rollback"]
 
@@ -47,68 +73,76 @@ class Document(BaseModel):
     remedy: ClassVar[str] = "restore it"
 
     def to_bytes(self) -> bytes:
-        """JSON text, the same bytes for equal documents."""
+        """The document as JSON text: the same bytes for equal documents."""
         return _json(self.model_dump()).encode()
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> Self:
-        """The document that `to_bytes` wrote.
+        """Read what `to_bytes` wrote.
+
+        Args:
+            content: the bytes.
+            name: of the document, for the message of an error.
 
         Raises:
-            SetlistError: it is not one; the sentence says `name`, the key and what is wrong.
+            StoreDamagedError: the bytes are no such document; the key at fault is named.
         """
         try:
             return cls.model_validate_json(content)
         except ValidationError as fault:
-            raise SetlistError(f"{name} is damaged ({_first(fault)}); {cls.remedy}.") from fault
+            raise StoreDamagedError(f"{name} is damaged ({_first(fault)})", cls.remedy) from fault
 
     @classmethod
-    def checked(cls, what: str, values: Mapping[str, object]) -> Self:
-        """A new document.
+    def create(cls, title: str, values: Mapping[str, object]) -> Self:
+        """Make a new document of values that a caller chose.
+
+        Args:
+            title: of the document, for the message of an error.
+            values: by key.
 
         Raises:
-            SetlistError: a value is unfit; the sentence says `what`, the key and what is wrong.
+            StoreRefusedError: a value does not fit; its key is named.
         """
         try:
             document = cls.model_validate(dict(values))
             document.to_bytes()
         except ValidationError as fault:
-            raise SetlistError(f"{what} cannot be written: {_first(fault)}.") from fault
-        except ValueError as fault:  # not a number, or infinite
-            raise SetlistError(f"{what} cannot be written: {fault}.") from fault
+            raise StoreRefusedError(f"{title} cannot be written: {_first(fault)}.") from fault
+        except ValueError as fault:  # not a number, or infinite: JSON has neither
+            raise StoreRefusedError(f"{title} cannot be written: {fault}.") from fault
         return document
 
 
 class Sealed(Document):
-    """A document whose bytes end with a checksum of its content, so that no edit goes unseen.
+    """A document whose bytes end with a checksum of its content, so that every edit is noticed.
 
-    It is no signature: whoever means to can compute it anew.
+    The checksum is no signature: an attacker can compute it again.
     """
 
     checksum: str = ""
-    """SHA-256, in the bytes only."""
+    """SHA-256; only in the bytes, "" in memory."""
 
     def to_bytes(self) -> bytes:
-        """JSON text with the checksum, the same bytes for equal documents."""
+        """The document as JSON text with the checksum: the same bytes for equal documents."""
         content = self.model_dump(exclude={"checksum"})
         checksum = hashlib.sha256(_json(content).encode()).hexdigest()
         return _json(content | {"checksum": checksum}).encode()
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> Self:
-        """The document that `to_bytes` wrote, to the byte.
+        """Read what `to_bytes` wrote, equal to the byte.
 
         Raises:
-            SetlistError: it is not one, or was changed since; the sentence says `name`.
+            StoreDamagedError: the bytes are no such document, or were changed since.
         """
         document = super().parse(content, name).model_copy(update={"checksum": ""})
         try:
             if document.to_bytes() == content:
                 return document
         except ValueError:
-            pass  # a number that JSON does not have
-        raise SetlistError(
-            f"{name} is damaged (its checksum does not fit its content); {cls.remedy}."
+            pass  # an infinite number, which Python's JSON reads but does not write here
+        raise StoreDamagedError(
+            f"{name} is damaged (its checksum does not fit its content)", cls.remedy
         )
 
 
@@ -117,14 +151,16 @@ def _json(content: Mapping[str, object]) -> str:
 
 
 def _first(fault: ValidationError) -> str:
+    """The key and the message of the first fault that pydantic has listed."""
     error = fault.errors()[0]
-    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    what = error["msg"].removeprefix("Value error, ")
-    return f"{where}: {what}" if where and where.isprintable() else what
+    location = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    message = error["msg"].removeprefix("Value error, ")
+    # A key of a damaged document may hold control characters, which no terminal should see.
+    return f"{location}: {message}" if location and location.isprintable() else message
 
 
 class File(Document):
-    """What one file of a model must be: lower-case hexadecimal SHA-256, and bytes."""
+    """What a file of a model must be: SHA-256 in lower-case hexadecimal, and size in bytes."""
 
     sha256: Sha256
     size: Annotated[int, Field(ge=0)]
@@ -133,7 +169,7 @@ class File(Document):
 class Manifest(Sealed):
     """The complete list of a revision's files, and where the model came from.
 
-    name, revision   where the revision stands in the store
+    name, revision   of which model it is which revision
     run_id           the run that staged it
     created          UTC, ISO
     digest           the model's digest as its caller computes it
@@ -146,34 +182,34 @@ class Manifest(Sealed):
         "restore it, or make another revision live with `setlist models rollback --to REVISION`"
     )
 
-    name: Text
+    name: NonEmptyText
     revision: PositiveInt
-    run_id: Text
-    created: Text
-    digest: Text
+    run_id: NonEmptyText
+    created: NonEmptyText
+    digest: NonEmptyText
     files: Annotated[dict[RelativePath, File], Field(min_length=1)]
     training_window: dict[str, str]
     metadata: dict[str, JsonValue]
 
 
 class Claim(Sealed):
-    """That a run owns a revision number, for the one model with this digest."""
+    """That a run owns a revision number, for the model with this digest and no other model."""
 
     revision: PositiveInt
-    run_id: Text
-    digest: Text
-    created: Text
+    run_id: NonEmptyText
+    digest: NonEmptyText
+    created: NonEmptyText
 
 
 class Pin(Sealed):
-    """That a revision is to be kept: who asked for it, when (UTC, ISO) and why."""
+    """That a revision is kept by `prune`: who pinned it, when (UTC, ISO) and why."""
 
     remedy: ClassVar[str] = "remove it with `setlist models unpin REVISION` and pin again"
 
-    name: Text
+    name: NonEmptyText
     revision: PositiveInt
-    who: Text
-    when: Text
+    who: NonEmptyText
+    when: NonEmptyText
     why: str
 
 
@@ -181,14 +217,14 @@ class Promotion(Document):
     """That a revision, staged by the run `run_id`, went live at `when` (UTC, ISO).
 
     who     a person's account and machine, or a pod
-    why     the verdict's sentence for a run's push, what a person gave else
-    action  rollback where it had been live before
+    why     the verdict's sentence for a push by a run; otherwise what a person wrote
+    action  rollback where the revision had been live before
     """
 
     revision: PositiveInt
-    when: Text
-    run_id: Text
-    who: Text
+    when: NonEmptyText
+    run_id: NonEmptyText
+    who: NonEmptyText
     why: str
     action: Action
 
@@ -196,21 +232,21 @@ class Promotion(Document):
 class Pointer(Sealed):
     """What HEAD holds.
 
-    name               whose HEAD it is
-    move               a new random token with every promotion: what a caller saw
-    live, previous     the live revision, and the one before
+    name               the model to which HEAD belongs
+    move               a new random token with every promotion, which identifies what a caller saw
+    live, previous     the live revision, and the revision that was live before
     live_manifest      SHA-256 of the manifest's bytes, so that no other can take its place
-    previous_manifest
-    promotions         the last ones, oldest first
-    retired            revisions that are gone, or are being removed; they never go live
+    previous_manifest  the same of the previous revision
+    promotions         the last promotions, oldest first
+    retired            revisions that are removed or being removed; they never go live again
     """
 
     remedy: ClassVar[str] = (
         "restore it, or point it anew with `setlist models promote REVISION --force-head`"
     )
 
-    name: Text
-    move: Text
+    name: NonEmptyText
+    move: NonEmptyText
     live: PositiveInt
     live_manifest: Sha256
     previous: PositiveInt | None

@@ -2,15 +2,15 @@
 
 NAME/revisions/REVISION/...            the files of a model
 NAME/revisions/REVISION/manifest.json  written after all of them: without it there is no revision
-NAME/revisions/REVISION.claim          whose number it is: the first to write it owns the number
+NAME/revisions/REVISION.claim          which run owns the number: the first run that writes it
 NAME/revisions/REVISION.card.md        the model card, whose SHA-256 is in the manifest
-NAME/revisions/REVISION.pin            that it is to be kept; see `setlist.store.retention`
+NAME/revisions/REVISION.pin            that prune keeps it; see `setlist.store.retention`
 NAME/revisions/RUN.run                 which number a run has, so that a second attempt finds it
-NAME/HEAD                              what is live, and what is gone; it moves by compare-and-swap
-NAME/runs/                             what came of each run; see `setlist.runs.record`
+NAME/HEAD                              what is live and what was pruned; moves by compare-and-swap
+NAME/runs/                             the result of each run; see `setlist.runs.record`
 checkpoints/                           of trainings; see `setlist.runs.checkpoints`
 
-Nothing reads a model but through HEAD and the manifest, and every file is verified.
+Every reader of a model starts at HEAD or a manifest, and every file is verified.
 """
 
 import hashlib
@@ -22,23 +22,37 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from setlist.errors import SetlistError
-from setlist.store.manifest import MANIFEST, Action, Claim, Manifest, Pointer, Promotion
+from setlist.errors import (
+    StoreConflictError,
+    StoreDamagedError,
+    StoreRefusedError,
+)
+from setlist.store.manifest import (
+    MANIFEST,
+    Action,
+    Claim,
+    Manifest,
+    Pointer,
+    Promotion,
+    this_person,
+    utc_text,
+)
 from setlist.store.objects import open_objects
-from setlist.store.reader import CARD, Head, StoreReader, checked, head_of
-from setlist.store.transfer import describe, described, faults, send
-from setlist.store.who import now, this_person
+from setlist.store.reader import CARD_SHA256, Head, StoreReader, checked_name, head_of
+from setlist.store.transfer import describe_file, describe_folder, file_faults, upload_files
 
-__all__ = ["Head", "ModelStore", "describe", "open_store"]
+__all__ = ["Head", "ModelStore", "describe_file", "open_store"]
 
 PROMOTIONS_KEPT = 50
+"""In HEAD, which every follower reads at every poll."""
 
 
 def open_store(uri: str) -> "ModelStore":
-    """The store at "gs://bucket/prefix" or in a local folder, which is created when missing.
+    """Open the store at "gs://bucket/prefix" or in a local folder, which is created when missing.
 
     Raises:
-        SetlistError: the scheme is unknown, the bucket is missing, or access is denied.
+        SettingsError: the text is no address, or has an unknown scheme.
+        StoreError: the place cannot be used; see `setlist.store.objects.Objects`.
     """
     return ModelStore(open_objects(uri))
 
@@ -60,49 +74,56 @@ class ModelStore(StoreReader):
         """Copy a model folder into the store as the run's revision of `name`; nothing goes live.
 
         A second call of the same run returns the same revision, and completes it where the first
-        was cut off; what is there whole is not sent again. Empty folders are not kept.
+        call was interrupted; files that are stored whole are not sent again. Empty folders are not
+        stored.
 
         Args:
-            name: matches NAME; no part of it is in RESERVED
-            model: a folder of plain files, no links
-            run_id: whose revision it is: a run has one revision a name
-            digest: the digest of the model, the same at every attempt of the run
-            training_window: the period that the model has seen, as ISO text
-            metadata: any JSON values without NaN, such as the verdict
-            card: the model card, in Markdown, of the revision with that number
+            name: matches MODEL_NAME; no part of it is in RESERVED.
+            model: a folder of plain files, no links.
+            run_id: of the run; a run has one revision of a name.
+            digest: the digest of the model, the same at every attempt of the run.
+            training_window: the period that the model has seen, as ISO text.
+            metadata: any JSON values without NaN, such as the verdict.
+            card: writes the model card, in Markdown, for the number of the revision.
 
         Returns:
             The revision, a number greater than those of all earlier runs.
 
         Raises:
-            SetlistError: the model cannot be stored, or the run has staged another one.
+            ModelError: the folder is empty, or holds something else than files.
+            StoreRefusedError: the run has staged another model, or a value cannot be written.
+            StoreNotFoundError: the run's revision was pruned meanwhile.
+            StoreDamagedError: the revision's folder holds a file that the model does not have.
         """
-        manifest = Manifest.checked(
-            f"store {self.uri}: the manifest of {checked(name)}",
+        manifest = Manifest.create(
+            f"store {self.uri}: the manifest of {checked_name(name)}",
             {
                 "name": name,
-                "revision": 1,  # until the claim says which
+                "revision": 1,  # replaced by the number that is claimed below
                 "run_id": run_id,
-                "created": now(),
+                "created": utc_text(),
                 "digest": digest,
-                "files": described(model),
+                "files": describe_folder(model),
                 "training_window": dict(training_window),
                 "metadata": dict(metadata),
             },
         )
         self.objects.sweep()
         revision = self._claim(name, run_id, digest).revision
-        self.not_gone(name, revision, self.look(name)[0])
+        self.refuse_pruned(name, revision, self.read_pointer(name)[0])
         folder = f"{name}/revisions/{revision}/"
         if self.objects.read(folder + MANIFEST) is None:
-            send(self.objects, model, manifest.files, folder)
-            self.compare(manifest, folder)
-            self.not_gone(name, revision, self.look(name)[0])
-            more = {CARD: self._put_card(name, revision, card(revision))} if card else {}
+            upload_files(self.objects, model, manifest.files, folder)
+            self.check_listing(manifest, folder)
+            # The upload may have taken so long that prune took this run for dead.
+            self.refuse_pruned(name, revision, self.read_pointer(name)[0])
+            card_hash: dict[str, JsonValue] = {}
+            if card:
+                card_hash = {CARD_SHA256: self._write_card(name, revision, card(revision))}
             content = manifest.model_copy(
-                update={"revision": revision, "metadata": manifest.metadata | more}
+                update={"revision": revision, "metadata": manifest.metadata | card_hash}
             ).to_bytes()
-            # When it is there by now, another attempt of this run has finished the same revision.
+            # If the key is taken by now, another attempt of this run has finished the revision.
             self.objects.write(folder + MANIFEST, content, expected=None)
         return revision
 
@@ -115,128 +136,149 @@ class ModelStore(StoreReader):
         who: str = "",
         why: str = "",
         action: Action = "promote",
-        older: bool = False,
+        allow_older: bool = False,
     ) -> Head:
-        """Make a revision live, if HEAD is still what the caller saw; no-op if it is live already.
+        """Make a revision live if HEAD is what the caller saw; no change if it is live already.
 
         Args:
             name: of the model.
-            revision: a complete one.
-            expected: HEAD as the caller saw it; None for nothing.
+            revision: a complete revision.
+            expected: HEAD as the caller saw it; None if there was none.
             who: `this_person` if left out.
             why: one sentence for the history.
             action: what the history calls it.
-            older: whether it may have been trained on data that end before the live one's.
+            allow_older: whether its training data may end before those of the live revision.
 
         Raises:
-            SetlistError: HEAD moved since, there is no such revision, or its data are older;
-                nothing was promoted.
+            StoreConflictError: HEAD moved since.
+            StoreNotFoundError: there is no such revision.
+            StoreRefusedError: its data are older.
         """
         while True:
-            # HEAD first: what prune takes away after this moment, it has written into HEAD before,
-            # and the write below fails.
-            pointer, version = self.look(name)
+            # HEAD is read before the manifest. If prune removes the revision later than this, it
+            # has written HEAD first, and the write below fails.
+            pointer, version = self.read_pointer(name)
             manifest, sha256 = self.read_manifest(name, revision, pointer)
             if pointer and pointer.live == revision:
                 return head_of(pointer)
             if (head_of(pointer) if pointer else None) != expected:
-                was = f"revision {expected.live}" if expected else "no revision"
-                raise SetlistError(
-                    f"store {self.uri}: HEAD of {name} moved from {was} to "
-                    f"{pointer.live if pointer else 'no revision'} since this run was planned; "
-                    "nothing was promoted, run again."
+                before = f"revision {expected.live}" if expected else "no revision"
+                raise StoreConflictError(
+                    f"store {self.uri}: HEAD of {name} moved from {before} to "
+                    f"{pointer.live if pointer else 'no revision'} since this run was planned",
+                    "nothing was promoted, run again",
                 )
-            if pointer and not older:
-                self._no_older(manifest, self.read_manifest(name, pointer.live, pointer)[0])
-            moved = _moved(pointer, manifest, sha256, who or this_person(), why, action)
-            if self.objects.write(f"{name}/HEAD", moved.to_bytes(), expected=version) is not None:
-                return head_of(moved)
+            if pointer and not allow_older:
+                live_manifest, _ = self.read_manifest(name, pointer.live, pointer)
+                self._refuse_older(manifest, live_manifest)
+            new_pointer = _next_pointer(
+                pointer, manifest, sha256, who or this_person(), why, action
+            )
+            content = new_pointer.to_bytes()
+            # A failed write is looked at again from the start: HEAD may have been rewritten by
+            # prune, which is no move, or this write may have succeeded and its answer been lost.
+            if self.objects.write(f"{name}/HEAD", content, expected=version) is not None:
+                return head_of(new_pointer)
 
-    def point_anew(
-        self, name: str, revision: int, *, why: str, allowed: Callable[[Manifest], object]
+    def replace_head(
+        self, name: str, revision: int, *, why: str, check: Callable[[Manifest], object]
     ) -> Head:
-        """Replace a HEAD that is lost or damaged by one that names a revision, and nothing before.
+        """Replace a lost or damaged HEAD by one that names a revision and has no history.
 
         Args:
             name: of the model.
-            revision: a complete one.
+            revision: a complete revision.
             why: one sentence for the history.
-            allowed: raises where this revision must not go live.
+            check: raises for a revision that must not go live.
 
         Raises:
-            SetlistError: HEAD is whole, or the revision is not.
+            StoreRefusedError: HEAD is whole.
+            StoreConflictError: HEAD was replaced meanwhile.
+            StoreNotFoundError, StoreDamagedError: the revision does not exist, or is not whole.
         """
-        key = f"{checked(name)}/HEAD"
-        found = self.objects.read(key)
+        key = f"{checked_name(name)}/HEAD"
+        stored = self.objects.read(key)
         try:
-            pointer = Pointer.parse(found[0], key) if found else None
-        except SetlistError:
+            pointer = Pointer.parse(stored[0], key) if stored else None
+        except StoreDamagedError:
             pointer = None
         if pointer and pointer.name == name:
-            raise SetlistError(
-                f"store {self.uri}: HEAD of {name} is not damaged; promote or roll back instead."
+            raise StoreRefusedError(
+                f"store {self.uri}: HEAD of {name} is not damaged",
+                "promote or roll back instead",
             )
         manifest, sha256 = self.read_manifest(name, revision, None)
-        allowed(manifest)
-        if wrong := faults(self.objects, f"{name}/revisions/{revision}/", manifest.files):
-            raise SetlistError(wrong[0])
-        moved = _moved(None, manifest, sha256, this_person(), why, "promote")
-        if self.objects.write(key, moved.to_bytes(), expected=found[1] if found else None) is None:
-            raise SetlistError(f"store {self.uri}: {key} was replaced meanwhile; look again.")
-        return head_of(moved)
+        check(manifest)
+        for fault in file_faults(self.objects, f"{name}/revisions/{revision}/", manifest.files):
+            raise fault
+        new_pointer = _next_pointer(None, manifest, sha256, this_person(), why, "promote")
+        version = stored[1] if stored else None
+        if self.objects.write(key, new_pointer.to_bytes(), expected=version) is None:
+            raise StoreConflictError(
+                f"store {self.uri}: {key} was replaced meanwhile", "look again"
+            )
+        return head_of(new_pointer)
 
-    def _no_older(self, manifest: Manifest, live: Manifest) -> None:
-        """Refuse a model of older data; where one of the two has no period, nothing is known."""
-        ends = [_end(self.uri, one) for one in (manifest, live)]
-        if ends[0] and ends[1] and ends[0] < ends[1]:
-            raise SetlistError(
+    def _refuse_older(self, manifest: Manifest, live: Manifest) -> None:
+        """Raise StoreRefusedError for a model of older data.
+
+        Where one of the two has no period, nothing is known and nothing is refused.
+        """
+        end, live_end = _data_end(self.uri, manifest), _data_end(self.uri, live)
+        if end and live_end and end < live_end:
+            raise StoreRefusedError(
                 f"store {self.uri}: revision {manifest.revision} of {manifest.name} was trained on "
-                f"data until {ends[0]:%Y-%m-%d %H:%M}, the live revision {live.revision} until "
-                f"{ends[1]:%Y-%m-%d %H:%M}; nothing was promoted, ask for it with --older or roll "
-                "back."
+                f"data until {end:%Y-%m-%d %H:%M}, the live revision {live.revision} until "
+                f"{live_end:%Y-%m-%d %H:%M}",
+                "nothing was promoted, ask for it with --older or roll back",
             )
 
-    def _put_card(self, name: str, revision: int, text: str) -> str:
-        """Write the card, over that of an attempt that was cut off; its SHA-256."""
+    def _write_card(self, name: str, revision: int, text: str) -> str:
+        """Write the card, over that of an interrupted attempt; return its SHA-256."""
         key, content = f"{name}/revisions/{revision}.card.md", text.encode()
-        while (found := self.objects.read(key)) is None or found[0] != content:
-            self.objects.write(key, content, expected=found[1] if found else None)
+        while (stored := self.objects.read(key)) is None or stored[0] != content:
+            self.objects.write(key, content, expected=stored[1] if stored else None)
         return hashlib.sha256(content).hexdigest()
 
     def _claim(self, name: str, run_id: str, digest: str) -> Claim:
-        """The number that belongs to a run, claimed now unless an earlier attempt did."""
+        """The claim of a run's number, made now unless an earlier attempt has made it."""
         folder = f"{name}/revisions/"
         binding = f"{folder}{quote(run_id, safe='')}.run"
-        found = self.objects.read(binding)
-        if found is None:
-            revision = max(self.numbers(name, r"(\d+)(?:\.claim|/.*)"), default=0) + 1
-            claim = Claim(revision=revision, run_id=run_id, digest=digest, created=now())
+        stored = self.objects.read(binding)
+        if stored is None:
+            taken = self.revision_numbers(name, r"(\d+)(?:\.claim|/.*)")
+            revision = max(taken, default=0) + 1
+            claim = Claim(revision=revision, run_id=run_id, digest=digest, created=utc_text())
             key = f"{folder}{revision}.claim"
+            # Other runs claim at the same time: the first writer of a number has it.
             while self.objects.write(key, claim.to_bytes(), expected=None) is None:
                 claim = claim.model_copy(update={"revision": claim.revision + 1})
                 key = f"{folder}{claim.revision}.claim"
-            # Of two attempts of one run at once, the first to write this decides for both; the
-            # other's number stays unused.
+            # If two attempts of one run are here at once, the first to write this document decides
+            # for both; the number of the other attempt stays unused.
             self.objects.write(binding, claim.to_bytes(), expected=None)
-            found = self.objects.read(binding)
-        if found is None:
-            raise SetlistError(f"store {self.uri}: {binding} was removed meanwhile; run again.")
-        claim = Claim.parse(found[0], f"store {self.uri}: {binding}")
+            stored = self.objects.read(binding)
+        if stored is None:
+            raise StoreConflictError(
+                f"store {self.uri}: {binding} was removed meanwhile", "run again"
+            )
+        claim = Claim.parse(stored[0], f"store {self.uri}: {binding}")
         if claim.digest != digest:
-            raise SetlistError(
+            raise StoreRefusedError(
                 f"store {self.uri}: run {run_id} has claimed revision {claim.revision} of {name} "
-                f"for another model (digest {claim.digest}, now {digest}); start a new run."
+                f"for another model (digest {claim.digest}, now {digest})",
+                "start a new run",
             )
         return claim
 
 
-def _moved(
+def _next_pointer(
     pointer: Pointer | None, manifest: Manifest, sha256: str, who: str, why: str, action: Action
 ) -> Pointer:
-    """HEAD after a promotion; what it remembers of before goes on."""
+    """HEAD after a promotion, with the history and the retired revisions of HEAD before."""
     entry = Promotion(
         revision=manifest.revision,
-        when=now(),
+        when=utc_text(),
         run_id=manifest.run_id,
         who=who,
         why=why,
@@ -254,15 +296,16 @@ def _moved(
     )
 
 
-def _end(uri: str, manifest: Manifest) -> datetime | None:
-    """Where the data of a model end; a date without a zone is UTC."""
-    if not (said := manifest.training_window.get("end")):
+def _data_end(uri: str, manifest: Manifest) -> datetime | None:
+    """When the training data of a model end; a date without a zone is UTC."""
+    if not (text := manifest.training_window.get("end")):
         return None
     try:
-        end = datetime.fromisoformat(said)
+        end = datetime.fromisoformat(text)
     except ValueError as fault:
-        raise SetlistError(
+        raise StoreDamagedError(
             f"store {uri}: training_window.end of {manifest.name} revision {manifest.revision} is "
-            f"{said!r}, no date; stage the model again, or ask for it with --older."
+            f"{text!r}, no date",
+            "stage the model again, or ask for it with --older",
         ) from fault
     return end if end.tzinfo else end.replace(tzinfo=UTC)

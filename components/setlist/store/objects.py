@@ -8,61 +8,67 @@ import re
 from pathlib import Path
 from typing import Protocol
 
-from setlist.errors import SetlistError
-from setlist.store.counted import Count, ignore
-from setlist.store.folder import LocalFolder
+from setlist.errors import SettingsError
+from setlist.store.folder import ByteCallback, LocalFolder, ignore_bytes
 
 
 class Objects(Protocol):
-    """What the model store asks of a place. Every fault is a SetlistError that names the key.
+    """What the model store needs of a place of objects. Several threads may use one at once.
 
-    Several threads may use one at once.
+    Every method raises the `StoreError` that fits, with the key in its message:
+    StoreNotFoundError for a bucket, folder or object that does not exist; StoreDamagedError for
+    content that did not arrive whole, or a key on which something else lies; StoreRefusedError
+    where permissions, retention or space forbid it; StoreUnreachableError where there is no answer.
+    A key that holds another version than expected is no fault; see `write`.
     """
 
     uri: str
 
     def keys(self, folder: str) -> list[str]:
-        """All keys below a folder ("" or "a/b/"), however deep, in order."""
+        """List all keys below a folder ("" or "a/b/"), however deep, in order."""
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """A small document and its version, or None where the key holds nothing."""
+        """Return a small document and its version, or None where the key holds nothing."""
 
     def write(self, key: str, content: bytes, *, expected: str | None) -> str | None:
-        """Put a small document where the version `expected` still is (None: nothing).
+        """Write a small document if the key holds the version `expected` (None: nothing).
 
         Returns the new version, or None when the key holds something else: of several writers
-        that expect the same, one succeeds.
+        that expect the same version, one succeeds.
         """
 
-    def upload(self, source: Path, key: str, count: Count = ignore) -> None:
-        """Copy a file into the store; the key holds all of it or is as it was."""
+    def upload(self, source: Path, key: str, report: ByteCallback = ignore_bytes) -> None:
+        """Copy a file into the store; after a fault, the key holds what it held before."""
 
     def holds(self, source: Path, key: str) -> bool:
         """Whether the key holds what the file holds, by size and checksum."""
 
-    def download(self, key: str, target: Path, count: Count = ignore) -> None:
+    def download(self, key: str, target: Path, report: ByteCallback = ignore_bytes) -> None:
         """Copy a file out of the store."""
 
     def remove(self, key: str) -> None:
-        """Make the key hold nothing, whatever it held; no fault where it holds nothing."""
+        """Make the key hold nothing; no fault where it holds nothing already."""
 
     def sweep(self) -> int:
-        """Remove what killed uploads left beside the keys; how many files that were."""
+        """Remove what killed uploads have left; return how many files that were."""
 
 
 def open_objects(uri: str) -> Objects:
-    """The place that a store's address names: "gs://bucket/prefix" or a local folder, made if new.
+    """Open the place that an address names: "gs://bucket/prefix", or a local folder.
+
+    A local folder is created when it is missing.
 
     Raises:
-        SetlistError: the scheme is unknown, the bucket is missing, or access is denied.
+        SettingsError: the text is no address, or has an unknown scheme.
+        StoreError: the place cannot be used; see `Objects`.
     """
     if match := re.fullmatch(r"gs://([^/]+)/*(.*?)/*", uri):
-        # Imported here, so that a local store does not pay for it.
+        # Imported here, so that a local store does not pay for the import.
         from setlist.store.bucket import GoogleCloudStorage
 
         return GoogleCloudStorage(match[1], match[2])
     if not uri or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", uri):
-        raise SetlistError(
-            f"store: {uri!r} is no address of a store; write gs://bucket/prefix or a local folder."
+        raise SettingsError(
+            f"store: {uri!r} is no address of a store", "write gs://bucket/prefix or a local folder"
         )
     return LocalFolder(Path(uri).expanduser())

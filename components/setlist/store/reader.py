@@ -8,15 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from setlist.errors import SetlistError
+from setlist.errors import (
+    ModelError,
+    SettingsError,
+    StoreDamagedError,
+    StoreError,
+    StoreNotFoundError,
+)
 from setlist.store.manifest import MANIFEST, Manifest, Pointer, Promotion
 from setlist.store.objects import Objects
-from setlist.store.transfer import THREADS, faults, receive, strays
+from setlist.store.transfer import TRANSFER_THREADS, download_files, file_faults, listing_faults
 
-NAME = r"[a-z0-9-]+(/[a-z0-9-]+)*"
+MODEL_NAME = r"[a-z0-9-]+(/[a-z0-9-]+)*"
 RESERVED = ("revisions", "runs", "checkpoints", "head")
 """No part of a name: "home/revisions" would lie among the revisions of "home"."""
-CARD = "card_sha256"
+CARD_SHA256 = "card_sha256"
 """In the metadata of a revision: the SHA-256 of its model card."""
 
 
@@ -24,7 +30,7 @@ CARD = "card_sha256"
 class Head:
     """What was live when HEAD was read.
 
-    `version` is a token of the promotion itself: `ModelStore.promote` succeeds only while it holds.
+    `version` identifies the promotion: `ModelStore.promote` succeeds only while HEAD has it.
     """
 
     live: int
@@ -33,7 +39,12 @@ class Head:
 
 
 class StoreReader:
-    """Named models, each with its revisions and its HEAD. Every fault is a SetlistError."""
+    """Named models, each with its revisions and its HEAD.
+
+    Every method raises SettingsError for a text that is no model name, StoreNotFoundError for a
+    revision that does not exist, StoreDamagedError for a document or file that is not what was
+    written, and another StoreError where the place of the objects cannot be read.
+    """
 
     def __init__(self, objects: Objects) -> None:
         self.uri = objects.uri
@@ -41,44 +52,45 @@ class StoreReader:
 
     def head(self, name: str) -> Head | None:
         """What is live under a name, or None where nothing was promoted yet."""
-        pointer, _ = self.look(name)
+        pointer, _ = self.read_pointer(name)
         return head_of(pointer) if pointer else None
 
     def history(self, name: str) -> list[Promotion]:
         """The last promotions of a name (at most 50), oldest first."""
-        pointer, _ = self.look(name)
+        pointer, _ = self.read_pointer(name)
         return pointer.promotions if pointer else []
 
-    def promoted(self, name: str) -> list[int]:
-        """The revisions that were live, each once, the one promoted last first."""
+    def promoted_revisions(self, name: str) -> list[int]:
+        """The revisions that were live, each once, the last promoted first."""
         return list(dict.fromkeys(entry.revision for entry in reversed(self.history(name))))
 
     def revisions(self, name: str) -> list[int]:
         """The complete revisions of a name that were not pruned, ascending."""
-        return self._complete(name, self.look(name)[0])
+        return self._complete(name, self.read_pointer(name)[0])
 
     def manifest(self, name: str, revision: int) -> Manifest:
         """The manifest of a complete revision.
 
         Raises:
-            SetlistError: there is no such revision, its manifest is damaged or of another one, or
-                HEAD, which vouches for the live one, is damaged.
+            StoreNotFoundError: there is no such revision.
+            StoreDamagedError: its manifest is damaged or belongs to another revision, or HEAD,
+                which holds the checksum of the live manifest, is damaged.
         """
-        return self.read_manifest(name, revision, self.look(name)[0])[0]
+        return self.read_manifest(name, revision, self.read_pointer(name)[0])[0]
 
-    def manifests(self, name: str) -> dict[int, Manifest | SetlistError]:
-        """The manifests of all revisions, ascending, or what is wrong with them."""
-        pointer, _ = self.look(name)
+    def manifests(self, name: str) -> dict[int, Manifest | StoreError]:
+        """The manifests of all revisions, ascending; the error in place of an unreadable one."""
+        pointer, _ = self.read_pointer(name)
 
-        def one(revision: int) -> Manifest | SetlistError:
+        def read(revision: int) -> Manifest | StoreError:
             try:
                 return self.read_manifest(name, revision, pointer)[0]
-            except SetlistError as fault:
+            except StoreError as fault:
                 return fault
 
         revisions = self._complete(name, pointer)
-        with ThreadPoolExecutor(THREADS) as pool:
-            return dict(zip(revisions, pool.map(one, revisions), strict=True))
+        with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
+            return dict(zip(revisions, pool.map(read, revisions), strict=True))
 
     def fetch(self, name: str, revision: int, to: Path) -> Path:
         """Copy a revision into the folder `to` (new or empty), every file verified.
@@ -87,157 +99,173 @@ class StoreReader:
             `to`, which appears with all files at once or not at all.
 
         Raises:
-            SetlistError: a file is missing, unlisted or damaged (it is named), or `to` is taken.
+            StoreNotFoundError: there is no such revision.
+            StoreDamagedError: a file is missing, unlisted or damaged; it is named.
+            ModelError: `to` holds something else, or cannot be written.
         """
         manifest = self.manifest(name, revision)
         folder = f"{name}/revisions/{revision}/"
-        self.compare(manifest, folder)
-        beside = to.absolute().parent / f".{to.name}.{uuid.uuid4().hex}"
+        self.check_listing(manifest, folder)
+        # Beside `to`, so that the rename stays within one file system and is atomic.
+        scratch = to.absolute().parent / f".{to.name}.{uuid.uuid4().hex}"
         try:
-            beside.mkdir(parents=True)
-            receive(self.objects, folder, manifest.files, beside)
-            beside.replace(to)
+            scratch.mkdir(parents=True)
+            download_files(self.objects, folder, manifest.files, scratch)
+            scratch.replace(to)
         except OSError as fault:
-            raise SetlistError(
-                f"{to}: cannot hold {name} revision {revision} ({fault.strerror or fault}); "
-                "name a new or empty folder that can be written."
+            raise ModelError(
+                f"{to}: cannot hold {name} revision {revision} ({fault.strerror or fault})",
+                "name a new or empty folder that can be written",
             ) from fault
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
         return to
 
-    def verify(self, name: str, revision: int) -> list[str]:
-        """Read all of a revision; one sentence for each fault, none where it is whole."""
+    def verify(self, name: str, revision: int) -> list[StoreError]:
+        """Read all of a revision; one error for each fault, none where it is whole."""
         try:
             manifest = self.manifest(name, revision)
-        except SetlistError as fault:
-            return [str(fault)]
-        found = faults(self.objects, f"{name}/revisions/{revision}/", manifest.files)
+        except StoreError as fault:
+            return [fault]
+        faults = file_faults(self.objects, f"{name}/revisions/{revision}/", manifest.files)
         try:
             self.card(name, revision)
-        except SetlistError as fault:
-            found.append(str(fault))
-        return found
+        except StoreError as fault:
+            faults.append(fault)
+        return faults
 
     def file(self, name: str, revision: int, path: str) -> bytes | None:
-        """A small file of a revision, verified; None where it has no such file."""
-        said = self.manifest(name, revision).files.get(path)
-        if said is None:
+        """The content of a small file of a revision, verified; None where it has no such file."""
+        listed = self.manifest(name, revision).files.get(path)
+        if listed is None:
             return None
         key = f"{name}/revisions/{revision}/{path}"
-        found = self.objects.read(key)
-        if found is None or hashlib.sha256(found[0]).hexdigest() != said.sha256:
-            raise SetlistError(
-                f"store {self.uri}: {key} is {'damaged' if found else 'missing'}; stage the model "
-                "again."
+        stored = self.objects.read(key)
+        if stored is None or hashlib.sha256(stored[0]).hexdigest() != listed.sha256:
+            raise StoreDamagedError(
+                f"store {self.uri}: {key} is {'damaged' if stored else 'missing'}",
+                "stage the model again",
             )
-        return found[0]
+        return stored[0]
 
     def card(self, name: str, revision: int) -> str | None:
-        """The model card of a revision, in Markdown; None where it was staged without one."""
-        said = self.manifest(name, revision).metadata.get(CARD)
-        if said is None:
+        """The model card of a revision, in Markdown; None where it was staged without a card."""
+        sha256 = self.manifest(name, revision).metadata.get(CARD_SHA256)
+        if sha256 is None:
             return None
         key = f"{name}/revisions/{revision}.card.md"
-        found = self.objects.read(key)
-        if found is None or hashlib.sha256(found[0]).hexdigest() != said:
-            raise SetlistError(
-                f"store {self.uri}: {key} is {'damaged' if found else 'missing'} (its manifest has "
-                "another SHA-256); restore it."
+        stored = self.objects.read(key)
+        if stored is None or hashlib.sha256(stored[0]).hexdigest() != sha256:
+            raise StoreDamagedError(
+                f"store {self.uri}: {key} is {'damaged' if stored else 'missing'} (its manifest "
+                "has another SHA-256)",
+                "restore it",
             )
-        return found[0].decode()
+        return stored[0].decode()
 
-    def look(self, name: str) -> tuple[Pointer | None, str | None]:
-        """What HEAD holds, and the version of the object that holds it.
+    def read_pointer(self, name: str) -> tuple[Pointer | None, str | None]:
+        """What HEAD holds, and the version of the object; None twice where there is no HEAD.
 
         Raises:
-            SetlistError: HEAD is damaged, or another model's.
+            StoreDamagedError: HEAD is damaged, or belongs to another model.
         """
-        key = f"{checked(name)}/HEAD"
-        if (found := self.objects.read(key)) is None:
+        key = f"{checked_name(name)}/HEAD"
+        if (stored := self.objects.read(key)) is None:
             return None, None
-        pointer = Pointer.parse(found[0], f"store {self.uri}: {key}")
+        content, version = stored
+        pointer = Pointer.parse(content, f"store {self.uri}: {key}")
         if pointer.name != name:
-            raise SetlistError(
-                f"store {self.uri}: {key} is that of {pointer.name}; {Pointer.remedy}."
+            raise StoreDamagedError(
+                f"store {self.uri}: {key} is that of {pointer.name}", Pointer.remedy
             )
-        return pointer, found[1]
+        return pointer, version
 
-    def numbers(self, name: str, pattern: str) -> list[int]:
-        """The numbers in the keys that match a pattern, ascending."""
-        folder = f"{checked(name)}/revisions/"
+    def revision_numbers(self, name: str, pattern: str) -> list[int]:
+        """The numbers in the keys under `NAME/revisions/` that match a pattern, ascending."""
+        folder = f"{checked_name(name)}/revisions/"
         keys = (key.removeprefix(folder) for key in self.objects.keys(folder))
         return sorted({int(match[1]) for key in keys if (match := re.fullmatch(pattern, key))})
 
     def read_manifest(
         self, name: str, revision: int, pointer: Pointer | None
     ) -> tuple[Manifest, str]:
-        """A manifest and the SHA-256 of its bytes, held against what HEAD says of it."""
-        self.not_gone(name, revision, pointer)
-        key = f"{checked(name)}/revisions/{revision}/{MANIFEST}"
-        found = self.objects.read(key)
-        if found is None and pointer and revision in (pointer.live, pointer.previous):
-            raise SetlistError(
-                f"store {self.uri}: {key} is missing, though HEAD names it; {Manifest.remedy}."
+        """Read a manifest and compare it with what HEAD says about the revision.
+
+        Returns:
+            The manifest, and the SHA-256 of its bytes.
+        """
+        self.refuse_pruned(name, revision, pointer)
+        key = f"{checked_name(name)}/revisions/{revision}/{MANIFEST}"
+        stored = self.objects.read(key)
+        if stored is None and pointer and revision in (pointer.live, pointer.previous):
+            raise StoreDamagedError(
+                f"store {self.uri}: {key} is missing, though HEAD names it", Manifest.remedy
             )
-        if found is None:
-            have = ", ".join(map(str, self._complete(name, pointer))) or "none"
-            raise SetlistError(
-                f"store {self.uri}: {name} has no revision {revision}; its revisions are: {have}."
+        if stored is None:
+            revisions = ", ".join(map(str, self._complete(name, pointer))) or "none"
+            raise StoreNotFoundError(
+                f"store {self.uri}: {name} has no revision {revision}; its revisions are: "
+                f"{revisions}."
             )
-        manifest = Manifest.parse(found[0], f"store {self.uri}: {key}")
+        manifest = Manifest.parse(stored[0], f"store {self.uri}: {key}")
         if (manifest.name, manifest.revision) != (name, revision):
-            raise SetlistError(
+            raise StoreDamagedError(
                 f"store {self.uri}: {key} is the manifest of {manifest.name} revision "
-                f"{manifest.revision}; stage the model again instead of copying it."
+                f"{manifest.revision}",
+                "stage the model again instead of copying it",
             )
-        sha256 = hashlib.sha256(found[0]).hexdigest()
-        known = {}
+        sha256 = hashlib.sha256(stored[0]).hexdigest()
+        promoted: dict[int | None, str | None] = {}
         if pointer:
-            known = {
+            # Where both numbers are equal, the live one counts: it comes last.
+            promoted = {
                 pointer.previous: pointer.previous_manifest,
                 pointer.live: pointer.live_manifest,
             }
-        if known.get(revision, sha256) != sha256:
-            raise SetlistError(
+        # A manifest may be valid and still not be the manifest that went live.
+        if promoted.get(revision, sha256) != sha256:
+            raise StoreDamagedError(
                 f"store {self.uri}: {key} is damaged (it is not the one that went live: HEAD has "
-                f"another SHA-256); {Manifest.remedy}."
+                "another SHA-256)",
+                Manifest.remedy,
             )
         return manifest, sha256
 
     def _complete(self, name: str, pointer: Pointer | None) -> list[int]:
-        gone = set(pointer.retired) if pointer else set()
-        complete = self.numbers(name, rf"(\d+)/{re.escape(MANIFEST)}")
-        return [revision for revision in complete if revision not in gone]
+        """The numbers that have a manifest and were not pruned, ascending."""
+        retired = set(pointer.retired) if pointer else set()
+        complete = self.revision_numbers(name, rf"(\d+)/{re.escape(MANIFEST)}")
+        return [revision for revision in complete if revision not in retired]
 
-    def not_gone(self, name: str, revision: int, pointer: Pointer | None) -> None:
-        """Refuse a revision that HEAD calls gone."""
+    def refuse_pruned(self, name: str, revision: int, pointer: Pointer | None) -> None:
+        """Raise StoreNotFoundError for a revision that HEAD lists as retired."""
         if pointer and revision in pointer.retired:
-            raise SetlistError(
-                f"store {self.uri}: revision {revision} of {name} was pruned; choose another, or "
-                "start a new run."
+            raise StoreNotFoundError(
+                f"store {self.uri}: revision {revision} of {name} was pruned",
+                "choose another, or start a new run",
             )
 
-    def compare(self, manifest: Manifest, folder: str) -> None:
-        """Refuse a revision folder whose files are not exactly those that the manifest lists."""
-        for sentence in strays(self.objects, folder, manifest.files):
-            raise SetlistError(sentence)
+    def check_listing(self, manifest: Manifest, folder: str) -> None:
+        """Raise StoreDamagedError if a folder's files are not exactly those of the manifest."""
+        for fault in listing_faults(self.objects, folder, manifest.files):
+            raise fault
 
 
 def head_of(pointer: Pointer) -> Head:
-    """What a caller sees of HEAD."""
+    """The part of HEAD that callers see."""
     return Head(pointer.live, pointer.previous, pointer.move)
 
 
-def checked(name: str) -> str:
-    """The name, if it is one.
+def checked_name(name: str) -> str:
+    """Return a model name unchanged.
 
     Raises:
-        SetlistError: it is none.
+        SettingsError: the text is no model name.
     """
-    if not re.fullmatch(NAME, name) or set(RESERVED) & set(name.split("/")):
-        raise SetlistError(
-            f"name: {name!r} is no model name; write lower-case letters, digits and hyphens, "
-            f"parts separated by /, none of them {', '.join(RESERVED)}."
+    if not re.fullmatch(MODEL_NAME, name) or set(RESERVED) & set(name.split("/")):
+        raise SettingsError(
+            f"name: {name!r} is no model name",
+            "write lower-case letters, digits and hyphens, parts separated by /, none of them "
+            + ", ".join(RESERVED),
         )
     return name

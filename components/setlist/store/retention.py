@@ -1,9 +1,10 @@
-"""What a store keeps and what it lets go: pins, and pruning that HEAD decides.
+"""Which revisions a store keeps: pins, and pruning.
 
-A revision is first written into HEAD as retired, by compare-and-swap against the HEAD that said
-what is live; only then are its files removed. So a promotion at the same moment either comes first,
-and prune looks again, or finds the revision gone. A pin at the same moment is seen by the second
-look at the pins, or finds the revision gone likewise. Claims stay: a number is never used again.
+Prune first writes a revision into HEAD as retired, by compare-and-swap against the HEAD that names
+the live revision; only then are the revision's files removed. So a promotion at the same moment
+either comes first, and prune starts again, or finds the revision retired. A pin at the same moment
+is seen when prune reads the pins a second time, or finds the revision retired. Claims stay, so that
+a number is never used again.
 """
 
 import re
@@ -11,26 +12,33 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from setlist.errors import SetlistError
-from setlist.store.manifest import MANIFEST, Claim, Manifest, Pin, Pointer
-from setlist.store.reader import StoreReader, checked
-from setlist.store.who import now, this_person
+from setlist.errors import StoreError, StoreNotFoundError
+from setlist.store.manifest import (
+    MANIFEST,
+    Claim,
+    Manifest,
+    Pin,
+    Pointer,
+    this_person,
+    utc_text,
+)
+from setlist.store.reader import StoreReader, checked_name
 
 LEFTOVER_AGE = timedelta(days=1)
-"""A number that was claimed so long ago and has no manifest belongs to a run that is dead."""
-UNDER = r"(\d+)(?:/.+|\.card\.md)"
-"""What lies under a number beside its claim and its pin."""
+"""A run whose claim is older than this and has no manifest counts as dead."""
+CONTENT_OF_REVISION = r"(\d+)(?:/.+|\.card\.md)"
+"""Matches the keys that belong to a number, except its claim and its pin."""
 
-Needs = Callable[[Manifest], int | None]
-"""Which other revision one cannot do without, such as the anchor that its verdict names."""
+Dependency = Callable[[Manifest], int | None]
+"""Which other revision a revision needs, such as the anchor that its verdict names."""
 
 
 class Pruned(NamedTuple):
-    """What is gone, or would be.
+    """What was removed, or would be.
 
     Attributes:
-        revisions: complete ones.
-        leftovers: numbers whose run died before its manifest.
+        revisions: complete revisions.
+        leftovers: numbers whose run died before it wrote a manifest.
         kept: how many revisions stay.
     """
 
@@ -40,128 +48,143 @@ class Pruned(NamedTuple):
 
 
 def pins(store: StoreReader, name: str) -> dict[int, Pin]:
-    """The pins of a name, by revision."""
-    found = {}
-    for revision in store.numbers(name, r"(\d+)\.pin"):
-        key = _key(name, revision)
-        if content := store.objects.read(key):
-            found[revision] = Pin.parse(content[0], f"store {store.uri}: {key}")
-    return found
+    """The pins of a name, by revision.
+
+    Raises:
+        StoreDamagedError: a pin cannot be read.
+    """
+    by_revision = {}
+    for revision in store.revision_numbers(name, r"(\d+)\.pin"):
+        key = _pin_key(name, revision)
+        # A pin may be taken off between the listing and this moment.
+        if stored := store.objects.read(key):
+            by_revision[revision] = Pin.parse(stored[0], f"store {store.uri}: {key}")
+    return by_revision
 
 
 def pin(store: StoreReader, name: str, revision: int, why: str) -> Pin:
-    """Keep a revision until it is unpinned; one that is pinned already stays as it is.
+    """Keep a revision until it is unpinned; an existing pin stays as it is.
 
     Raises:
-        SetlistError: there is no such revision, or it is being pruned.
+        StoreNotFoundError: there is no such revision, or it is being pruned.
     """
     store.manifest(name, revision)
-    pinned = Pin(name=name, revision=revision, who=this_person(), when=now(), why=why)
-    key = _key(name, revision)
-    store.objects.write(key, pinned.to_bytes(), expected=None)
+    new_pin = Pin(name=name, revision=revision, who=this_person(), when=utc_text(), why=why)
+    key = _pin_key(name, revision)
+    store.objects.write(key, new_pin.to_bytes(), expected=None)
     try:
-        store.not_gone(name, revision, store.look(name)[0])
-    except SetlistError:
+        # After the pin is written: a prune that did not see it has retired the revision by now.
+        store.refuse_pruned(name, revision, store.read_pointer(name)[0])
+    except StoreError:
         store.objects.remove(key)
         raise
-    return pins(store, name).get(revision, pinned)
+    return pins(store, name).get(revision, new_pin)
 
 
 def unpin(store: StoreReader, name: str, revision: int) -> None:
-    """Take a pin off.
+    """Remove a pin.
 
     Raises:
-        SetlistError: the revision is not pinned.
+        StoreNotFoundError: the revision is not pinned.
     """
-    key = _key(checked(name), revision)
+    key = _pin_key(checked_name(name), revision)
     if store.objects.read(key) is None:
-        raise SetlistError(f"store {store.uri}: revision {revision} of {name} is not pinned.")
+        raise StoreNotFoundError(f"store {store.uri}: revision {revision} of {name} is not pinned.")
     store.objects.remove(key)
 
 
 def prune(
-    store: StoreReader, name: str, keep: int, needs: Needs, *, dry_run: bool = False
+    store: StoreReader, name: str, keep: int, dependency: Dependency, *, dry_run: bool = False
 ) -> Pruned:
-    """Remove all but the newest revisions, and what dead runs and killed uploads left.
+    """Remove all but the newest revisions, and what dead runs and killed uploads have left.
 
-    The live revision, the one before, pinned ones, and what any kept one needs stay.
+    These stay in any case: the live revision, the previous one, pinned revisions, and the
+    revisions on which a kept revision depends.
 
     Args:
         store: the store.
         name: of the model.
-        keep: how many of the newest stay.
-        needs: which other revision one needs.
-        dry_run: say what would be removed, and remove nothing.
+        keep: how many of the newest revisions stay.
+        dependency: which other revision a revision needs.
+        dry_run: report what would be removed, and remove nothing.
 
     Raises:
-        SetlistError: nothing is live, or a document that decides is damaged; what was retired
-            before that is removed by the next call.
+        StoreNotFoundError: nothing is live.
+        StoreDamagedError: a document that decides is damaged. What was retired before is removed
+            by the next call.
     """
     while True:
-        pointer, version = store.look(name)
+        pointer, version = store.read_pointer(name)
         if pointer is None:
-            raise SetlistError(
+            raise StoreNotFoundError(
                 f"store {store.uri}: nothing is live under {name}, so nothing is pruned."
             )
         pinned = set(pins(store, name))
-        complete = store.numbers(name, rf"(\d+)/{re.escape(MANIFEST)}")
-        there = [one for one in complete if one not in pointer.retired]
-        kept = _kept(store, name, there, pointer, pinned, keep, needs)
-        doomed = [revision for revision in there if revision not in kept]
+        complete = store.revision_numbers(name, rf"(\d+)/{re.escape(MANIFEST)}")
+        revisions = [revision for revision in complete if revision not in pointer.retired]
+        kept = _kept(store, name, revisions, pointer, pinned, keep, dependency)
+        doomed = [revision for revision in revisions if revision not in kept]
         leftovers = _leftovers(store, name, {*complete, *pointer.retired})
-        found = Pruned(doomed, leftovers, len(there) - len(doomed))
+        pruned = Pruned(doomed, leftovers, len(revisions) - len(doomed))
         if dry_run:
-            return found
+            return pruned
         retired = sorted({*pointer.retired, *doomed, *leftovers} - pinned)
         if retired != pointer.retired:
-            moved = pointer.model_copy(update={"retired": retired})
-            if store.objects.write(f"{name}/HEAD", moved.to_bytes(), expected=version) is None:
-                continue  # HEAD moved: look again
+            new_pointer = pointer.model_copy(update={"retired": retired})
+            content = new_pointer.to_bytes()
+            if store.objects.write(f"{name}/HEAD", content, expected=version) is None:
+                continue  # HEAD moved meanwhile: decide again
+        # A pin that came after the first look wins: the next pass takes the revision back.
         if not set(pins(store, name)) & set(retired):
-            break  # else somebody pinned one meanwhile: it is taken back
-    for revision in store.numbers(name, UNDER):
+            break
+    for revision in store.revision_numbers(name, CONTENT_OF_REVISION):
         if revision in retired:
             _remove(store, name, revision)
     store.objects.sweep()
-    return found
+    return pruned
 
 
 def _kept(
     store: StoreReader,
     name: str,
-    there: list[int],
+    revisions: list[int],
     pointer: Pointer,
     pinned: set[int],
     keep: int,
-    needs: Needs,
+    dependency: Dependency,
 ) -> set[int]:
-    newest = there[-keep:] if keep else []
-    waiting = [one for one in {pointer.live, pointer.previous, *pinned, *newest} if one in there]
+    """The revisions that stay: the chosen ones, and everything on which they depend."""
+    newest = revisions[-keep:] if keep else []  # [-0:] would be all of them
+    chosen = {pointer.live, pointer.previous, *pinned, *newest}
+    waiting = [revision for revision in chosen if revision in revisions]
     kept: set[int] = set()
     while waiting:
         revision = waiting.pop()
         if revision not in kept:
             kept.add(revision)
-            other = needs(store.read_manifest(name, revision, pointer)[0])
-            waiting += [other] if other in there else []
+            needed = dependency(store.read_manifest(name, revision, pointer)[0])
+            waiting += [needed] if needed in revisions else []
     return kept
 
 
 def _leftovers(store: StoreReader, name: str, known: set[int]) -> list[int]:
-    """Numbers under which files lie, and whose run did not come to its manifest in time."""
-    found = []
-    for revision in store.numbers(name, UNDER):
+    """Numbers that have files and no manifest, and whose claim is older than LEFTOVER_AGE."""
+    numbers = []
+    for revision in store.revision_numbers(name, CONTENT_OF_REVISION):
         key = f"{name}/revisions/{revision}.claim"
-        claim = None if revision in known else store.objects.read(key)
-        if claim:
-            created = Claim.parse(claim[0], f"store {store.uri}: {key}").created
+        stored = None if revision in known else store.objects.read(key)
+        if stored:
+            created = Claim.parse(stored[0], f"store {store.uri}: {key}").created
             if datetime.now(UTC) - datetime.fromisoformat(created) > LEFTOVER_AGE:
-                found.append(revision)
-    return found
+                numbers.append(revision)
+    return numbers
 
 
 def _remove(store: StoreReader, name: str, revision: int) -> None:
-    """Take everything of a retired revision away but its claim, the manifest first."""
+    """Remove everything of a retired revision but its claim.
+
+    The manifest goes first: without it, a half-removed revision is not listed as complete.
+    """
     folder = f"{name}/revisions/{revision}"
     manifest = f"{folder}/{MANIFEST}"
     keys = store.objects.keys(f"{folder}/")
@@ -174,5 +197,5 @@ def _remove(store: StoreReader, name: str, revision: int) -> None:
         store.objects.remove(f"{folder}.card.md")
 
 
-def _key(name: str, revision: int) -> str:
+def _pin_key(name: str, revision: int) -> str:
     return f"{name}/revisions/{revision}.pin"

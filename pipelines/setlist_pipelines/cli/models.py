@@ -30,7 +30,7 @@ def list_(name: Name = HOME, store: Store = HERE) -> None:
     from setlist_pipelines.cli.screen import screen
 
     place = open_store(store)
-    head, pinned, was = place.head(name), pins(place, name), place.promoted(name)
+    head, pinned, was = place.head(name), pins(place, name), place.promoted_revisions(name)
     table = new_table("revision", "", "label", "created", "data until", "digest", "MB")
     for revision, manifest in place.manifests(name).items():
         marks = [
@@ -102,7 +102,7 @@ def verify(
         found = place.verify(name, one)
         faults += len(found)
         for fault in found:
-            typer.echo(fault)
+            typer.echo(str(fault))
         if not found:
             typer.echo(f"revision {one} of {name} is whole")
     if faults:
@@ -117,11 +117,11 @@ def diff(
     store: Store = HERE,
 ) -> None:
     """Show what differs between two revisions: data, settings, verdicts, files."""
-    from setlist.runs.revision_diff import differences
+    from setlist.runs.revision_diff import compare_revisions
     from setlist_pipelines.cli.screen import screen
 
     table = new_table("", f"revision {first}", f"revision {second}")
-    for line in differences(store, name, first, second):
+    for line in compare_revisions(store, name, first, second):
         add_row(table, *line)
     screen().print(table)
 
@@ -147,12 +147,12 @@ def promote(
 
     Every file is verified before.
     """
-    from setlist.runs.promotion import point_anew, promote_staged
+    from setlist.runs.promotion import promote_staged, replace_head
 
     if force_head:
-        point_anew(store, name, revision, why)
+        replace_head(store, name, revision, why)
     else:
-        promote_staged(store, name, revision, why=why, older=older)
+        promote_staged(store, name, revision, why=why, allow_older=older)
     typer.echo(f"revision {revision} of {name} is live")
 
 

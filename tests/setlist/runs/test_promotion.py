@@ -149,7 +149,7 @@ def test_a_staged_revision_is_made_live_by_hand(store, candidate, heuristics):
     promote_staged(store, "home", 1)
     assert open_store(store).head("home").live == 1
     promote_staged(store, "home", 1)
-    assert open_store(store).promoted("home") == [1]
+    assert open_store(store).promoted_revisions("home") == [1]
 
 
 def test_a_staged_revision_replaces_the_model_that_it_was_judged_beside(
@@ -312,7 +312,7 @@ def test_an_anchor_that_knows_the_test_period_is_no_contender_either(
     path.write_text(path.read_text().replace("2026-04-01", "2026-02-01"))
     judged = verdict(other, head=seen(store), anchor=1, mode="manual")
     push(store, "home", "run-2", other, heuristics, judged)
-    promote_staged(store, "home", 2, older=True)
+    promote_staged(store, "home", 2, allow_older=True)
     with pytest.raises(SetlistError, match="revision 1 of home was trained on data until 2026-04"):
         plan("home", store, "2026-04-10", data, TEN_DAYS, True)
     assert plan("home", store, "2026-04-10", data, TEN_DAYS, False).rivals == [2]

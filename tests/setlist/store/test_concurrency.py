@@ -130,7 +130,7 @@ def test_a_promoter_killed_before_head_moves_changes_nothing(
     assert doomed.answer() == {"died": -signal.SIGKILL}
     assert store.head("home") == live
     store.promote("home", 2, expected=live)
-    assert store.promoted("home") == [2, 1]
+    assert store.promoted_revisions("home") == [2, 1]
 
 
 def test_what_a_cut_off_attempt_left_is_not_taken_for_the_model(

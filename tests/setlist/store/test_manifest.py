@@ -110,4 +110,4 @@ def test_the_key_at_fault_is_named(change: dict[str, object], sentence: str):
     with pytest.raises(SetlistError, match=rf"^m is damaged \({re.escape(sentence)}.*\)"):
         Manifest.parse(json.dumps(GOOD | change).encode(), "m")
     with pytest.raises(SetlistError, match=f"^m cannot be written: {re.escape(sentence)}"):
-        Manifest.checked("m", GOOD | change)
+        Manifest.create("m", GOOD | change)

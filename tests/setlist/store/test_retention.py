@@ -189,7 +189,7 @@ def test_a_prune_killed_half_way_is_taken_up(
         assert six.verify("home", revision) == []
     prune(six, "home", 2, nothing)
     assert six.revisions("home") == [2, 3, 5, 6]
-    assert six.numbers("home", keep.UNDER) == [2, 3, 5, 6]
+    assert six.revision_numbers("home", keep.CONTENT_OF_REVISION) == [2, 3, 5, 6]
 
 
 def test_what_dead_runs_left_is_removed_after_a_day(
@@ -203,7 +203,7 @@ def test_what_dead_runs_left_is_removed_after_a_day(
         behind.put(f"home/revisions/{number}/saved_model.pb", b"half")
     done = prune(six, "home", 6, nothing)
     assert (done.revisions, done.leftovers) == ([], [7])
-    assert six.numbers("home", keep.UNDER) == [1, 2, 3, 4, 5, 6, 8]
+    assert six.revision_numbers("home", keep.CONTENT_OF_REVISION) == [1, 2, 3, 4, 5, 6, 8]
     assert stage("run-8", digest="d") == 8, "it is no more than slow"
     with pytest.raises(SetlistError, match="revision 7 of home was pruned"):
         stage("run-7", digest="d")
@@ -214,15 +214,15 @@ def test_a_half_written_file_is_swept_once_its_writer_is_dead(tmp_path: Path):
     partial = tmp_path / "store" / ".partial"
     child = os.fork()
     if child == 0:  # it dies while it writes, as by the kernel
-        held = place._beside("a")  # type: ignore[attr-defined]
+        held = place._new_content("a")  # type: ignore[attr-defined]
         held.__enter__().write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert [file.read_bytes() for file in partial.iterdir()] == [b"half"]
-    with place._beside("b") as mine:  # type: ignore[attr-defined]
+    with place._new_content("b") as partial_file:  # type: ignore[attr-defined]
         assert place.sweep() == 1
-        assert list(partial.iterdir()) == [mine]
-        mine.write_bytes(b"whole")
+        assert list(partial.iterdir()) == [partial_file]
+        partial_file.write_bytes(b"whole")
     assert place.read("b") is not None
     assert list(partial.iterdir()) == []
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from setlist.errors import SetlistError
-from setlist.store.counted import Count, ignore
+from setlist.store.folder import ByteCallback, ignore_bytes
 from setlist.store.model_store import Head, ModelStore
 from setlist.store.objects import Objects, open_objects
 from setlist.store.retention import prune
@@ -40,9 +40,9 @@ class Mortal:
         with self._change():
             return self._objects.write(key, content, expected=expected)
 
-    def upload(self, source: Path, key: str, count: Count = ignore) -> None:
+    def upload(self, source: Path, key: str, report: ByteCallback = ignore_bytes) -> None:
         with self._change():
-            self._objects.upload(source, key, count)
+            self._objects.upload(source, key, report)
 
     def remove(self, key: str) -> None:
         with self._change():

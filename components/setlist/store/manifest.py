@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
+from setlist.documents import first_fault
 from setlist.errors import StoreDamagedError, StoreRefusedError
 
 MANIFEST = "manifest.json"
@@ -90,7 +91,9 @@ class Document(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as fault:
-            raise StoreDamagedError(f"{name} is damaged ({_first(fault)})", cls.remedy) from fault
+            raise StoreDamagedError(
+                f"{name} is damaged ({first_fault(fault)})", cls.remedy
+            ) from fault
 
     @classmethod
     def create(cls, title: str, values: Mapping[str, object]) -> Self:
@@ -107,7 +110,7 @@ class Document(BaseModel):
             document = cls.model_validate(dict(values))
             document.to_bytes()
         except ValidationError as fault:
-            raise StoreRefusedError(f"{title} cannot be written: {_first(fault)}.") from fault
+            raise StoreRefusedError(f"{title} cannot be written: {first_fault(fault)}.") from fault
         except ValueError as fault:  # not a number, or infinite: JSON has neither
             raise StoreRefusedError(f"{title} cannot be written: {fault}.") from fault
         return document
@@ -148,15 +151,6 @@ class Sealed(Document):
 
 def _json(content: Mapping[str, object]) -> str:
     return json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
-
-
-def _first(fault: ValidationError) -> str:
-    """The key and the message of the first fault that pydantic has listed."""
-    error = fault.errors()[0]
-    location = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    message = error["msg"].removeprefix("Value error, ")
-    # A key of a damaged document may hold control characters, which no terminal should see.
-    return f"{location}: {message}" if location and location.isprintable() else message
 
 
 class File(Document):

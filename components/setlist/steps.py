@@ -405,20 +405,31 @@ def push(
     from pathlib import Path
 
     from setlist.evaluation.verdict import Verdict
+    from setlist.report.card import render_card
     from setlist.runs.plan import DATA_FINGERPRINT
     from setlist.runs.promotion import push
 
+    judged = Verdict.read(Path(verdict.path))
     revision = push(
         store,
         name,
         run_id,
         Path(candidate.path),
         Path(heuristics.path),
-        Verdict.read(Path(verdict.path)),
+        judged,
         Path(refitted.path) if refitted else None,
         {DATA_FINGERPRINT: data_fingerprint},
-        Path(evaluations.path),
         Path(training.path),
+        lambda number, model, metadata: render_card(
+            name=name,
+            revision=number,
+            run_id=run_id,
+            model=model,
+            verdict=judged,
+            evaluations=Path(evaluations.path),
+            training=Path(training.path),
+            metadata=metadata,
+        ),
         Path(card.path),
     )
     record = {"store": store, "name": name, "revision": revision}

@@ -1,7 +1,7 @@
-"""A pod's last words: the reason of a failure, where Kubernetes and Kubeflow show it.
+"""A pod's termination message: the reason of a failure, where Kubernetes and Kubeflow show it.
 
-In a pod the entry point is kfp's executor, which runs the bare source of a step, so each step calls
-`explain_exit` in its first line.
+In a pod, the entry point is the executor of kfp, which runs the bare source of a step. So each step
+calls `explain_exit` in its first line.
 """
 
 import os
@@ -12,31 +12,36 @@ from types import TracebackType
 from setlist.errors import SetlistError
 
 TERMINATION_LOG = Path("/dev/termination-log")
-"""What Kubernetes shows of a pod that failed, and Kubeflow beside the step. Only pods have it."""
-LENGTH = 4096  # bytes that Kubernetes takes of it
-SPEAKER = "SETLIST_SPEAKER"
+"""The file that Kubernetes shows for a failed pod, and Kubeflow beside the step; only in pods."""
+MAX_MESSAGE_BYTES = 4096
+"""Kubernetes takes no more of the file."""
+EXPLAINING_PROCESS_VARIABLE = "SETLIST_SPEAKER"
+"""Holds the id of the process that writes the file; the processes that it starts inherit it."""
 
 
 def explain_exit(log: Path = TERMINATION_LOG) -> None:
-    """Have an exception that ends this process written to `log`, besides what is done anyway.
+    """Write an exception that ends this process to `log`; it is still printed as before.
 
-    A `SetlistError` is its sentence, anything else "TypeName: message". Nothing happens where there
-    is no such file, and in processes that this one starts: what ends them need not end the step.
+    A `SetlistError` is written as its sentence, any other exception as "TypeName: message". Nothing
+    is written where the file does not exist. Nor do processes that this process starts write to it:
+    the step may go on after one of them has failed.
     """
     if not os.access(log, os.W_OK):
         return
-    if os.environ.setdefault(SPEAKER, str(os.getpid())) != str(os.getpid()):
+    process = str(os.getpid())
+    if os.environ.setdefault(EXPLAINING_PROCESS_VARIABLE, process) != process:
         return
-    previous = sys.excepthook
+    previous_hook = sys.excepthook
 
-    def write_and_go_on(
+    def write_and_print(
         kind: type[BaseException], fault: BaseException, trace: TracebackType | None
     ) -> None:
         reason = str(fault) if issubclass(kind, SetlistError) else f"{kind.__name__}: {fault}"
-        text = reason.encode(errors="replace")[:LENGTH].decode(errors="ignore")
+        # Cut as bytes; "ignore" drops a character that the cut has split.
+        text = reason.encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
         try:
             log.write_bytes(text.encode())
         finally:
-            previous(kind, fault, trace)
+            previous_hook(kind, fault, trace)
 
-    sys.excepthook = write_and_go_on
+    sys.excepthook = write_and_print

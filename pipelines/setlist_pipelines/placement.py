@@ -3,12 +3,12 @@
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
-from setlist.runs.announcement import GATEWAY, WEBHOOK
+from setlist.runs.announcement import PUSH_GATEWAY_VARIABLE, WEBHOOK_VARIABLE
 from setlist_pipelines.settings.platform import Platform, seconds
 
 NOTIFICATIONS = "setlist-notifications"
 """The Secret with the addresses of those who listen; a cluster without it is fine."""
-KEYS = {"webhook": WEBHOOK, "pushgateway": GATEWAY}
+KEYS = {"webhook": WEBHOOK_VARIABLE, "pushgateway": PUSH_GATEWAY_VARIABLE}
 """Its keys, and the variables that the steps read."""
 ACCELERATOR = "SETLIST_ACCELERATOR"
 """Tells the steps that train what they were given, in vain where TensorFlow does not see it."""

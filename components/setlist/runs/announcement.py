@@ -1,8 +1,8 @@
-"""What came of a run, told where people and alarms look: a webhook and a Prometheus push gateway.
+"""Announces the result of a run: to a webhook and to a Prometheus push gateway.
 
-Both are optional and named by the environment, on a cluster by the Secret `setlist-notifications`.
-The run is over when this speaks: a listener that cannot be reached, or not in time, is a printed
-line, no failure.
+Both addresses are optional variables of the environment; on a cluster they come from the Secret
+`setlist-notifications`. The run has ended when it is announced, so a recipient that does not answer
+in time is a printed line, and no failure.
 """
 
 import os
@@ -16,16 +16,17 @@ import requests  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 from urllib3.util import Retry
 
-from setlist.errors import SetlistError
-from setlist.runs.record import Outcome, RunRecord
+from setlist.errors import StoreError
+from setlist.runs.record import RunOutcome, RunRecord
 
-WEBHOOK = "SETLIST_WEBHOOK"
-GATEWAY = "SETLIST_PUSH_GATEWAY"
-TIMEOUT = 10.0
-"""Seconds for each attempt to reach a listener."""
-PATIENCE = 120.0
-"""Seconds for all attempts, whatever a listener asks for; the step has ten minutes."""
-AGAIN = Retry(
+WEBHOOK_VARIABLE = "SETLIST_WEBHOOK"
+PUSH_GATEWAY_VARIABLE = "SETLIST_PUSH_GATEWAY"
+ATTEMPT_TIMEOUT_SECONDS = 10.0
+"""For each attempt to reach a recipient."""
+TOTAL_TIMEOUT_SECONDS = 120.0
+"""For all attempts, even if a recipient asks to wait longer; the step has ten minutes."""
+# allowed_methods=None: a POST is repeated, too; a message that arrives twice does no harm.
+RETRIES = Retry(
     total=4, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None
 )
 
@@ -33,109 +34,122 @@ AGAIN = Retry(
 def announce(
     store: str, name: str, run_id: str, verdict: Path | None, pushed: Path | None
 ) -> RunRecord:
-    """Record what came of a run that ended well, and tell it.
+    """Record the result of a completed run, and announce it.
 
     Args:
         store: a local folder or gs://bucket/prefix.
         name: of the model in the store.
         run_id: of the run.
         verdict: the gate's; None when the run ended before anything was trained.
-        pushed: what push left; None when nothing was pushed.
+        pushed: the document that push wrote; None when nothing was pushed.
 
     Raises:
-        SetlistError: when the record cannot be written.
+        EvaluationError: the verdict cannot be read.
+        StoreError: the record cannot be written.
     """
     record = RunRecord.of_run(name, run_id, verdict, pushed)
     record.write(store)
-    publish(record)
+    notify(record)
     return record
 
 
 def announce_failure(store: str, name: str, run_id: str, message: str) -> RunRecord | None:
-    """Tell that a run failed; None, and nothing is told, where it has recorded its end.
+    """Announce that a run failed; do nothing and return None if the run has recorded its result.
 
-    The states of tasks are not asked: on some versions of the backend an exit handler sees a graph
-    that has failed as one that still runs.
+    The record decides, not the states of the tasks: on some versions of the backend, an exit
+    handler sees a graph that has failed as a graph that still runs.
 
     Args:
         store: a local folder or gs://bucket/prefix.
         name: of the model in the store.
         run_id: of the run.
-        message: what is known of the reason, or "".
+        message: what is known about the reason, or "".
     """
     record = RunRecord.of_failure(name, run_id, message)
     try:
         if RunRecord.read(store, name, run_id):
             return None
         record.write(store)
-    except SetlistError as fault:
+    except StoreError as fault:
+        # The store may be the reason of the failure; then people have to hear of it all the more.
         print(f"not recorded: {fault}", flush=True)
-    publish(record)
+    notify(record)
     return record
 
 
-def publish(record: RunRecord, environment: Mapping[str, str] = os.environ) -> None:
-    """Print the record's line, and send it to whatever listens."""
+def notify(record: RunRecord, environment: Mapping[str, str] = os.environ) -> None:
+    """Print the record's line, and send it to the recipients that the environment names."""
     print(record.line, flush=True)
-    if url := environment.get(WEBHOOK, "").strip():
-        _tell("webhook", WEBHOOK, lambda: _post(url, record))
-    if gateway := environment.get(GATEWAY, "").strip():
-        _tell("push gateway", GATEWAY, lambda: _push(gateway, record))
+    if url := environment.get(WEBHOOK_VARIABLE, "").strip():
+        _send("webhook", WEBHOOK_VARIABLE, lambda: _post(url, record))
+    if gateway := environment.get(PUSH_GATEWAY_VARIABLE, "").strip():
+        _send("push gateway", PUSH_GATEWAY_VARIABLE, lambda: _push_metrics(gateway, record))
 
 
-def _tell(listener: str, variable: str, send: Callable[[], None]) -> None:
-    """Send, in a thread that ends with the process: name servers and slow bodies know no time-out.
+def _send(recipient: str, variable: str, send: Callable[[], None]) -> None:
+    """Call `send` with a time limit, and print a line if it fails.
 
-    What goes wrong is named by its kind, since the address is a secret and stands in most texts.
+    It runs in a daemon thread, because neither a name server nor a slowly sent answer counts
+    towards the time-out of a request. A fault is printed as its type: most texts of faults contain
+    the address, which is a secret.
     """
-    told: Future[str] = Future()
+    result: Future[str] = Future()
 
     def attempt() -> None:
-        fault = ""
+        reason = ""
         try:
             send()
-        except Exception as raised:  # whatever it is, the run has ended well
-            answer = getattr(raised, "response", None)
-            status = getattr(raised, "code", None) or getattr(answer, "status_code", None)
-            fault = f"status {status}" if status else type(raised).__name__
-        told.set_result(fault)
+        except Exception as fault:  # whatever it is, the run has ended well
+            answer = getattr(fault, "response", None)
+            status = getattr(fault, "code", None) or getattr(answer, "status_code", None)
+            reason = f"status {status}" if status else type(fault).__name__
+        result.set_result(reason)
 
     Thread(target=attempt, daemon=True).start()
     try:
-        fault = told.result(PATIENCE)
+        reason = result.result(TOTAL_TIMEOUT_SECONDS)
     except TimeoutError:
-        fault = f"not in {PATIENCE:.0f} seconds"
-    if fault:
-        print(f"the {listener} was not reached ({fault}); correct {variable}.", flush=True)
+        reason = f"not in {TOTAL_TIMEOUT_SECONDS:.0f} seconds"
+    if reason:
+        print(f"the {recipient} was not reached ({reason}); correct {variable}.", flush=True)
 
 
 def _post(url: str, record: RunRecord) -> None:
-    """One message, in the shape that Slack and its likenesses take; & < > are their markup."""
+    """Post one message in the format of Slack and compatible services."""
     text = f"{record.line} (run {record.run_id})"
+    # Slack reads these three as markup. & comes first, because the others are written with it.
     for character, escaped in {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.items():
         text = text.replace(character, escaped)
     with requests.Session() as session:
-        adapter = requests.adapters.HTTPAdapter(max_retries=AGAIN)
+        adapter = requests.adapters.HTTPAdapter(max_retries=RETRIES)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        session.post(url, json={"text": text}, timeout=TIMEOUT).raise_for_status()
+        answer = session.post(url, json={"text": text}, timeout=ATTEMPT_TIMEOUT_SECONDS)
+        answer.raise_for_status()
 
 
-def _push(url: str, record: RunRecord) -> None:
-    """The metrics of one model; a revision that stays live keeps its value at the gateway."""
+def _push_metrics(url: str, record: RunRecord) -> None:
+    """Add the metrics of one model to those that the gateway has.
+
+    A metric that is not sent keeps its value there, as the live revision does after a refusal.
+    """
     registry = CollectorRegistry()
     ended = Gauge(
         "setlist_run_ended_timestamp_seconds", "When the last run ended.", registry=registry
     )
     ended.set_to_current_time()
-    outcome = Gauge(
+    outcomes = Gauge(
         "setlist_run_outcome", "1 for what came of the last run.", ["outcome"], registry=registry
     )
-    for one in get_args(Outcome):
-        outcome.labels(one).set(one == record.outcome)
+    for outcome in get_args(RunOutcome):
+        outcomes.labels(outcome).set(outcome == record.outcome)
     if record.outcome == "promoted" and record.revision:
         live = Gauge("setlist_live_revision", "The last revision made live.", registry=registry)
         live.set(record.revision)
     pushadd_to_gateway(
-        url, "setlist", registry, grouping_key={"name": record.name}, timeout=TIMEOUT
+        url,
+        "setlist",
+        registry,
+        grouping_key={"name": record.name},
+        timeout=ATTEMPT_TIMEOUT_SECONDS,
     )

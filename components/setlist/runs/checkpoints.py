@@ -1,4 +1,4 @@
-"""Where a training that was killed is taken up again: one object in the run's own store."""
+"""The checkpoint of a training, from which a killed step resumes: one object in the run's store."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from setlist.store.objects import Objects, open_objects
 
 
 class StoredCheckpoint:
-    """A checkpoint under one key of a store; of several writers at once the last one counts."""
+    """A checkpoint under one key of a store; of several writers at once, the last one counts."""
 
     def __init__(self, objects: Objects, key: str) -> None:
         self.key = key
@@ -37,43 +37,47 @@ class StoredCheckpoint:
         Args:
             store: a local folder or gs://bucket/prefix.
             features: the features folder.
-            settings: what is trained with.
+            settings: of the training.
             label: of the candidate.
-            live: the model folder that it starts from.
+            live: the model folder that the training starts from.
 
         Raises:
-            SetlistError: when the store cannot be opened.
+            StoreError: the store cannot be opened.
         """
         parts = {
             "features": folder_digest(features),
             "settings": settings.model_dump(mode="json"),
             "label": label,
-            "live": folder_digest(live) if live else "",
-            "code": [version("setlist"), _sources()],
+            "live": digest(live) if live else "",
+            "code": [version("setlist"), _digest_of_sources()],
         }
-        sha = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        return cls(open_objects(store), f"checkpoints/{sha}")
+        sha256 = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return cls(open_objects(store), f"checkpoints/{sha256}")
 
     def read(self) -> bytes | None:
-        """What was written last, or None."""
-        found = self._objects.read(self.key)
-        return found[0] if found else None
+        """The content that was written last, or None."""
+        stored = self._objects.read(self.key)
+        return stored[0] if stored else None
 
     def write(self, content: bytes) -> None:
-        """Replace what is there; a reader finds all of it or what was there before."""
+        """Replace the checkpoint; a reader finds the whole old or the whole new content."""
+        # Uploaded as a file: a checkpoint is too big for `Objects.write`, which takes documents.
         with tempfile.NamedTemporaryFile() as file:
             file.write(content)
             file.flush()
             self._objects.upload(Path(file.name), self.key)
 
     def clear(self) -> None:
-        """Remove it."""
+        """Remove the checkpoint."""
         self._objects.remove(self.key)
 
 
-def _sources() -> str:
-    """SHA-256 over the modules of `setlist.models`: other code may read other checkpoints."""
-    found = hashlib.sha256()
+def _digest_of_sources() -> str:
+    """SHA-256 over the modules of `setlist.models`.
+
+    The version alone is not enough: changed code of a working copy may store other weights.
+    """
+    sha256 = hashlib.sha256()
     for path in sorted(Path(models.__path__[0]).rglob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+        sha256.update(path.read_bytes())
+    return sha256.hexdigest()

@@ -1,4 +1,8 @@
-"""The first step of a run: everything that "now" decides, settled once and passed on by value."""
+"""The first step of a run: everything that depends on "now", decided once and passed on by value.
+
+Later steps do not look at the clock, the input's listing or HEAD again, so that all steps of a run
+work on the same data and compare with the same models.
+"""
 
 from typing import NamedTuple
 
@@ -7,14 +11,14 @@ import pandas as pd
 from setlist.data.curation import DataSettings, WindowSettings, resolve_window
 from setlist.data.schema import Window, parse_instant
 from setlist.data.source import fingerprint
-from setlist.errors import SetlistError
+from setlist.errors import SettingsError
 from setlist.evaluation.verdict import SeenHead
 from setlist.runs.promotion import anchor_of
 from setlist.runs.scheduled_time import resolve_scheduled
 from setlist.store.model_store import open_store
 
 DATA_FINGERPRINT = "data_fingerprint"
-"""In the metadata of a revision: what its run read."""
+"""In the metadata of a revision: the fingerprint of the input that its run read."""
 
 
 class Plan(NamedTuple):
@@ -24,7 +28,7 @@ class Plan(NamedTuple):
         window: as `Window.to_json`.
         data_fingerprint: SHA-256 over the listing of the input and how it is read.
         head: HEAD of the store as `SeenHead`, {} where nothing is live.
-        rivals: the live revision and, where that is another, the anchor.
+        rivals: the live revision and, where it is another revision, the anchor.
     """
 
     window: dict[str, str]
@@ -49,53 +53,61 @@ def plan(
         as_of: the end of the window; "" is now.
         data: where the tables are.
         window: the lengths of the two periods.
-        anchor: whether the policy holds candidates against the anchor, too.
+        anchor: whether the policy compares candidates with the anchor, too.
 
     Raises:
-        SetlistError: when the live model has seen the test period: it would be no fair rival.
+        SettingsError: the live model or the anchor has seen the test period, so that a comparison
+            would favour it.
     """
     resolved = resolve_window(window, resolve_scheduled(as_of), pd.Timestamp.now("UTC"))
     models = open_store(store)
     head = models.head(name)
-    stands = anchor_of(models.manifest(name, head.live)) if head and anchor else None
-    rivals = [revision for revision in (head and head.live, stands) if revision]
+    anchor_revision = anchor_of(models.manifest(name, head.live)) if head and anchor else None
+    rivals = [revision for revision in (head and head.live, anchor_revision) if revision]
     for revision in rivals:
-        _fair(name, revision, models.manifest(name, revision).training_window["end"], resolved)
+        trained_until = models.manifest(name, revision).training_window["end"]
+        _check_unseen(name, revision, trained_until, resolved)
     sources = {key: table for key in type(data).model_fields if (table := getattr(data, key))}
     print(f"training {resolved.start:%Y-%m-%d} to {resolved.cutoff:%Y-%m-%d %H:%M} UTC", flush=True)
     print(f"test period to {resolved.end:%Y-%m-%d %H:%M} UTC", flush=True)
     print(f"live: {f'revision {head.live}' if head else 'nothing yet'}", flush=True)
+    seen_head = SeenHead(**vars(head), anchor=anchor_revision) if head else None
     return Plan(
         window=resolved.to_json(),
         data_fingerprint=fingerprint(sources),
-        head=SeenHead(**vars(head), anchor=stands).model_dump(exclude_none=True) if head else {},
+        # Kubeflow Pipelines knows no null inside a parameter, so absent values are left out.
+        head=seen_head.model_dump(exclude_none=True) if seen_head else {},
         rivals=rivals,
     )
 
 
 def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> bool:
-    """Whether there is something to learn that the live model does not know.
+    """Whether the run should train: there are data that the live model was not made from.
 
     Args:
         store: a local folder or gs://bucket/prefix.
         name: of the model in the store.
-        data_fingerprint: of the input, as the plan saw it.
-        only_new_data: whether the answer is yes whatever the data when this is false.
+        data_fingerprint: of the input, from the plan.
+        only_new_data: if false, the answer is yes whatever the data.
     """
     models = open_store(store)
     head = models.head(name)
-    known = models.manifest(name, head.live).metadata.get(DATA_FINGERPRINT) if head else None
-    if known != data_fingerprint:
+    live_fingerprint = None
+    if head:
+        live_fingerprint = models.manifest(name, head.live).metadata.get(DATA_FINGERPRINT)
+    if live_fingerprint != data_fingerprint:
         return True
     print("the data are those that the live model was made from", flush=True)
     return not only_new_data
 
 
-def _fair(name: str, revision: int, trained_until: str, window: Window) -> None:
+def _check_unseen(name: str, revision: int, trained_until: str, window: Window) -> None:
+    """Raise SettingsError if a revision was trained on data of the test period."""
     until = parse_instant(trained_until, "training_window.end")
     if until > window.cutoff:
-        raise SetlistError(
+        raise SettingsError(
             f"revision {revision} of {name} was trained on data until {until:%Y-%m-%d %H:%M}, "
-            f"after the cut of this run ({window.cutoff:%Y-%m-%d %H:%M}), so it knows the test "
-            "period; choose a later as_of or another name."
+            f"after the cutoff of this run ({window.cutoff:%Y-%m-%d %H:%M}), so it knows the test "
+            "period",
+            "choose a later as_of or another name",
         )

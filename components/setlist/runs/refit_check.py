@@ -1,8 +1,8 @@
-"""Whether a model that was trained again on all days is still the one that was evaluated.
+"""Whether a model that was trained again on all days is still the model that was evaluated.
 
-Nobody can evaluate it: it knows the test period. So it is held against the evaluated model. It has
-to stand up in a fresh process, keep the policy's limits, list much the same for the same listeners
-with the same histories, and leave no class of listeners without lists.
+It cannot be evaluated: it was trained on the test period. So it is compared with the evaluated
+model. It has to load and answer in a fresh process, keep the policy's limits, list much the same
+items for the same listeners with the same histories, and leave no class of listeners without lists.
 """
 
 import shutil
@@ -14,7 +14,7 @@ import pandas as pd
 
 from setlist.arrays import Int32s
 from setlist.data.features import Features
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError, ModelError
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import prepare_setup
 from setlist.evaluation.inspection import inspect_models
@@ -31,7 +31,7 @@ from setlist.evaluation.results import (
 from setlist.evaluation.rules import Rules
 from setlist.models.contract import EMPTY, folder_digest
 from setlist.models.saved_model import SavedModel
-from setlist.runs.refit_record import TOP, Refit
+from setlist.runs.refit import COMPARED_RANKS, RefitRecord
 
 LABEL = "refitted"
 
@@ -43,107 +43,118 @@ def check_refit(
     dataset: Path,
     settings: EvaluationSettings,
     policy: Policy,
-    floor: float,
-) -> Refit:
-    """Hold a refitted model against the candidate of an evaluation.
+    min_overlap: float,
+) -> RefitRecord:
+    """Compare a refitted model with the candidate of an evaluation.
 
     Args:
         folder: the refitted model.
-        evaluations: what `evaluate` wrote.
-        features: what that candidate was trained on.
-        dataset: what it was evaluated on.
+        evaluations: the folder that `evaluate` wrote.
+        features: the features on which that candidate was trained.
+        dataset: the dataset on which it was evaluated.
         settings: of the evaluation.
-        policy: whose limits of latency and size it has to keep.
-        floor: the least overlap of the top tens, from 0 to 1.
+        policy: the limits of latency and size.
+        min_overlap: the least overlap of the top tens, from 0 to 1.
 
     Raises:
-        SetlistError: when it fails in any of this; nothing may be pushed then.
+        ModelError: the refitted model fails a comparison; then nothing may be pushed.
+        EvaluationError: the evaluation is not of these features and this dataset.
     """
     evaluation = read_evaluation(evaluations)
     evaluated = evaluation.model("candidate")
     exam = prepare_setup([], features, dataset, settings)
     people = exam.people
     if people.users["user_id"].tolist() != read_users(evaluations, evaluation)["user_id"].tolist():
-        raise SetlistError(
-            f"{evaluations} is not about these features and this dataset; run the pipeline again."
+        raise EvaluationError(
+            f"{evaluations} is not about these features and this dataset", "run the pipeline again"
         )
-    told, scores = top_lists(
+    answers, scores = top_lists(
         SavedModel(folder), people, exam.inputs, exam.item_ids, exam.shelf, evaluation.k
     )
-    top = without_repeats(told)
-    before: Int32s = np.load(evaluations / evaluated.label / "top.npy")
-    with tempfile.TemporaryDirectory() as scratch:
-        asked = Path(scratch)
-        (asked / LABEL).mkdir()
-        shutil.copyfile(evaluations / "requests.parquet", asked / "requests.parquet")
-        write_answers(asked / LABEL, top[exam.requests], scores[exam.requests], exam.item_ids)
-        inspection = inspect_models(asked, [Contender(folder, LABEL, "candidate")])[LABEL]
+    top = without_repeats(answers)
+    evaluated_top: Int32s = np.load(evaluations / evaluated.label / "top.npy")
+    with tempfile.TemporaryDirectory() as directory:
+        # `inspect_models` repeats the requests of the evaluation in a fresh process, and compares
+        # the answers with those written here.
+        scratch = Path(directory)
+        (scratch / LABEL).mkdir()
+        shutil.copyfile(evaluations / "requests.parquet", scratch / "requests.parquet")
+        write_answers(scratch / LABEL, top[exam.requests], scores[exam.requests], exam.item_ids)
+        inspection = inspect_models(scratch, [Contender(folder, LABEL, "candidate")])[LABEL]
     check_serving(inspection, evaluations, policy)
-    overlap = mean_overlap(before[:, :TOP], top[:, :TOP])
-    print(f"top {TOP} of the refitted model: {overlap:.3f} as evaluated", flush=True)
-    check_lists(before[:, :TOP], top[:, :TOP], people.users[LISTENER_SLICE], overlap, floor)
-    return Refit(
-        refit_of=evaluated.digest,
-        digest=folder_digest(folder),
-        overlap=overlap,
-        inspection=inspection,
+    before, after = evaluated_top[:, :COMPARED_RANKS], top[:, :COMPARED_RANKS]
+    overlap = mean_overlap(before, after)
+    print(f"top {COMPARED_RANKS} of the refitted model: {overlap:.3f} as evaluated", flush=True)
+    check_lists(before, after, people.users[LISTENER_SLICE], overlap, min_overlap)
+    return RefitRecord(
+        refit_of=evaluated.digest, digest=digest(folder), overlap=overlap, inspection=inspection
     )
 
 
 def mean_overlap(before: Int32s, after: Int32s) -> float:
-    """The share of the items of `before` that are also in `after`, mean over lists with any.
+    """The share of the items of `before` that are also in `after`, mean over non-empty lists.
 
     Args:
         before: int32[listeners, k], codes below 0 are no items; no item twice in a list.
         after: the same of the other model.
+
+    Returns:
+        From 0 to 1; 1 where `before` has no items at all.
     """
-    kept = ((before[:, :, None] == after[:, None, :]) & (before >= 0)[:, :, None]).sum(axis=(1, 2))
+    # bool[listeners, k, k]: every item of one list against every item of the other.
+    equal = before[:, :, None] == after[:, None, :]
+    kept = (equal & (before >= 0)[:, :, None]).sum(axis=(1, 2))
     listed = (before >= 0).sum(axis=1)
     return float((kept[listed > 0] / listed[listed > 0]).mean()) if listed.any() else 1.0
 
 
 def check_lists(
-    before: Int32s, after: Int32s, kind: pd.Series, overlap: float, floor: float
+    before: Int32s, after: Int32s, kind: pd.Series, overlap: float, min_overlap: float
 ) -> None:
-    """Refuse lists that have changed too much, or that are gone for a class of listeners.
+    """Refuse lists that have changed too much, or that are missing for a class of listeners.
+
+    The mean overlap may hide a small class, so that each class is checked by itself.
 
     Args:
         before: int32[listeners, k], codes best first; EMPTY where nothing is listed.
         after: the same of the other model.
         kind: the class of each listener.
         overlap: of the two.
-        floor: the least that it may be.
+        min_overlap: the least that it may be.
 
     Raises:
-        SetlistError: with the number.
+        ModelError: with the number.
     """
-    had, has = (before != EMPTY).any(axis=1), (after != EMPTY).any(axis=1)
-    for name in sorted(set(kind[had])):
-        if not has[had & (kind == name)].any():
-            raise SetlistError(
+    had_list, has_list = (before != EMPTY).any(axis=1), (after != EMPTY).any(axis=1)
+    for name in sorted(set(kind[had_list])):
+        if not has_list[had_list & (kind == name)].any():
+            raise ModelError(
                 f"refit: the model that was trained again lists nothing for any {name} listener, "
-                "so it is not pushed; set refit to false to ship what was evaluated."
+                "so it is not pushed",
+                "set refit to false to ship what was evaluated",
             )
-    if overlap < floor:
-        raise SetlistError(
-            f"refit: the top {TOP} of the model that was trained again are {overlap:.3f} those of "
-            f"the evaluated one, less than refit_overlap ({floor:g}), so it is not pushed; set "
-            "refit to false to ship what was evaluated, or lower refit_overlap."
+    if overlap < min_overlap:
+        raise ModelError(
+            f"refit: the top {COMPARED_RANKS} of the model that was trained again are "
+            f"{overlap:.3f} those of the evaluated one, less than refit_overlap "
+            f"({min_overlap:g}), so it is not pushed",
+            "set refit to false to ship what was evaluated, or lower refit_overlap",
         )
 
 
 def check_serving(inspection: Inspection, evaluations: Path, policy: Policy) -> None:
-    """Refuse a model that does not stand up in a fresh process, or is beyond the policy's limits.
+    """Refuse a model that fails in a fresh process, or exceeds the policy's limits.
 
     Raises:
-        SetlistError: with the first fault.
+        ModelError: with the first fault.
     """
     evaluation = read_evaluation(evaluations)
+    # The rules of the gate, applied to the candidate with the measurements of the refitted model.
     inspected = evaluation.model("candidate").model_copy(update={"inspection": inspection})
     for reason in Rules(evaluations, evaluation, policy).serving(inspected):
         if reason.outcome == "fail":
-            raise SetlistError(
+            raise ModelError(
                 f"refit: the model that was trained again is not fit to serve "
-                f"({reason.sentence.removesuffix('.')}), so it is not pushed; set refit to false "
-                "to ship what was evaluated."
+                f"({reason.sentence.removesuffix('.')}), so it is not pushed",
+                "set refit to false to ship what was evaluated",
             )

@@ -1,4 +1,4 @@
-"""The live model over a newer item table: what was released since can be recommended today."""
+"""The live model over a newer item table, so that new releases can be recommended today."""
 
 import tempfile
 from pathlib import Path
@@ -7,8 +7,8 @@ import pandas as pd
 
 from setlist.data.curation import read_items
 from setlist.data.source import TableSource
-from setlist.errors import SetlistError
-from setlist.models.contract import folder_digest, read_info
+from setlist.errors import StoreNotFoundError
+from setlist.models.contract import digest, read_info
 from setlist.models.saved_model import SavedModel
 from setlist.models.two_tower.refresh import refresh_items
 from setlist.runs.promotion import REFRESH_OF
@@ -20,7 +20,7 @@ def refresh_live(
 ) -> tuple[int, list[str]]:
     """Stage the live model again over the items of a table; nothing goes live.
 
-    The revision carries the verdict of the one that it was made from, and says which that was.
+    The revision carries the verdict of the live revision, and names that revision.
 
     Args:
         store: a local folder or gs://bucket/prefix.
@@ -29,38 +29,49 @@ def refresh_live(
         as_of: the moment, UTC; items that are released later are left out.
 
     Returns:
-        The revision, and the ids that could not be recommended before.
+        The revision, and the ids of the items that could not be recommended before.
 
     Raises:
-        SetlistError: when nothing is live, the table cannot be read, or the live model is no
-            two-tower that knows any of its items.
+        StoreNotFoundError: nothing is live.
+        DataError: the table cannot be read.
+        ModelError: the live model is no two-tower model that knows any of the items.
     """
     models = open_store(store)
     head = models.head(name)
     if head is None:
-        raise SetlistError(f"store {store}: nothing is live under {name}; run the pipeline first.")
+        raise StoreNotFoundError(
+            f"store {store}: nothing is live under {name}", "run the pipeline first"
+        )
     items = read_items(source, as_of, [])
     with tempfile.TemporaryDirectory() as scratch:
         live = models.fetch(name, head.live, Path(scratch) / "live")
-        output = Path(scratch) / "refreshed"
-        new = refresh_items(live, items, as_of, output)
-        info = read_info(output)
-        told = {one: [""] for one in info.categorical_inputs}
-        SavedModel(output).recommend([[]], [[]], 10, told)  # what cannot answer is not staged
-        own = folder_digest(output)
-        former = models.card(name, head.live)
-        since = (
-            f"is revision {head.live} over the items of {as_of:%Y-%m-%d}, {len(new):,} of them "
-            "new; nothing was trained"
+        refreshed = Path(scratch) / "refreshed"
+        new_items = refresh_items(live, items, as_of, refreshed)
+        info = read_info(refreshed)
+        # One request with an empty history: a model that cannot answer is not staged.
+        attributes = {column: [""] for column in info.categorical_inputs}
+        SavedModel(refreshed).recommend([[]], [[]], 10, attributes)
+        refreshed_digest = digest(refreshed)
+        live_card = models.card(name, head.live)
+        origin = (
+            f"is revision {head.live} over the items of {as_of:%Y-%m-%d}, {len(new_items):,} of "
+            "them new; nothing was trained"
         )
         revision = models.stage(
             name,
-            output,
-            run_id=f"refresh-{head.live}-{own[:16]}",
-            digest=own,
+            refreshed,
+            # The same items give the same run id, so a repeated refresh stages no revision
+            run_id=f"refresh-{head.live}-{refreshed_digest[:16]}",
+            digest=refreshed_digest,
             training_window=info.training_window,
             metadata=models.manifest(name, head.live).metadata
-            | {REFRESH_OF: head.live, "refreshed": as_of.isoformat(), "new_items": len(new)},
-            card=(lambda number: f"> Revision {number} {since}.\n\n{former}") if former else None,
+            | {
+                REFRESH_OF: head.live,
+                "refreshed": as_of.isoformat(),
+                "new_items": len(new_items),
+            },
+            card=(lambda number: f"> Revision {number} {origin}.\n\n{live_card}")
+            if live_card
+            else None,
         )
-    return revision, new
+    return revision, new_items

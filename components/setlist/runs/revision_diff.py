@@ -7,67 +7,80 @@ from typing import NamedTuple
 from setlist.store.manifest import Manifest
 from setlist.store.model_store import ModelStore, open_store
 
-ORIGIN = ("label", "data_fingerprint", "refit_of", "refit_overlap", "refresh_of", "new_items")
-"""Of the metadata, what says where a revision came from."""
-NONE = "-"
+ORIGIN_KEYS = (
+    "label",
+    "data_fingerprint",
+    "refit_of",
+    "refit_overlap",
+    "refresh_of",
+    "new_items",
+)
+"""The keys of the metadata that say where a revision came from."""
+ABSENT = "-"
 
 
-class Line(NamedTuple):
-    """One thing that differs, and what each of the two has of it; "-" for nothing."""
+class Difference(NamedTuple):
+    """A property that differs, and its value in each revision; "-" where a revision lacks it."""
 
-    what: str
+    label: str
     first: str
     second: str
 
 
-def differences(store: str, name: str, first: int, second: int) -> list[Line]:
-    """One line a thing that differs, those that differ most in meaning first.
+def compare_revisions(store: str, name: str, first: int, second: int) -> list[Difference]:
+    """List the properties that differ, origin and data before settings, rules and files.
 
     Args:
         store: a local folder or gs://bucket/prefix.
         name: of the model.
         first: a revision.
-        second: another one.
+        second: another revision.
 
     Raises:
-        SetlistError: when one of them cannot be read.
+        StoreError: a revision cannot be read.
     """
     models = open_store(store)
-    told = [_told(models, models.manifest(name, revision)) for revision in (first, second)]
-    every = list(dict.fromkeys([*told[0], *told[1]]))
-    lines = [Line(what, told[0].get(what, NONE), told[1].get(what, NONE)) for what in every]
-    return [line for line in lines if line.first != line.second]
+    left, right = (
+        _properties(models, models.manifest(name, revision)) for revision in (first, second)
+    )
+    labels = dict.fromkeys([*left, *right])  # in order, each once
+    rows = [
+        Difference(label, left.get(label, ABSENT), right.get(label, ABSENT)) for label in labels
+    ]
+    return [row for row in rows if row.first != row.second]
 
 
-def _told(models: ModelStore, manifest: Manifest) -> dict[str, str]:
-    """Everything that is compared of one revision."""
+def _properties(models: ModelStore, manifest: Manifest) -> dict[str, str]:
+    """Everything that is compared of a revision, by the label that people see."""
     metadata = manifest.metadata
     verdict, settings = metadata.get("verdict"), metadata.get("settings")
-    told: dict[str, object] = {
+    properties: dict[str, object] = {
         "digest": manifest.digest,
         "made by run": manifest.run_id,
         "created": manifest.created,
         **{f"data {key}": value for key, value in manifest.training_window.items()},
-        **{key: metadata[key] for key in ORIGIN if key in metadata},
+        **{key: metadata[key] for key in ORIGIN_KEYS if key in metadata},
     }
+    # The metadata are any JSON: a revision may have been staged by other means than `push`.
     if isinstance(verdict, dict):
-        told["verdict"] = verdict.get("sentence")
+        properties["verdict"] = verdict.get("sentence")
         reasons = verdict.get("reasons")
         for reason in reasons if isinstance(reasons, list) else []:
             if isinstance(reason, dict):
-                told[f"rule {reason.get('rule')}"] = f"{reason.get('outcome')}: {_value(reason)}"
+                value = f"{reason.get('outcome')}: {_measured(reason)}"
+                properties[f"rule {reason.get('rule')}"] = value
     if isinstance(settings, dict):
-        told |= {f"setting {key}": value for key, value in settings.items()}
+        properties |= {f"setting {key}": value for key, value in settings.items()}
     content = models.file(manifest.name, manifest.revision, "model.json")
     info = json.loads(content) if content else {}
-    told |= {f"model {key}": value for key, value in info.items() if key != "training_window"}
-    told |= {
+    properties |= {f"model {key}": value for key, value in info.items() if key != "training_window"}
+    properties |= {
         f"file {path}": f"{file.size:,} bytes, {file.sha256[:12]}"
         for path, file in manifest.files.items()
     }
-    return {what: str(value) for what, value in told.items()}
+    return {label: str(value) for label, value in properties.items()}
 
 
-def _value(reason: Mapping[str, object]) -> str:
+def _measured(reason: Mapping[str, object]) -> str:
     value = reason.get("value")
-    return f"{value:.4f}" if isinstance(value, float | int) else NONE
+    return f"{value:.4f}" if isinstance(value, float | int) else ABSENT

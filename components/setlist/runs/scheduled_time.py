@@ -1,9 +1,9 @@
 """The `as_of` of a run that a schedule started: the time for which the schedule fired.
 
-Kubeflow Pipelines 2.17 expands the macro `[[ScheduledTime]]` for some recurring runs and hands it
-on as it is to others, those that are pinned to a version of their pipeline among them. So the
+Kubeflow Pipelines 2.17 expands the macro `[[ScheduledTime]]` for some recurring runs and passes it
+on unchanged to others, such as runs that are pinned to a version of their pipeline. So the
 parameter carries the macro and the cron line. Where the macro was not expanded, the last fire time
-until now is taken: the same time, unless the run waited for longer than a period.
+until now is taken. It is the same time, unless the run has waited for longer than a period.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,15 +16,15 @@ SEPARATOR = " by "
 
 
 def scheduled(cron: str) -> str:
-    """The `as_of` of the runs of a cron line (six fields, UTC), for `resolve_scheduled` to read."""
+    """The `as_of` for the runs of a cron line (six fields, UTC); `resolve_scheduled` reads it."""
     return f"{MACRO}{SEPARATOR}{cron}"
 
 
 def resolve_scheduled(as_of: str) -> str:
-    """The instant that `scheduled` stands for, as text; any other `as_of` unchanged.
+    """The instant that a text of `scheduled` stands for, as text; any other `as_of` unchanged.
 
     Raises:
-        SetlistError: when the cron line cannot be read.
+        SettingsError: the cron line cannot be read.
     """
     if SEPARATOR not in as_of:
         return as_of
@@ -38,8 +38,9 @@ def resolve_scheduled(as_of: str) -> str:
 
 
 def last_time(cron: str, until: datetime) -> datetime:
-    """The last fire time of a cron line (six fields, UTC) until an instant, that one included."""
+    """The last fire time of a cron line (six fields, UTC) that is not after an instant."""
     from croniter import croniter  # type: ignore[import-untyped]
 
-    soon = until.replace(microsecond=0) + timedelta(seconds=1)
-    return croniter(cron, soon, second_at_beginning=True).get_prev(datetime)
+    # croniter looks strictly before its start; one second later includes the instant itself.
+    start = until.replace(microsecond=0) + timedelta(seconds=1)
+    return croniter(cron, start, second_at_beginning=True).get_prev(datetime)

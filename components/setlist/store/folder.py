@@ -242,7 +242,7 @@ class LocalFolder:
             yield
         except OSError as fault:
             if fault.errno in REFUSED:
-                error = StoreRefusedError
+                error: type[StoreError] = StoreRefusedError
             elif fault.errno == errno.ENOENT:
                 error = StoreNotFoundError
             elif fault.errno in OCCUPIED:

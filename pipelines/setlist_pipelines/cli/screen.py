@@ -23,8 +23,8 @@ from setlist.evaluation.results import (
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, bootstrap
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
-from setlist.models.training_record import CHECK_K, read_training_records
-from setlist.runs.refit_record import TOP, Refit
+from setlist.models.training_record import CHECK_K, read_trainings
+from setlist.runs.refit import COMPARED_RANKS, RefitRecord
 from setlist_pipelines.laptop.backtest import Backtest
 from setlist_pipelines.laptop.runner import Run
 from setlist_pipelines.settings.file import Settings
@@ -122,9 +122,10 @@ def print_summary(run: Run, settings: Settings) -> None:
         where = f"revision {record['revision']} of {record['name']} in {record['store']}"
         console.print(f"pushed   {verdict.ships} as {where}", soft_wrap=True)
         refitted = run.output("refit", "refitted")
-        if settings.refit and (refit := Refit.read(refitted)).refit_of:
+        if settings.refit and (refit := RefitRecord.read(refitted)).refit_of:
             console.print(
-                f"refit    trained again on all days; {refit.overlap:.0%} of the top {TOP} stayed"
+                f"refit    trained again on all days; {refit.overlap:.0%} of the top "
+                f"{COMPARED_RANKS} stayed"
             )
         if verdict.mode == "manual":
             console.print(

@@ -27,7 +27,7 @@ from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import EvaluationSettings
 from setlist.models.selection import ALONE, settings_of
 from setlist.models.settings import HeuristicSettings, ModelSettings
-from setlist.runs.refit_record import REFIT_OVERLAP
+from setlist.runs.refit import DEFAULT_REFIT_OVERLAP
 from setlist_pipelines.settings.platform import Platform
 from setlist_pipelines.settings.schedule import Schedule, ScheduleName
 
@@ -81,7 +81,7 @@ class Settings(BaseModel):
         False, description="whether a winner is trained again on all days before it is pushed"
     )
     refit_overlap: float = Field(
-        REFIT_OVERLAP,
+        DEFAULT_REFIT_OVERLAP,
         ge=0,
         le=1,
         description="how much of a top ten has to stay the same when a winner is refitted",

@@ -12,13 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
 from setlist.runs import announcement
-from setlist.runs.announcement import announce, announce_failure, publish
+from setlist.runs.announcement import announce, announce_failure, notify
 from setlist.runs.record import RunRecord
 from setlist.store.objects import open_objects
 
 
 @contextmanager
-def listener(*statuses, **headers):
+def recipient(*statuses, **headers):
     """A server that remembers what it was sent, and answers with these statuses, then with 200."""
     heard, left = [], list(statuses)
 
@@ -54,7 +54,7 @@ def store(tmp_path):
 
 @pytest.fixture(autouse=True)
 def silence(monkeypatch):
-    for name in (announcement.WEBHOOK, announcement.GATEWAY):
+    for name in (announcement.WEBHOOK_VARIABLE, announcement.PUSH_GATEWAY_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -154,8 +154,8 @@ def record(outcome="promoted", revision=7, sentence="Better."):
 
 
 def test_the_webhook_gets_one_message_with_markup_escaped():
-    with listener() as (url, heard):
-        publish(record(sentence="<@U1> & co"), {announcement.WEBHOOK: f"{url}/secret"})
+    with recipient() as (url, heard):
+        notify(record(sentence="<@U1> & co"), {announcement.WEBHOOK_VARIABLE: f"{url}/secret"})
     [(method, path, body)] = heard
     assert (method, path) == ("POST", "/secret")
     assert json.loads(body) == {
@@ -172,9 +172,9 @@ def metrics(text):
 
 
 def test_the_push_gateway_gets_metrics_that_prometheus_reads():
-    with listener() as (url, heard):
-        publish(record(), {announcement.GATEWAY: url})
-        publish(record("refused", None), {announcement.GATEWAY: url})
+    with recipient() as (url, heard):
+        notify(record(), {announcement.PUSH_GATEWAY_VARIABLE: url})
+        notify(record("refused", None), {announcement.PUSH_GATEWAY_VARIABLE: url})
     for method, path, _ in heard:
         assert method == "POST", "a PUT would remove the live revision of earlier runs"
         assert path == "/metrics/job/setlist/name@base64/aG9tZS9uZXcgcmVsZWFzZXM="
@@ -188,25 +188,30 @@ def test_the_push_gateway_gets_metrics_that_prometheus_reads():
 
 
 def test_a_staged_revision_is_not_the_live_one():
-    with listener() as (url, heard):
-        publish(record("staged"), {announcement.GATEWAY: url})
+    with recipient() as (url, heard):
+        notify(record("staged"), {announcement.PUSH_GATEWAY_VARIABLE: url})
     assert ("setlist_live_revision",) not in metrics(heard[0][2])
 
 
 def test_a_passing_fault_of_the_webhook_is_repeated(monkeypatch):
-    monkeypatch.setattr(announcement, "AGAIN", announcement.AGAIN.new(backoff_factor=0.01))
-    with listener(503, 429) as (url, heard):
-        publish(record(), {announcement.WEBHOOK: url})
+    monkeypatch.setattr(announcement, "RETRIES", announcement.RETRIES.new(backoff_factor=0.01))
+    with recipient(503, 429) as (url, heard):
+        notify(record(), {announcement.WEBHOOK_VARIABLE: url})
     assert len(heard) == 3
 
 
 def test_who_cannot_be_reached_is_a_line_without_the_address(monkeypatch, capsys):
-    monkeypatch.setattr(announcement, "AGAIN", announcement.AGAIN.new(total=0))
-    with listener(404, 400) as (url, _):
+    monkeypatch.setattr(announcement, "RETRIES", announcement.RETRIES.new(total=0))
+    with recipient(404, 400) as (url, _):
         secret = f"{url}/T00/secret"
-        publish(record(), {announcement.WEBHOOK: secret, announcement.GATEWAY: secret})
+        notify(
+            record(),
+            {announcement.WEBHOOK_VARIABLE: secret, announcement.PUSH_GATEWAY_VARIABLE: secret},
+        )
     gone = "http://127.0.0.1:1/T00/secret"
-    publish(record(), {announcement.WEBHOOK: gone, announcement.GATEWAY: gone})
+    notify(
+        record(), {announcement.WEBHOOK_VARIABLE: gone, announcement.PUSH_GATEWAY_VARIABLE: gone}
+    )
     said = capsys.readouterr().out
     assert "the webhook was not reached (status 404); correct SETLIST_WEBHOOK." in said
     assert "the push gateway was not reached (status 400)" in said
@@ -226,9 +231,12 @@ def test_no_fault_of_a_listener_ends_the_run_or_shows_the_address(capsys):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        publish(record(), {announcement.GATEWAY: f"http://127.0.0.1:{server.getsockname()[1]}"})
+        notify(
+            record(),
+            {announcement.PUSH_GATEWAY_VARIABLE: f"http://127.0.0.1:{server.getsockname()[1]}"},
+        )
         thread.join()
-    publish(record(), {announcement.GATEWAY: "http://push gateway:9091/secret"})
+    notify(record(), {announcement.PUSH_GATEWAY_VARIABLE: "http://push gateway:9091/secret"})
     said = capsys.readouterr().out
     assert "the push gateway was not reached (BadStatusLine)" in said
     assert "the push gateway was not reached (InvalidURL)" in said
@@ -236,8 +244,8 @@ def test_no_fault_of_a_listener_ends_the_run_or_shows_the_address(capsys):
 
 
 def test_a_listener_that_asks_for_hours_gets_two_minutes(monkeypatch, capsys):
-    monkeypatch.setattr(announcement, "PATIENCE", 1.0)
-    with listener(429, **{"Retry-After": "21600"}) as (url, heard):
-        publish(record(), {announcement.WEBHOOK: url})
+    monkeypatch.setattr(announcement, "TOTAL_TIMEOUT_SECONDS", 1.0)
+    with recipient(429, **{"Retry-After": "21600"}) as (url, heard):
+        notify(record(), {announcement.WEBHOOK_VARIABLE: url})
     assert len(heard) == 1
     assert "the webhook was not reached (not in 1 seconds)" in capsys.readouterr().out

@@ -22,7 +22,7 @@ from setlist.runs.promotion import (
     resolve_live,
     rollback,
 )
-from setlist.runs.refit_record import Refit
+from setlist.runs.refit import RefitRecord
 from setlist.store.model_store import open_store
 
 WINDOW = {"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T00:00:00+00:00"}
@@ -346,7 +346,7 @@ def test_a_live_model_that_knows_the_test_period_is_no_contender(
 def refitted(tmp_path, candidate):
     """What `refit` leaves for the candidate."""
     folder = model(tmp_path / "refitted" / "model", "two_tower again")
-    Refit(refit_of=folder_digest(candidate), digest=folder_digest(folder), overlap=0.75).write(
+    RefitRecord(refit_of=digest(candidate), digest=digest(folder), overlap=0.75).write(
         folder.parent
     )
     return folder.parent
@@ -367,7 +367,7 @@ def test_a_refitted_model_ships_and_says_what_it_is_a_refit_of(
 
 
 def test_a_heuristic_ships_as_evaluated(store, candidate, heuristics, tmp_path):
-    Refit().write(tmp_path / "refitted")
+    RefitRecord().write(tmp_path / "refitted")
     judged = verdict(heuristics / "most_popular", "most_popular")
     push(store, "home", "run-1", candidate, heuristics, judged, tmp_path / "refitted")
     manifest = open_store(store).manifest("home", 1)
@@ -383,14 +383,14 @@ def test_what_is_no_refit_of_what_was_judged_is_never_pushed(
             push(store, "home", "run-1", candidate, heuristics, verdict(candidate), refitted)
         assert open_store(store).revisions("home") == []
 
-    record = Refit.read(refitted)
+    record = RefitRecord.read(refitted)
     record.model_copy(update={"refit_of": "0" * 64}).write(refitted)
     refused("is no refit of the model that was judged")
     record.write(refitted)
     (refitted / "model" / "catalogue.txt").write_text("another song\n")
     refused("is not the model that was compared with the evaluated one")
     (refitted / "refit.json").write_text("{}x")
-    refused("is no record of a refit")
+    refused("refit.json: Invalid JSON")
     (refitted / "refit.json").unlink()
     refused("refit.json is missing")
     record.write(refitted)

@@ -4,7 +4,8 @@ import pytest
 from tests.setlist.store.conftest import gcs_uri, uri  # noqa: F401
 
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
-from setlist.models.contract import ModelInfo, folder_digest, write_info
+from setlist.models.contract import ModelInfo, digest, write_info
+from setlist.report.card import render_card
 from setlist.runs.promotion import push
 from setlist.store.model_store import open_store
 
@@ -55,7 +56,22 @@ def pushed(uri, tmp_path, monkeypatch):  # noqa: F811
             policy_digest="0",
             head=head,
         )
-        return push(uri, "home", run, candidate, tmp_path, verdict)
+        return push(
+            uri,
+            "home",
+            run,
+            candidate,
+            tmp_path,
+            verdict,
+            write_card=lambda number, folder, metadata: render_card(
+                name="home",
+                revision=number,
+                run_id=run,
+                model=folder,
+                verdict=verdict,
+                metadata=metadata,
+            ),
+        )
 
     return one
 

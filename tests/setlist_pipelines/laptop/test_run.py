@@ -34,8 +34,8 @@ from setlist.models.selection import chosen
 from setlist.models.training_record import read_training_records
 from setlist.runs.promotion import promote_staged, push, resolve_live
 from setlist.runs.record import RunRecord
+from setlist.runs.refit import DEFAULT_REFIT_OVERLAP
 from setlist.runs.refit_check import check_refit
-from setlist.runs.refit_record import REFIT_OVERLAP
 from setlist.store.model_store import open_store
 from setlist_pipelines.laptop.runner import _Log
 from setlist_pipelines.settings.file import SAMPLE
@@ -189,7 +189,7 @@ def test_what_ships_is_the_refit_of_what_was_evaluated(work, several, tmp_path):
     manifest = store.manifest("refitted", 1)
     assert manifest.metadata["refit_of"] == several.verdict.ships_digest
     assert manifest.digest != several.verdict.ships_digest
-    assert REFIT_OVERLAP < manifest.metadata["refit_overlap"] < 1
+    assert DEFAULT_REFIT_OVERLAP < manifest.metadata["refit_overlap"] < 1
     live = store.fetch("refitted", store.head("refitted").live, tmp_path / "live")
     assert (
         folder_digest(live)
@@ -282,8 +282,8 @@ def test_another_model_is_refused_as_a_refit(several):
     }
     popular = several.root / "fit-heuristics" / "models" / "most_popular"
     with pytest.raises(SetlistError, match=r"^refit: the top 10 .* less than refit_overlap"):
-        check_refit(popular, floor=REFIT_OVERLAP, **arguments)
-    same = check_refit(several.root / "choose" / "better", floor=1.0, **arguments)
+        check_refit(popular, min_overlap=DEFAULT_REFIT_OVERLAP, **arguments)
+    same = check_refit(several.root / "choose" / "better", min_overlap=1.0, **arguments)
     assert same.overlap == 1.0
     assert same.refit_of == same.digest == several.verdict.ships_digest
 

@@ -48,7 +48,7 @@ class StoredCheckpoint:
             "features": folder_digest(features),
             "settings": settings.model_dump(mode="json"),
             "label": label,
-            "live": digest(live) if live else "",
+            "live": folder_digest(live) if live else "",
             "code": [version("setlist"), _digest_of_sources()],
         }
         sha256 = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -118,7 +118,7 @@ def push(
     if verdict.ships not in folders:
         raise EvaluationError(f"the verdict ships {verdict.ships}, which this run did not make.")
     folder = folders[verdict.ships]
-    if digest(folder) != verdict.ships_digest:
+    if folder_digest(folder) != verdict.ships_digest:
         raise ModelError(
             f"{folder} is not the model that was judged (its digest differs)", "run again"
         )
@@ -165,7 +165,7 @@ def _refitted_model(verdict: Verdict, refitted: Path, record: RefitRecord) -> Pa
             "run again",
         )
     folder = refitted / "model"
-    if digest(folder) != record.digest:
+    if folder_digest(folder) != record.digest:
         raise ModelError(
             f"{folder} is not the model that was compared with the evaluated one (its digest "
             "differs)",

@@ -87,7 +87,10 @@ def check_refit(
     print(f"top {COMPARED_RANKS} of the refitted model: {overlap:.3f} as evaluated", flush=True)
     check_lists(before, after, people.users[LISTENER_SLICE], overlap, min_overlap)
     return RefitRecord(
-        refit_of=evaluated.digest, digest=digest(folder), overlap=overlap, inspection=inspection
+        refit_of=evaluated.digest,
+        digest=folder_digest(folder),
+        overlap=overlap,
+        inspection=inspection,
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from setlist.data.curation import read_items
 from setlist.data.source import TableSource
 from setlist.errors import StoreNotFoundError
-from setlist.models.contract import digest, read_info
+from setlist.models.contract import folder_digest, read_info
 from setlist.models.saved_model import SavedModel
 from setlist.models.two_tower.refresh import refresh_items
 from setlist.runs.promotion import REFRESH_OF
@@ -51,7 +51,7 @@ def refresh_live(
         # One request with an empty history: a model that cannot answer is not staged.
         attributes = {column: [""] for column in info.categorical_inputs}
         SavedModel(refreshed).recommend([[]], [[]], 10, attributes)
-        refreshed_digest = digest(refreshed)
+        refreshed_digest = folder_digest(refreshed)
         live_card = models.card(name, head.live)
         origin = (
             f"is revision {head.live} over the items of {as_of:%Y-%m-%d}, {len(new_items):,} of "

@@ -23,7 +23,7 @@ from setlist.evaluation.results import (
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, bootstrap
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
-from setlist.models.training_record import CHECK_K, read_trainings
+from setlist.models.training_record import CHECK_K, read_training_records
 from setlist.runs.refit import COMPARED_RANKS, RefitRecord
 from setlist_pipelines.laptop.backtest import Backtest
 from setlist_pipelines.laptop.runner import Run

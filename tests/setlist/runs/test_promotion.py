@@ -346,9 +346,9 @@ def test_a_live_model_that_knows_the_test_period_is_no_contender(
 def refitted(tmp_path, candidate):
     """What `refit` leaves for the candidate."""
     folder = model(tmp_path / "refitted" / "model", "two_tower again")
-    RefitRecord(refit_of=digest(candidate), digest=digest(folder), overlap=0.75).write(
-        folder.parent
-    )
+    RefitRecord(
+        refit_of=folder_digest(candidate), digest=folder_digest(folder), overlap=0.75
+    ).write(folder.parent)
     return folder.parent
 
 

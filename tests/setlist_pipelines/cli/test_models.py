@@ -4,7 +4,7 @@ import pytest
 from tests.setlist.store.conftest import gcs_uri, uri  # noqa: F401
 
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
-from setlist.models.contract import ModelInfo, digest, write_info
+from setlist.models.contract import ModelInfo, folder_digest, write_info
 from setlist.report.card import render_card
 from setlist.runs.promotion import push
 from setlist.store.model_store import open_store

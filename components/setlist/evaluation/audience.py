@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from setlist.arrays import Float32s, Float64s, Int64s, Strings
+from setlist.arrays import Float32s, Float64s, Int64s, Ragged, Strings
 from setlist.data.features import Features
 from setlist.errors import SetlistError
-from setlist.evaluation.ranking import Ragged
 from setlist.evaluation.results import LISTENER_SLICE, EvaluationSettings
 
 NEWCOMER, LIGHT = 5, 50

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from setlist.arrays import Bools, Float64s, Int64s
+from setlist.arrays import Bools, Float64s, Int64s, Ragged
 from setlist.data.features import Features
 from setlist.data.schema import parse_instant
 from setlist.errors import SetlistError
@@ -22,7 +22,7 @@ from setlist.evaluation.contenders import Contender
 from setlist.evaluation.inspection import inspect_models
 from setlist.evaluation.lists import count_listed, top_lists, without_repeats
 from setlist.evaluation.metric_names import MetricAt, parse_metric
-from setlist.evaluation.ranking import FOREIGN, Catalogue, Ragged, Ranking
+from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
 from setlist.evaluation.requests import sample_requests, write_answers, write_requests
 from setlist.evaluation.results import (
     LEARNED_ROLES,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from setlist.arrays import Float32s, Int32s
+from setlist.arrays import Float32s, Int32s, Ragged
 from setlist.evaluation.audience import Audience
-from setlist.evaluation.ranking import FOREIGN, Catalogue, Ragged, Ranking
+from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
 from setlist.evaluation.results import Shelf
 from setlist.models.saved_model import SavedModel
 

@@ -7,12 +7,11 @@ a model returned nothing scores 0, and a short list is not forgiven.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from setlist.arrays import Bools, Float64s, Int32s, Int64s
+from setlist.arrays import Bools, Float64s, Int32s, Int64s, Ragged
 from setlist.evaluation.tag_similarity import TagSimilarity
 from setlist.models.contract import EMPTY, FOREIGN
 
@@ -51,36 +50,6 @@ class Catalogue:
     def tag_similarity(self) -> TagSimilarity:
         """How alike the items are by their tags."""
         return TagSimilarity(self.tags)
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """A list of item codes for each listener: row u is codes[offsets[u]:offsets[u + 1]]."""
-
-    offsets: Int64s
-    codes: Int32s
-
-    @classmethod
-    def from_pairs(cls, rows: Int64s, codes: Int64s, length: int) -> Self:
-        """`length` lists from pairs of a list's row and a code, sorted by row."""
-        return cls(np.searchsorted(rows, np.arange(length + 1)), codes.astype(np.int32))
-
-    def take(self, rows: Int64s) -> "Ragged":
-        """The lists of these rows, in this order."""
-        lengths = self.lengths[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        return Ragged(offsets, self.codes[np.repeat(self.offsets[rows], lengths) + within])
-
-    @property
-    def lengths(self) -> Int64s:
-        """int64[listeners]."""
-        return np.diff(self.offsets)
-
-    @property
-    def rows(self) -> Int64s:
-        """int64[codes]: the listener of each code."""
-        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
 
 
 @dataclass(frozen=True)

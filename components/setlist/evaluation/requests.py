@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from setlist.arrays import Float32s, Int32s, Int64s
+from setlist.arrays import Float32s, Int32s, Int64s, Ragged
 from setlist.evaluation.audience import Audience
-from setlist.evaluation.ranking import EMPTY, Ragged
+from setlist.evaluation.ranking import EMPTY
 from setlist.evaluation.results import Shelf
 
 KEPT_REQUESTS = 256

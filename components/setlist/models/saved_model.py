@@ -6,13 +6,13 @@ model, the live model and a stranger's stand on the same footing.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from setlist.arrays import Float32s, Int32s, Int64s, Strings
+from setlist.arrays import Float32s, Int32s, Int64s, Ragged, Strings
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
 from setlist.models.contract import (
@@ -28,18 +28,6 @@ from setlist.models.tf import tf
 Array = npt.NDArray[Any]
 BATCH = 256
 """Listeners of an audience who are asked for at a time."""
-
-
-class Ragged(Protocol):
-    """A list of item codes for each listener: row u is codes[offsets[u]:offsets[u + 1]]."""
-
-    @property
-    def offsets(self) -> Int64s:
-        """int64[listeners + 1], from 0 up to the number of codes."""
-
-    @property
-    def codes(self) -> Int32s:
-        """int32[offsets[-1]]."""
 
 
 class SavedModel:

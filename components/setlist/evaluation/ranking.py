@@ -1,8 +1,8 @@
-"""What metrics see: lists, truth, history and catalogue as tables of integer codes.
+"""The input of every metric: lists, truth, history and catalogue as arrays of integer codes.
 
-Notation of all metrics: R_u are the relevant items of listener u, L_u is u's top-k list, phi(i)
-the share of training listeners who played item i. Truth sets the denominator: a listener for whom
-a model returned nothing scores 0, and a short list is not forgiven.
+Notation in all metrics: R_u is the set of relevant items of listener u, L_u is the top-k list of u,
+phi(i) is the share of training listeners who played item i. The truth sets the denominator: a
+listener for whom a model returned nothing scores 0, and a short list is no excuse.
 """
 
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from setlist.arrays import Bools, Float64s, Int32s, Int64s, Ragged
 from setlist.evaluation.tag_similarity import TagSimilarity
 from setlist.models.contract import EMPTY, FOREIGN
 
+# A metric of a user needs no other module of ours than this one and `setlist.evaluation.metric`.
 __all__ = ["EMPTY", "FOREIGN", "Catalogue", "Hits", "Ragged", "Ranking"]
 
-
 BLOCK_BYTES = 2**21
-"""Bytes of a table that is filled and read for one block of lists, so that it stays in cache."""
+"""Size of a table that is filled and read for one block of lists: small enough for the cache."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What metrics know of the items, in the order of the codes.
+    """The items that a model can recommend, in the order of their codes.
 
     Attributes:
-        listeners: int64[items], training listeners of each item.
-        tags: bool[items, tags].
-        training_listeners: how many listeners the training period has.
+        listeners: int64[items], how many training listeners played each item.
+        tags: bool[items, tags], which tags each item has.
+        training_listeners: the number of listeners in the training period.
     """
 
     listeners: Int64s
@@ -48,18 +48,18 @@ class Catalogue:
 
     @cached_property
     def tag_similarity(self) -> TagSimilarity:
-        """How alike the items are by their tags."""
+        """Sums of similarities between items by their tags."""
         return TagSimilarity(self.tags)
 
 
 @dataclass(frozen=True)
 class Hits:
-    """The positions that hold a relevant item, best ranks first: those of the first k come first.
+    """The positions of lists that hold a relevant item, sorted by rank, then by listener.
 
     Attributes:
-        rows: int64[hits], the listener; of one rank in ascending order.
+        rows: int64[hits], the row of the listener.
         ranks: int64[hits], from 0, ascending.
-        ordinals: int64[hits], which hit of its listener it is, from 1.
+        ordinals: int64[hits], 1 for the first hit of its listener, 2 for the second, and so on.
     """
 
     rows: Int64s
@@ -67,21 +67,24 @@ class Hits:
     ordinals: Int64s
 
     def until(self, k: int) -> "Hits":
-        """The hits among the first k, views of these arrays."""
+        """The hits among the first k positions, as views of these arrays."""
+        # Hits are sorted by rank, so those of a smaller k are a prefix.
         end = int(np.searchsorted(self.ranks, k))
         return Hits(self.rows[:end], self.ranks[:end], self.ordinals[:end])
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """One model's lists beside the truth.
+    """The lists of one model, together with the truth.
 
     Attributes:
-        top: int32[listeners, K], codes best first; EMPTY and FOREIGN are below 0. No code stands
-            twice in a row.
-        truth: the relevant items of each listener, each once, at least one.
-        history: the items that each listener played in training.
-        gains: float64[codes of truth], 0 or more: how relevant each is; None where each counts 1.
+        top: int32[listeners, K], codes, best first; EMPTY and FOREIGN are below 0. No item stands
+            twice in a list.
+        truth: the relevant items of each listener, at least one, each once.
+        history: the items that each listener played in training, each once.
+        catalogue: the items that the codes mean.
+        gains: float64[codes of truth], 0 or more, how relevant each item is; None where each
+            counts 1.
     """
 
     top: Int32s
@@ -94,28 +97,33 @@ class Ranking:
     def hits(self) -> Hits:
         """Every position that holds a relevant item.
 
-        A table of listeners by items answers fastest, but grows with the catalogue; so it is one
-        of few listeners that fits a processor's cache, filled and emptied for each block of them.
+        The fastest look-up is a table of listeners by items, but its size grows with the catalogue.
+        So the table holds a block of listeners that fits into the processor's cache, and is filled
+        and emptied for each block.
         """
         listeners, depth = self.top.shape
-        # Two columns more, which stay false: EMPTY and FOREIGN fall into those of the row before.
+        # EMPTY and FOREIGN are negative and index the last columns of the row before; the table
+        # has two more columns, which stay false, for them.
         width = self.catalogue.size - FOREIGN
         block = min(max(BLOCK_BYTES // width, 1), max(listeners, 1))
         relevant = self.truth.rows * width + self.truth.codes
         table = np.zeros(block * width, np.bool_)
         starts = np.arange(block)[:, None] * width
-        found = []
+        positions = []
         for first in range(0, listeners, block):
             top = self.top[first : first + block]
             bounds = self.truth.offsets[[first, first + len(top)]]
-            own = relevant[slice(*bounds)] - first * width
-            table[own] = True
-            found.append(np.flatnonzero(table.take(starts[: len(top)] + top)) + first * depth)
-            table[own] = False
-        rows, ranks = np.divmod(np.concatenate([np.zeros(0, np.int64), *found]), max(depth, 1))
+            cells = relevant[slice(*bounds)] - first * width
+            table[cells] = True
+            hit = table.take(starts[: len(top)] + top)
+            positions.append(np.flatnonzero(hit) + first * depth)
+            # Clearing the cells that were set is cheaper than a new table.
+            table[cells] = False
+        # The empty array stands for an audience without any block.
+        rows, ranks = np.divmod(np.concatenate([np.zeros(0, np.int64), *positions]), max(depth, 1))
         counts = np.bincount(rows, minlength=listeners)
         ordinals = np.arange(1, len(rows) + 1) - (np.cumsum(counts) - counts)[rows]
-        # Numbers of at most 16 bits are sorted by radix.
+        # numpy sorts integers of at most 16 bits by radix, which is many times faster.
         order = np.argsort(ranks.astype(np.min_scalar_type(depth)), kind="stable")
         return Hits(rows[order], ranks[order], ordinals[order])
 
@@ -123,38 +131,40 @@ class Ranking:
     def first_hits(self) -> Int64s:
         """int64[listeners]: the rank, from 0, of the first relevant item; K where there is none."""
         first = np.full(len(self.top), self.top.shape[1])
-        first[self.hits.rows[::-1]] = self.hits.ranks[::-1]  # the last to be written stays
+        # Hits are sorted by rank; written in reverse, the best rank of a listener is written last.
+        first[self.hits.rows[::-1]] = self.hits.ranks[::-1]
         return first
 
     @cached_property
     def hit_truth(self) -> Int64s:
-        """int64[hits]: the place in `truth.codes` of the item that each hit is."""
+        """int64[hits]: the position in `truth.codes` of the item of each hit."""
         size = self.catalogue.size
         relevant = self.truth.rows * size + self.truth.codes
         order = np.argsort(relevant)
         hits = self.hits
-        asked = hits.rows * size + self.top[hits.rows, hits.ranks]
-        return order[np.searchsorted(relevant, asked, sorter=order)]
+        hit = hits.rows * size + self.top[hits.rows, hits.ranks]
+        return order[np.searchsorted(relevant, hit, sorter=order)]
 
     @cached_property
     def best_first(self) -> Int64s:
-        """int64[codes of truth]: places in `truth.codes`, each listener's largest gains first."""
+        """int64[codes of truth]: positions in `truth.codes`, largest gain of a listener first."""
         if self.gains is None:
             return np.arange(len(self.truth.codes))
         return np.lexsort([-self.gains, self.truth.rows])
 
     @cached_property
     def relevant(self) -> Int64s:
-        """int64[listeners]: |R_u|."""
+        """int64[listeners]: |R_u|, the number of relevant items."""
         return self.truth.lengths
 
     @cached_property
     def familiarity(self) -> Float64s:
-        """float64[hits]: the mean Jaccard index of a hit's tags with those of the history's items.
+        """float64[hits]: mean Jaccard index between the tags of a hit and of each history item.
 
-        0 for a listener without a history: there is nothing that it could be like.
+        0 for a listener without a history.
         """
         hits, history = self.hits, self.history
+        # `sum_against_lists` reads its rows in ascending order.
         order = np.argsort(hits.rows, kind="stable")
         rows = hits.rows[order]
         items = self.top[rows, hits.ranks[order]]
@@ -169,20 +179,23 @@ class Ranking:
         return {}
 
     def shown(self, k: int) -> Int64s:
-        """int64[items]: in how many top-k lists each item of the catalogue stands."""
+        """int64[items]: the number of top-k lists in which each item of the catalogue stands."""
         if k not in self._shown:
-            places = self.top[:, :k].ravel() - np.intp(FOREIGN)
-            self._shown[k] = np.bincount(places, minlength=self.catalogue.size - FOREIGN)[-FOREIGN:]
+            # Shifted so that EMPTY and FOREIGN are counted too, at the front, and cut off.
+            shifted = self.top[:, :k].ravel() - np.intp(FOREIGN)
+            counts = np.bincount(shifted, minlength=self.catalogue.size - FOREIGN)
+            self._shown[k] = counts[-FOREIGN:]
         return self._shown[k]
 
     def mean_over_list(self, values: npt.NDArray[np.generic], k: int) -> Float64s:
-        """float64[listeners]: mean over the filled positions of L_u of `values[item]`; 0 for none.
+        """float64[listeners]: mean of `values[item]` over the filled positions of L_u; 0 for none.
 
         Args:
-            values: numbers or booleans [items].
-            k: the cut-off.
+            values: numbers or booleans, [items].
+            k: the depth of the lists.
         """
-        padded = np.append(values, np.zeros(-FOREIGN))  # what EMPTY and FOREIGN count from the end
+        # EMPTY and FOREIGN index from the end, where a 0 stands for each.
+        padded = np.append(values, np.zeros(-FOREIGN))
         sums = np.empty(len(self.top))
         filled = np.empty(len(self.top), np.int64)
         block = max(BLOCK_BYTES // 8 // max(self.top.shape[1], 1), 1)

@@ -1,4 +1,4 @@
-"""How alike items are by their tags: sums of Jaccard indices over many pairs, mostly without them.
+"""Sums of Jaccard indices between the tags of items, mostly without a look at each pair.
 
 Let A and B be the tags of two items. Then
 
@@ -7,10 +7,11 @@ Let A and B be the tags of two items. Then
 
 because x shared tags have C(x, m) subsets of m tags, and the sum over m of C(x, m) / C(n - 1, m) is
 x / (n - x). So it is enough to count, for each S and each number of tags a, the items of a list
-that have a tags and all of S among them: the sum over all pairs is one over pairs of such counts,
-and costs as much as the list is long. Where lists are short, or items have so many tags that their
-subsets are too many, the pairs are the cheaper way, and a catalogue of few different tag sets has
-the index of each pair in a table.
+that have exactly a tags and all of S among them. The sum over pairs of items is then a sum over
+pairs of such counts, at a cost that is linear in the length of the list.
+
+Pairs of items are cheaper where lists are short, or where items have so many tags that they have
+too many subsets. A catalogue with few distinct tag sets keeps the index of each pair in a table.
 """
 
 from collections import defaultdict
@@ -24,51 +25,57 @@ from scipy import sparse
 
 from setlist.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 
-Table = sparse.csr_array
+SparseTable = sparse.csr_array
 
-SHORT_LIST, MAX_TAG_SETS = 32, 2**11
-"""Lists so short are summed from a table of all pairs of tag sets, where it is so small."""
+SHORT_LIST = 32
+"""The longest list that is summed from the table of all pairs of distinct tag sets."""
+MAX_TAG_SETS = 2**11
+"""The largest side of that table: 16 MB of float32."""
 MAX_SUBSETS = 2**16
-"""Of the distinct tag sets of a catalogue; beyond that, likeness is computed pair by pair."""
+"""The most subsets of all distinct tag sets together; with more, pairs of items are compared."""
 BLOCK_CELLS = 2**17
-"""Numbers of a table that is filled and read for one block of lists, so that it stays in cache."""
+"""Numbers in a table that is filled and read for one block of lists: small enough for the cache."""
 
 
-def tally(table: Table, codes: Int32s, ends: Int64s) -> Float32s:
+def tally(table: SparseTable, codes: Int32s, ends: Int64s) -> Float32s:
     """float32[lists, columns]: the sum of the table's rows over the codes of each list.
 
     Args:
-        table: float32[items + 2, columns]; the last two rows are empty, for codes of no item.
+        table: float32[items + 2, columns]; the last two rows are empty, for EMPTY and FOREIGN.
         codes: the lists, one after the other.
-        ends: int64[lists + 1], where they end, after a 0.
+        ends: int64[lists + 1], a 0, then the end of each list in `codes`.
     """
     rows = table[codes]
-    # Of one list make one row: columns that repeat are summed where it becomes an array.
+    # The entries of all items of a list become one row of a sparse array. A column may then stand
+    # in a row several times; `toarray` adds such entries, which is the sum over the list.
     shape = (len(ends) - 1, table.shape[1])
     return sparse.csr_array((rows.data, rows.indices, rows.indptr[ends]), shape=shape).toarray()
 
 
 @dataclass(frozen=True)
 class TagSimilarity:
-    """Sums of Jaccard indices, of a catalogue; see the module.
+    """Sums of Jaccard indices between the items of a catalogue; see the module.
 
     Attributes:
-        tags: bool[items, tags].
+        tags: bool[items, tags], which tags each item has.
     """
 
     tags: Bools
 
     @cached_property
     def _sets(self) -> tuple[Bools, Int64s]:
-        """The distinct tag sets, bool[sets, tags], and which each item has, int64[items]."""
+        """The distinct tag sets, bool[sets, tags], and the set of each item, int64[items]."""
         sets, of_item = np.unique(self.tags, axis=0, return_inverse=True)
         return sets, of_item
 
     @cached_property
-    def _subsets(self) -> tuple[Table, Table] | None:
-        """Which counts an item belongs to, and what a pair of counts weighs.
+    def _subsets(self) -> tuple[SparseTable, SparseTable] | None:
+        """The counts that each item adds to, and the weight of each pair of counts.
 
-        float32[items + 2, counts] and float32[counts, counts]; None where they are too many.
+        A count belongs to a subset of tags and a number of tags; see the module.
+
+        Returns:
+            float32[items + 2, counts] and float32[counts, counts]; None with too many subsets.
         """
         sets, of_item = self._sets
         if np.exp2(sets.sum(axis=1)).sum() > MAX_SUBSETS:
@@ -76,24 +83,24 @@ class TagSimilarity:
         column: dict[tuple[tuple[int, ...], int], int] = {}
         indices, ends = [], [0]
         for row in sets:
-            own = tuple(np.flatnonzero(row).tolist())
-            for size in range(1, len(own) + 1):
-                for subset in combinations(own, size):
-                    indices.append(column.setdefault((subset, len(own)), len(column)))
+            tags = tuple(np.flatnonzero(row).tolist())
+            for size in range(1, len(tags) + 1):
+                for subset in combinations(tags, size):
+                    indices.append(column.setdefault((subset, len(tags)), len(column)))
             ends.append(len(indices))
-        ends.append(ends[-1])  # a set without tags, for codes of no item
+        ends.append(ends[-1])  # a set without tags, for EMPTY and FOREIGN
         ones = np.ones(len(indices), np.float32)
         counts = sparse.csr_array(
             (ones, np.array(indices, np.int32), np.array(ends)), shape=(len(sets) + 1, len(column))
         )
-        together = defaultdict(list)
-        for (subset, size), place in column.items():
-            together[subset].append((size, place))
+        by_subset = defaultdict(list)
+        for (subset, size), count in column.items():
+            by_subset[subset].append((size, count))
         weights = [
-            (one, other, 1 / comb(a + b - 1, len(subset)))
-            for subset, places in together.items()
-            for a, one in places
-            for b, other in places
+            (count_a, count_b, 1 / comb(a + b - 1, len(subset)))
+            for subset, sized in by_subset.items()
+            for a, count_a in sized
+            for b, count_b in sized
         ]
         left, right, weight = np.array(weights).reshape(-1, 3).T
         pairs = (left.astype(np.int32), right.astype(np.int32))
@@ -104,9 +111,11 @@ class TagSimilarity:
 
     @cached_property
     def _table(self) -> tuple[Int64s, Float32s] | None:
-        """The tag set of each item, int64[items + 2], and the index of each pair of tag sets.
+        """The tag set of each item, and the Jaccard index of each pair of tag sets.
 
-        float32[sets + 1, sets + 1], the last for codes of no item; None where they are too many.
+        Returns:
+            int64[items + 2] and float32[sets + 1, sets + 1], where the last set has no tags and
+            stands for EMPTY and FOREIGN; None with too many tag sets.
         """
         sets, of_item = self._sets
         if len(sets) > MAX_TAG_SETS:
@@ -117,21 +126,23 @@ class TagSimilarity:
         return np.append(of_item, [len(sets)] * 2), both / np.maximum(either, 1)
 
     def sum_within_lists(self, top: Int32s) -> Float64s:
-        """float64[lists]: the sum over all pairs of different positions, each pair once.
+        """float64[lists]: the sum of Jaccard indices over all pairs of positions, each pair once.
 
         Args:
-            top: int32[lists, k], no item twice in a list; a negative code is like nothing.
+            top: int32[lists, k], no item twice in a list; pairs with a negative code count 0.
         """
         k = top.shape[1]
         if k <= SHORT_LIST and self._table:
             return self._by_table(top, *self._table)
         subsets = self._subsets
-        # A list costs k * k pairs, or reading all counts, by a few times as fast as pairs.
+        # The cost of a list is k * k pairs, or a pass over all counts. A count is about four times
+        # as fast as a pair.
         if subsets is None or 4 * k * k < subsets[1].shape[0]:
             sums = self._over_pairs(top)
         else:
             sums = self._over_counts(top, *subsets)
-        # They are over all positions by all positions: an item with tags is like itself by 1.
+        # Both ways sum over all positions by all positions. An item with tags has an index of 1
+        # with itself, which is subtracted; every other pair was counted twice.
         tagged = np.append(self.tags.any(axis=1), [False, False])
         return (sums - np.count_nonzero(tagged[top], axis=1)) / 2
 
@@ -141,9 +152,9 @@ class TagSimilarity:
         sums = np.zeros(lists)
         block = max(BLOCK_CELLS // max(len(left), 1), 1)
         for first in range(0, lists, block):
-            kinds = of_item[top[first : first + block]]
-            places = kinds[:, left] * len(table) + kinds[:, right]
-            sums[first : first + block] = table.take(places).sum(axis=1)
+            sets = of_item[top[first : first + block]]
+            cells = sets[:, left] * len(table) + sets[:, right]
+            sums[first : first + block] = table.take(cells).sum(axis=1)
         return sums
 
     def _over_pairs(self, top: Int32s) -> Float64s:
@@ -154,36 +165,38 @@ class TagSimilarity:
         block = max(BLOCK_CELLS // max(k * k, k * vectors.shape[1], 1), 1)
         for first in range(0, lists, block):
             codes = top[first : first + block]
-            own, size = vectors[codes], sizes[codes]
-            both = own @ own.transpose(0, 2, 1)
+            tags, size = vectors[codes], sizes[codes]
+            both = tags @ tags.transpose(0, 2, 1)
+            # In place: these are the largest arrays here, and a new one for each step costs time.
             either = size[:, :, None] + size[:, None, :]
             either -= both
             both /= np.maximum(either, 1, out=either)
             sums[first : first + block] = both.reshape(len(codes), k * k).sum(axis=1)
         return sums
 
-    def _over_counts(self, top: Int32s, counts: Table, weights: Table) -> Float64s:
+    def _over_counts(self, top: Int32s, counts: SparseTable, weights: SparseTable) -> Float64s:
         lists, k = top.shape
-        own = weights.diagonal()
-        apart = sparse.triu(weights, 1).tocoo()
+        # The weights are symmetric: the diagonal once, and each pair above it twice.
+        diagonal = weights.diagonal()
+        upper = sparse.triu(weights, 1).tocoo()
         sums = np.zeros(lists)
         block = max(BLOCK_CELLS // max(weights.shape[0], k, 1), 1)
         for first in range(0, lists, block):
             codes = top[first : first + block]
             table = tally(counts, codes.ravel(), np.arange(len(codes) + 1) * k)
-            crossed = (table.take(apart.row, axis=1) * table.take(apart.col, axis=1)) @ apart.data
-            sums[first : first + block] = (table * table) @ own + 2 * crossed
+            products = table.take(upper.row, axis=1) * table.take(upper.col, axis=1)
+            sums[first : first + block] = (table * table) @ diagonal + 2 * (products @ upper.data)
         return sums
 
     def sum_against_lists(
         self, rows: Int64s, items: Int32s, ends: Int64s, codes: Int32s
     ) -> Float64s:
-        """float64[items]: the sum of the Jaccard indices of each item with all of one list.
+        """float64[items]: the sum of the Jaccard indices of each item with the items of a list.
 
         Args:
-            rows: int64[items], which list; ascending.
-            items: codes, none negative.
-            ends: int64[lists + 1], where the lists end, after a 0.
+            rows: int64[items], the list for each item; ascending.
+            items: int32[items], codes, none negative.
+            ends: int64[lists + 1], a 0, then the end of each list in `codes`.
             codes: the lists, one after the other.
         """
         if self._subsets is None:
@@ -196,35 +209,37 @@ class TagSimilarity:
         items: Int32s,
         ends: Int64s,
         codes: Int32s,
-        counts: Table,
-        weights: Table,
+        counts: SparseTable,
+        weights: SparseTable,
     ) -> Float64s:
-        read = counts @ weights  # what an item weighs each count of a list with
+        item_weights = counts @ weights  # the weight that an item gives to each count of a list
         sums = np.zeros(len(rows))
         block = max(BLOCK_CELLS // max(weights.shape[0], 1), 1)
         for first in range(0, len(ends) - 1, block):
             part = ends[first : first + block + 1]
-            own = slice(*np.searchsorted(rows, [first, first + len(part) - 1]))
+            chosen = slice(*np.searchsorted(rows, [first, first + len(part) - 1]))
             table = tally(counts, codes[part[0] : part[-1]], part - part[0])
-            asked = read[items[own]]
-            of = np.repeat(np.arange(asked.shape[0]), np.diff(asked.indptr))
-            cells = table[rows[own][of] - first, asked.indices]
-            sums[own] = np.bincount(of, cells * asked.data, minlength=asked.shape[0])
+            weight = item_weights[items[chosen]]
+            # A sparse product row by row: only the counts that the item has a weight for are read.
+            item = np.repeat(np.arange(weight.shape[0]), np.diff(weight.indptr))
+            cells = table[rows[chosen][item] - first, weight.indices]
+            sums[chosen] = np.bincount(item, cells * weight.data, minlength=weight.shape[0])
         return sums
 
     def _across_pairs(self, rows: Int64s, items: Int32s, ends: Int64s, codes: Int32s) -> Float64s:
         lengths = np.diff(ends)[rows]
-        after = np.cumsum(lengths)
+        pairs_until = np.cumsum(lengths)
         sums = np.zeros(len(rows))
         first = 0
-        while first < len(rows):  # blocks of whole lists, of about as many pairs
-            begun = after[first] - lengths[first]
-            last = max(first + 1, int(np.searchsorted(after, begun + BLOCK_CELLS, "right")))
-            of = np.repeat(np.arange(first, last), lengths[first:last])
-            place = np.arange(begun, after[last - 1]) - (after - lengths)[of] + ends[rows[of]]
-            other, one = self.tags[codes[place]], self.tags[items[of]]
-            both, either = (other & one).sum(axis=1), (other | one).sum(axis=1)
-            likeness = both / np.maximum(either, 1)
-            sums[first:last] = np.bincount(of - first, likeness, minlength=last - first)
+        # Blocks of whole lists, each of at most BLOCK_CELLS pairs or of a single list.
+        while first < len(rows):
+            start = pairs_until[first] - lengths[first]
+            last = max(first + 1, int(np.searchsorted(pairs_until, start + BLOCK_CELLS, "right")))
+            item = np.repeat(np.arange(first, last), lengths[first:last])
+            within = np.arange(start, pairs_until[last - 1]) - (pairs_until - lengths)[item]
+            left, right = self.tags[codes[within + ends[rows[item]]]], self.tags[items[item]]
+            both, either = (left & right).sum(axis=1), (left | right).sum(axis=1)
+            jaccard = both / np.maximum(either, 1)
+            sums[first:last] = np.bincount(item - first, jaccard, minlength=last - first)
             first = last
         return sums

@@ -1,4 +1,4 @@
-"""The item side of an evaluation: what metrics know of the catalogue, and its parts."""
+"""The catalogue of an evaluation, and its parts: head, torso, tail and new items."""
 
 from collections.abc import Mapping
 
@@ -8,19 +8,20 @@ from setlist.arrays import Bools
 from setlist.data.features import Features
 from setlist.evaluation.ranking import Catalogue
 
-HEAD, TAIL = 0.2, 0.8
-"""Shares of the (listener, item) pairs of the training period: the most played items that make the
-first fifth are the head, those that make the last fifth the tail (Abdollahpouri et al. 2019)."""
+HEAD_SHARE, TAIL_SHARE = 0.2, 0.8
+"""Shares of the (listener, item) pairs of the training period, most played items first: the items
+of the first fifth of pairs are the head, those of the last fifth are the tail (Abdollahpouri et al.
+2019)."""
 
 
 def catalogue_of(features: Features) -> Catalogue:
-    """The item side of the metrics."""
+    """The catalogue for the metrics, with the tags in alphabetical order."""
     tags = features.items["tags"].map(list)
     names = sorted({tag for row in tags for tag in row})
     code = {tag: position for position, tag in enumerate(names)}
     table = np.zeros((len(tags), len(names)), np.bool_)
-    for row, own in enumerate(tags):
-        table[row, [code[tag] for tag in own]] = True
+    for row, item_tags in enumerate(tags):
+        table[row, [code[tag] for tag in item_tags]] = True
     return Catalogue(
         listeners=features.items["listeners"].to_numpy(np.int64),
         tags=table,
@@ -29,23 +30,25 @@ def catalogue_of(features: Features) -> Catalogue:
 
 
 def parts_of(catalogue: Catalogue, live: Bools | None) -> Mapping[str, Bools]:
-    """The parts of the catalogue by which accuracy is given a second time.
+    """The parts of the catalogue on which accuracy is also computed.
 
     Args:
         catalogue: with the training listeners of each item.
-        live: bool[items], what the live model can recommend; None where nothing is live.
+        live: bool[items], which items the live model can recommend; None where nothing is live.
 
     Returns:
-        bool[items] for head, torso and tail, which share out the catalogue, and for `new`: items
-        that the live model does not know or, where nothing is live, that nobody had played.
+        bool[items] by name. Each item is in head, torso or tail. It is in `new` too if the live
+        model does not know it or, where nothing is live, if no listener had played it.
     """
     order = np.argsort(-catalogue.listeners, kind="stable")
     sorted_counts = catalogue.listeners[order]
+    # The share of pairs on items that are more popular than this one.
     before = np.empty(catalogue.size)
     before[order] = (np.cumsum(sorted_counts) - sorted_counts) / max(sorted_counts.sum(), 1)
+    # Without this, items without a play would be in the head where no item has any.
     unplayed = catalogue.listeners == 0
-    head = (before < HEAD) & ~unplayed
-    tail = (before >= TAIL) | unplayed
+    head = (before < HEAD_SHARE) & ~unplayed
+    tail = (before >= TAIL_SHARE) | unplayed
     return {
         "head": head,
         "torso": ~head & ~tail,

@@ -1,6 +1,6 @@
-"""Intervals and tests over listeners: the unit is the listener, differences are paired.
+"""Intervals and tests over listeners: the unit is the listener, and differences are paired.
 
-Everything is a function of the values and a fixed seed, so that a verdict can be replayed.
+Every result depends on the values and a fixed seed only, so that a verdict can be computed again.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,17 @@ RESAMPLES = 2_000
 FLIPS = 10_000
 RESAMPLING_SEED = 20_210_131
 POWER = 0.8
+"""The probability with which the smallest detectable lift would have been detected."""
 MIN_LISTENERS = 30
-"""With fewer listeners no interval can be believed where large losses are rare: what a sample does
-not hold, nobody can resample. Measured on small wins for .4 of listeners against large losses for
-.15, without an effect: the lower bound is above 0 for .097 of samples of 10, .056 of 20, .033 of 30
-(nominal: .025)."""
+"""With fewer listeners no interval can be trusted where large losses are rare: a resample cannot
+hold a loss that the sample does not hold. Measured without an effect, on small wins for 0.4 of
+listeners against large losses for 0.15: the lower bound is above 0 for 0.097 of samples of 10
+listeners, 0.056 of 20 and 0.033 of 30 (nominal: 0.025)."""
 CHUNK_CELLS = 4_000_000
-"""Weights or signs held at a time, 32 MB; it has no influence on a result."""
+"""Weights or signs in memory at a time, 32 MB; the number does not influence a result."""
 INTERVAL_DECIMALS = 12
-"""Of an interval. The resampled sums are exact, but the moments of a sample and the quantiles of
-Student's t may differ in their last bits from one processor to the next."""
+"""Decimals of the bounds of an interval. The resampled sums are exact, but the moments of a sample
+and the quantiles of Student's t may differ in their last bits between processors."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +44,26 @@ def bootstrap(values: Float64s, resamples: int = RESAMPLES) -> list[Interval]:
 
     Listeners are resampled with replacement (Efron 1979), whole rows at a time, so columns stay
     paired. The quantiles of the resampled means are corrected for bias and skewness (BCa, Efron
-    1987) and for the narrowness of a resample (Hesterberg 2015, "expanded"). BCa alone promises
-    too much where nearly every value is 0, Student's t where values are skewed, a percentile
-    interval in both. Measured: how often the lower bound is above a true mean of 0 (nominal: .025;
-    20,000 samples, deviation .001) for a percentile interval and for this one. Sparse: each of two
-    models has a hit for .05 of listeners. Skewed: small wins for .4 of listeners, large losses for
-    .15; very skewed: for .2 and .05.
+    1987) and for the narrowness of a resample (Hesterberg 2015, "expanded"). BCa alone is too
+    narrow where nearly every value is 0, Student's t where values are skewed, a percentile
+    interval in both cases. Measured: how often the lower bound is above a true mean of 0 (nominal:
+    0.025; 20,000 samples, standard error 0.001), for a percentile interval and for this interval.
+    Sparse: each of two models has a hit for 0.05 of listeners. Skewed: small wins for 0.4 of
+    listeners, large losses for 0.15; very skewed: for 0.2 and 0.05.
 
-        listeners          30          100         300        1,000       3,000
-        sparse         .019 .008   .034 .023   .028 .025   .026 .024   .024 .022
-        skewed         .054 .033   .037 .027   .031 .025   .028 .026   .027 .025
-        very skewed    .190 .174   .056 .037   .039 .027   .034 .027   .029 .026
+        listeners           30            100           300          1,000         3,000
+        sparse         0.019 0.008   0.034 0.023   0.028 0.025   0.026 0.024   0.024 0.022
+        skewed         0.054 0.033   0.037 0.027   0.031 0.025   0.028 0.026   0.027 0.025
+        very skewed    0.190 0.174   0.056 0.037   0.039 0.027   0.034 0.027   0.029 0.026
 
-    It is wider than a percentile interval by .09 with 30 listeners, .04 with 100 and .02 with 300
-    or more where differences are normal, and at most .34, .15, .08 and .04 in the table's cases.
+    Where differences are normal, this interval is wider than a percentile interval by 9% with 30
+    listeners, 4% with 100 and 2% with 300 or more; in the cases of the table by at most 34%, 15%,
+    8% and 4%.
 
     Args:
         values: float64[listeners, columns], at least one listener, finite. Their unit is kept.
-        resamples: how many, some hundreds at least; 10,000 over 100,000 listeners and 20 columns
-            take about 7 s and .2 GB on two cores that are free.
+        resamples: the number of resamples, some hundreds at least; 10,000 over 100,000 listeners
+            and 20 columns take about 7 s and 0.2 GB on two idle cores.
 
     Returns:
         One interval for each column, rounded to `INTERVAL_DECIMALS`. For a single listener both
@@ -80,15 +82,17 @@ def bootstrap(values: Float64s, resamples: int = RESAMPLES) -> list[Interval]:
     tail = (1 - CONFIDENCE_LEVEL) / 2
     student = special.stdtrit(listeners - 1, 1 - tail)
 
-    # Half of the ties, which are many where most values are 0.
+    # Ties count half: there are many where most values are 0.
     bias = special.ndtri(((means < mean).mean(axis=0) + (means <= mean).mean(axis=0)) / 2)
     cubes = (centred**3).sum(axis=0)
+    # BCa's acceleration of a mean is a sixth of its skewness; a column of equal values has none.
     skew = np.divide(cubes, 6 * squares**1.5, out=np.zeros_like(cubes), where=squares > 0)
     expanded = np.sqrt(listeners / (listeners - 1)) * student
     low, high = (
         _quantiles(means, special.ndtr(bias + (bias + z) / (1 - skew * (bias + z))))
         for z in (-expanded, expanded)
     )
+    # The wider bound on each side: each method errs where the other does not.
     return _intervals(
         mean * step,
         np.minimum(low, mean - student * error) * step,
@@ -103,36 +107,38 @@ def sign_flip(
 ) -> Float64s:
     """P-values of the mean of each column by the paired sign-flip test (Fisher 1935).
 
-    Without an effect, a listener's difference is as likely with either sign. All columns see the
-    same flips. On recommendations this test keeps its level, where Wilcoxon's and the sign test
-    do not (Ihemelandu and Ekstrand, SIGIR 2023). It assumes symmetry, and errs like Student's t
-    where few listeners' differences are skewed: measured at a nominal .025 on the skewed cases of
-    `bootstrap`, on the side that errs, .051 and .124 with 30 listeners, .031 and .045 with 300,
-    .029 and .036 with 1,000.
+    Without an effect, both signs of a listener's difference are equally likely. All columns see
+    the same flips. On recommendations this test keeps its level, while Wilcoxon's test and the sign
+    test do not (Ihemelandu and Ekstrand, SIGIR 2023). It assumes symmetry, and errs like Student's
+    t where the differences of few listeners are skewed. Measured at a nominal 0.025 on the skewed
+    and very skewed cases of `bootstrap`, on the side that errs: 0.051 and 0.124 with 30 listeners,
+    0.031 and 0.045 with 300, 0.029 and 0.036 with 1,000.
 
     Args:
-        differences: float64[listeners, columns], finite. A listener outside of a column's group
-            has 0 there, which no sign changes.
-        alternative: "less" asks whether the mean is below 0.
-        flips: how many; 10,000 over 200,000 listeners and 20 columns take about
-            7 s and .2 GB on two cores that are free.
+        differences: float64[listeners, columns], finite. A listener outside the group of a column
+            has 0 in it, which no sign changes.
+        alternative: "less" tests whether the mean is below 0.
+        flips: the number of flips; 10,000 over 200,000 listeners and 20 columns take about 7 s and
+            0.2 GB on two idle cores.
 
     Returns:
-        float64[columns]: (1 + flips at least as extreme as the truth) / (1 + flips).
+        float64[columns]: (1 + flips at least as extreme as the observed sum) / (1 + flips).
     """
     steps, _ = _on_grid(differences)
     listeners, columns = steps.shape
     observed = steps.sum(axis=0)
-    # Equal but for the rounding of decimals, such as .1 + .2 and .3, is a tie.
+    # Sums that differ by the rounding of decimals only, such as 0.1 + 0.2 and 0.3, are ties.
     slack = 1e-9 * np.abs(steps).sum(axis=0)
     generator = np.random.default_rng(RESAMPLING_SEED)
     extreme = np.zeros(columns, np.int64)
     positive = np.empty((max(1, min(flips, CHUNK_CELLS // listeners)), listeners))
     for start in range(0, flips, len(positive)):
+        # The last chunk may be shorter.
         chunk = positive[: flips - start]
         for row in chunk:
             bits = np.frombuffer(generator.bytes((listeners + 7) // 8), np.uint8)
             row[:] = np.unpackbits(bits, count=listeners)
+        # A bit b stands for the sign 2 * b - 1.
         flipped = 2 * (chunk @ steps) - observed
         if alternative == "less":
             extreme += (flipped <= observed + slack).sum(axis=0)
@@ -142,14 +148,14 @@ def sign_flip(
 
 
 def holm(p: Float64s) -> Float64s:
-    """P-values adjusted for their number: the chance of any false alarm is kept (Holm 1979).
+    """P-values corrected so that the chance of any false alarm stays at its level (Holm 1979).
 
     Args:
         p: float64[m], any order.
 
     Returns:
-        float64[m] in the same order: the i-th smallest times m - i + 1, never below the one
-        before it nor above 1.
+        float64[m] in the same order: the i-th smallest p-value times m - i + 1, at least the
+        corrected value of the next smaller p-value, at most 1.
     """
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
@@ -158,10 +164,11 @@ def holm(p: Float64s) -> Float64s:
 
 
 def smallest_detectable_lift(differences: Float64s) -> float:
-    """The true difference that this many listeners would have shown with a probability of .8.
+    """The true difference that this many listeners would have shown with a probability of `POWER`.
 
-    (z of the level + z of the power) * standard error of the paired difference, the usual
-    sample-size formula turned round; in the unit of the metric.
+    (z of the level + z of the power) * standard error of the paired difference: the usual formula
+    for a sample size, solved for the difference. In the unit of the metric; infinite for fewer than
+    two listeners.
     """
     normal = NormalDist()
     z = normal.inv_cdf((1 + CONFIDENCE_LEVEL) / 2) + normal.inv_cdf(POWER)
@@ -171,10 +178,10 @@ def smallest_detectable_lift(differences: Float64s) -> float:
 
 
 def _on_grid(values: Float64s) -> tuple[Float64s, Float64s]:
-    """Each column in whole steps of a power of two, so fine that any sum of its rows is exact.
+    """Each column as whole multiples of a power of two, so fine that any sum of rows is exact.
 
-    Sums of `listeners` rows stay below 2**53 steps, whatever the rows: neither the order of
-    additions, which is the matrix library's, nor its threads can change a bit, and ties are ties.
+    The sum of any `listeners` rows stays below 2**53 steps. So the result does not depend on the
+    order of additions, which the matrix library and its threads choose, and equal sums are equal.
 
     Returns:
         float64[listeners, columns] of whole numbers, and float64[columns], the value of a step:
@@ -186,14 +193,14 @@ def _on_grid(values: Float64s) -> tuple[Float64s, Float64s]:
 
 
 def _resampled_sums(steps: Float64s, resamples: int) -> Float64s:
-    """float64[resamples, columns]: how often each row was drawn, times the rows."""
+    """float64[resamples, columns]: the sum of the rows of each resample."""
     listeners, columns = steps.shape
     generator = np.random.default_rng(RESAMPLING_SEED)
     sums = np.empty((resamples, columns))
     weights = np.empty((max(1, min(resamples, CHUNK_CELLS // listeners)), listeners))
     for start in range(0, resamples, len(weights)):
         chunk = weights[: resamples - start]
-        # A row at a time stays in the processor's cache.
+        # How often each listener was drawn; row by row, because a row fits into the cache.
         for row in chunk:
             row[:] = np.bincount(generator.integers(listeners, size=listeners), minlength=listeners)
         sums[start : start + len(chunk)] = chunk @ steps
@@ -201,13 +208,18 @@ def _resampled_sums(steps: Float64s, resamples: int) -> Float64s:
 
 
 def _quantiles(ordered: Float64s, shares: Float64s) -> Float64s:
-    """float64[columns]: of each ascending column the quantile of its own share."""
-    place = shares * (len(ordered) - 1)
-    below = np.floor(place).astype(np.intp)
-    above = np.ceil(place).astype(np.intp)
+    """float64[columns]: a quantile of each column, interpolated linearly.
+
+    Args:
+        ordered: float64[resamples, columns], each column ascending.
+        shares: float64[columns], the share for which the quantile of each column is taken.
+    """
+    position = shares * (len(ordered) - 1)
+    below = np.floor(position).astype(np.intp)
+    above = np.ceil(position).astype(np.intp)
     columns = np.arange(ordered.shape[1])
     low, high = ordered[below, columns], ordered[above, columns]
-    return low + (high - low) * (place - below)
+    return low + (high - low) * (position - below)
 
 
 def _intervals(mean: Float64s, low: Float64s, high: Float64s) -> list[Interval]:

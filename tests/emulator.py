@@ -5,11 +5,12 @@ import importlib.util
 import json
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.waiting import PATIENCE, until
 
 
 @contextlib.contextmanager
@@ -35,7 +36,7 @@ def emulator() -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(timeout=10)
+        server.wait(timeout=PATIENCE)
 
 
 def make_bucket(url: str, name: str) -> None:
@@ -43,18 +44,19 @@ def make_bucket(url: str, name: str) -> None:
     body = json.dumps({"name": name}).encode()
     made = urllib.request.Request(f"{url}/storage/v1/b", body, {"Content-Type": "text/json"})
     try:
-        urllib.request.urlopen(made, timeout=5).close()
+        urllib.request.urlopen(made, timeout=PATIENCE).close()
     except urllib.error.HTTPError as fault:
         if fault.code != 409:  # it is there already
             raise
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(200):
+    def answers() -> bool:
         assert server.poll() is None, "the emulator ended"
         try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
+            urllib.request.urlopen(url, timeout=PATIENCE).close()
         except urllib.error.URLError:
-            time.sleep(0.05)
-    raise AssertionError("the emulator does not answer")
+            return False
+        return True
+
+    until(answers)

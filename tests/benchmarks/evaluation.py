@@ -19,7 +19,8 @@ with the same exclusions, whatever each knew before the cut:
 - TFRS without exclusions, in graph mode: other lists and less work than was asked for, but the
   least that it takes.
 
-The hit rates (the share of rows whose item is in the list) have to agree.
+It fails when the hit rates (the share of rows whose item is in the list) do not agree; a bar that
+is missed is printed beside the ratio.
 """
 
 import sys
@@ -53,7 +54,8 @@ KS = (10, 20, 100)
 BATCH = 512
 WIDTHS = 64
 """Exclusions are padded to a multiple of it: TFRS traces its function again for each width."""
-BAR = 30
+BARS = {"TFRS, with the exclusions": 30}
+"""How many times as long as ours each is hoped to take."""
 
 
 class Excluding(tfrs.metrics.FactorizedTopK):
@@ -164,7 +166,7 @@ def best(run: Callable[[], dict[str, float]], rounds: int) -> tuple[float, dict[
 
 
 def main() -> None:
-    """Print the table; fail when the hit rates differ or the bar is missed."""
+    """Print the table; fail when the hit rates differ."""
     settings = Path(sys.argv[1] if len(sys.argv) > 1 else EXAMPLE)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -186,18 +188,18 @@ def main() -> None:
         f"{len(people.users):,} listeners, {len(people.truth.codes):,} relevant items, "
         f"{len(features.items):,} in the catalogue, {len(people.history.codes):,} exclusions",
         "",
-        "| | seconds | times ours | " + " | ".join(runs["ours"][1]) + " |",
-        "|---|---|---|" + "---|" * len(KS),
+        "| | seconds | times ours | bar | | " + " | ".join(runs["ours"][1]) + " |",
+        "|---|---|---|---|---|" + "---|" * len(KS),
     ]
     for name, (seconds, values) in runs.items():
         cells = " | ".join(f"{value:.4f}" for value in values.values())
-        lines.append(f"| {name} | {seconds:.3f} | {seconds / least:.1f} | {cells} |")
+        ratio, bar = seconds / least, BARS.get(name)
+        beside = "|" if bar is None else f"{bar} | {'met' if ratio >= bar else '**missed**'}"
+        lines.append(f"| {name} | {seconds:.3f} | {ratio:.1f} | {beside} | {cells} |")
     sys.stdout.write("\n".join([*lines, ""]))
     full = runs["TFRS, with the exclusions"]
     rates = [list(values.values()) for values in (runs["ours"][1], full[1])]
     np.testing.assert_allclose(*rates, atol=2e-4)
-    if full[0] < BAR * least:
-        sys.exit(f"evaluation: TFRS has to take {BAR} times as long as ours")
 
 
 if __name__ == "__main__":

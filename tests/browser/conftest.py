@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+from tests.waiting import PATIENCE
 
 CHROMIUM = shutil.which("chromium")
 QUIET = (
@@ -22,6 +23,9 @@ collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
 def browser() -> Iterator[Browser]:
     """One browser for all tests; each opens a context of its own, which shares nothing."""
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        expect.set_options(timeout=PATIENCE * 1e3)
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=QUIET, timeout=PATIENCE * 1e3
+        )
         yield started
         started.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, Request, WebSocket
+from tests.waiting import PATIENCE
 
 
 @dataclass
@@ -46,6 +47,7 @@ def opened(browser: Browser, url: str, origin: str = "", **context: Any) -> Iter
     """
     own_addresses = (origin, origin.replace("http", "ws", 1), "data:", "blob:") if origin else ()
     with browser.new_context(**context) as own:
+        own.set_default_timeout(PATIENCE * 1e3)
         found = Opened(own.new_page())
 
         def said(message: ConsoleMessage) -> None:

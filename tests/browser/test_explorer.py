@@ -1,6 +1,7 @@
 """The explorer in a real browser, over two real runs, the second flooded, with the worst titles."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser.explored import EARLIER, FLOODED, QUICK, explorer, moved, retitled, run, settled
 from tests.browser.opened import Opened, opened, tab_to
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.slow
 
 TITLES = [
     "<script>alert(1)</script>",
@@ -49,7 +53,6 @@ class Seen(NamedTuple):
     def at(self, browser: Browser, query: Any = (), **context: Any) -> Iterator[Opened]:
         """Open the explorer with this query; what went wrong until the end is a failure."""
         with opened(browser, f"{self.url}?{urlencode(query, True)}", self.url, **context) as one:
-            one.page.set_default_timeout(20_000)
             settled(one.page)
             yield one
             assert one.faults == []
@@ -92,11 +95,10 @@ def titles(page: Page, label: str) -> list[str]:
 
 def until(page: Page, holds: Callable[[], bool]) -> None:
     """Wait for what a click brings about."""
-    for _ in range(200):
-        if holds():
-            return
-        page.wait_for_timeout(100)
-    pytest.fail(f"in vain; the address is {page.url}")
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, f"in vain; the address is {page.url}"
+        page.wait_for_timeout(50)
 
 
 def pick(page: Page, label: str, option: str) -> None:

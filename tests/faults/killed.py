@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tests.faults.store_race import push_order
 from tests.setlist.store.process import Worker
+from tests.waiting import PATIENCE
 
 from setlist.store.model_store import open_store
 
@@ -69,7 +70,7 @@ def _kill(
         if writes is None:
             time.sleep(seconds)
             doomed.process.kill()
-        killed += doomed.process.wait(timeout=60) == -signal.SIGKILL
+        killed += doomed.process.wait(timeout=PATIENCE) == -signal.SIGKILL
         doomed.process.communicate()
         now = store.head("home")
         seen = _tree(store.fetch("home", now.live, scratch / f"after-{place}")) if now else {}

@@ -8,6 +8,8 @@ from tests.gallery.honest import HONEST
 from tests.gallery.table import markdown
 from tests.gallery.trial import broken, error, without
 
+pytestmark = pytest.mark.slow
+
 SEEN_BY_SEVERAL = {
     "hits_of_one_region",
     "random_order",

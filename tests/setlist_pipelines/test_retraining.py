@@ -76,6 +76,7 @@ def test_the_committed_manifest_is_what_the_code_compiles_to(compiled):
     assert MANIFEST.read_bytes() == compiled.read_bytes(), "run `make compile` and commit"
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_another_process(compiled, tmp_path):
     command = [
         sys.executable,
@@ -238,6 +239,7 @@ def compiled_resources(target, image):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_resources_for_gitops_carry_the_pipeline_and_a_version_by_content(tmp_path, spec):
     files = [tmp_path / name for name in ("one.yaml", "two.yaml", "other.yaml")]
     for path, digit in zip(files, "001", strict=True):
@@ -291,6 +293,7 @@ def graph(shaped):
     return next(yaml.safe_load_all((shaped / "one").read_text()))
 
 
+@pytest.mark.slow
 def test_several_candidates_compile_to_the_same_bytes_twice_and_elsewhere(shaped):
     assert (shaped / "one").read_bytes() == (shaped / "two").read_bytes()
     command = [

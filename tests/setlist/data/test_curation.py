@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -417,7 +416,7 @@ BASE = [event(u, i, f"2026-05-0{d}", weight=1) for u in "xy" for i in "ab" for d
 LATER = [event("z", "a", TEST_DAY, weight=1)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=ROWS)
 def test_every_row_is_accounted_for(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("rows")
@@ -446,7 +445,7 @@ def test_every_row_is_accounted_for(tmp_path_factory, rows):
         assert order.tolist() == list(range(len(frame)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     past=st.lists(st.builds(event, IDS, IDS, INSTANTS, weight=st.just(1)), max_size=20),
     future=st.lists(
@@ -535,12 +534,10 @@ def test_temporal_movielens(movielens, tmp_path):
     window = resolve_window(
         WindowSettings(train_days=None, test_days=None, split_at=977516291), "", NOW
     )
-    started = time.monotonic()
     # MovieLens asks newcomers for many ratings at once: the usual limit would take them for bots.
     report = curate(
         movielens, window, CurationSettings(max_events_per_day=10_000), tmp_path / "out"
     )
-    assert time.monotonic() - started < 30
     train = report.counts[-2]
     assert (train.rows, train.users, train.items) == (501_433, 5_917, 3_478)
     assert report.read == report.train + report.test == 557_148

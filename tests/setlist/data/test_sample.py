@@ -50,6 +50,7 @@ def digest(sample: Sample) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_tables_even_in_a_fresh_process(sample: Sample) -> None:
     other = subprocess.run(
         [

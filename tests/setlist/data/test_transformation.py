@@ -124,6 +124,7 @@ def test_an_input_that_cannot_have_its_name_is_refused(folder, tmp_path, inputs)
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_nothing_after_the_cut_moves_a_training_artefact(folder, tmp_path):
     """A future-only item, a future-only listener of a new country, and a flood of future plays."""
     later = features_of(

@@ -581,6 +581,7 @@ def test_a_model_that_was_lost_on_the_way_is_missed(world, models, tmp_path, los
 # Published figures.
 
 
+@pytest.mark.slow
 def test_temporal_movielens(tmp_path):
     """Popularity is deterministic, so an evaluator that is right reproduces its figures."""
     source = SHARED / "ml-1m"

@@ -73,7 +73,7 @@ def test_a_sound_model_has_no_faults(evaluation):
     found = inspect_model(evaluation, "candidate", evaluation.parent / "candidate")
     assert found.faults == []
     assert found.requests == 4
-    assert 0 < found.p50_ms <= found.p99_ms < 10_000
+    assert 0 < found.p50_ms <= found.p99_ms
     size = sum(one.stat().st_size for one in (evaluation.parent / "candidate").rglob("*.*"))
     assert 0 < size / 2e6 < found.size_mb < size / 1e6 * 2
 
@@ -263,6 +263,7 @@ def test_a_folder_that_cannot_be_loaded(evaluation, tmp_path):
     assert found.size_mb > 0
 
 
+@pytest.mark.slow
 def test_a_fresh_process_finds_the_same(evaluation, spoilt):
     """One start of TensorFlow for a sound model and one that is not."""
     model = spoilt(ascending)
@@ -307,7 +308,7 @@ def test_a_process_that_dies_is_a_fault_of_all_its_models(evaluation, monkeypatc
 
 def test_a_process_that_hangs_is_ended(evaluation, monkeypatch, tmp_path):
     sleeper = tmp_path / "python"
-    sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeper.write_text("#!/bin/sh\nexec sleep 3600\n")
     sleeper.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(sleeper))
     monkeypatch.setattr(inspection, "PATIENCE", 0.2)

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from setlist.evaluation.lists import count_listed, without_repeats
@@ -8,7 +8,6 @@ from setlist.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged
 CATALOGUE = Catalogue(np.zeros(6, np.int64), np.zeros((6, 0), np.bool_), 1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-2, 4), min_size=6, max_size=6), min_size=1, max_size=4))
 def test_without_repeats_the_first_mention_stays(rows):
     expected = [

@@ -261,7 +261,7 @@ def test_more_listeners_than_a_block_are_each_as_if_alone(name):
 
 # The laws.
 
-laws = settings(deadline=None, max_examples=60)  # no deadline: machines are busy
+laws = settings(max_examples=60)
 
 
 @st.composite

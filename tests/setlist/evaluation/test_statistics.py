@@ -155,7 +155,7 @@ def test_rare_large_losses_are_not_taken_for_a_win():
     assert student.mean() > 0.031
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(floats, min_size=1, max_size=40))
 def test_the_mean_is_inside(values):
     interval = bootstrap(column(values))[0]

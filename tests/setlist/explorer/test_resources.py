@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from tests.waiting import PATIENCE
 
 from setlist.explorer.launch import APP, url
 from setlist.explorer.resources import Scene, show
@@ -36,13 +37,13 @@ def test_visitors_who_want_the_same_revision_at_once_all_get_it(store: str, tmp_
 def test_what_is_not_here_is_said_in_the_sidebar(store: str, tmp_path: Path):
     """A run that cannot be read, and models that the address names."""
     show(Scene(lambda: ([], ["old is left out: it has a key <x>."]), store, "home", tmp_path))
-    visit = AppTest.from_file(APP)
+    visit = AppTest.from_file(APP, default_timeout=PATIENCE)
     visit.query_params["models"] = ["revision 7", "<i>"]
 
     def said() -> list[str]:
         return [one.proto.body for one in visit.sidebar.get("html")]
 
-    visit.run(timeout=60)
+    visit.run()
     assert "The address names revision 7, &lt;i&gt;, not found here; choose others." in said()[0]
     assert "old is left out: it has a key &lt;x&gt;." in said()[1]
     visit.multiselect("models").set_value([]).run()

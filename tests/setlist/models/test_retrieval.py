@@ -43,7 +43,7 @@ def questions(draw):
     return *vectors, draw(st.integers(0, 70)), np.cumsum([0, *lengths]), codes
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(questions(), st.sampled_from([(2**25, 2**20), (100, 30), (1, 1)]))
 def test_finds_what_a_sort_of_everything_finds(question, memory):
     block, part = memory

@@ -3,11 +3,13 @@
 import json
 import socket
 import threading
+from concurrent.futures import Future
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.http_stub import Handler, served
+from tests.waiting import PATIENCE, until
 
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
@@ -22,29 +24,16 @@ def recipient(*statuses, **headers):
     """A server that remembers what it was sent, and answers with these statuses, then with 200."""
     heard, left = [], list(statuses)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answers(Handler):
         def handle_one(self):
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             heard.append((self.command, self.path, body))
-            self.send_response(left.pop(0) if left else 200)
-            for name, value in {"Content-Length": "0", **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
+            self.respond(left.pop(0) if left else 200, **headers)
 
         do_POST = do_PUT = handle_one  # noqa: N815
 
-        def log_message(self, *arguments):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", heard
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Answers) as url:
+        yield url, heard
 
 
 @pytest.fixture
@@ -54,8 +43,11 @@ def store(tmp_path):
 
 @pytest.fixture(autouse=True)
 def silence(monkeypatch):
+    """No address of whoever runs the tests, and no time-out on a machine that is busy."""
     for name in (announcement.WEBHOOK_VARIABLE, announcement.PUSH_GATEWAY_VARIABLE):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(announcement, "ATTEMPT_TIMEOUT_SECONDS", PATIENCE)
+    monkeypatch.setattr(announcement, "TOTAL_TIMEOUT_SECONDS", PATIENCE)
 
 
 @pytest.fixture
@@ -244,8 +236,17 @@ def test_no_fault_of_a_listener_ends_the_run_or_shows_the_address(capsys):
 
 
 def test_a_listener_that_asks_for_hours_gets_two_minutes(monkeypatch, capsys):
-    monkeypatch.setattr(announcement, "TOTAL_TIMEOUT_SECONDS", 1.0)
     with recipient(429, **{"Retry-After": "21600"}) as (url, heard):
+
+        class SinceHeard(Future):
+            """Its patience begins when the recipient was asked, however busy the machine is."""
+
+            def result(self, timeout=None):
+                until(lambda: heard)
+                return super().result(timeout)
+
+        monkeypatch.setattr(announcement, "TOTAL_TIMEOUT_SECONDS", 1.0)
+        monkeypatch.setattr(announcement, "Future", SinceHeard)
         notify(record(), {announcement.WEBHOOK_VARIABLE: url})
     assert len(heard) == 1
     assert "the webhook was not reached (not in 1 seconds)" in capsys.readouterr().out

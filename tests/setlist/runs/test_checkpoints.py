@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -98,13 +97,24 @@ def test_another_training_has_another_key(features, tmp_path):
 
 
 STEP = """
-import sys
+import signal, sys
 from kfp import dsl
 from setlist import steps
 from setlist.models.two_tower import descent
+from setlist.runs.checkpoints import StoredCheckpoint
 
-descent.SAVE_SECONDS = 0
-features, store, out = sys.argv[1:]
+descent.SAVE_SECONDS = -1
+features, store, out, last = sys.argv[1:]
+write, written = StoredCheckpoint.write, []
+
+def write_and_hang(self, content):
+    write(self, content)
+    written.append(content)
+    if len(written) == int(last):
+        print("hangs", flush=True)
+        signal.pause()
+
+StoredCheckpoint.write = write_and_hang
 steps.train.python_func(
     features=dsl.Dataset(uri=features),
     model={"dimension": 4.0, "epochs": 60.0, "patience": 60.0, "learning_rate": 1e-5},
@@ -118,28 +128,25 @@ steps.train.python_func(
 """
 
 
+@pytest.mark.slow
 def test_a_step_that_was_killed_goes_on_where_it_was(features, tmp_path):
     store = tmp_path / "store"
     command = [sys.executable, "-c", STEP, str(features), str(store)]
-    first = subprocess.Popen(
-        [*command, str(tmp_path / "first")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 120
-    while not list(store.glob("checkpoints/*")):
-        assert first.poll() is None, first.stderr and first.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
+    with subprocess.Popen(
+        [*command, str(tmp_path / "first"), "3"], stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout
+        assert "hangs\n" in first.stdout, "it did not come to its third checkpoint"
+        os.kill(first.pid, signal.SIGKILL)
     assert not (tmp_path / "first" / "candidate").exists(), "it was killed while it trained"
     assert list(store.glob("checkpoints/*"))
 
     second = tmp_path / "second"
-    done = subprocess.run([*command, str(second)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, str(second), "0"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = re.search(r"taken up again after epoch (\d+)", done.stdout)
     assert found, done.stdout
-    assert int(found[1]) >= 1
+    assert int(found[1]) == 3
     assert re.findall(r"^ *\d+% epoch (\d+) of", done.stdout, re.MULTILINE)[0] == str(
         int(found[1]) + 1
     )

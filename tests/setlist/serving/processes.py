@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from tests.waiting import PATIENCE, until
 
 SETLIST = [sys.executable, "-m", "setlist_pipelines"]
 
@@ -71,7 +72,7 @@ class Server:
     @staticmethod
     def ask(request: urllib.request.Request) -> tuple[int, Any]:
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 status, content = answer.status, answer.read()
         except urllib.error.HTTPError as refusal:
             with refusal:
@@ -81,7 +82,7 @@ class Server:
         except ValueError:
             return status, content.decode()
 
-    def wait(self, revision: int | None = None, seconds: float = 60) -> float:
+    def wait(self, revision: int | None = None, seconds: float = PATIENCE) -> float:
         """Until it is ready, and serves this revision; seconds it took."""
         began = time.perf_counter()
         while time.perf_counter() - began < seconds:
@@ -96,13 +97,13 @@ class Server:
     def end(self) -> None:
         """Kill it if it still runs; all its lines are read."""
         self.process.kill()
-        self.process.wait(timeout=30)
-        self._reader.join(timeout=30)
+        self.process.wait(timeout=PATIENCE)
+        self._reader.join(timeout=PATIENCE)
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
 
 @contextlib.contextmanager
@@ -122,12 +123,11 @@ def in_thread(app: FastAPI) -> Iterator[httpx.Client]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.01)
+        until(lambda: server.started or not thread.is_alive())
+        assert server.started
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE)

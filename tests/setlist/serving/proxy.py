@@ -6,8 +6,29 @@ import struct
 import threading
 from typing import Literal
 
+from tests.waiting import PATIENCE
+from urllib3 import Timeout
+
 Mode = Literal["pass", "500", "reset", "stall", "away"]
 REFUSAL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class TimeOut(Timeout):
+    """A time-out that passes soon while the proxy stalls, and otherwise never.
+
+    So a busy machine does not make a fault of an answer that is only late.
+    """
+
+    def __init__(self, proxy: "Proxy") -> None:
+        super().__init__(connect=PATIENCE, read=PATIENCE)
+        self._proxy = proxy
+
+    def clone(self) -> "TimeOut":
+        return TimeOut(self._proxy)
+
+    @property
+    def read_timeout(self) -> float:
+        return 0.1 if self._proxy.mode == "stall" else PATIENCE
 
 
 class Proxy:
@@ -25,6 +46,11 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def time_out(self) -> TimeOut:
+        """For clients of this proxy."""
+        return TimeOut(self)
 
     def be(self, mode: Mode) -> None:
         """Change, for the connections that are open, too."""

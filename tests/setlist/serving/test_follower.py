@@ -7,13 +7,16 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
 from tests.setlist.serving.models import promote, stage
 from tests.setlist.serving.processes import SETLIST
+from tests.waiting import PATIENCE, until
 
 from setlist.errors import SetlistError
+from setlist.serving import follower as follow
 from setlist.serving import tf_serving as base_path
 from setlist.serving.follower import ModelFollower
 from setlist.serving.local_revisions import KeptRevisions
@@ -54,13 +57,6 @@ def follower(uri, tmp_path, service):
     return ModelFollower(uri, "home", tmp_path / "kept", service.swap, timedelta(seconds=0.05))
 
 
-def until(holds, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
-
-
 def corrupt(uri: str, revision: int, path: str = "saved_model/saved_model.pb") -> None:
     file = Path(uri) / "home" / "revisions" / str(revision) / path
     content = bytearray(file.read_bytes())
@@ -86,9 +82,9 @@ def test_in_a_thread_it_follows_by_itself(uri, follower, service):
     promote(uri, 2)
     until(lambda: service.revisions == [1, 2])
     follower.stop()
+    assert not follower._thread.is_alive()
     promote(uri, 1)
-    time.sleep(0.2)
-    assert service.revisions == [1, 2], "it has stopped"
+    assert service.revisions == [1, 2], "nobody looks any more"
 
 
 def test_a_damaged_file_is_refused_by_name_and_the_old_model_stays(uri, follower, service):
@@ -108,7 +104,11 @@ def test_a_damaged_file_is_refused_by_name_and_the_old_model_stays(uri, follower
     assert "is damaged" in follower.health()["last_error"]["sentence"], "it is not forgotten"
 
 
-def test_a_model_that_fails_its_warm_up_is_left_alone_for_a_while(uri, follower, service):
+def test_a_model_that_fails_its_warm_up_is_left_alone_for_a_while(
+    uri, follower, service, monkeypatch
+):
+    clock = SimpleNamespace(monotonic=lambda: 1_000.0, time=time.time)  # no time passes
+    monkeypatch.setattr(follow, "time", clock)
     service.refuses = {2}
     follower.poll()
     promote(uri, 2)
@@ -120,9 +120,8 @@ def test_a_model_that_fails_its_warm_up_is_left_alone_for_a_while(uri, follower,
     pauses = []
     for _ in range(9):
         follower._until = 0.0
-        before = time.monotonic()
         follower.poll()
-        pauses.append(round(follower._until - before))
+        pauses.append(follower._until - clock.monotonic())
     assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
 
 
@@ -259,7 +258,7 @@ def test_a_pinned_one_does_not_follow(uri, tmp_path, service):
 @UNREAD
 @pytest.mark.parametrize("mode", ["500", "reset", "stall", "away"])
 def test_an_outage_of_the_bucket_is_survived(gcs_uri, proxy, tmp_path, service, monkeypatch, mode):
-    monkeypatch.setattr(bucket, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(bucket, "TIMEOUT_SECONDS", proxy.time_out)
     monkeypatch.setattr(bucket, "RETRY_SECONDS", 0.3)
     follower = ModelFollower(
         gcs_uri, "home", tmp_path / "kept", service.swap, timedelta(seconds=0.1)
@@ -315,6 +314,7 @@ def test_the_metrics_say_what_health_says(uri, follower, service):
     assert value("model_age_seconds", since="training") / 86400 == pytest.approx(months, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_base_path_is_as_it_was_after_a_fault_and_untouched_by_who_comes_second(
     uri, tmp_path, follower, service, monkeypatch
 ):
@@ -333,6 +333,7 @@ def test_a_base_path_is_as_it_was_after_a_fault_and_untouched_by_who_comes_secon
     assert (work / "half a copy").exists(), "it is another follower's"
 
 
+@pytest.mark.slow
 def test_the_command_keeps_the_base_path_of_tensorflow_serving(uri, tmp_path):
     """Forward and back; something whole at every look; SIGTERM."""
     base = tmp_path / "base"
@@ -344,36 +345,38 @@ def test_the_command_keeps_the_base_path_of_tensorflow_serving(uri, tmp_path):
 
     def watch():
         """What TensorFlow Serving sees: the highest number, which has to be whole."""
-        while not over.is_set():
+        while not over.wait(0.001):
             numbers = [int(entry.name) for entry in base.glob("[0-9]*")]
             if numbers and (not seen or seen[-1] != max(numbers)):
                 seen.append(max(numbers))
             if not numbers and seen:
                 torn.append("nothing is there")
-            for number in numbers:
+            for folder in [base / str(number) for number in numbers]:
                 try:
-                    files = {entry.name for entry in (base / str(number)).iterdir()}
+                    before = folder.stat().st_ino
+                    files = {entry.name for entry in folder.iterdir()}
+                    moved = folder.stat().st_ino != before
                 except FileNotFoundError:
                     continue  # it has vanished, whole
-                if files and not {"saved_model.pb", "variables", "assets.extra"} <= files:
-                    torn.append((number, files))
+                if not moved and not {"saved_model.pb", "variables", "assets.extra"} <= files:
+                    torn.append((folder, files))
 
     watcher = threading.Thread(target=watch)
     try:
         until(base.is_dir)
         watcher.start()
-        until(lambda: seen == [1], 60)
+        until(lambda: seen == [1])
         promote(uri, 2)
-        until(lambda: not (base / "1").exists() and seen == [1, 2], 60)
+        until(lambda: not (base / "1").exists() and seen == [1, 2])
         promote(uri, 1)
-        until(lambda: not (base / "2").exists() and seen == [1, 2, 1], 60)
+        until(lambda: not (base / "2").exists() and seen == [1, 2, 1])
         assert {path.name for path in (base / "1" / "assets.extra").iterdir()} >= {
             "model.json",
             "catalogue.txt",
             "items.parquet",
         }
         process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     finally:
         process.kill()
         process.wait()

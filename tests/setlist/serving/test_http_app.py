@@ -4,7 +4,6 @@ import asyncio
 import socket
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -13,7 +12,8 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from tests.setlist.serving.models import promote, stage, write_towers
 from tests.setlist.serving.processes import in_thread, serving
-from tests.setlist.serving.test_follower import UNREAD, corrupt, until
+from tests.setlist.serving.test_follower import UNREAD, corrupt
+from tests.waiting import PATIENCE, until
 
 from setlist.errors import SetlistError
 from setlist.models.saved_model import SavedModel
@@ -217,7 +217,7 @@ def wait_for_a_fault(client):
 
 @UNREAD
 def test_while_the_bucket_is_away_it_answers_and_recovers(gcs_uri, proxy, tmp_path, monkeypatch):
-    monkeypatch.setattr(bucket, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(bucket, "TIMEOUT_SECONDS", proxy.time_out)
     monkeypatch.setattr(bucket, "RETRY_SECONDS", 0.3)
     with client_of(gcs_uri, tmp_path / "kept") as client:
         ready(client)
@@ -239,7 +239,7 @@ class Slow:
 
     def lists(self, questions):
         self.asked.set()
-        assert self.go.wait(20)
+        assert self.go.wait(PATIENCE)
         return self._model.lists(questions)
 
     def __getattr__(self, name):
@@ -258,7 +258,7 @@ def test_a_request_ends_on_the_model_that_it_began_with(uri, tmp_path, monkeypat
         ready(client)
         asking = threading.Thread(target=lambda: said.append(recommend(client, {"k": 60})))
         asking.start()
-        assert made[0].asked.wait(20)
+        assert made[0].asked.wait(PATIENCE)
         promote(uri, 2)
         ready(client, 2)
         assert not said, "it is still being answered"
@@ -271,12 +271,16 @@ def test_a_request_ends_on_the_model_that_it_began_with(uri, tmp_path, monkeypat
 
 
 class Poisoned:
-    """A model that fails whoever excludes poison."""
+    """A model that fails whoever excludes poison, and answers nobody before it may."""
+
+    def __init__(self):
+        self.go, self.sizes = threading.Event(), []
 
     def lists(self, questions):
+        assert self.go.wait(PATIENCE)
+        self.sizes.append(len(questions))
         if any("poison" in question.exclude for question in questions):
             raise SetlistError("model x answered with NaN scores; it is unusable.")
-        time.sleep(0.02)
         return [question.exclude for question in questions]
 
 
@@ -287,14 +291,16 @@ def test_one_poisoned_request_fails_alone():
 
     async def together():
         asks = [[Question([], [], [name], {}, 1)] for name in ("a", "poison", "b", "c")]
-        return await asyncio.gather(
-            *(batching.ask(model, one) for one in asks), return_exceptions=True
-        )
+        asked = [asyncio.create_task(batching.ask(model, one)) for one in asks]
+        await asyncio.sleep(0)  # each has asked
+        model.go.set()
+        return await asyncio.gather(*asked, return_exceptions=True)
 
     found = asyncio.run(together())
     batching.stop()
     assert [found[0], found[2], found[3]] == [[["a"]], [["b"]], [["c"]]]
     assert isinstance(found[1], SetlistError)
+    assert max(model.sizes) >= 3, "it was asked together with others"
 
 
 def test_a_fault_of_the_model_is_one_answer(uri, tmp_path, monkeypatch):
@@ -321,10 +327,10 @@ def test_the_document_describes_the_service(client):
     for operation in document.get_all_operations():
         checked.append(operation.ok().label)
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=60, suppress_health_check=list(HealthCheck))
         @given(case=operation.ok().as_strategy())
         def hold(case):
-            case.call_and_validate()
+            case.call_and_validate(timeout=PATIENCE)
 
         hold()
     assert sorted(checked) == [
@@ -332,6 +338,7 @@ def test_the_document_describes_the_service(client):
     ]
 
 
+@pytest.mark.slow
 def test_the_process_ends_well_on_sigterm(uri, tmp_path):
     with serving("--store", uri, "--folder", str(tmp_path / "kept")) as running:
         running.wait(1)
@@ -339,6 +346,7 @@ def test_the_process_ends_well_on_sigterm(uri, tmp_path):
         assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_client_that_never_ends_its_request_does_not_cost_the_log(uri, tmp_path):
     log = tmp_path / "log"
     with serving("--store", uri, "--folder", str(tmp_path / "kept"), "--log", str(log)) as running:
@@ -359,30 +367,35 @@ def test_a_client_that_hangs_up_is_no_fault_of_the_server(client):
 @contextmanager
 def half_a_request(port):
     with socket.create_connection(("127.0.0.1", port)) as one:
-        one.sendall(b"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
-        time.sleep(0.3)  # it is being read
+        one.settimeout(PATIENCE)
+        head = b"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n"
+        one.sendall(head + b"expect: 100-continue\r\n\r\n")
+        assert one.recv(100).startswith(b"HTTP/1.1 100 "), "the body is being read"
+        one.sendall(b"{")
         yield
 
 
+@pytest.mark.slow
 def test_the_command_explains_a_folder_that_is_taken(uri, tmp_path):
     told = ["--store", uri, "--folder", str(tmp_path / "kept")]
     with serving(*told) as first:
         first.wait(1)
         with serving(*told) as second:
-            assert second.process.wait(timeout=60) == 1
+            assert second.process.wait(timeout=PATIENCE) == 1
     assert second.lines[-1][1] == (
         f"setlist: {tmp_path / 'kept' / 'live'}: cannot hold models (another follower is at work "
         "in it); name another folder."
     )
 
 
+@pytest.mark.slow
 def test_the_command_explains_a_port_that_is_taken(uri, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         with serving("--store", uri, "--folder", str(tmp_path / "kept"), "--port", port) as server:
-            assert server.process.wait(timeout=60) == 1
+            assert server.process.wait(timeout=PATIENCE) == 1
     assert any("cannot listen there (Address already in use)" in line for _, line in server.lines)
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.waiting import PATIENCE
+
 WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -30,7 +32,7 @@ class Worker:
     def answer(self) -> dict[str, object]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        return json.loads(line) if line else {"died": self.process.wait(timeout=10)}
+        return json.loads(line) if line else {"died": self.process.wait(timeout=PATIENCE)}
 
     def stop(self) -> None:
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=PATIENCE)

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from tests.faults.killed import WRITES, kill_at_every_write, kill_at_random
 from tests.faults.mutations import mutate
 from tests.faults.store_race import RACERS, race
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 20
 MUTATIONS = 100

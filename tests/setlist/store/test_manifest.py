@@ -63,19 +63,19 @@ POINTERS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(MANIFESTS)
 def test_a_manifest_survives_the_round_trip(manifest: Manifest):
     assert Manifest.parse(manifest.to_bytes(), "m") == manifest
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(POINTERS)
 def test_a_pointer_survives_the_round_trip(pointer: Pointer):
     assert Pointer.parse(pointer.to_bytes(), "p") == pointer
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.binary(max_size=50) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_anything_else_is_damaged(content: bytes):
     with pytest.raises(SetlistError, match=r"^home/HEAD is damaged \(.*\); restore it, or .*\.$"):

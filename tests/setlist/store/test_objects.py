@@ -1,10 +1,8 @@
 """One sentence for every place that cannot be used, and the network's bad manners."""
 
-import http.server
 import subprocess
 import sys
 import tempfile
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from tests.http_stub import Handler, served
+from tests.waiting import PATIENCE
 
 from setlist.errors import SetlistError
 from setlist.store import bucket
@@ -148,20 +148,16 @@ def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path:
         open_store("gs://setlist/x")
 
 
-class Proxy(http.server.BaseHTTPRequestHandler):
+class Proxy(Handler):
     """Passes requests on to the real server, except where a test asks for trouble."""
 
     server_address_of_gcs: ClassVar[str]
     forbid: ClassVar[bool]
     drop_answer_to: ClassVar[bytes | None]
 
-    def do_GET(self) -> None:
-        self._pass_on(None)
-
-    def do_POST(self) -> None:
-        self._pass_on(self.rfile.read(int(self.headers["Content-Length"])))
-
-    def _pass_on(self, body: bytes | None) -> None:
+    def pass_on(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length) if self.command == "POST" else None
         if Proxy.forbid:
             self.send_error(403, "does not have storage.objects.list access")
             return
@@ -169,7 +165,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             Proxy.server_address_of_gcs + self.path, body, dict(self.headers), method=self.command
         )
         try:
-            answer = urllib.request.urlopen(request, timeout=10)
+            answer = urllib.request.urlopen(request, timeout=PATIENCE)
         except urllib.error.HTTPError as refusal:
             answer = refusal
         with answer:
@@ -178,29 +174,19 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             Proxy.drop_answer_to = None
             self.close_connection = True
             return
-        self.send_response(answer.status)
-        for key, value in answer.headers.items():
-            if key.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        own = ("content-length", "transfer-encoding", "connection")
+        headers = {key: value for key, value in answer.headers.items() if key.lower() not in own}
+        self.respond(answer.status, content, **headers)
 
-    def log_message(self, *_: object) -> None:
-        """Quietly."""
+    do_GET = do_POST = pass_on  # noqa: N815
 
 
 @pytest.fixture
 def proxied(gcs_bucket: str, gcs_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     Proxy.server_address_of_gcs, Proxy.forbid, Proxy.drop_answer_to = gcs_bucket, False, None
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
-    yield gcs_uri
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Proxy) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        yield gcs_uri
 
 
 def test_an_account_without_permission_is_told_so(proxied: str):

@@ -8,6 +8,8 @@ from tests.setlist.serving.models import promote, stage, write_towers
 from tests.setlist.serving.processes import serving
 from tests.setlist.serving.trained import features_of, listeners
 
+pytestmark = pytest.mark.slow
+
 TRAINED = listeners(400)
 
 

@@ -8,16 +8,15 @@ server takes those). Faults are handed out in order, each to the first call that
 
 import inspect
 import json
+import queue
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.parser import BytesParser
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,7 +24,10 @@ import kfp_server_api
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from tests.http_stub import Handler, served
 from tests.setlist_pipelines.kubeflow.kfp_recurring import Clock, wrong
+from tests.waiting import PATIENCE
+from urllib3 import Timeout
 
 WORKFLOW = "retraining-x7k2p"
 PAGE = 2
@@ -79,17 +81,38 @@ class Seen(NamedTuple):
 class Fault:
     """What befalls the next call of this method and path.
 
-    `status` is answered instead of the truth; with `done`, after the call was carried out. `late`
-    are the seconds that pass before the answer. `echo` repeats the caller's secrets.
+    `status` is answered instead of the truth; with `done`, after the call was carried out. With
+    `late` the call is carried out, and answered after the client has given up: see
+    `Stub.time_out`. `echo` repeats the caller's secrets.
     """
 
     method: str
     path: str
     status: int = 0
     done: bool = False
-    late: float = 0.0
+    late: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     echo: bool = False
+
+
+class TimeOut(Timeout):
+    """A time-out that passes for answers that are held back, and for no other.
+
+    urllib3 reads `read_timeout` when the request is sent and before it waits for the answer. Here
+    that takes until the stub has carried the request out, so that no load of the machine decides
+    what comes first.
+    """
+
+    def __init__(self, done: "queue.SimpleQueue[bool]") -> None:
+        super().__init__(connect=PATIENCE, read=PATIENCE)
+        self._done = done
+
+    def clone(self) -> "TimeOut":
+        return TimeOut(self._done)
+
+    @property
+    def read_timeout(self) -> float:
+        return 0.01 if self._done.get(timeout=PATIENCE) else PATIENCE
 
 
 def check(document: Any, model: str, where: str = "") -> None:
@@ -160,6 +183,15 @@ class Stub:
     """Whether there are profiles: without, a namespace is dropped, as `ReplaceNamespace` does."""
     ui: bool = False
     """Whether the API is reached through the server of its page, as behind a gateway."""
+    done: "queue.SimpleQueue[bool]" = field(default_factory=queue.SimpleQueue)
+    """For each request that was carried out, whether its answer is held back."""
+
+    @property
+    def time_out(self) -> TimeOut:
+        """The time-out of a client that calls one after the other, and nobody beside it."""
+        while not self.done.empty():
+            self.done.get()
+        return TimeOut(self.done)
 
     @property
     def recurringruns(self) -> list[dict]:
@@ -402,7 +434,7 @@ def serve() -> Iterator[Stub]:
     """A stub that answers at its `url` until the block ends."""
     stub = Stub()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answers(Handler):
         def handle_one(self) -> None:
             url = urlsplit(self.path)
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -434,36 +466,15 @@ def serve() -> Iterator[Stub]:
                 status, answer = hit.status, {"code": 13, "message": f"injected {hit.status}"}
             if hit and hit.echo and isinstance(answer, dict):
                 answer["message"] = f"bad {self.headers['Authorization']} {self.headers['Cookie']}"
-            time.sleep(hit.late if hit else 0)
-            try:
-                self.send(status, answer, hit.headers if hit else {})
-            except ConnectionError:  # the client has gone
-                assert hit
-                assert hit.late
-
-        def send(self, status: int, answer: dict | str, headers: dict[str, str]) -> None:
+            stub.done.put(bool(hit and hit.late))
+            if hit and hit.late:
+                self.rfile.read(1)  # until the client hangs up
             text = isinstance(answer, str)
             content = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
-            kind = {"Content-Type": "text/plain" if text else "application/json"}
-            self.send_response(status)
-            for name, value in {
-                **kind, **headers, "Content-Length": str(len(content))}.items():  # fmt: skip
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+            kind = "text/plain" if text else "application/json"
+            self.respond(status, content, **{"Content-Type": kind, **(hit.headers if hit else {})})
 
         do_GET = do_POST = do_DELETE = handle_one  # noqa: N815
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    stub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with served(Answers) as stub.url:
         yield stub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

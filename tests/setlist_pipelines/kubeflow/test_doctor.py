@@ -2,19 +2,20 @@
 
 import json
 import sys
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.emulator import make_bucket
+from tests.http_stub import Handler, served
 from tests.setlist_pipelines.kubeflow.kfp_stub import Fault, serve
+from tests.waiting import PATIENCE
 
 from setlist.store.objects import open_objects
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.kubeflow import api as kubeflow
 from setlist_pipelines.kubeflow import doctor as doctors
+from setlist_pipelines.kubeflow import scheduling
 from setlist_pipelines.settings.file import SAMPLE
 
 DIGEST = "sha256:" + "a" * 64
@@ -62,32 +63,17 @@ class Registry:
 def registry_server():
     registry = Registry()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answers(Handler):
         def handle_one(self) -> None:
             registry.seen.append((self.command, self.path))
             sent = self.headers.get("Authorization", "")
             status, headers, content = registry.answer(self.command, self.path, sent)
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+            self.respond(status, content, **headers)
 
         do_GET = do_HEAD = handle_one  # noqa: N815
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    registry.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with served(Answers) as registry.url:
         yield registry
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture
@@ -103,11 +89,13 @@ def stub():
 
 
 @pytest.fixture
-def doctor(monkeypatch, capsys, stub, registry, gcs_emulator, tmp_path):
+def doctor(monkeypatch, capsys, stub, registry, packaged, gcs_emulator, tmp_path):
     """Runs `setlist doctor` where nothing is missing but what the test takes away."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(kubeflow, "TIMEOUT", (2.0, 2.0))
+    monkeypatch.setattr(kubeflow, "TIMEOUT", (PATIENCE, PATIENCE))
+    for module in (doctors, scheduling):
+        monkeypatch.setattr(module, "package", packaged)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", stub.url)
     monkeypatch.setenv("SETLIST_IMAGE", f"{registry.url.removeprefix('http://')}/setlist@{DIGEST}")

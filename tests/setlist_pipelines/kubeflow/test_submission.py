@@ -7,6 +7,7 @@ import pytest
 import requests
 from tests.emulator import make_bucket
 from tests.setlist_pipelines.kubeflow.kfp_stub import PAGE, Fault, fnv, pod, serve
+from tests.waiting import PATIENCE
 
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Reason, Verdict
@@ -16,7 +17,7 @@ from setlist_pipelines.kubeflow import api as kubeflow
 from setlist_pipelines.kubeflow import submission
 from setlist_pipelines.kubeflow.api import Access, Kubeflow, find_access
 from setlist_pipelines.kubeflow.pod_logs import _continued
-from setlist_pipelines.kubeflow.submission import check_arguments, package, parameters, submit
+from setlist_pipelines.kubeflow.submission import check_arguments, parameters, submit
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 IMAGE = "registry.example/setlist@sha256:" + "a" * 64
@@ -32,10 +33,11 @@ FAST = (0.01, 0.02, 0.04)
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+def _quick(monkeypatch, packaged):
     """Short pauses, and no variable or home directory of whoever runs the tests."""
+    monkeypatch.setattr(submission, "package", packaged)
     monkeypatch.setattr(kubeflow, "PAUSES", FAST)
-    monkeypatch.setattr(kubeflow, "TIMEOUT", (2.0, 5.0))
+    monkeypatch.setattr(kubeflow, "TIMEOUT", (PATIENCE, PATIENCE))
     monkeypatch.setattr(submission, "POLL", 0.01)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -48,10 +50,10 @@ def stub():
 
 
 @pytest.fixture(scope="module")
-def compiled():
+def compiled(packaged):
     """The compiled pipeline and the arguments of the sample, with a store that a cluster sees."""
     settings = read_settings(SAMPLE, [STORE])
-    return package(settings, IMAGE), settings.arguments()
+    return packaged(settings, IMAGE), settings.arguments()
 
 
 @pytest.fixture
@@ -171,7 +173,7 @@ def test_the_stub_itself_refuses_what_the_api_does_not_know(compiled, stub):
     url = f"{stub.url}/apis/v2beta1/runs"
 
     def status(body, **query):
-        return requests.post(url, json=body, params=query, timeout=5).status_code
+        return requests.post(url, json=body, params=query, timeout=PATIENCE).status_code
 
     assert status(sent.body) == 200
     assert status(sent.body | {"runId": "1"}) == 400
@@ -257,8 +259,8 @@ def test_a_conflict_with_something_that_cannot_be_found_is_an_error(compiled, st
 def test_a_run_that_was_created_before_the_time_out_is_not_started_again(
     compiled, stub, monkeypatch
 ):
-    monkeypatch.setattr(kubeflow, "TIMEOUT", (2.0, 0.2))
-    stub.faults = [Fault("POST", "runs", late=0.6)]
+    monkeypatch.setattr(kubeflow, "TIMEOUT", stub.time_out)
+    stub.faults = [Fault("POST", "runs", late=True)]
     done = started(stub, compiled)
 
     assert len(stub.runs) == 1
@@ -354,7 +356,7 @@ def test_questions_are_repeated_with_pauses(stub, compiled, monkeypatch, status)
     started(stub, compiled)
 
     assert stub.faults == []
-    assert [seconds for seconds in slept if seconds] == [7, 7]  # the stub sleeps 0
+    assert slept == [7, 7]
 
 
 def test_a_server_that_is_not_there_is_one_sentence(compiled):

@@ -112,12 +112,14 @@ def test_a_cut_that_does_not_move_is_refused(tmp_path):
         backtest(settings, {}, 2, None, tmp_path / "work", lambda *_: None)
 
 
+@pytest.mark.slow
 def test_a_cut_before_all_data_says_which(tmp_path):
     settings = read_settings(SAMPLE, ["as_of=2026-02-01"])
     with pytest.raises(SetlistError, match=r"as of 2025-12-..: window: no event"):
         backtest(settings, {}, 2, 40, tmp_path / "work", lambda *_: None)
 
 
+@pytest.mark.slow
 def test_two_cuts_of_the_sample(tmp_path):
     """A policy that asks for nothing, and one that nothing can meet, over the same work."""
     strict = tmp_path / "strict.yaml"

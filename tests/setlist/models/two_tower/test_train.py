@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.waiting import PATIENCE
 
 from setlist.errors import SetlistError
 from setlist.models.saved_model import SavedModel
@@ -64,7 +65,8 @@ def test_same_seed_same_model(features, tmp_path):
     assert (lists[0][1] == lists[1][1]).all()
 
 
-def test_says_and_records_every_epoch(features, tmp_path, capsys):
+def test_says_and_records_every_epoch(features, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(descent, "SAY_SECONDS", PATIENCE)  # no line within a slow epoch
     settings = ModelSettings(dimension=4, epochs=3, patience=3)
     training = train(features, settings, tmp_path / "m", tmp_path / "record", "narrow")
     lines = [line for line in capsys.readouterr().out.splitlines() if "epoch" in line]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from setlist.data.schema import Window, tie_order
 from setlist.models.settings import ModelSettings
@@ -69,6 +70,7 @@ def later(features):
     return replace(features, items=items, plays=both, window=window)
 
 
+@pytest.mark.slow
 def test_it_starts_better_than_a_cold_one(features, models, tmp_path):
     settings = ModelSettings(dimension=8, epochs=1, history_length=12)
     cold = train(later(features), settings, tmp_path / "cold", tmp_path / "a")
@@ -86,6 +88,7 @@ def test_what_cannot_be_started_from_is_said(models, capsys):
     assert "the live model has 8 dimensions, model.dimension is 9" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_the_live_model_has_seen_is_not_held_out(features, models, tmp_path, monkeypatch):
     """It ended a week before: held out is what came since."""
     asked = []

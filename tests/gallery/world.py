@@ -11,7 +11,8 @@ import pandas as pd
 from setlist.arrays import Float32s
 from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.features import Features
-from setlist.data.sample import END, Truth, generate, write
+from setlist.data.sample import generate, write
+from setlist.data.sample_truth import END, Truth
 from setlist.data.schema import Window
 from setlist.data.transformation import transform
 from setlist.evaluation.audience import Audience, select_audience

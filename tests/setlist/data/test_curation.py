@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setlist.data import sample, source
+from setlist.data import source
 from setlist.data.curation import (
     CurationReport,
     CurationSettings,
@@ -17,6 +17,7 @@ from setlist.data.curation import (
     curate,
     resolve_window,
 )
+from setlist.data.sample_truth import END
 from setlist.data.schema import EVENT_COLUMNS, ITEM_COLUMNS, TIMESTAMP_DTYPE, Window
 from setlist.errors import SetlistError
 
@@ -494,11 +495,9 @@ def test_the_dirt_of_the_sample_is_counted_exactly(tmp_path):
             "users": {"path": "sample://listeners", "columns": {"user_id": "listener"}},
         }
     )
-    window = resolve_window(
-        WindowSettings(train_days=None, split_at=sample.END.isoformat()), "", NOW
-    )
-    cut = sample.END - pd.Timedelta(days=14)
-    window = Window(start=window.start, cutoff=cut, end=sample.END)
+    window = resolve_window(WindowSettings(train_days=None, split_at=END.isoformat()), "", NOW)
+    cut = END - pd.Timedelta(days=14)
+    window = Window(start=window.start, cutoff=cut, end=END)
     report = curate(data, window, CurationSettings(), tmp_path / "out")
     truth = source._sample(7, "none").truth  # the one that was read
     assert {reason: rows for reason, rows in report.rejected.items() if rows} == {

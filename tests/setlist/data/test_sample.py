@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from setlist.data.sample import BOT_DAYS, END, START, Sample, generate, write
-from setlist.data.sample_words import HOSTILE_TITLES
+from setlist.data.sample import BOT_DAYS, Sample, generate, write
+from setlist.data.sample_truth import END, HOSTILE_TITLES, START
 from setlist.errors import SetlistError
 
 CUT = pd.Timestamp("2026-04-17", tz="UTC")

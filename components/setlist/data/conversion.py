@@ -1,7 +1,7 @@
-"""From raw values, as files hold them, to the types of the schema; what cannot be read is missing.
+"""Converts raw values, as files hold them, to the types of the schema.
 
-A column may arrive as strings (CSV), as Python objects (JSON lines) or typed (Parquet): the same
-value reads the same from each.
+A value that cannot be read becomes a missing value. A column may arrive as strings (CSV), as
+Python objects (JSON lines) or typed (Parquet): equal values are read alike from all three.
 """
 
 from typing import Any, Literal
@@ -14,54 +14,58 @@ from setlist.arrays import Float64s, Int64s
 TimestampUnit = Literal["s", "ms", "us"]
 
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-_YEAR = 366 * 86_400 * 1_000_000
-_LATEST = 253_402_300_799 * 1_000_000  # the end of the year 9999
+_YEAR_MICROSECONDS = 366 * 86_400 * 1_000_000
+_END_OF_9999_MICROSECONDS = 253_402_300_799 * 1_000_000
 
 
 def text(values: pd.Series) -> pd.Series:
-    """The values as stripped strings; missing is "", and a float that is whole reads "858"."""
+    """The values as stripped strings; a missing value is "", and the float 858.0 is "858"."""
     if values.dtype == object:
-        values = values.map(_plain, na_action="ignore")  # lists and dicts cannot be factorized
-    codes, distinct = pd.factorize(values)
-    plain = np.array([*map(_plain, distinct), ""], dtype=object)  # -1, missing, is the last
-    return pd.Series(plain[codes], index=values.index, dtype="str")
+        # First, because lists and dicts cannot be factorized.
+        values = values.map(_text_of, na_action="ignore")
+    # Each distinct value is converted once; a column has far fewer of them than rows.
+    places, distinct = pd.factorize(values)
+    texts = np.array([*map(_text_of, distinct), ""], dtype=object)  # place -1, missing, is the last
+    return pd.Series(texts[places], index=values.index, dtype="str")
 
 
 def labels(values: pd.Series) -> pd.Series:
-    """Ids and categories: as `text`, and "858.0", as floats are written to a CSV, is "858"."""
+    """Ids and categories: as `text`, but "858.0", as a CSV holds a float, is "858" too."""
     return text(values).str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
 
 
 def codes(values: pd.Series) -> tuple[Int64s, pd.Index]:
-    """For every row the number of its id in the index of distinct ids, -1 where it has none."""
-    raw_codes, raw = pd.factorize(text(values))
-    clean = labels(pd.Series(raw))
-    merged, distinct = pd.factorize(clean.where(clean != ""))
-    return np.asarray(merged, dtype=np.int64)[raw_codes], pd.Index(distinct, dtype="str")
+    """int64[rows], the place of each row's id in the index of ids, -1 if missing; and the index."""
+    text_codes, texts = pd.factorize(text(values))
+    ids = labels(pd.Series(texts))
+    # Two texts, such as "858" and "858.0", may be the same id.
+    id_codes, distinct = pd.factorize(ids.where(ids != ""))
+    return np.asarray(id_codes, dtype=np.int64)[text_codes], pd.Index(distinct, dtype="str")
 
 
 def numbers(values: pd.Series) -> Float64s:
-    """The values as floats, NaN where they are none."""
+    """The values as float64[rows], NaN where a value is no number."""
     return pd.to_numeric(values, errors="coerce").to_numpy("float64", na_value=np.nan)
 
 
 def instants(values: pd.Series, unit: TimestampUnit) -> pd.Series:
-    """The values as UTC instants in microseconds, NaT where they are none.
+    """The values as UTC instants in microseconds, NaT where a value is no instant.
 
     Dates and ISO 8601 text without an offset are UTC. Numbers, and text of digits only, count
-    `unit`s since 1970; one within a year of 1970 is none, because 1995 and 20260501 are written
-    by people who mean something else.
+    `unit`s since 1970. A number within a year of 1970 is no instant: 1995 is meant as a year and
+    20260501 as a date.
     """
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return pd.to_datetime(values, utc=True).dt.as_unit("us")
     count = numbers(values)
-    micro = np.rint(count * _MICROSECONDS[unit])
-    usable = (np.abs(micro) > _YEAR) & (np.abs(micro) < _LATEST)
-    since = np.where(usable, micro, 0).astype("int64").view("datetime64[us]")
-    since[~usable] = np.datetime64("NaT")
-    result = pd.Series(since, index=values.index).dt.tz_localize("UTC")
+    microseconds = np.rint(count * _MICROSECONDS[unit])
+    size = np.abs(microseconds)
+    usable = (size > _YEAR_MICROSECONDS) & (size < _END_OF_9999_MICROSECONDS)
+    times = np.where(usable, microseconds, 0).astype("int64").view("datetime64[us]")
+    times[~usable] = np.datetime64("NaT")
+    result = pd.Series(times, index=values.index).dt.tz_localize("UTC")
     words = values[np.isnan(count)].dropna().astype("str").str.strip()
-    words = words[words.str.match(r"\d{4}")]  # pandas reads "now" and "today" as instants
+    words = words[words.str.match(r"\d{4}")]  # pandas would read "now" and "today" as instants
     if len(words):
         dates = pd.to_datetime(words, format="ISO8601", utc=True, errors="coerce")
         result[dates.index] = dates.dt.as_unit("us")
@@ -69,7 +73,7 @@ def instants(values: pd.Series, unit: TimestampUnit) -> pd.Series:
 
 
 def tag_lists(values: pd.Series, separator: str) -> list[list[str]]:
-    """The tags of every row, stripped and without empty ones; a string is split."""
+    """The tags of every row, stripped, without empty tags; a string is split at the separator."""
     return [
         [tag for tag in (str(part).strip() for part in _parts(value, separator)) if tag]
         for value in values
@@ -82,7 +86,7 @@ def _parts(value: Any, separator: str) -> list[Any]:  # noqa: ANN401
     return list(value) if isinstance(value, list | tuple | np.ndarray) else []
 
 
-def _plain(value: Any) -> str:  # noqa: ANN401
+def _text_of(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()

@@ -1,6 +1,6 @@
-"""From raw tables to a clean dataset with one point in time between training and test.
+"""Curates the raw tables into a clean dataset, divided in time into training and test period.
 
-The rules for events are in `events`; items and users are taken as of the cut.
+The rules for events are in `setlist.data.cleaning`; items and users are taken as of the cutoff.
 """
 
 import shutil
@@ -25,10 +25,11 @@ from setlist.data.schema import (
     parse_instant,
 )
 from setlist.data.source import TableSource, read
-from setlist.errors import SetlistError
+from setlist.errors import DataError
 
 TRAIN_DAYS, TEST_DAYS = 90, 14
 
+# Explicit, because a column without values (no tags, no release dates) would lose its type.
 _INSTANT = pa.timestamp("us", "UTC")
 _EVENTS = pa.schema(
     zip(EVENT_COLUMNS, (pa.large_string(), pa.large_string(), _INSTANT, pa.float64()), strict=True)
@@ -46,8 +47,9 @@ class WindowSettings(pydantic.BaseModel, extra="forbid", frozen=True):
     """The period of a run.
 
     Attributes:
-        train_days, test_days: lengths. Left out they are 90 and 14; around `split_at`, unbounded.
-        split_at: the cut, as ISO text or Unix seconds; None places the window before `as_of`.
+        train_days, test_days: lengths of the two periods. Where they are left out, they are 90 and
+            14, or unbounded if `split_at` is set.
+        split_at: the cutoff, as ISO text or Unix seconds; None places the window before `as_of`.
     """
 
     train_days: float | None = pydantic.Field(None, gt=0, le=36_500)
@@ -56,16 +58,17 @@ class WindowSettings(pydantic.BaseModel, extra="forbid", frozen=True):
 
 
 class CurationSettings(pydantic.BaseModel, extra="forbid", frozen=True):
-    """What is too little, and what is too much.
+    """The bounds of the rules for events.
 
     Attributes:
-        min_item_events: a training event stays if its item has so many; applied first.
-        min_user_events: a training event stays if its user has so many of what is left then.
-        max_events_per_day: a user with more on one UTC day is a bot, and that day's events are
-            rejected; the day of the cut counts as two.
+        min_item_events: a training event stays if its item has at least as many; applied first.
+        min_user_events: a training event stays if its user then has at least as many.
+        max_events_per_day: a user with more events on one UTC day is a bot, and the events of that
+            day are rejected; the day of the cutoff counts as two.
 
-    What falls under the support is unknown to everything downstream: above 1, a listener's list may
-    hold an item that she played and that was too rare, and count it as a discovery.
+    Models and evaluation do not see the training events that the first two bounds remove. So with
+    a bound above 1, a listener's list may hold a rare item that she has played already, and the
+    evaluation counts it as a discovery.
     """
 
     min_item_events: int = pydantic.Field(1, ge=1)
@@ -74,7 +77,7 @@ class CurationSettings(pydantic.BaseModel, extra="forbid", frozen=True):
 
 
 class DataSettings(pydantic.BaseModel, extra="forbid", frozen=True):
-    """The raw tables; without `items` or `users` the ids of the events are all that is known."""
+    """The raw tables; without `items` or `users` only the ids in the events are known."""
 
     events: TableSource
     items: TableSource | None = None
@@ -82,14 +85,16 @@ class DataSettings(pydantic.BaseModel, extra="forbid", frozen=True):
 
 
 class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
-    """The account of a curation; `read == train + test + rejected + outside + below_support`.
+    """The counts of a curation; `read == train + test + rejected + outside + below_support`.
 
     Attributes:
-        window: as `Window.to_json`.
-        counts: "read", then one a rule in order, then "training period" and "test period".
-        read, train, test, outside, below_support: rows of events.
-        rejected: rows by reason, every reason.
-        unknown_users: listeners of the dataset that the users table lacks.
+        window: as `Window.to_json` returns it.
+        counts: "read", then one for each rule in order, then "training period" and "test period".
+        read, train, test: rows of events.
+        rejected: rows by reason, including the reasons without rows.
+        outside: rows outside the window.
+        below_support: rows of the training period whose item or user is too rare.
+        unknown_users: users of the dataset that the users table lacks.
         items, users: rows of the two tables written.
         notes: sentences on the tables of items and users.
     """
@@ -108,7 +113,7 @@ class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
     notes: list[str]
 
     def markdown(self) -> str:
-        """The report as a page."""
+        """The report as a page of Markdown."""
         lines = [
             "# Curation",
             "",
@@ -118,9 +123,9 @@ class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
             "| after | events | users | items | removed | |",
             "|---|--:|--:|--:|--:|---|",
             *(
-                f"| {c.rule} | {c.rows:,} | {c.users:,} | {c.items:,} | {c.removed:,} "
-                f"| {c.fate or ''} |"
-                for c in self.counts
+                f"| {count.rule} | {count.rows:,} | {count.users:,} | {count.items:,} "
+                f"| {count.removed:,} | {count.fate or ''} |"
+                for count in self.counts
             ),
             "",
             f"Rejected: {sum(self.rejected.values()):,} events (rejected.parquet).",
@@ -135,20 +140,24 @@ class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
 
 
 def resolve_window(settings: WindowSettings, as_of: str, now: pd.Timestamp) -> Window:
-    """The window: around `split_at`, or else the days before `as_of` ("" is `now`, in seconds).
+    """The window around `split_at` or, where that is not set, of the days before `as_of`.
+
+    Args:
+        settings: the period of a run.
+        as_of: the end of the window as text; "" is `now`, without fractions of a second.
+        now: the current time.
 
     Raises:
-        SetlistError: when a date cannot be read.
+        SettingsError: when a date cannot be read.
     """
     if settings.split_at is not None:
-        cut = parse_instant(settings.split_at, "window.split_at")
-        start = cut - _days(settings.train_days) if settings.train_days else UNBOUNDED_START
-        return Window(
-            start, cut, cut + _days(settings.test_days) if settings.test_days else UNBOUNDED_END
-        )
+        cutoff = parse_instant(settings.split_at, "window.split_at")
+        start = cutoff - _days(settings.train_days) if settings.train_days else UNBOUNDED_START
+        end = cutoff + _days(settings.test_days) if settings.test_days else UNBOUNDED_END
+        return Window(start, cutoff, end)
     end = parse_instant(as_of or now.floor("s").isoformat(), "as_of")
-    cut = end - _days(settings.test_days or TEST_DAYS)
-    return Window(cut - _days(settings.train_days or TRAIN_DAYS), cut, end)
+    cutoff = end - _days(settings.test_days or TEST_DAYS)
+    return Window(cutoff - _days(settings.train_days or TRAIN_DAYS), cutoff, end)
 
 
 def _days(days: float) -> pd.Timedelta:
@@ -158,27 +167,35 @@ def _days(days: float) -> pd.Timedelta:
 def curate(
     data: DataSettings, window: Window, settings: CurationSettings, output: Path
 ) -> CurationReport:
-    """Read the tables, clean them, cut them to the window and write the dataset folder.
+    """Read the tables, clean them, keep the window and write the dataset folder.
 
     train.parquet, test.parquet: EVENT_COLUMNS by timestamp, then user_id and item_id.
-    items.parquet: ITEM_COLUMNS by item_id; items released after the cut are in it, so whoever
-        builds a catalogue must look at `released`. Without an items table: the training events'.
+    items.parquet: ITEM_COLUMNS by item_id. It holds items released after the cutoff too, so code
+        that builds a catalogue must check `released`. Without an items table: the items of the
+        training events.
     users.parquet: user_id and every other column as strings, "" is not known. Without a users
         table: the ids of the events.
-    rejected.parquet: row (from 1, counted through the files), the raw values as text, reason.
+    rejected.parquet: row (from 1, counted through all files), the raw values as text, reason.
     report.md, counts.json: the report.
 
+    Args:
+        data: the raw tables.
+        window: the period of the run.
+        settings: the bounds of the rules.
+        output: the dataset folder; it must not exist, or be empty.
+
     Raises:
-        SetlistError: when a table cannot be read, or no event is left in the window or on one of
-            its sides; nothing is written then. Also when `output` exists and is not empty.
+        DataError: when a table cannot be read, no event is left in the window or in one of its two
+            periods, or `output` exists and is not empty. Nothing is written then.
+        SettingsError: when the settings of a table do not fit its columns.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise SetlistError(f"{output}: it exists already; remove it or name another folder.")
+        raise DataError(f"{output}: it exists already", "remove it or name another folder")
     notes: list[str] = []
     raw = read(data.events, required=("user_id", "item_id", "timestamp"), optional=("weight",))
     if raw.empty:
-        kept = " that `where` keeps" if data.events.where else ""
-        raise SetlistError(f"{data.events.path}: there are no events{kept}; correct the source.")
+        condition = " that `where` keeps" if data.events.where else ""
+        raise DataError(f"{data.events.path}: there are no events{condition}", "correct the source")
     items = None if data.items is None else read_items(data.items, window.cutoff, notes)
     users = None if data.users is None else _users(data.users, window.cutoff, notes)
 
@@ -188,6 +205,7 @@ def curate(
     train, test = split(events, window, settings.min_item_events, settings.min_user_events)
 
     if items is None:
+        # Items of the test period only are unknown at the cutoff.
         notes.append("items: there is no table; the items are those of the training events.")
         played = events.items[np.unique(events.item[train])]
         items = pd.DataFrame({"item_id": played, "title": played})
@@ -227,15 +245,28 @@ def curate(
     }
     _write(tables, report, output)
     for count in report.counts:
-        took = f" ({count.removed:,} {count.fate})" if count.fate else ""
-        print(f"{count.rule}: {count.rows:,} events{took}")
+        removed = f" ({count.removed:,} {count.fate})" if count.fate else ""
+        print(f"{count.rule}: {count.rows:,} events{removed}")
     return report
 
 
-def read_items(source: TableSource, cut: pd.Timestamp, notes: list[str]) -> pd.DataFrame:
-    """ITEM_COLUMNS, one row an item, as of the cut."""
+def read_items(source: TableSource, cutoff: pd.Timestamp, notes: list[str]) -> pd.DataFrame:
+    """Read the items table as of the cutoff.
+
+    Args:
+        source: the table.
+        cutoff: rows that are valid only later are dropped.
+        notes: sentences on what was dropped or could not be read are appended to it.
+
+    Returns:
+        ITEM_COLUMNS, one row for each item.
+
+    Raises:
+        DataError: when the table cannot be read.
+        SettingsError: when the settings of the table do not fit its columns.
+    """
     raw = read(source, required=["item_id"], optional=["title", "tags", "released", "valid_from"])
-    raw = _as_of(raw, "item_id", source, cut, notes)
+    raw = _as_of(raw, "item_id", source, cutoff, notes)
     items = pd.DataFrame({"item_id": raw["item_id"]})
     title = text(raw["title"]) if "title" in raw else items["item_id"]
     items["title"] = title.where(title != "", items["item_id"])
@@ -243,25 +274,28 @@ def read_items(source: TableSource, cut: pd.Timestamp, notes: list[str]) -> pd.D
     items["tags"] = pd.Series(tags, index=items.index, dtype=object)
     if "released" in raw:
         items["released"] = instants(raw["released"], source.timestamp_unit)
-        unread = int((items["released"].isna() & (text(raw["released"]) != "")).sum())
-        if unread:
-            notes.append(f"items: {unread:,} release dates cannot be read; taken as not known.")
+        unreadable = int((items["released"].isna() & (text(raw["released"]) != "")).sum())
+        if unreadable:
+            notes.append(f"items: {unreadable:,} release dates cannot be read; taken as not known.")
     else:
         items["released"] = pd.NaT
     return items
 
 
-def _users(source: TableSource, cut: pd.Timestamp, notes: list[str]) -> pd.DataFrame:
-    """user_id and every other column as strings, one row a user, as of the cut."""
-    raw = _as_of(read(source, required=["user_id"], optional=None), "user_id", source, cut, notes)
+def _users(source: TableSource, cutoff: pd.Timestamp, notes: list[str]) -> pd.DataFrame:
+    """user_id and every other column as strings, one row for each user, as of the cutoff."""
+    raw = _as_of(
+        read(source, required=["user_id"], optional=None), "user_id", source, cutoff, notes
+    )
     others = raw.drop(columns=["user_id", "valid_from"], errors="ignore")
-    return pd.DataFrame({"user_id": raw["user_id"]} | {n: labels(c) for n, c in others.items()})
+    columns = {name: labels(column) for name, column in others.items()}
+    return pd.DataFrame({"user_id": raw["user_id"]} | columns)
 
 
 def _as_of(
-    raw: pd.DataFrame, key: str, source: TableSource, cut: pd.Timestamp, notes: list[str]
+    raw: pd.DataFrame, key: str, source: TableSource, cutoff: pd.Timestamp, notes: list[str]
 ) -> pd.DataFrame:
-    """One row an id: the latest that was valid at the cut, or the last where none says when."""
+    """One row for each id: the latest one valid at the cutoff, or the last without valid_from."""
     table = key.removesuffix("_id") + "s"
     raw = raw.reset_index(drop=True)
     raw[key] = labels(raw[key])
@@ -271,35 +305,38 @@ def _as_of(
         raw = raw[raw[key] != ""]
     if "valid_from" in raw:
         since = instants(raw["valid_from"], source.timestamp_unit)
-        valid = since <= cut
+        valid = since <= cutoff
         notes.append(
-            f"{table}: as of the cut; {int((since > cut).sum()):,} rows are valid only later "
-            f"and {int(since.isna().sum()):,} do not say since when; dropped."
+            f"{table}: as of the cutoff; {int((since > cutoff).sum()):,} rows are valid only later "
+            f"and {int(since.isna().sum()):,} have no valid_from; dropped."
         )
         raw = raw.loc[since[valid].sort_values(kind="stable").index]
     else:
-        twice = int(raw[key].duplicated().sum())
-        again = f" {twice:,} rows repeat an earlier {key}; the last one counts." if twice else ""
-        notes.append(f"{table}: a present-day snapshot (there is no valid_from).{again}")
+        repeated = int(raw[key].duplicated().sum())
+        note = f"{table}: a present-day snapshot (there is no valid_from)."
+        if repeated:
+            note += f" {repeated:,} rows repeat an earlier {key}; the last row counts."
+        notes.append(note)
     return raw.drop_duplicates(key, keep="last").reset_index(drop=True)
 
 
 def _write(tables: Mapping[str, pa.Table], report: CurationReport, output: Path) -> None:
-    """The dataset folder, whole or not at all."""
-    beside = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
+    """Write the dataset folder, whole or not at all."""
+    # Renamed at the end: a process that is killed leaves no folder that looks complete.
+    scratch = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
     try:
-        beside.mkdir(parents=True)
+        scratch.mkdir(parents=True)
         for name, table in tables.items():
-            # Without the metadata of pandas the same rows give the same bytes.
+            # pandas puts its version into the metadata; without it equal rows give equal bytes.
             plain = table.replace_schema_metadata()
-            pyarrow.parquet.write_table(plain, beside / f"{name}.parquet")
-        (beside / "report.md").write_text(report.markdown(), "utf-8")
-        (beside / "counts.json").write_text(report.model_dump_json(indent=1) + "\n", "utf-8")
-        beside.rename(output)
+            pyarrow.parquet.write_table(plain, scratch / f"{name}.parquet")
+        (scratch / "report.md").write_text(report.markdown(), "utf-8")
+        (scratch / "counts.json").write_text(report.model_dump_json(indent=1) + "\n", "utf-8")
+        scratch.rename(output)
     except OSError as fault:
-        raise SetlistError(
-            f"{output}: the dataset cannot be written ({fault.strerror}); "
-            "name a folder that you may write to."
+        raise DataError(
+            f"{output}: the dataset cannot be written ({fault.strerror})",
+            "name a folder that you may write to",
         ) from fault
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,17 +1,18 @@
-"""What `transform` writes and every model, heuristic or learned, is fitted on.
+"""The features folder, which `transform` writes and every model, simple or trained, is fitted on.
 
-    FEATURES/items.parquet   one row an item of the catalogue, in tie order; the row number is the
-                             item's code. item_id, title, tags, released, plays, listeners
-    FEATURES/users.parquet   one row a listener of the training period, by id; the row number is
-                             the listener's code. user_id and the named inputs
+    FEATURES/items.parquet   one row for each item of the catalogue, in tie order; the row number is
+                             the item's code. item_id, title, tags, released, plays, listeners
+    FEATURES/users.parquet   one row for each listener of the training period, by id; the row number
+                             is the listener's code. user_id and the named inputs
     FEATURES/plays.parquet   the training events, by listener, oldest first. user, item (codes),
-                             age_days (before the cut)
+                             age_days (before the cutoff)
     FEATURES/features.json   the window and the names of the inputs
-    FEATURES/newcomers.parquet   the same as users.parquet for those who play in the test period
-                             only; their codes go on behind it. No model is fitted on it
+    FEATURES/newcomers.parquet   as users.parquet, the listeners with plays in the test period only;
+                             their codes continue those of users.parquet. No model is fitted on it
 
-But for the newcomers nothing in it is later than the cut, and the catalogue is what was known at
-the cut: the other files are the same, byte for byte, whatever happened afterwards.
+Except for the newcomers, nothing in the folder is later than the cutoff, and the catalogue holds
+the items that were known at the cutoff: events after the cutoff do not change a byte of the other
+files.
 """
 
 import json
@@ -28,7 +29,7 @@ from setlist.data.schema import Window
 
 @dataclass(frozen=True)
 class Features:
-    """The features folder in memory."""
+    """The features folder in memory: its four tables, the window and the names of the inputs."""
 
     items: pd.DataFrame
     users: pd.DataFrame
@@ -39,7 +40,7 @@ class Features:
 
     @property
     def offsets(self) -> Int64s:
-        """[everyone + 1]: listener u's plays are the rows offsets[u] to offsets[u + 1]."""
+        """int64[everyone + 1]: listener u's plays are the rows offsets[u] to offsets[u + 1]."""
         return np.searchsorted(self.plays["user"].to_numpy(), np.arange(len(self.everyone) + 1))
 
     @property
@@ -59,7 +60,7 @@ class Features:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The features that `write` left in the folder."""
+        """Read a folder that `write` has written."""
         document = json.loads((folder / "features.json").read_text("utf-8"))
         return cls(
             items=pd.read_parquet(folder / "items.parquet"),

@@ -1,4 +1,4 @@
-"""The file formats: Parquet, CSV and JSON lines, each opened to its column names and its rows."""
+"""The file formats Parquet, CSV and JSON lines: the column names and the rows of a file."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from setlist.errors import SetlistError
+from setlist.errors import DataError
 
 SUFFIXES = {
     ".parquet": "Parquet",
@@ -28,7 +28,13 @@ SUFFIXES = {
 
 @dataclass(frozen=True)
 class TableFile:
-    """An opened file: what its columns are called, and how to load some of them."""
+    """An opened file.
+
+    Attributes:
+        label: its name in messages.
+        columns: the names of its columns.
+        load: reads the rows of the named columns.
+    """
 
     label: str
     columns: Sequence[str]
@@ -36,15 +42,19 @@ class TableFile:
 
 
 def format_of(name: str) -> str | None:
-    """The format that the file's name promises, None if none."""
+    """The format that the suffix of a file's name stands for, None for an unknown suffix."""
     return next((SUFFIXES[end] for end in SUFFIXES if name.lower().endswith(end)), None)
 
 
 def open_table(path: Path, label: str) -> TableFile:
-    """The table in a file; `label` is its name in errors, and tells the format by its suffix.
+    """Open the table in a file.
+
+    Args:
+        path: the file.
+        label: its name in messages; the suffix of the label, not of the path, gives the format.
 
     Raises:
-        SetlistError: when the file is not what its name promises; so does the table's `load`.
+        DataError: when the file is not of that format; the table's `load` raises it too.
     """
     form = str(format_of(label))
     with _readable(label, form):
@@ -62,9 +72,10 @@ def _readable(label: str, form: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, ValueError, EOFError, zlib.error, OSError) as fault:
+        # Arrow quotes the bad row, which may be long; its number stands in the first line.
         reason = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")[:200]
-        raise SetlistError(
-            f"{label}: cannot be read as {form} ({reason}); repair the file or leave it out."
+        raise DataError(
+            f"{label}: cannot be read as {form} ({reason})", "repair the file or leave it out"
         ) from fault
 
 
@@ -72,7 +83,7 @@ def _parquet(path: Path) -> TableFile:
     def load(columns: list[str]) -> pd.DataFrame:
         with pyarrow.parquet.ParquetFile(path) as file:
             table = file.read(columns=columns)
-        # Without this a missing value would turn integers into floats, and long ids into others.
+        # Without this a missing value turns integers into floats, which changes long ids.
         integers = {kind(): pd.Int64Dtype() for kind in (pa.int8, pa.int16, pa.int32, pa.int64)}
         frame = table.to_pandas(types_mapper=integers.get, ignore_metadata=True)
         for name, column in frame.items():
@@ -87,7 +98,8 @@ def _parquet(path: Path) -> TableFile:
 
 def _csv(path: Path) -> TableFile:
     """Every value is a string, "" where it is missing."""
-    in_order = pyarrow.csv.ReadOptions(use_threads=False)  # threads cannot tell a bad row's number
+    # Only without threads does Arrow know the number of a bad row.
+    in_order = pyarrow.csv.ReadOptions(use_threads=False)
 
     def load(columns: list[str]) -> pd.DataFrame:
         with _plain(path) as stream:
@@ -105,9 +117,9 @@ def _csv(path: Path) -> TableFile:
 
     with _plain(path) as stream, pyarrow.csv.open_csv(stream, read_options=in_order) as reader:
         names = reader.schema.names
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"it has two columns {twice[0]!r}")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"it has two columns {repeated[0]!r}")
     return TableFile(path.name, names, load)
 
 
@@ -126,14 +138,14 @@ def _json_lines(path: Path) -> TableFile:
                 raise ValueError(f"line {number} is not an object such as {{...}}")
             for key, value in row.items():
                 column = columns.setdefault(key, [])
-                column.extend([None] * (rows - len(column)))  # the rows that lacked the key
+                column.extend([None] * (rows - len(column)))  # for the rows without the key
                 column.append(value)
             rows += 1
     for column in columns.values():
         column.extend([None] * (rows - len(column)))
 
     def load(names: list[str]) -> pd.DataFrame:
-        # As objects: a missing value would turn integers into floats.
+        # As objects, because a missing value would turn integers into floats.
         return pd.DataFrame({name: pd.Series(columns[name], dtype=object) for name in names})
 
     return TableFile(path.name, list(columns), load)
@@ -141,7 +153,10 @@ def _json_lines(path: Path) -> TableFile:
 
 @contextmanager
 def _plain(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked if they are gzip: a download may have unpacked a .gz already."""
+    """The file's bytes, unpacked if they are gzip.
+
+    The content decides, not the name: a download may have unpacked a .gz already.
+    """
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)

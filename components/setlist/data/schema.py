@@ -1,4 +1,4 @@
-"""The three tables that everything else is built on, and the time window of a run.
+"""The three tables that are the input of a run, and the time window of a run.
 
 events  user_id, item_id (strings), timestamp (UTC, microseconds), weight (float, default 1)
 items   item_id, title (string), tags (list of strings), released (UTC or missing)
@@ -13,7 +13,7 @@ from typing import Self
 
 import pandas as pd
 
-from setlist.errors import SetlistError
+from setlist.errors import SettingsError
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "weight")
 ITEM_COLUMNS = ("item_id", "title", "tags", "released")
@@ -23,7 +23,7 @@ UNBOUNDED_END = pd.Timestamp("2100-01-01", tz="UTC").as_unit("us")
 """The bounds of a window that leaves out its first or its last day."""
 _COMPACT_DATE = re.compile(r"\d{14}")
 HISTORY_AGE = "history_age_days"
-"""The named input that is the age of each play of a history, in days."""
+"""The name of the model input with the age of each play of a history, in days."""
 
 
 def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
@@ -31,10 +31,14 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
 
     ISO text, Unix seconds as a number or digits, or 14 digits as in 20260501060000.
 
-    Law: `parse_instant(t.isoformat(), key) == t` for every UTC timestamp in microseconds.
+    `parse_instant(t.isoformat(), key) == t` for every UTC timestamp in microseconds.
+
+    Args:
+        text: the value of the setting.
+        key: the name of the setting, for the message.
 
     Raises:
-        SetlistError: when the text is no date; the sentence names `key`.
+        SettingsError: when the text is no date.
     """
     try:
         if isinstance(text, str) and _COMPACT_DATE.fullmatch(text):
@@ -45,24 +49,24 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
     except (ValueError, OverflowError) as fault:
         raise date_error(text, key) from fault
     if pd.isna(instant):
-        raise SetlistError(f"{key}: the date is empty; write it like 2026-05-01.")
+        raise SettingsError(f"{key}: the date is empty", "write it like 2026-05-01")
     utc = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
     return utc.as_unit("us")
 
 
-def date_error(text: str | float, key: str) -> SetlistError:
+def date_error(text: str | float, key: str) -> SettingsError:
     """The error for the value of a setting that cannot be read as an instant."""
-    return SetlistError(
-        f"{key}: {text!r} is not a date; write it like 2026-05-01 or 2026-05-01T06:00:00Z."
+    return SettingsError(
+        f"{key}: {text!r} is not a date", "write it like 2026-05-01 or 2026-05-01T06:00:00Z"
     )
 
 
 def tie_order(item_ids: Iterable[str]) -> list[str]:
     """The ids in the order in which equal scores are listed: by SHA-256 of the id.
 
-    A catalogue in this order makes "the lower index wins", which is `tf.math.top_k`'s rule, the
-    tie rule of the contract. Any order that is known to carry popularity (file order, frequency)
-    would let a model without an opinion pass for most-popular.
+    `tf.math.top_k` prefers the lower index among equal scores, so a catalogue in this order follows
+    the tie rule of the model contract. In an order that depends on popularity (of the file, of
+    frequency) a model that gives all items the same score would list the most popular ones.
     """
     return sorted(item_ids, key=lambda item: hashlib.sha256(item.encode()).digest())
 
@@ -77,13 +81,14 @@ class Window:
 
     def __post_init__(self) -> None:
         if not self.start < self.cutoff < self.end:
-            raise SetlistError(
+            raise SettingsError(
                 f"window: the training period must begin before the cutoff and the test period end "
                 f"after it, but they are {self.start}, {self.cutoff} and {self.end}."
             )
 
     def to_json(self) -> dict[str, str]:
         """Three ISO strings; `Window.from_json(w.to_json()) == w`."""
+        # "cut" is the key in all documents that are stored already.
         return {
             "start": self.start.isoformat(),
             "cut": self.cutoff.isoformat(),

@@ -1,8 +1,8 @@
-"""From curated tables to features: one catalogue, one code for each id, histories and counts.
+"""Transforms the curated tables into features: a catalogue, a code for each id, the histories.
 
-Everything is fitted on the training period. What serving needs of it (the catalogue, the
-vocabularies of the named inputs) is written into each model by the model's own fitting, so there
-is no second implementation to drift away from this one.
+Everything is fitted on the training period. The parts that serving needs (the catalogue, the
+vocabularies of the named inputs) are stored inside each model when it is fitted, so serving has no
+second implementation that could differ from this one.
 """
 
 import re
@@ -12,7 +12,7 @@ import pandas as pd
 
 from setlist.data.features import Features
 from setlist.data.schema import HISTORY_AGE, UNBOUNDED_END, Window, tie_order
-from setlist.errors import SetlistError
+from setlist.errors import SettingsError
 
 DAY_SECONDS = 86_400
 RESERVED_INPUTS = {
@@ -25,38 +25,38 @@ RESERVED_INPUTS = {
     "listener",
     "item_part",
 }
-"""No names for inputs: tables, the models' signature or the evaluation have their own of them."""
+"""Names that no input may have: the tables, the models' signature and the evaluation use them."""
 
 
 def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Path) -> Features:
     """Fit the features on a curated dataset and write them to `output`.
 
-    The catalogue is what is known at the cut: items of the table released by then and, where the
-    table has no release date, items with a training event. Listeners of the test period without
-    a training event are kept apart: they are evaluated, and nothing is fitted on them.
+    The catalogue holds the items known at the cutoff: items of the table released before it and
+    items with a training event. Listeners of the test period without a training event are kept in
+    a table of their own: they are evaluated, and nothing is fitted on them.
 
     Args:
         dataset: the folder that `curate` wrote.
-        window: the run's window; ages are counted back from its cut.
+        window: the run's window; ages are counted back from its cutoff.
         inputs: columns of the users table that become named inputs of the models.
         output: the features folder to write.
 
     Raises:
-        SetlistError: when an input is not a column of the users table, or cannot have its name.
+        SettingsError: when an input is not a column of the users table, or cannot have its name.
     """
     train = pd.read_parquet(dataset / "train.parquet")
-    later = set(pd.read_parquet(dataset / "test.parquet", columns=["user_id"])["user_id"])
-    return _fit(dataset, train, later, window, inputs, output)
+    test_listeners = set(pd.read_parquet(dataset / "test.parquet", columns=["user_id"])["user_id"])
+    return _fit(dataset, train, test_listeners, window, inputs, output)
 
 
 def transform_whole(
     dataset: Path, window: Window, inputs: tuple[str, ...], output: Path
 ) -> Features:
-    """`transform` as of the end of the window: the test period is trained on, too.
+    """Like `transform`, but as of the end of the window, so that the test period is trained on too.
 
-    Its cut is the end of the window, or just after the last event where the window has no end.
-    Nobody is a newcomer, for nothing is later. What curation leaves out of training because it is
-    rare (`curation.min_item_events`) is left out of the training period only.
+    The cutoff is the end of the window, or just after the last event where the window has no end.
+    There are no newcomers, because no event is later. Rare items (`curation.min_item_events`) are
+    missing from the training period only.
     """
     events = pd.concat(
         [pd.read_parquet(dataset / f"{part}.parquet") for part in ("train", "test")],
@@ -65,19 +65,20 @@ def transform_whole(
     end = window.end
     if end == UNBOUNDED_END:
         end = events["timestamp"].max() + pd.Timedelta(1, "us")
-    now = Window(window.start, end, end + pd.Timedelta(1, "us"))
-    return _fit(dataset, events, set(), now, inputs, output)
+    # A window needs a test period; this one is empty.
+    all_days = Window(window.start, end, end + pd.Timedelta(1, "us"))
+    return _fit(dataset, events, set(), all_days, inputs, output)
 
 
 def _fit(
     dataset: Path,
     train: pd.DataFrame,
-    later: set[str],
+    test_listeners: set[str],
     window: Window,
     inputs: tuple[str, ...],
     output: Path,
 ) -> Features:
-    """The features of some events, which are in time order and all before the window's cut."""
+    """The features of the events of `train`, which are in time order and before the cutoff."""
     check_inputs(inputs)
     items = catalogue(pd.read_parquet(dataset / "items.parquet"), train, window.cutoff)
     table = pd.read_parquet(dataset / "users.parquet")
@@ -91,7 +92,9 @@ def _fit(
             "item": pd.Index(items["item_id"]).get_indexer(train["item_id"]).astype("int32"),
             "age_days": (age.dt.total_seconds() / DAY_SECONDS).astype("float32"),
         }
-    ).sort_values("user", kind="stable", ignore_index=True)  # curated events are in time order
+    ).sort_values(
+        "user", kind="stable", ignore_index=True
+    )  # stable, because curated events are in time order
     items["plays"] = plays["item"].value_counts().reindex(items.index, fill_value=0).astype("int64")
     items["listeners"] = (
         plays.drop_duplicates(["user", "item"])["item"]
@@ -102,7 +105,7 @@ def _fit(
     features = Features(
         items=items,
         users=users,
-        newcomers=listeners(table, later - known, inputs),
+        newcomers=listeners(table, test_listeners - known, inputs),
         plays=plays,
         window=window,
         inputs=inputs,
@@ -115,32 +118,38 @@ def check_inputs(inputs: tuple[str, ...]) -> None:
     """Refuse names that an input cannot have.
 
     Raises:
-        SetlistError: for the first of them.
+        SettingsError: for the first such name.
     """
     for place, name in enumerate(inputs):
+        # The name becomes an argument of the model's signature.
         plain = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
         if name in RESERVED_INPUTS or name in inputs[:place] or not plain:
-            raise SetlistError(
-                f"inputs: {name!r} is no name for an input, because it is taken, stands twice or "
-                "is more than letters, digits and _; give the column another in data.users.columns."
+            raise SettingsError(
+                f"inputs: {name!r} cannot be the name of an input, because it is reserved, appears "
+                "twice or holds more than letters, digits and _",
+                "give the column another name in data.users.columns",
             )
 
 
-def catalogue(items: pd.DataFrame, train: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
-    """The items known at the cut, in tie order: released before it, or played before it."""
-    known = (items["released"] < cut) | items["item_id"].isin(train["item_id"].unique())
+def catalogue(items: pd.DataFrame, train: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """The items known at the cutoff, in tie order: released or played before it."""
+    known = (items["released"] < cutoff) | items["item_id"].isin(train["item_id"].unique())
     eligible = items[known].set_index("item_id")
     return eligible.loc[tie_order(eligible.index)].reset_index()
 
 
 def listeners(users: pd.DataFrame, ids: set[str], inputs: tuple[str, ...]) -> pd.DataFrame:
-    """user_id and the inputs of the given listeners, sorted by id; "" is not known."""
+    """user_id and the inputs of the listeners `ids`, sorted by id; "" is not known.
+
+    Raises:
+        SettingsError: when an input is not a column of the users table.
+    """
     missing = [name for name in inputs if name not in users.columns]
     if missing:
         present = ", ".join(column for column in users.columns if column != "user_id") or "none"
-        raise SetlistError(
-            f"inputs: the users table has no column {missing[0]!r} (it has: {present}); "
-            "correct the name, or take it out of `inputs`."
+        raise SettingsError(
+            f"inputs: the users table has no column {missing[0]!r} (it has: {present})",
+            "correct the name, or take it out of `inputs`",
         )
     index = pd.Index(sorted(ids), name="user_id", dtype="str")
     table = users.set_index("user_id")[list(inputs)].reindex(index)

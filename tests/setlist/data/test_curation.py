@@ -307,8 +307,8 @@ def test_features_are_taken_as_of_the_cut(tmp_path):
     assert report.rejected["unknown item"] == 1
     assert report.unknown_users == 1
     assert report.notes == [
-        "items: as of the cut; 2 rows are valid only later and 1 do not say since when; dropped.",
-        "users: as of the cut; 1 rows are valid only later and 0 do not say since when; dropped.",
+        "items: as of the cutoff; 2 rows are valid only later and 1 have no valid_from; dropped.",
+        "users: as of the cutoff; 1 rows are valid only later and 0 have no valid_from; dropped.",
         "users: 1 users of the events are not in the table; kept.",
     ]
 
@@ -328,7 +328,7 @@ def test_snapshots_say_so_and_the_last_row_wins(tmp_path):
     assert report.notes[:3] == [
         "items: 1 rows without item_id; dropped.",
         "items: a present-day snapshot (there is no valid_from). "
-        "1 rows repeat an earlier item_id; the last one counts.",
+        "1 rows repeat an earlier item_id; the last row counts.",
         "items: 1 release dates cannot be read; taken as not known.",
     ]
 

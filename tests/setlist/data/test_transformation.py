@@ -119,7 +119,7 @@ def test_an_input_that_is_no_column_is_named(folder, tmp_path):
     "inputs", [("user_id",), ("k",), ("history",), ("country", "country"), ("age band",)]
 )
 def test_an_input_that_cannot_have_its_name_is_refused(folder, tmp_path, inputs):
-    with pytest.raises(SetlistError, match="is no name for an input"):
+    with pytest.raises(SetlistError, match="cannot be the name of an input"):
         transform(folder.parent / "dataset", Features.read(folder).window, inputs, tmp_path / "x")
     assert not (tmp_path / "x").exists()
 

@@ -62,7 +62,7 @@ def instants(values: pd.Series, unit: TimestampUnit) -> pd.Series:
     size = np.abs(microseconds)
     usable = (size > _YEAR_MICROSECONDS) & (size < _END_OF_9999_MICROSECONDS)
     times = np.where(usable, microseconds, 0).astype("int64").view("datetime64[us]")
-    times[~usable] = np.datetime64("NaT")
+    times[~usable] = np.datetime64("NaT", "us")
     result = pd.Series(times, index=values.index).dt.tz_localize("UTC")
     words = values[np.isnan(count)].dropna().astype("str").str.strip()
     words = words[words.str.match(r"\d{4}")]  # pandas would read "now" and "today" as instants

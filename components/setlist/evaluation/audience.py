@@ -1,4 +1,4 @@
-"""Who is evaluated: the listeners, what they will play, and what every model is told of them."""
+"""The audience of an evaluation: its listeners, their truth, and the input of every model."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,22 @@ import pandas as pd
 
 from setlist.arrays import Float32s, Float64s, Int64s, Ragged, Strings
 from setlist.data.features import Features
-from setlist.errors import SetlistError
+from setlist.errors import DataError, SettingsError
 from setlist.evaluation.results import LISTENER_SLICE, EvaluationSettings
 
-NEWCOMER, LIGHT = 5, 50
-"""The most plays before the cut of a newcomer and of a light listener."""
-KINDS = ("newcomer", "light", "heavy")
-AT_MOST = 200_000
-"""How many listeners are evaluated at most; a fixed sample of more."""
+NEWCOMER_MAX_PLAYS, LIGHT_MAX_PLAYS = 5, 50
+"""The most plays before the cutoff of a newcomer and of a light listener."""
+LISTENER_KINDS = ("newcomer", "light", "heavy")
+MAX_LISTENERS = 200_000
+"""The most listeners that are evaluated; of more listeners a fixed sample is taken."""
 
-TAKEN = {"user_id", "relevant", "history", LISTENER_SLICE, "item_part"}
-"""No names for slices: the evaluation and the policy have their own of them."""
+RESERVED_COLUMNS = {"user_id", "relevant", "history", LISTENER_SLICE, "item_part"}
+"""Names that a slice cannot have: the evaluation and the policy use them for their own columns."""
 
 
 @dataclass(frozen=True)
 class Audience:
-    """The listeners who are evaluated, what they will play, and what every model is told."""
+    """The listeners who are evaluated, their truth, and the input that every model gets."""
 
     users: pd.DataFrame
     truth: Ragged
@@ -31,7 +31,7 @@ class Audience:
     history: Ragged
     plays: Ragged
     ages: Float32s
-    """float32[plays]: of each code of `plays`, in days before the cut."""
+    """float32[plays]: of each code of `plays`, in days before the cutoff."""
     left_out: dict[str, int]
     sampled_from: int
 
@@ -39,11 +39,11 @@ class Audience:
 def select_audience(
     features: Features, test: pd.DataFrame, users: pd.DataFrame, settings: EvaluationSettings
 ) -> Audience:
-    """Who is evaluated and what is relevant to them.
+    """Choose the listeners, and the items that are relevant to each.
 
-    Relevant are the items of the catalogue that the listener plays in the test period, each once;
-    on the discovery shelf without what the listener knows already. Listeners without a relevant
-    item take no part, and are counted.
+    Relevant to a listener are the items of the catalogue that the listener plays in the test
+    period, each once. On the discovery shelf, items that the listener played before are left out.
+    Listeners without a relevant item are left out, and counted.
 
     Args:
         features: what `transform` wrote.
@@ -52,16 +52,16 @@ def select_audience(
         settings: the shelf, the slices, whether newcomers take part.
 
     Raises:
-        SetlistError: when nobody is left, a listener is not in the features, or a slice is no
-            column of the users table.
+        DataError: when no listener is left, or a listener is not in the features.
+        SettingsError: when a slice is no column of the users table.
     """
     everyone = features.everyone
     user = pd.Index(everyone["user_id"]).get_indexer(test["user_id"])
     if (user < 0).any():
         stranger = test["user_id"].iloc[int(np.argmax(user < 0))]
-        raise SetlistError(
-            f"test.parquet: listener {stranger} is not in the features; transform this dataset "
-            "again."
+        raise DataError(
+            f"test.parquet: listener {stranger} is not in the features",
+            "transform this dataset again",
         )
     item = pd.Index(features.items["item_id"]).get_indexer(test["item_id"])
     offsets = features.offsets
@@ -85,11 +85,14 @@ def select_audience(
     chosen = np.unique(rows)
     left_out["listeners without a relevant item"] = len(eligible) - len(chosen)
     if len(chosen) == 0:
-        raise SetlistError(
+        raise DataError(
             f"evaluation: no listener plays anything relevant to the {settings.shelf} shelf in the "
-            "test period; widen window.test_days, or choose the other shelf."
+            "test period",
+            "widen window.test_days, or choose the other shelf",
         )
-    kind = np.array(KINDS, dtype=object)[(counts[chosen, None] > [NEWCOMER, LIGHT]).sum(axis=1)]
+    kind = np.array(LISTENER_KINDS, dtype=object)[
+        (counts[chosen, None] > [NEWCOMER_MAX_PLAYS, LIGHT_MAX_PLAYS]).sum(axis=1)
+    ]
     present = len(chosen)
     kept = _sample(everyone["user_id"].iloc[chosen], kind)
     chosen, kind = chosen[kept], kind[kept]
@@ -97,7 +100,7 @@ def select_audience(
     rows, truth, gains = rows[taken], truth[taken], gains[taken]
     people = everyone.iloc[chosen].reset_index(drop=True)
     for name in settings.slices:
-        if name in TAKEN or name not in people:
+        if name in RESERVED_COLUMNS or name not in people:
             people[name] = _column(users, name, people["user_id"])
     people["relevant"] = np.bincount(np.searchsorted(chosen, rows), minlength=len(chosen))
     people["history"] = counts[chosen]
@@ -117,26 +120,29 @@ def select_audience(
 
 
 def _sample(user_ids: pd.Series, kind: Strings) -> Int64s:
-    """Row numbers of at most `AT_MOST` listeners, of every kind the same share.
+    """Row numbers of at most `MAX_LISTENERS` listeners, the same share of every kind.
 
-    The same listeners on every machine and in every run in which they appear: those whose hash of
-    the id is smallest.
+    Those with the smallest hash of their id: the same listeners on every machine and in every run.
     """
-    if len(kind) <= AT_MOST:
+    if len(kind) <= MAX_LISTENERS:
         return np.arange(len(kind))
     order = pd.util.hash_array(user_ids.to_numpy(dtype=object), categorize=False)
-    share = AT_MOST / len(kind)
+    share = MAX_LISTENERS / len(kind)
     place = pd.Series(order).groupby(kind).rank(method="first").to_numpy()
     size = pd.Series(kind).groupby(kind).transform("size").to_numpy()
     return np.flatnonzero(place <= np.floor(size * share))
 
 
 def _column(users: pd.DataFrame, name: str, ids: pd.Series) -> pd.Series:
-    if name not in users or name in TAKEN:
-        present = ", ".join(column for column in users.columns if column not in TAKEN) or "none"
-        raise SetlistError(
+    if name not in users or name in RESERVED_COLUMNS:
+        present = (
+            ", ".join(column for column in users.columns if column not in RESERVED_COLUMNS)
+            or "none"
+        )
+        raise SettingsError(
             f"evaluation.slices: {name!r} is no column of the users table by which to slice "
-            f"(those are: {present}); correct the name, or take it out."
+            f"(those are: {present})",
+            "correct the name, or take it out",
         )
     return (
         users.set_index("user_id")[name].reindex(ids).fillna("").astype(str).reset_index(drop=True)

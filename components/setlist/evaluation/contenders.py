@@ -1,16 +1,16 @@
-"""Which models take part in a run, and the part that each of them plays."""
+"""The models that an evaluation compares, and the role of each."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError
 from setlist.evaluation.results import Role
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A model folder and the part it plays in the run."""
+    """A model folder and its role in the run."""
 
     folder: Path
     label: str
@@ -25,14 +25,16 @@ def list_contenders(heuristics: Path, candidate: Path, live: Path) -> list[Conte
         heuristics: a folder of model folders.
         candidate: a model folder.
         live: a folder of model folders named `live-3` and `anchor-2` by revision, and
-            `rivals.json`, the list of their names: one that was lost on the way is missed.
+            `rivals.json`, the list of their names, by which a lost folder is noticed.
 
     Raises:
-        SetlistError: when `rivals.json` is missing.
+        EvaluationError: when `rivals.json` is missing.
     """
     listed = live / "rivals.json"
     if not listed.is_file():
-        raise SetlistError(f"{listed} is missing; it lists the live models, even where none is.")
+        raise EvaluationError(
+            f"{listed} is missing; it lists the live models, even where nothing is live."
+        )
     rivals = [
         Contender(live / name, name, "live" if role == "live" else "anchor", int(revision))
         for name in json.loads(listed.read_text("utf-8"))

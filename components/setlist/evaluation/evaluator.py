@@ -1,4 +1,4 @@
-"""Every model of a run on the same listeners, candidates and exclusions, by the contract alone.
+"""Evaluates every model of a run on the same listeners, with the same items and exclusions.
 
 The folder that it writes is described in `setlist.evaluation.results`.
 """
@@ -15,7 +15,7 @@ import pandas as pd
 from setlist.arrays import Bools, Float64s, Int64s, Ragged
 from setlist.data.features import Features
 from setlist.data.schema import parse_instant
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError, SetlistError
 from setlist.evaluation.audience import Audience, select_audience
 from setlist.evaluation.catalogue import catalogue_of, parts_of
 from setlist.evaluation.contenders import Contender
@@ -40,14 +40,14 @@ from setlist.models.saved_model import SavedModel
 
 @dataclass(frozen=True)
 class EvaluationSetup:
-    """What every model of a run is asked, and what its answers are held against.
+    """What all models of a run share: the requests, and the truth for their answers.
 
     Attributes:
-        inputs: what models are told of a listener beside the plays; columns of `people.users`.
+        inputs: the named inputs of a listener, beside the plays; columns of `people.users`.
         item_ids: of the eligible catalogue, in the order of the codes.
         parts: bool[items] of head, torso, tail and new items.
-        shared: bool[items], what candidate, live model and anchor all know; None while nothing is
-            live.
+        shared: bool[items], which items candidate, live model and anchor all know; None while
+            nothing is live.
         k: the depth of the lists.
         requests: row numbers of the listeners whose requests are kept word by word.
     """
@@ -74,22 +74,22 @@ def evaluate(
     """Evaluate every model and write the evaluation folder.
 
     What the run may ship (the candidate, and the heuristics while nothing is live) is then loaded
-    again in a fresh process and asked sound and hostile things (`setlist.evaluation.inspection`).
+    again in a fresh process and gets valid and broken requests (`setlist.evaluation.inspection`).
 
     Raises:
-        SetlistError: for an unknown metric, a live model that was trained past the cut, a model
+        SetlistError: for an unknown metric, a live model that was trained past the cutoff, a model
             that answers outside the contract, a test period without relevant plays, two models
             of one label, or an output that is not empty.
     """
     if output.exists() and any(output.iterdir()):
-        raise SetlistError(f"{output} is not empty; remove it, or name another folder.")
+        raise EvaluationError(f"{output} is not empty", "remove it, or name another folder")
     if twice := first_repeated([contender.label for contender in models]):
-        raise SetlistError(f"two models are called {twice}; rename one of the folders.")
-    exam = prepare_setup(models, features, dataset, settings)
+        raise EvaluationError(f"two models are called {twice}", "rename one of the folders")
+    setup = prepare_setup(models, features, dataset, settings)
     output.mkdir(parents=True, exist_ok=True)
-    people = exam.people
+    people = setup.people
     people.users.to_parquet(output / "users.parquet", index=False)
-    features.items.assign(**exam.parts).to_parquet(output / "items.parquet", index=False)
+    features.items.assign(**setup.parts).to_parquet(output / "items.parquet", index=False)
     pd.DataFrame(
         {
             "user": people.truth.rows.astype(np.int32),
@@ -97,22 +97,26 @@ def evaluate(
             "gain": people.gains,
         }
     ).to_parquet(output / "truth.parquet", index=False)
-    write_requests(output, people, exam.inputs, exam.requests, exam.item_ids, exam.shelf)
-    evaluated = [_examine(contender, exam, features.window.cutoff, output) for contender in models]
-    ours = [one for one in models if one.role == "candidate"]
-    rules = [one for one in models if one.role == "heuristic" and exam.shared is None]
-    found = inspect_models(output, ours) | inspect_models(output, rules)
+    write_requests(output, people, setup.inputs, setup.requests, setup.item_ids, setup.shelf)
+    evaluated = [_examine(contender, setup, features.window.cutoff, output) for contender in models]
+    candidates = [model for model in models if model.role == "candidate"]
+    heuristics = [model for model in models if model.role == "heuristic" and setup.shared is None]
+    # In two processes, so that a heuristic that crashes its process is no fault of the candidate.
+    inspections = inspect_models(output, candidates) | inspect_models(output, heuristics)
     evaluation = Evaluation(
         shelf=settings.shelf,
         window=features.window.to_json(),
         metrics=settings.metric_infos(),
         slices=tuple(dict.fromkeys((LISTENER_SLICE, *features.inputs, *settings.slices))),
-        k=exam.k,
+        k=setup.k,
         listeners=len(people.users),
         sampled_from=people.sampled_from,
-        catalogue=exam.catalogue.size,
+        catalogue=setup.catalogue.size,
         left_out=people.left_out,
-        models=[one.model_copy(update={"inspection": found.get(one.label)}) for one in evaluated],
+        models=[
+            model.model_copy(update={"inspection": inspections.get(model.label)})
+            for model in evaluated
+        ],
     )
     document = json.dumps(evaluation.model_dump(), indent=1, allow_nan=False)
     (output / "evaluation.json").write_text(document + "\n", "utf-8")
@@ -122,7 +126,7 @@ def evaluate(
 def prepare_setup(
     models: Sequence[Contender], features: Features, dataset: Path, settings: EvaluationSettings
 ) -> EvaluationSetup:
-    """Settle what all models of the run are asked."""
+    """Prepare what all models of the run share."""
     metrics = [parse_metric(text) for text in settings.metrics]
     people = select_audience(
         features,
@@ -152,7 +156,7 @@ def prepare_setup(
 
 
 def _examine(
-    contender: Contender, exam: EvaluationSetup, cut: pd.Timestamp, output: Path
+    contender: Contender, setup: EvaluationSetup, cut: pd.Timestamp, output: Path
 ) -> EvaluatedModel:
     began = time.monotonic()
     model = SavedModel(contender.folder)
@@ -166,22 +170,22 @@ def _examine(
             f"the cut of this run ({cut:%Y-%m-%d %H:%M}), so it has seen the test period; choose "
             "a later as_of."
         )
-    people = exam.people
+    people = setup.people
     try:
-        told, scores = top_lists(model, people, exam.inputs, exam.item_ids, exam.shelf, exam.k)
+        told, scores = top_lists(model, people, setup.inputs, setup.item_ids, setup.shelf, setup.k)
     except SetlistError as fault:
         raise SetlistError(f"{contender.label}: {fault}") from fault
     top = without_repeats(told)
-    parts = dict(exam.parts)
-    if exam.shared is not None and contender.role in LEARNED_ROLES:
-        parts[SHARED_PART] = exam.shared
-    ranking = Ranking(top, people.truth, people.history, exam.catalogue, people.gains)
-    per_user, corpus = compute_metrics(ranking, exam.metrics, parts)
+    parts = dict(setup.parts)
+    if setup.shared is not None and contender.role in LEARNED_ROLES:
+        parts[SHARED_PART] = setup.shared
+    ranking = Ranking(top, people.truth, people.history, setup.catalogue, people.gains)
+    per_user, corpus = compute_metrics(ranking, setup.metrics, parts)
     folder = output / contender.label
     folder.mkdir()
     np.save(folder / "top.npy", top)
     per_user.to_parquet(folder / "per_user.parquet", index=False)
-    write_answers(folder, top[exam.requests], scores[exam.requests], exam.item_ids)
+    write_answers(folder, top[setup.requests], scores[setup.requests], setup.item_ids)
     seconds = time.monotonic() - began
     print(f"evaluated {contender.label} in {seconds:.1f} s", flush=True)
     return EvaluatedModel(
@@ -194,10 +198,10 @@ def _examine(
         training_window=model.info.training_window,
         corpus=corpus,
         foreign=int((told == FOREIGN).sum()),
-        excluded=count_listed(told, people.history, exam.catalogue)
-        if exam.shelf == "discovery"
+        excluded=count_listed(told, people.history, setup.catalogue)
+        if setup.shelf == "discovery"
         else 0,
-        known=float(exam.item_ids.isin(read_catalogue(contender.folder)).mean()),
+        known=float(setup.item_ids.isin(read_catalogue(contender.folder)).mean()),
         seconds=round(seconds, 2),
     )
 

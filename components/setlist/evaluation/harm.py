@@ -1,4 +1,4 @@
-"""Who would suffer: the search for a group of listeners that a candidate serves clearly worse."""
+"""The search for a group of listeners whom a candidate serves clearly worse."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from setlist.evaluation.statistics import (
 )
 from setlist.evaluation.verdict import Reason
 
-SAID = {LISTENER_SLICE: "history length"}
-"""How a sentence names a slice, where not by its column."""
+SLICE_TITLES = {LISTENER_SLICE: "history length"}
+"""The name of a slice in a sentence, where it is not the name of its column."""
 
 
 @dataclass(frozen=True)
 class ListenerGroup:
-    """The listeners who share a value of a slice, with what two models are worth to them.
+    """The listeners who share a value of a slice, with the values of two models.
 
     Attributes:
         members: bool[listeners].
@@ -73,7 +73,8 @@ def harm_reasons(
         adjusted = holm(sign_flip(losses, "less"))
     p_values = {(one.slice, one.value): float(p) for one, p in zip(judged, adjusted, strict=True)}
     for name in dict.fromkeys(group.slice for group in groups):
-        rule = f"no group by {SAID.get(name, name.replace('_', ' '))} worse off than with {rival}"
+        title = SLICE_TITLES.get(name, name.replace("_", " "))
+        rule = f"no group by {title} worse off than with {rival}"
         own = [group for group in judged if group.slice == name]
         small = [group for group in groups if group.slice == name and group.size < policy.at_least]
         few = ", ".join(f"{group.value or 'not known'} ({group.size})" for group in small[:5])

@@ -1,9 +1,9 @@
-"""Whether what was evaluated is what will serve: a model in a process that did not make it.
+"""Checks that a model serves as it was evaluated, in a process that did not make it.
 
-Sound are the kept requests of the evaluation: alone, all together and a thousand at once they have
-to give the scores that were evaluated, to 1e-4, and an order that differs only inside that
-tolerance. Hostile are the requests of a bad day: nobody's history, ids that nobody knows, a k
-beyond the catalogue, everything excluded.
+The kept requests of the evaluation are sent alone, all together and a thousand at once. The scores
+must be those that were evaluated, to 1e-4, and the order may differ only inside that tolerance.
+Then come hostile requests: an empty history, unknown ids, a k beyond the catalogue, every item
+excluded.
 """
 
 import subprocess
@@ -27,14 +27,14 @@ from setlist.models.saved_model import SavedModel
 
 TOLERANCE = 1e-4
 """Of a score, absolute below 1 and relative above."""
-MANY = 1_000
-TIMED = 200
-FEW = 8
-PATIENCE = 300
-"""Seconds that a model may take for all of it."""
+BATCH_REQUESTS = 1_000
+TIMED_REQUESTS = 200
+REACH_LISTENERS = 8
+INSPECTION_TIMEOUT_SECONDS = 300
+"""The most seconds that all requests to a model may take."""
 
-Found = RootModel[dict[str, Inspection]]
-Answer = tuple[Strings, Float32s]
+Inspections = RootModel[dict[str, Inspection]]
+IdsAndScores = tuple[Strings, Float32s]
 
 
 def inspect_models(evaluation: Path, models: Sequence[Contender]) -> dict[str, Inspection]:
@@ -54,15 +54,19 @@ def inspect_models(evaluation: Path, models: Sequence[Contender]) -> dict[str, I
             command += [model.label, str(model.folder)]
         try:
             done = subprocess.run(  # noqa: S603 - our own module
-                command, timeout=PATIENCE * len(models), check=False, capture_output=True, text=True
+                command,
+                timeout=INSPECTION_TIMEOUT_SECONDS * len(models),
+                check=False,
+                capture_output=True,
+                text=True,
             )
             fault = f"the process that loaded it ended with exit code {done.returncode}"
             if done.returncode:
                 print(done.stderr[-2_000:], flush=True)
         except subprocess.TimeoutExpired:
-            fault = f"it did not answer within {PATIENCE} s"
+            fault = f"it did not answer within {INSPECTION_TIMEOUT_SECONDS} s"
         if output.is_file():
-            return Found.model_validate_json(output.read_bytes()).root
+            return Inspections.model_validate_json(output.read_bytes()).root
     broken = Inspection(faults=[fault], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0)
     return {model.label: broken for model in models}
 
@@ -102,14 +106,14 @@ class Inspector:
         self.catalogue = read_catalogue(folder)
         self.faults: list[str] = []
 
-    def ask(self, occasion: str, requests: Requests, k: int) -> Answer | None:
+    def ask(self, occasion: str, requests: Requests, k: int) -> IdsAndScores | None:
         """The answer, checked against what the contract says of any answer; None for no answer."""
         try:
             ids, scores = self.model.signature(
                 requests.history, requests.exclude, k, requests.inputs, requests.ages
             )
         except Exception as fault:  # whatever a stranger's graph raises is a finding
-            self.faults.append(f"{occasion}: {said_by(fault)}")
+            self.faults.append(f"{occasion}: {first_line(fault)}")
             return None
         width = min(k, len(self.catalogue))
         if ids.shape[1] != width:
@@ -135,14 +139,17 @@ class Inspector:
                 break
         return ids, scores
 
-    def sound(self, requests: Requests, expected: Answer) -> None:
+    def sound(self, requests: Requests, expected: IdsAndScores) -> None:
         """The kept requests: alone, together, and many at once."""
         k = expected[0].shape[1]
         number = len(requests.history)
         for occasion, rows in (
             ("a request alone", [0]),
             ("the evaluated requests", list(range(number))),
-            (f"{MANY:,} requests at once", [row % number for row in range(MANY)]),
+            (
+                f"{BATCH_REQUESTS:,} requests at once",
+                [row % number for row in range(BATCH_REQUESTS)],
+            ),
         ):
             answer = self.ask(occasion, requests.take(rows), k)
             if answer and (
@@ -165,7 +172,7 @@ class Inspector:
 
     def reach(self, requests: Requests) -> float:
         """The share of the catalogue that a few listeners see when nothing is cut or excluded."""
-        few = requests.take(range(min(FEW, len(requests.history))))
+        few = requests.take(range(min(REACH_LISTENERS, len(requests.history))))
         open_ended = Requests(few.history, [[]] * len(few.history), few.ages, few.inputs)
         answer = self.ask("a k beyond the catalogue", open_ended, len(self.catalogue) + 7)
         shown = set(answer[0].ravel()) - {""} if answer else set()
@@ -174,7 +181,7 @@ class Inspector:
     def latencies(self, requests: Requests, k: int) -> list[float]:
         """Milliseconds of requests for one listener each, in order of the kept requests."""
         taken = []
-        for row in range(min(TIMED, len(requests.history))):
+        for row in range(min(TIMED_REQUESTS, len(requests.history))):
             one = requests.take([row])
             began = time.perf_counter()
             self.model.recommend(one.history, one.exclude, k, one.inputs, one.ages)
@@ -182,12 +189,12 @@ class Inspector:
         return taken
 
 
-def said_by(fault: Exception) -> str:
+def first_line(fault: Exception) -> str:
     """The first line of its message, to stand inside a sentence."""
     return str(fault).partition("\n")[0].removesuffix(".")
 
 
-def answer_difference(expected: Answer, got: Answer) -> str:
+def answer_difference(expected: IdsAndScores, got: IdsAndScores) -> str:
     """How two answers to the same requests differ by more than the tolerance; "" if they do not.
 
     Two items may change places where their scores are that close, and at the end of the list one
@@ -228,7 +235,7 @@ def inspect_model(evaluation: Path, label: str, folder: Path) -> Inspection:
     try:
         inspector = Inspector(folder)
     except Exception as fault:  # a model that cannot be loaded is a finding
-        said = f"it cannot be loaded: {said_by(fault)}"
+        said = f"it cannot be loaded: {first_line(fault)}"
         return Inspection(faults=[said], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=size)
     k = expected[0].shape[1]
     inspector.sound(requests, expected)
@@ -249,7 +256,7 @@ def main() -> None:
     """Inspect the models that the command line names: EVALUATION OUTPUT LABEL FOLDER [...]."""
     evaluation, output, *pairs = sys.argv[1:]
     labels, folders = pairs[::2], pairs[1::2]
-    found = Found(
+    found = Inspections(
         {
             label: inspect_model(Path(evaluation), label, Path(folder))
             for label, folder in zip(labels, folders, strict=True)

@@ -1,4 +1,4 @@
-"""What a model recommends to a whole audience, in the codes of the run's catalogue."""
+"""The lists that a model recommends to an audience, as codes of the run's catalogue."""
 
 from collections.abc import Sequence
 
@@ -23,12 +23,12 @@ def top_lists(
     """The model's lists for the whole audience.
 
     Args:
-        model: to be asked.
-        people: whom for.
-        inputs: the named inputs of the run; a model that requires another is told nothing there,
-            as it will be when it serves.
+        model: the model.
+        people: the audience.
+        inputs: the named inputs of the run; a model that requires another input gets "" for it,
+            as it will when it serves.
         item_ids: of the eligible catalogue, in the order of the codes.
-        shelf: whether what a listener knows is excluded.
+        shelf: on discovery, what a listener played is excluded.
         k: the depth of the lists.
 
     Returns:
@@ -37,7 +37,7 @@ def top_lists(
         float32[listeners, k], their scores, -inf where nothing is listed.
 
     Raises:
-        SetlistError: when the model answers outside the contract.
+        ModelError: when the model answers outside the contract.
     """
     nothing = Ragged(np.zeros(len(people.users) + 1, np.int64), np.zeros(0, np.int32))
     return model.lists(

@@ -1,6 +1,7 @@
-"""What the models were told of a few listeners, and what they answered, word by word.
+"""The complete requests and answers of a few listeners.
 
-A fresh process asks the same again and has to get the same answer; see `infra`.
+A fresh process sends the requests again and must get the same answers; see
+`setlist.evaluation.inspection`.
 """
 
 from collections.abc import Sequence

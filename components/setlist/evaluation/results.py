@@ -1,11 +1,11 @@
-"""What an evaluation is: a folder that says what was evaluated on what, user by user.
+"""The folder of an evaluation: which models were evaluated on which data, listener by listener.
 
-    EVALUATION/evaluation.json      what was evaluated on what (`Evaluation`)
+    EVALUATION/evaluation.json      its models, metrics and data (`Evaluation`)
     EVALUATION/users.parquet        one row a listener: user_id, relevant, history, the slices
     EVALUATION/items.parquet        one row an item of the catalogue, in code order; head, torso,
                                     tail and new say which part of it the item belongs to
     EVALUATION/truth.parquet        user, item, gain: row numbers of the two tables above
-    EVALUATION/requests.parquet     what the models were told of a few listeners, word by word
+    EVALUATION/requests.parquet     the requests of a few listeners, complete
     EVALUATION/<model>/per_user.parquet   one row a listener, one column a metric; "ndcg@10 tail" is
                                           the metric on that part of the truth, missing without any
     EVALUATION/<model>/top.npy            int32[listeners, K], codes best first, below 0 is no item
@@ -30,15 +30,15 @@ Shelf = Literal["discovery", "shortcuts"]
 Role = Literal["candidate", "heuristic", "live", "anchor"]
 LEARNED_ROLES: tuple[Role, ...] = ("candidate", "live", "anchor")
 LISTENER_SLICE = "listener"
-"""The slice that is always there: newcomer, light or heavy, by plays before the cut."""
+"""The slice of every evaluation: newcomer, light or heavy, by plays before the cutoff."""
 ITEM_PARTS = ("head", "torso", "tail", "new")
 SHARED_PART = "shared"
 
 
 class MetricInfo(BaseModel):
-    """A metric of an evaluation, with what has to be known of it to read its values.
+    """A metric of an evaluation, with what a reader of its values must know.
 
-    It stands in the folder so that gate and report need not import a metric that is not ours.
+    It stands in the folder, so that gate and report need not import the metric of a user.
     """
 
     name: str
@@ -50,7 +50,7 @@ class MetricInfo(BaseModel):
 
     @property
     def label(self) -> str:
-        """The name in tables: without the module of a metric that is not ours."""
+        """The name in tables: without the module of a user's metric."""
         return self.name.rpartition(":")[2]
 
     @classmethod
@@ -60,13 +60,13 @@ class MetricInfo(BaseModel):
         Raises:
             SetlistError: when there is no such metric.
         """
-        found = parse_metric(text).metric
+        metric = parse_metric(text).metric
         return cls(
             name=text,
-            per=found.per,
-            better=found.better,
-            reads_truth=found.reads_truth,
-            meaning=(found.__doc__ or "").strip().partition("\n")[0],
+            per=metric.per,
+            better=metric.better,
+            reads_truth=metric.reads_truth,
+            meaning=(metric.__doc__ or "").strip().partition("\n")[0],
         )
 
 
@@ -90,7 +90,7 @@ class EvaluationSettings(BaseModel):
         min_length=1,
     )
     newcomers: bool = True
-    """Whether listeners without any play before the cut are evaluated."""
+    """Whether listeners without any play before the cutoff are evaluated."""
     slices: tuple[str, ...] = ()
     """Columns of the users table by which listeners are grouped, beside the named inputs."""
 
@@ -104,12 +104,12 @@ class EvaluationSettings(BaseModel):
 
 
 class Inspection(BaseModel):
-    """What a fresh process found of a model; see `setlist.evaluation.inspection`."""
+    """What a fresh process measured of a model; see `setlist.evaluation.inspection`."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     faults: list[str]
-    """Sentences on what it did that it must not; empty for a sound model."""
+    """A sentence for each violation of the contract; empty for a sound model."""
     requests: int
     reach: float
     """The share of its own catalogue that a few listeners get to see in lists of any length."""
@@ -193,7 +193,7 @@ class Evaluation(BaseModel):
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """What was evaluated on what.
+    """The document of an evaluation folder.
 
     Raises:
         EvaluationError: when the folder holds no readable evaluation.
@@ -205,29 +205,31 @@ def read_per_user(folder: Path, label: str) -> pd.DataFrame:
     """One row a listener, one column a metric, of one model.
 
     Raises:
-        SetlistError: when the model's values are missing or damaged.
+        EvaluationError: when the model's values are missing or damaged.
     """
     path = folder / label / "per_user.parquet"
     if not path.is_file():
-        raise SetlistError(f"{path} is missing; evaluate {label} before the gate.")
+        raise EvaluationError(f"{path} is missing", f"evaluate {label} before the gate")
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as fault:
-        raise SetlistError(f"{path} is damaged; evaluate {label} again.") from fault
+        raise EvaluationError(f"{path} is damaged", f"evaluate {label} again") from fault
 
 
 def read_users(folder: Path, evaluation: Evaluation) -> pd.DataFrame:
-    """One row a listener: who it is, and the slices.
+    """One row a listener: the id and the slices.
 
     Raises:
-        SetlistError: when the table is missing, or not that of the evaluation.
+        EvaluationError: when the table is missing, or does not belong to the evaluation.
     """
     path = folder / "users.parquet"
     if not path.is_file():
-        raise SetlistError(f"{path} is missing; evaluate the models again.")
+        raise EvaluationError(f"{path} is missing", "evaluate the models again")
     users = pd.read_parquet(path)
     if len(users) != evaluation.listeners or not set(evaluation.slices) <= set(users):
-        raise SetlistError(f"{path} is not that of its evaluation; evaluate the models again.")
+        raise EvaluationError(
+            f"{path} does not belong to its evaluation", "evaluate the models again"
+        )
     return users
 
 
@@ -241,5 +243,5 @@ def read_values(folder: Path, model: EvaluatedModel) -> dict[str, float]:
 
 
 def first_repeated(labels: Sequence[str]) -> str:
-    """The first label that stands there a second time, "" for none."""
-    return next((one for place, one in enumerate(labels) if one in labels[:place]), "")
+    """The first label that was in the list before, "" for none."""
+    return next((label for row, label in enumerate(labels) if label in labels[:row]), "")

@@ -168,7 +168,7 @@ def crowd(window, write_dataset, tmp_path):
 
 
 def limit(monkeypatch, number: int) -> None:
-    monkeypatch.setattr("setlist.evaluation.audience.AT_MOST", number)
+    monkeypatch.setattr("setlist.evaluation.audience.MAX_LISTENERS", number)
 
 
 def test_an_audience_within_the_limit_is_whole(crowd, monkeypatch):

@@ -518,7 +518,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no slices": (lambda folder: (folder / "users.parquet").unlink(), "users.parquet is missing"),
     "slices of others": (
         lambda folder: pd.DataFrame({"listener": ["heavy"]}).to_parquet(folder / "users.parquet"),
-        "is not that of its evaluation",
+        "does not belong to its evaluation",
     ),
     "an unknown role": (edit_model("live-3", role="friend"), "role"),
     "a label twice": (rename_live("candidate"), "two models are called candidate"),

@@ -311,7 +311,7 @@ def test_a_process_that_hangs_is_ended(evaluation, monkeypatch, tmp_path):
     sleeper.write_text("#!/bin/sh\nexec sleep 3600\n")
     sleeper.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(sleeper))
-    monkeypatch.setattr(inspection, "PATIENCE", 0.2)
+    monkeypatch.setattr(inspection, "INSPECTION_TIMEOUT_SECONDS", 0.2)
     assert inspect_models(evaluation, those("one"))["one"].faults == [
         "it did not answer within 0.2 s"
     ]

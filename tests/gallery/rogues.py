@@ -159,7 +159,7 @@ def leaks_the_test_period(world: World, folder: Path) -> None:
     Scripted(world, world.utility + 20.0 * future).save(world, folder)
 
 
-@unfit("was trained two weeks past the cut, and says so", "it has seen the test period")
+@unfit("was trained two weeks past the cutoff, and says so", "it has seen the test period")
 def trained_past_the_cut(world: World, folder: Path) -> None:
     Scripted(world).save(world, folder)
     path = folder / "model.json"

@@ -13,6 +13,7 @@ from setlist.evaluation.results import LISTENER_SLICE, EvaluationSettings
 NEWCOMER_MAX_PLAYS, LIGHT_MAX_PLAYS = 5, 50
 """The most plays before the cutoff of a newcomer and of a light listener."""
 LISTENER_KINDS = ("newcomer", "light", "heavy")
+"""The values of the slice `listener`, in the order in which people read them."""
 MAX_LISTENERS = 200_000
 """The most listeners that are evaluated; of more listeners a fixed sample is taken."""
 
@@ -66,7 +67,7 @@ def select_audience(
     item = pd.Index(features.items["item_id"]).get_indexer(test["item_id"])
     offsets = features.offsets
     counts = np.diff(offsets)
-    left_out = {"events on items that were not known at the cut": int((item < 0).sum())}
+    left_out = {"events on items that were not known at the cutoff": int((item < 0).sum())}
     eligible = np.unique(user)
     keep = item >= 0
     if not settings.newcomers:
@@ -74,6 +75,7 @@ def select_audience(
         eligible = eligible[counts[eligible] > 0]
         keep &= counts[user] > 0
     size = len(features.items)
+    # One whole number for each pair of listener and item: sets of pairs are sets of numbers.
     relevant, pair = np.unique(user[keep].astype(np.int64) * size + item[keep], return_inverse=True)
     gains = np.zeros(len(relevant))
     np.maximum.at(gains, pair, test["weight"].to_numpy(np.float64)[keep])
@@ -96,8 +98,8 @@ def select_audience(
     present = len(chosen)
     kept = _sample(everyone["user_id"].iloc[chosen], kind)
     chosen, kind = chosen[kept], kind[kept]
-    taken = np.isin(rows, chosen)
-    rows, truth, gains = rows[taken], truth[taken], gains[taken]
+    of_chosen = np.isin(rows, chosen)
+    rows, truth, gains = rows[of_chosen], truth[of_chosen], gains[of_chosen]
     people = everyone.iloc[chosen].reset_index(drop=True)
     for name in settings.slices:
         if name in RESERVED_COLUMNS or name not in people:

@@ -1,11 +1,17 @@
 """The models that an evaluation compares, and the role of each."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from setlist.errors import EvaluationError
+from pydantic import RootModel, StringConstraints
+
+from setlist.documents import read_document
+from setlist.errors import ModelError
 from setlist.evaluation.results import Role
+
+RivalName = Annotated[str, StringConstraints(pattern=r"^(live|anchor)-\d+$")]
+Rivals = RootModel[list[RivalName]]
 
 
 @dataclass(frozen=True)
@@ -18,26 +24,34 @@ class Contender:
     revision: int | None = None
 
 
+def read_rivals(live: Path) -> list[str]:
+    """Read `rivals.json`: the names of the live models' folders, the live revision first.
+
+    The names are `live-3` and `anchor-2`, by revision. The list is empty where nothing is live; by
+    the list, a model folder that was lost is noticed.
+
+    Raises:
+        ModelError: when `rivals.json` is missing or damaged.
+    """
+    return read_document(
+        live / "rivals.json", Rivals, ModelError, "fetch the live model again"
+    ).root
+
+
 def list_contenders(heuristics: Path, candidate: Path, live: Path) -> list[Contender]:
     """The models of a run: the candidate, the live revision and the anchor, the heuristics.
 
     Args:
         heuristics: a folder of model folders.
         candidate: a model folder.
-        live: a folder of model folders named `live-3` and `anchor-2` by revision, and
-            `rivals.json`, the list of their names, by which a lost folder is noticed.
+        live: a folder of model folders, named in its `rivals.json`.
 
     Raises:
-        EvaluationError: when `rivals.json` is missing.
+        ModelError: when `rivals.json` is missing or damaged.
     """
-    listed = live / "rivals.json"
-    if not listed.is_file():
-        raise EvaluationError(
-            f"{listed} is missing; it lists the live models, even where nothing is live."
-        )
     rivals = [
         Contender(live / name, name, "live" if role == "live" else "anchor", int(revision))
-        for name in json.loads(listed.read_text("utf-8"))
+        for name in read_rivals(live)
         for role, _, revision in [name.partition("-")]
     ]
     folders = sorted(path for path in heuristics.iterdir() if path.is_dir())

@@ -15,7 +15,7 @@ import pandas as pd
 from setlist.arrays import Bools, Float64s, Int64s, Ragged
 from setlist.data.features import Features
 from setlist.data.schema import parse_instant
-from setlist.errors import EvaluationError, SetlistError
+from setlist.errors import EvaluationError, ModelError, SetlistError
 from setlist.evaluation.audience import Audience, select_audience
 from setlist.evaluation.catalogue import catalogue_of, parts_of
 from setlist.evaluation.contenders import Contender
@@ -77,9 +77,11 @@ def evaluate(
     again in a fresh process and gets valid and broken requests (`setlist.evaluation.inspection`).
 
     Raises:
-        SetlistError: for an unknown metric, a live model that was trained past the cutoff, a model
-            that answers outside the contract, a test period without relevant plays, two models
-            of one label, or an output that is not empty.
+        SettingsError: for an unknown metric, or a slice that is no column of the users table.
+        DataError: for a test period without relevant plays.
+        ModelError: for a model that answers outside the contract.
+        EvaluationError: for a model that was trained past the cutoff, two models of one label, or
+            an output that is not empty.
     """
     if output.exists() and any(output.iterdir()):
         raise EvaluationError(f"{output} is not empty", "remove it, or name another folder")
@@ -136,9 +138,9 @@ def prepare_setup(
     )
     item_ids = pd.Index(features.items["item_id"])
     known = {
-        one.role: item_ids.isin(read_catalogue(one.folder))
-        for one in models
-        if one.role in LEARNED_ROLES
+        contender.role: item_ids.isin(read_catalogue(contender.folder))
+        for contender in models
+        if contender.role in LEARNED_ROLES
     }
     catalogue = catalogue_of(features)
     return EvaluationSetup(
@@ -156,7 +158,7 @@ def prepare_setup(
 
 
 def _examine(
-    contender: Contender, setup: EvaluationSetup, cut: pd.Timestamp, output: Path
+    contender: Contender, setup: EvaluationSetup, cutoff: pd.Timestamp, output: Path
 ) -> EvaluatedModel:
     began = time.monotonic()
     model = SavedModel(contender.folder)
@@ -164,18 +166,21 @@ def _examine(
         model.info.training_window.get("end", ""),
         f"{contender.folder / 'model.json'}: training_window.end",
     )
-    if trained_until > cut:
-        raise SetlistError(
+    if trained_until > cutoff:
+        raise EvaluationError(
             f"{contender.label} was trained on data until {trained_until:%Y-%m-%d %H:%M}, after "
-            f"the cut of this run ({cut:%Y-%m-%d %H:%M}), so it has seen the test period; choose "
-            "a later as_of."
+            f"the cutoff of this run ({cutoff:%Y-%m-%d %H:%M}), so it has seen the test period",
+            "choose a later as_of",
         )
     people = setup.people
     try:
-        told, scores = top_lists(model, people, setup.inputs, setup.item_ids, setup.shelf, setup.k)
+        answered, scores = top_lists(
+            model, people, setup.inputs, setup.item_ids, setup.shelf, setup.k
+        )
     except SetlistError as fault:
-        raise SetlistError(f"{contender.label}: {fault}") from fault
-    top = without_repeats(told)
+        raise ModelError(f"{contender.label}: {fault.message}", fault.remedy) from fault
+    # Metrics read the lists without repeats; `excluded` below counts what the model answered.
+    top = without_repeats(answered)
     parts = dict(setup.parts)
     if setup.shared is not None and contender.role in LEARNED_ROLES:
         parts[SHARED_PART] = setup.shared
@@ -197,8 +202,8 @@ def _examine(
         revision=contender.revision,
         training_window=model.info.training_window,
         corpus=corpus,
-        foreign=int((told == FOREIGN).sum()),
-        excluded=count_listed(told, people.history, setup.catalogue)
+        foreign=int((answered == FOREIGN).sum()),
+        excluded=count_listed(answered, people.history, setup.catalogue)
         if setup.shelf == "discovery"
         else 0,
         known=float(setup.item_ids.isin(read_catalogue(contender.folder)).mean()),

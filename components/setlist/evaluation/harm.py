@@ -26,15 +26,15 @@ class ListenerGroup:
 
     Attributes:
         members: bool[listeners].
-        ours, theirs: float64[listeners], the primary metric of candidate and rival; only those of
-            the members are read.
+        candidate_values, rival_values: float64[listeners], the primary metric of both models; only
+            the values of the members are read.
     """
 
     slice: str
     value: str
     members: Bools
-    ours: Float64s
-    theirs: Float64s
+    candidate_values: Float64s
+    rival_values: Float64s
 
     @property
     def size(self) -> int:
@@ -43,8 +43,8 @@ class ListenerGroup:
 
     @property
     def differences(self) -> Float64s:
-        """float64[members]: ours less theirs."""
-        return (self.ours - self.theirs)[self.members]
+        """float64[members]: the candidate's values minus the rival's."""
+        return (self.candidate_values - self.rival_values)[self.members]
 
 
 def harm_reasons(
@@ -64,22 +64,30 @@ def harm_reasons(
     judged = [group for group in groups if group.size >= policy.at_least]
     adjusted = np.empty(0)
     if judged:
+        # A listener outside a group has 0 in its column, which no sign flip changes. With the
+        # tolerance inside the difference, the test asks for a loss beyond the tolerance.
         losses = np.column_stack(
             [
-                np.where(one.members, one.ours - (1 - policy.tolerance) * one.theirs, 0)
-                for one in judged
+                np.where(
+                    group.members,
+                    group.candidate_values - (1 - policy.tolerance) * group.rival_values,
+                    0,
+                )
+                for group in judged
             ]
         )
         adjusted = holm(sign_flip(losses, "less"))
-    p_values = {(one.slice, one.value): float(p) for one, p in zip(judged, adjusted, strict=True)}
+    p_values = {
+        (group.slice, group.value): float(p) for group, p in zip(judged, adjusted, strict=True)
+    }
     for name in dict.fromkeys(group.slice for group in groups):
         title = SLICE_TITLES.get(name, name.replace("_", " "))
         rule = f"no group by {title} worse off than with {rival}"
-        own = [group for group in judged if group.slice == name]
+        in_slice = [group for group in judged if group.slice == name]
         small = [group for group in groups if group.slice == name and group.size < policy.at_least]
         few = ", ".join(f"{group.value or 'not known'} ({group.size})" for group in small[:5])
         few = f"too few to say: {few}{' and others' if small[5:] else ''}" if small else ""
-        if not own:
+        if not in_slice:
             yield Reason(
                 rule=rule,
                 outcome="pass",
@@ -88,10 +96,13 @@ def harm_reasons(
                 sentence=f"{few}.",
             )
             continue
-        worst = min(own, key=lambda one: (p_values[name, one.value], one.differences.mean()))
+        # Corrected p-values are often equal (1); then the larger loss decides.
+        worst = min(
+            in_slice, key=lambda group: (p_values[name, group.value], group.differences.mean())
+        )
         p = p_values[name, worst.value]
         lift = float(worst.differences.mean())
-        needed = -policy.tolerance * float(worst.theirs[worst.members].mean())
+        needed = -policy.tolerance * float(worst.rival_values[worst.members].mean())
         detectable = smallest_detectable_lift(worst.differences)
         yield Reason(
             rule=rule,
@@ -99,7 +110,7 @@ def harm_reasons(
             value=lift,
             needed=needed,
             detectable=detectable if np.isfinite(detectable) else None,
-            sentence=f"of {len(own)} groups {worst.value or 'not known'} ({worst.size:,} "
+            sentence=f"of {len(in_slice)} groups {worst.value or 'not known'} ({worst.size:,} "
             f"listeners) fares worst: {metric} {lift:+.4f}, where {needed:+.4f} is tolerated "
             f"(p {p:.2g}, corrected; a difference of {detectable:.4f} could be detected)"
             f"{'; ' + few if few else ''}.",

@@ -38,7 +38,7 @@ IdsAndScores = tuple[Strings, Float32s]
 
 
 def inspect_models(evaluation: Path, models: Sequence[Contender]) -> dict[str, Inspection]:
-    """Load the models in one fresh process and say what it found of each, by label.
+    """Load the models in one fresh process and return its findings, by label.
 
     Args:
         evaluation: with requests.parquet, and answers.parquet of each of the models.
@@ -48,7 +48,7 @@ def inspect_models(evaluation: Path, models: Sequence[Contender]) -> dict[str, I
         return {}
     print(f"inspecting {', '.join(model.label for model in models)}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "found.json"
+        output = Path(scratch) / "inspections.json"
         command = [sys.executable, "-m", __name__, str(evaluation), str(output)]
         for model in models:
             command += [model.label, str(model.folder)]
@@ -99,7 +99,7 @@ class Requests:
 
 
 class Inspector:
-    """One model under inspection, and the faults found so far."""
+    """One model under inspection, with the faults that were seen so far."""
 
     def __init__(self, folder: Path) -> None:
         self.model = SavedModel(folder)
@@ -158,7 +158,7 @@ class Inspector:
                 self.faults.append(f"{occasion}: {differs}")
 
     def hostile(self, requests: Requests, k: int) -> None:
-        """The requests of a bad day."""
+        """Requests at the edges of the contract: nothing, unknown ids, everything excluded."""
         inputs = {name: ["no such value"] for name in requests.inputs}
         unknown = Requests([["no such item", ""] * 500], [["nor this", ""]], [[0.0, 1e9] * 500])
         nobody = Requests([[]], [[]], [[]])
@@ -180,13 +180,13 @@ class Inspector:
 
     def latencies(self, requests: Requests, k: int) -> list[float]:
         """Milliseconds of requests for one listener each, in order of the kept requests."""
-        taken = []
+        milliseconds = []
         for row in range(min(TIMED_REQUESTS, len(requests.history))):
-            one = requests.take([row])
+            request = requests.take([row])
             began = time.perf_counter()
-            self.model.recommend(one.history, one.exclude, k, one.inputs, one.ages)
-            taken.append((time.perf_counter() - began) * 1000)
-        return taken
+            self.model.recommend(request.history, request.exclude, k, request.inputs, request.ages)
+            milliseconds.append((time.perf_counter() - began) * 1000)
+        return milliseconds
 
 
 def first_line(fault: Exception) -> str:
@@ -194,37 +194,38 @@ def first_line(fault: Exception) -> str:
     return str(fault).partition("\n")[0].removesuffix(".")
 
 
-def answer_difference(expected: IdsAndScores, got: IdsAndScores) -> str:
+def answer_difference(expected: IdsAndScores, answer: IdsAndScores) -> str:
     """How two answers to the same requests differ by more than the tolerance; "" if they do not.
 
     Two items may change places where their scores are that close, and at the end of the list one
     may give way to another; positions evaluated as foreign (None) or empty are not compared.
     """
-    width = got[0].shape[1]
+    width = answer[0].shape[1]
     padding = expected[0].shape[1] - width
     if padding and (expected[0][:, width:] != "").any():
         return f"{width} positions, where more were evaluated"
     ids, scores = expected[0][:, :width], expected[1][:, :width]
     margin = TOLERANCE * np.maximum(1, np.abs(np.where(np.isfinite(scores), scores, 0)))
-    both = np.isfinite(scores) & np.isfinite(got[1])
-    gap = np.abs(np.subtract(scores, got[1], out=np.zeros_like(scores), where=both))
-    if (np.isfinite(scores) != np.isfinite(got[1])).any():
+    both = np.isfinite(scores) & np.isfinite(answer[1])
+    gap = np.abs(np.subtract(scores, answer[1], out=np.zeros_like(scores), where=both))
+    if (np.isfinite(scores) != np.isfinite(answer[1])).any():
         return "a position is filled that was evaluated as empty, or the other way round"
     if (gap > margin).any():
         return f"a score differs from the evaluated one by {gap.max():.2g}"
-    for row, place in zip(*np.nonzero(ids != got[0]), strict=True):
+    for row, place in zip(*np.nonzero(ids != answer[0]), strict=True):
         item, score = ids[row, place], scores[row, place]
         if item is None or score == -np.inf:
             continue
-        at = np.flatnonzero(got[0][row] == item)
-        own = got[1][row, at[0]] if len(at) else got[1][row, -1]
-        if abs(own - score) > 2 * margin[row, place]:
+        positions = np.flatnonzero(answer[0][row] == item)
+        # An item that left the list scores at most what the last item of the list scores.
+        answered = answer[1][row, positions[0]] if len(positions) else answer[1][row, -1]
+        if abs(answered - score) > 2 * margin[row, place]:
             return f"{item!r} is not where it was evaluated"
     return ""
 
 
 def inspect_model(evaluation: Path, label: str, folder: Path) -> Inspection:
-    """What there is to say of one model, in this process."""
+    """Inspect one model in this process."""
     requests = Requests.read(evaluation)
     answers = pd.read_parquet(evaluation / label / "answers.parquet")
     expected = (
@@ -235,19 +236,19 @@ def inspect_model(evaluation: Path, label: str, folder: Path) -> Inspection:
     try:
         inspector = Inspector(folder)
     except Exception as fault:  # a model that cannot be loaded is a finding
-        said = f"it cannot be loaded: {first_line(fault)}"
-        return Inspection(faults=[said], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=size)
+        message = f"it cannot be loaded: {first_line(fault)}"
+        return Inspection(faults=[message], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=size)
     k = expected[0].shape[1]
     inspector.sound(requests, expected)
     inspector.hostile(requests, k)
     reach = inspector.reach(requests)
-    taken = inspector.latencies(requests, k) if not inspector.faults else [0.0]
+    milliseconds = inspector.latencies(requests, k) if not inspector.faults else [0.0]
     return Inspection(
         faults=inspector.faults,
         requests=len(requests.history),
         reach=reach,
-        p50_ms=round(float(np.quantile(taken, 0.5)), 3),
-        p99_ms=round(float(np.quantile(taken, 0.99)), 3),
+        p50_ms=round(float(np.quantile(milliseconds, 0.5)), 3),
+        p99_ms=round(float(np.quantile(milliseconds, 0.99)), 3),
         size_mb=round(size, 3),
     )
 
@@ -256,14 +257,15 @@ def main() -> None:
     """Inspect the models that the command line names: EVALUATION OUTPUT LABEL FOLDER [...]."""
     evaluation, output, *pairs = sys.argv[1:]
     labels, folders = pairs[::2], pairs[1::2]
-    found = Inspections(
+    inspections = Inspections(
         {
             label: inspect_model(Path(evaluation), label, Path(folder))
             for label, folder in zip(labels, folders, strict=True)
         }
     )
+    # Renamed when complete: a process that dies while it writes leaves no document.
     partial = Path(f"{output}.partial")
-    partial.write_text(found.model_dump_json(), "utf-8")
+    partial.write_text(inspections.model_dump_json(), "utf-8")
     partial.replace(output)
 
 

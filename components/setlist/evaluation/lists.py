@@ -52,6 +52,7 @@ def top_lists(
 
 def without_repeats(codes: Int32s) -> Int32s:
     """The lists with every later mention of an item made FOREIGN: a second mention is no hit."""
+    # Stable, so that of equal codes the first mention stays first.
     order = np.argsort(codes, axis=1, kind="stable")
     ranked = np.take_along_axis(codes, order, axis=1)
     again = np.zeros_like(ranked, dtype=np.bool_)

@@ -52,6 +52,7 @@ def write_answers(folder: Path, top: Int32s, scores: Float32s, item_ids: pd.Inde
     """Write a model's answers.parquet: item_ids (None for a foreign one) and scores, best first."""
     names = item_ids.to_numpy(dtype=object)
     ids = names[np.maximum(top, 0)]
+    # EMPTY is below 0 too, so it is set after the foreign positions.
     ids[top < 0] = None
     ids[top == EMPTY] = ""
     pd.DataFrame({"item_ids": list(ids), "scores": list(scores)}).to_parquet(

@@ -22,7 +22,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from setlist.documents import read_document
-from setlist.errors import EvaluationError, SetlistError
+from setlist.errors import EvaluationError
 from setlist.evaluation.metric import Better, Per
 from setlist.evaluation.metric_names import parse_metric
 
@@ -177,14 +177,15 @@ class Evaluation(BaseModel):
         """The metric of that name.
 
         Raises:
-            SetlistError: when it is not evaluated.
+            EvaluationError: when it is not evaluated.
         """
         for metric in self.metrics:
             if metric.name == name:
                 return metric
-        raise SetlistError(
-            f"{name} is not evaluated; add it to evaluation.metrics "
-            f"(now: {', '.join(metric.name for metric in self.metrics)})."
+        raise EvaluationError(
+            f"{name} is not evaluated",
+            "add it to evaluation.metrics "
+            f"(now: {', '.join(metric.name for metric in self.metrics)})",
         )
 
     def model(self, label: str) -> EvaluatedModel:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from setlist.arrays import Int32s
+from setlist.evaluation.audience import LISTENER_KINDS
 from setlist.evaluation.ranking import FOREIGN
 
-KINDS = ("newcomer", "light", "heavy")
-"""The classes of the slice `listener`, in the order in which people read them."""
 NOT_INPUTS = ("user_id", "relevant", "history", "listener")
 VALUES, EACH = 4, 2
 """How many values of the first input, and how many listeners of each class and value."""
@@ -89,7 +88,7 @@ def choose(users: pd.DataFrame, each: int = EACH) -> list[list[int]]:
     each = each * VALUES // len(values)
     return [
         order[(users["listener"] == kind) & (first == value)].sort_values().index[:each].tolist()
-        for kind in KINDS
+        for kind in LISTENER_KINDS
         for value in values
     ]
 

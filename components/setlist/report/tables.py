@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from setlist.arrays import Bools, Float64s
+from setlist.evaluation.audience import LISTENER_KINDS
 from setlist.evaluation.results import (
     ITEM_PARTS,
     LISTENER_SLICE,
@@ -15,7 +16,7 @@ from setlist.evaluation.results import (
     MetricInfo,
 )
 from setlist.evaluation.statistics import MIN_LISTENERS, Interval, bootstrap
-from setlist.report.listeners import KINDS, VALUE, clip
+from setlist.report.listeners import VALUE, clip
 
 GROUPS = 12
 """How many groups of one slice column are shown, the largest first."""
@@ -207,7 +208,7 @@ def slices(
     for name in evaluation.slices:
         counts = users[name].value_counts()
         order = (
-            [kind for kind in KINDS if kind in counts]
+            [kind for kind in LISTENER_KINDS if kind in counts]
             if name == LISTENER_SLICE
             else sorted(counts.index, key=lambda value: (-counts[value], value))
         )

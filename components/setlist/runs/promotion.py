@@ -13,6 +13,7 @@ from setlist.errors import (
     StoreNotFoundError,
     StoreRefusedError,
 )
+from setlist.evaluation.contenders import read_rivals
 from setlist.evaluation.verdict import Verdict
 from setlist.models.contract import folder_digest, model_folders, read_info
 from setlist.models.selection import chosen
@@ -60,16 +61,13 @@ def live_folder(live: Path) -> Path | None:
     """The model folder of the live revision in what `resolve_live` fetched; None for a cold start.
 
     Raises:
-        ModelError: `rivals.json` is missing.
+        ModelError: `rivals.json` is missing or damaged.
     """
-    rivals = live / "rivals.json"
-    if not rivals.is_file():
-        raise ModelError(f"{rivals} is missing", "fetch the live model again")
-    folders = json.loads(rivals.read_text("utf-8"))
+    folders = read_rivals(live)
     if not folders:
         print("cold start: nothing is live", flush=True)
         return None
-    return live / str(folders[0])
+    return live / folders[0]
 
 
 def push(

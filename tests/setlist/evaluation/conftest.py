@@ -1,6 +1,6 @@
 """A small world that is worked out by hand, and models of it; TensorFlow starts when asked for.
 
-Four items are known at the cut because they were played by then, and "e" because it was released
+Four items are known at the cutoff because they were played by then, and "e" because it was released
 by then; "new" was not. Plays are in time order.
 
     listener   plays before      plays after    relevant: discovery   shortcuts

@@ -121,8 +121,8 @@ def test_slices_stand_in_the_evaluation(world, models, uninspected, tmp_path):
     for name in ("train.parquet", "test.parquet", "items.parquet"):
         (tmp_path / name).symlink_to(data / name)
     settings = EvaluationSettings(metrics=("ndcg@3",), slices=("plan", "country"))
-    one = Contender(models / "whole", "whole", "heuristic")
-    evaluate([one], features, tmp_path, settings, tmp_path / "out")
+    contender = Contender(models / "whole", "whole", "heuristic")
+    evaluate([contender], features, tmp_path, settings, tmp_path / "out")
     assert read_evaluation(tmp_path / "out").slices == ("listener", "country", "plan")
     users = pd.read_parquet(tmp_path / "out" / "users.parquet")
     assert users["plan"].tolist() == ["paid", "", "free", ""]
@@ -138,8 +138,8 @@ def test_the_gain_of_an_item_is_the_largest_weight_of_its_plays(world):
     people = gathered(world, test)
     ids = world[1].items["item_id"].to_numpy()
     names = people.users["user_id"].to_numpy()
-    found = zip(names[people.truth.rows], ids[people.truth.codes], people.gains, strict=True)
-    assert sorted(found) == [
+    gains = zip(names[people.truth.rows], ids[people.truth.codes], people.gains, strict=True)
+    assert sorted(gains) == [
         ("ann", "c", 2.0),
         ("bob", "a", 1.5),
         ("cid", "c", 3.0),

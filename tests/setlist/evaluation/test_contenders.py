@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from setlist.errors import SetlistError
-from setlist.evaluation.contenders import Contender, list_contenders
+from setlist.errors import ModelError
+from setlist.evaluation.contenders import Contender, list_contenders, read_rivals
 
 
 def test_the_models_of_a_run(tmp_path):
@@ -22,5 +22,12 @@ def test_the_models_of_a_run(tmp_path):
 
 
 def test_a_list_of_rivals_that_is_missing_is_no_empty_list(tmp_path):
-    with pytest.raises(SetlistError, match=r"rivals.json is missing"):
+    with pytest.raises(ModelError, match=r"rivals.json is missing"):
         list_contenders(tmp_path, tmp_path / "candidate", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"live": 3}', '["live"]', '["live-3/.."]', "[3]"])
+def test_a_damaged_list_of_rivals_is_one_sentence(tmp_path, content):
+    (tmp_path / "rivals.json").write_text(content)
+    with pytest.raises(ModelError, match=r"rivals.json: .+; fetch the live model again\.$"):
+        read_rivals(tmp_path)

@@ -62,10 +62,10 @@ def truth(folder: Path) -> dict[str, list[str]]:
     ids = pd.read_parquet(folder / "items.parquet")["item_id"]
     people = listeners(folder)
     table = pd.read_parquet(folder / "truth.parquet")
-    found: dict[str, list[str]] = {name: [] for name in people}
+    relevant: dict[str, list[str]] = {name: [] for name in people}
     for user, item in zip(table["user"], table["item"], strict=True):
-        found[people[user]].append(ids[item])
-    return {name: sorted(row) for name, row in found.items()}
+        relevant[people[user]].append(ids[item])
+    return {name: sorted(row) for name, row in relevant.items()}
 
 
 def lists(folder: Path, label: str) -> dict[str, list[str]]:
@@ -95,7 +95,7 @@ def test_discovery_leaves_out_what_was_played(world, models, tmp_path):
     assert (evaluation.listeners, evaluation.catalogue, evaluation.k) == (4, 5, 3)
     # Eve plays nothing but "new", fay only what she knows.
     assert evaluation.left_out == {
-        "events on items that were not known at the cut": 2,
+        "events on items that were not known at the cutoff": 2,
         "listeners without a relevant item": 2,
     }
     # Everybody's list begins with all that is relevant.
@@ -145,7 +145,7 @@ def test_newcomers_can_be_left_out(world, models, tmp_path):
     )
     assert listeners(folder) == ["ann", "bob", "cid"]
     assert evaluation.left_out == {
-        "events on items that were not known at the cut": 2,
+        "events on items that were not known at the cutoff": 2,
         "listeners without a history": 2,  # dee and eve
         "listeners without a relevant item": 1,  # fay
     }
@@ -184,13 +184,14 @@ def test_all_models_are_told_the_same(world, models, tmp_path, shelf):
         shelf=shelf,
         metrics=("ndcg@4",),
     )
-    told = {name: sorted(set(row) - {"-"}) for name, row in lists(folder, "excluded").items()}
+    excluded = {name: sorted(set(row) - {"-"}) for name, row in lists(folder, "excluded").items()}
     plays = {
-        name: [one for one in row if one != "-"] for name, row in lists(folder, "history").items()
+        name: [item for item in row if item != "-"]
+        for name, row in lists(folder, "history").items()
     }
     people = listeners(folder)
     known = {"ann": ["a", "b"], "bob": ["b", "c"], "cid": ["a", "b", "d"], "dee": [], "fay": ["a"]}
-    assert told == {name: known[name] if shelf == "discovery" else [] for name in people}
+    assert excluded == {name: known[name] if shelf == "discovery" else [] for name in people}
     # Oldest first; the second a of ann is a repetition, which is listed once.
     assert plays == {
         name: {"ann": ["a", "b", "?"], "bob": ["b", "c"], "cid": ["a", "b", "d"], "fay": ["a"]}.get(
@@ -247,7 +248,7 @@ def test_many_listeners_keep_their_rows(models, window, write_dataset, tmp_path)
     scores = read_per_user(folder, "history")
     for place, name in enumerate(listeners(folder)):
         expected = list(dict.fromkeys(f"i{item}" for item in plays[name]))
-        assert [one for one in listed[name] if one not in "-?"] == expected
+        assert [item for item in listed[name] if item not in "-?"] == expected
         assert scores["recall@12"][place] == float(0 in plays[name])
 
 
@@ -329,17 +330,17 @@ def test_two_models_of_one_name_are_refused(world, models, tmp_path):
 
 
 def test_an_output_with_something_in_it_is_refused(world, models, tmp_path):
-    one = Contender(models / "whole", "whole", "heuristic")
-    _, folder = run(world, tmp_path, one)
+    contender = Contender(models / "whole", "whole", "heuristic")
+    _, folder = run(world, tmp_path, contender)
     before = folder_digest(folder)
-    assert "is not empty" in refusal(lambda: run(world, tmp_path, one))
+    assert "is not empty" in refusal(lambda: run(world, tmp_path, contender))
     assert folder_digest(folder) == before
 
 
 @pytest.mark.parametrize("metric", ["auc@10", "ndcg", "ndcg@0"])
 def test_an_unknown_metric_is_refused(world, models, tmp_path, metric):
-    one = Contender(models / "whole", "whole", "heuristic")
-    assert f"{metric!r}" in refusal(lambda: run(world, tmp_path, one, metrics=(metric,)))
+    contender = Contender(models / "whole", "whole", "heuristic")
+    assert f"{metric!r}" in refusal(lambda: run(world, tmp_path, contender, metrics=(metric,)))
 
 
 # By part of the catalogue. Listeners of the training period: b 3, a 3, c 2, d 1, e 0 (in tie
@@ -373,8 +374,8 @@ def test_accuracy_is_given_by_part_of_the_truth(world, models, tmp_path):
 
 
 def test_a_metric_that_does_not_read_the_truth_has_no_parts(world, models, tmp_path):
-    one = Contender(models / "whole", "whole", "heuristic")
-    _, folder = run(world, tmp_path, one, metrics=("novelty@3", "mrr@3"))
+    contender = Contender(models / "whole", "whole", "heuristic")
+    _, folder = run(world, tmp_path, contender, metrics=("novelty@3", "mrr@3"))
     assert set(read_per_user(folder, "whole")) == {
         "novelty@3",
         "mrr@3",
@@ -430,20 +431,20 @@ def test_excluded_items_that_are_listed_are_counted(world, models, tmp_path):
 
 
 def test_on_the_shortcuts_shelf_nothing_is_excluded(world, models, tmp_path):
-    one = Contender(models / "history", "history", "heuristic")
-    evaluation, _ = run(world, tmp_path, one, shelf="shortcuts")
+    contender = Contender(models / "history", "history", "heuristic")
+    evaluation, _ = run(world, tmp_path, contender, shelf="shortcuts")
     assert evaluation.model("history").excluded == 0
 
 
 @pytest.mark.parametrize("live", [True, False])
 def test_what_the_run_may_ship_is_inspected(world, models, tmp_path, monkeypatch, live):
     asked = []
-    found = Inspection(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
+    sound = Inspection(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
 
     def inspect(folder, those):
         assert (folder / "requests.parquet").is_file()
-        asked.extend(one.label for one in those)
-        return {one.label: found for one in those}
+        asked.extend(contender.label for contender in those)
+        return {contender.label: sound for contender in those}
 
     monkeypatch.setattr("setlist.evaluation.evaluator.inspect_models", inspect)
     those = [
@@ -453,7 +454,7 @@ def test_what_the_run_may_ship_is_inspected(world, models, tmp_path, monkeypatch
     ]
     evaluation, _ = run(world, tmp_path, *(those if live else those[:2]))
     assert asked == (["candidate"] if live else ["candidate", "rule"])
-    assert {one.label for one in evaluation.models if one.inspection == found} == set(asked)
+    assert {model.label for model in evaluation.models if model.inspection == sound} == set(asked)
 
 
 # Beside a live model.

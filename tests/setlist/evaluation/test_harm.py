@@ -11,19 +11,21 @@ SIZE = 200
 STRICT = SliceRule(tolerance=0)
 
 
-def groups(column: str, ours, theirs, **sizes: int) -> list[ListenerGroup]:
-    """Groups of one slice, one behind the other; `ours` and `theirs` are of all listeners."""
-    ours, theirs = (np.broadcast_to(values, SIZE).astype(np.float64) for values in (ours, theirs))
+def groups(column: str, values, rival_values, **sizes: int) -> list[ListenerGroup]:
+    """Groups of one slice in the order of `sizes`; both values are of all listeners."""
+    values, rival_values = (
+        np.broadcast_to(metric, SIZE).astype(np.float64) for metric in (values, rival_values)
+    )
     ends = np.cumsum([0, *sizes.values()])
     place = np.arange(SIZE)
     return [
-        ListenerGroup(column, name, (place >= first) & (place < last), ours, theirs)
+        ListenerGroup(column, name, (place >= first) & (place < last), values, rival_values)
         for name, first, last in zip(sizes, ends[:-1], ends[1:], strict=True)
     ]
 
 
-def only(found):
-    (reason,) = found
+def only(reasons):
+    (reason,) = reasons
     return reason
 
 
@@ -33,8 +35,8 @@ def judged(those, rule=STRICT):
 
 def test_a_group_that_is_served_worse_fails_its_slice():
     # 40 listeners in JP have .2 instead of .4, the other 160 what they had.
-    ours = np.r_[np.full(40, 0.2), np.full(160, 0.4)]
-    reason = only(judged(groups("country", ours, 0.4, JP=40, SE=160)))
+    values = np.r_[np.full(40, 0.2), np.full(160, 0.4)]
+    reason = only(judged(groups("country", values, 0.4, JP=40, SE=160)))
     assert reason.rule == "no group by country worse off than with live-3"
     assert reason.outcome == "fail"
     assert reason.value == pytest.approx(-0.2)
@@ -56,7 +58,7 @@ def test_better_for_everybody_is_no_harm():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "title"),
     [
         ("country", "country"),
         ("age_band", "age band"),
@@ -64,9 +66,9 @@ def test_better_for_everybody_is_no_harm():
         ("item_part", "item part"),
     ],
 )
-def test_the_rule_reads_well(name, said):
+def test_the_rule_reads_well(name, title):
     reason = only(judged(groups(name, 0.4, 0.4, one=200)))
-    assert reason.rule == f"no group by {said} worse off than with live-3"
+    assert reason.rule == f"no group by {title} worse off than with live-3"
 
 
 # The tolerance is relative to what the group has now.
@@ -83,8 +85,8 @@ def test_the_tolerance_at_its_border(less, outcome):
 
 def test_the_tolerance_is_of_the_group_and_not_of_everybody():
     """A loss of .03 is within a tenth of SE's .4, and far beyond a tenth of JP's .1."""
-    theirs = np.r_[np.full(100, 0.1), np.full(100, 0.4)]
-    those = groups("country", theirs - 0.03, theirs, JP=100, SE=100)
+    rival_values = np.r_[np.full(100, 0.1), np.full(100, 0.4)]
+    those = groups("country", rival_values - 0.03, rival_values, JP=100, SE=100)
     reason = only(judged(those, SliceRule(tolerance=0.1)))
     assert reason.outcome == "fail"
     assert "of 2 groups JP" in reason.sentence
@@ -92,8 +94,8 @@ def test_the_tolerance_is_of_the_group_and_not_of_everybody():
 
 def test_only_members_count():
     """What the others have, even where it is missing, does not matter."""
-    ours = np.r_[np.full(100, 0.4), np.full(100, np.nan)]
-    those = groups("item_part", ours, ours, tail=100)
+    values = np.r_[np.full(100, 0.4), np.full(100, np.nan)]
+    those = groups("item_part", values, values, tail=100)
     assert only(judged(those)).outcome == "pass"
 
 
@@ -101,14 +103,14 @@ def test_only_members_count():
 
 
 def test_a_small_group_says_nothing_and_is_named():
-    ours = np.r_[np.zeros(29), np.full(171, 0.4)]
-    reason = only(judged(groups("country", ours, 0.4, JP=29, SE=171)))
+    values = np.r_[np.zeros(29), np.full(171, 0.4)]
+    reason = only(judged(groups("country", values, 0.4, JP=29, SE=171)))
     assert reason.outcome == "pass"
     assert reason.sentence.startswith("of 1 groups SE (171 listeners) fares worst")
     assert reason.sentence.endswith("; too few to say: JP (29).")
     # One listener more, and it fails.
-    ours = np.r_[np.zeros(30), np.full(170, 0.4)]
-    assert only(judged(groups("country", ours, 0.4, JP=30, SE=170))).outcome == "fail"
+    values = np.r_[np.zeros(30), np.full(170, 0.4)]
+    assert only(judged(groups("country", values, 0.4, JP=30, SE=170))).outcome == "fail"
 
 
 def test_a_slice_of_small_groups_only_passes_and_says_why():
@@ -122,8 +124,8 @@ def test_a_slice_of_small_groups_only_passes_and_says_why():
 
 
 def test_the_smallest_size_is_the_policys():
-    ours = np.r_[np.zeros(40), np.full(160, 0.4)]
-    those = groups("country", ours, 0.4, JP=40, SE=160)
+    values = np.r_[np.zeros(40), np.full(160, 0.4)]
+    those = groups("country", values, 0.4, JP=40, SE=160)
     assert only(judged(those, SliceRule(tolerance=0, at_least=41))).outcome == "pass"
 
 
@@ -136,7 +138,7 @@ def test_listeners_whose_value_is_not_known_are_a_group():
 
 
 def noisy(p_below: float) -> np.ndarray:
-    """40 differences whose one-sided p-value lies below the given one, but not below half of it."""
+    """40 differences whose one-sided p-value is below `p_below`, but not below half of it."""
     for seed in range(10_000):
         values = np.random.default_rng(seed).normal(-0.1, 0.35, 40)
         if p_below / 2 < sign_flip(values[:, None], "less")[0] < p_below:
@@ -150,17 +152,17 @@ def slightly():
 
 
 def test_harm_that_is_significant_alone_is_not_among_many(slightly):
-    ours = np.r_[0.5 + slightly, np.full(160, 0.5)]
-    alone = groups("country", ours, 0.5, JP=40)
+    values = np.r_[0.5 + slightly, np.full(160, 0.5)]
+    alone = groups("country", values, 0.5, JP=40)
     assert only(judged(alone)).outcome == "fail"
-    many = groups("country", ours, 0.5, JP=40, SE=40, NG=40, BR=40, FR=40)
+    many = groups("country", values, 0.5, JP=40, SE=40, NG=40, BR=40, FR=40)
     assert only(judged(many)).outcome == "pass"
 
 
 def test_the_correction_is_over_the_groups_of_all_slices(slightly):
-    ours = np.r_[0.5 + slightly, np.full(160, 0.5)]
-    country = groups("country", ours, 0.5, JP=40)
-    age = groups("age_band", ours[::-1], 0.5, a=40, b=40, c=40, d=40)
+    values = np.r_[0.5 + slightly, np.full(160, 0.5)]
+    country = groups("country", values, 0.5, JP=40)
+    age = groups("age_band", values[::-1], 0.5, a=40, b=40, c=40, d=40)
     first, second = judged(country + age)
     assert "by country" in first.rule
     assert "by age band" in second.rule
@@ -169,15 +171,17 @@ def test_the_correction_is_over_the_groups_of_all_slices(slightly):
 
 
 def test_small_groups_do_not_weaken_the_search(slightly):
-    ours = np.r_[0.5 + slightly, np.full(160, 0.5)]
+    values = np.r_[0.5 + slightly, np.full(160, 0.5)]
     sizes = {f"c{place}": 20 for place in range(8)}
-    assert only(judged(groups("country", ours, 0.5, JP=40, **sizes))).outcome == "fail"
+    assert only(judged(groups("country", values, 0.5, JP=40, **sizes))).outcome == "fail"
 
 
 def test_the_p_value_is_that_of_the_sign_flips_after_holm(slightly):
-    ours = np.r_[0.5 + slightly, np.full(160, 0.5)]
-    those = groups("country", ours, 0.5, JP=40, SE=160)
-    columns = np.column_stack([np.where(one.members, one.ours - 0.5, 0) for one in those])
+    values = np.r_[0.5 + slightly, np.full(160, 0.5)]
+    those = groups("country", values, 0.5, JP=40, SE=160)
+    columns = np.column_stack(
+        [np.where(group.members, group.candidate_values - 0.5, 0) for group in those]
+    )
     expected = holm(sign_flip(columns, "less"))[0]
     reason = only(judged(those))
     assert f"(p {expected:.2g}, corrected" in reason.sentence
@@ -185,9 +189,9 @@ def test_the_p_value_is_that_of_the_sign_flips_after_holm(slightly):
 
 
 def test_clear_harm_is_found_among_many():
-    ours = np.r_[np.full(40, 0.1), np.full(160, 0.5)]
+    values = np.r_[np.full(40, 0.1), np.full(160, 0.5)]
     first, second = judged(
-        groups("country", ours, 0.5, JP=40, SE=40, NG=40, BR=40, FR=40)
+        groups("country", values, 0.5, JP=40, SE=40, NG=40, BR=40, FR=40)
         + groups("age_band", 0.5, 0.5, a=100, b=100)
     )
     assert (first.outcome, second.outcome) == ("fail", "pass")

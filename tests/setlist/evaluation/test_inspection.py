@@ -70,12 +70,12 @@ def faults(evaluation: Path, model: Path, label: str = "candidate") -> list[str]
 
 
 def test_a_sound_model_has_no_faults(evaluation):
-    found = inspect_model(evaluation, "candidate", evaluation.parent / "candidate")
-    assert found.faults == []
-    assert found.requests == 4
-    assert 0 < found.p50_ms <= found.p99_ms
-    size = sum(one.stat().st_size for one in (evaluation.parent / "candidate").rglob("*.*"))
-    assert 0 < size / 2e6 < found.size_mb < size / 1e6 * 2
+    inspected = inspect_model(evaluation, "candidate", evaluation.parent / "candidate")
+    assert inspected.faults == []
+    assert inspected.requests == 4
+    assert 0 < inspected.p50_ms <= inspected.p99_ms
+    size = sum(path.stat().st_size for path in (evaluation.parent / "candidate").rglob("*.*"))
+    assert 0 < size / 2e6 < inspected.size_mb < size / 1e6 * 2
 
 
 # What a model does that it must not.
@@ -134,33 +134,33 @@ SPOILT = {
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
 def test_a_fault_is_found_and_said(evaluation, spoilt, spoil):
-    found = inspect_model(evaluation, "candidate", spoilt(spoil))
+    inspected = inspect_model(evaluation, "candidate", spoilt(spoil))
     for fault in SPOILT[spoil]:
-        assert any(one.startswith(fault) for one in found.faults), found.faults
-    assert not any("\n" in one for one in found.faults)
-    assert (found.p50_ms, found.p99_ms) == (0, 0), "an unsound model is not timed"
+        assert any(seen.startswith(fault) for seen in inspected.faults), inspected.faults
+    assert not any("\n" in seen for seen in inspected.faults)
+    assert (inspected.p50_ms, inspected.p99_ms) == (0, 0), "an unsound model is not timed"
 
 
 @pytest.mark.parametrize("spoil", [nan_for_nobody, unprepared, always_k, at_least_one])
 def test_hostile_requests_find_what_sound_ones_do_not(evaluation, spoilt, spoil):
-    found = faults(evaluation, spoilt(spoil))
-    assert found
-    assert not any("request" in one.partition(":")[0] for one in found)
+    seen = faults(evaluation, spoilt(spoil))
+    assert seen
+    assert not any("request" in fault.partition(":")[0] for fault in seen)
 
 
 def test_an_excluded_item_that_is_listed(evaluation, spoilt):
     model = spoilt(as_it_is, before=lambda history, exclude, k: (history, exclude[:, :0], k))
-    found = faults(evaluation, model)
-    assert "everything excluded: an excluded item is listed" in found
-    assert "a request alone: an excluded item is listed" in found
+    seen = faults(evaluation, model)
+    assert "everything excluded: an excluded item is listed" in seen
+    assert "a request alone: an excluded item is listed" in seen
 
 
 def test_an_item_that_is_not_in_its_catalogue(evaluation, tmp_path):
     model = shutil.copytree(evaluation.parent / "candidate", tmp_path / "model")
     catalogue = (model / "catalogue.txt").read_text()
     (model / "catalogue.txt").write_text(catalogue.replace("e\n", "f\n"))
-    found = faults(evaluation, model)
-    assert "a request alone: an item that is not in its catalogue.txt" in found
+    seen = faults(evaluation, model)
+    assert "a request alone: an item that is not in its catalogue.txt" in seen
 
 
 def test_inputs_that_nobody_knows(evaluation, tmp_path, stranger):
@@ -172,9 +172,9 @@ def test_inputs_that_nobody_knows(evaluation, tmp_path, stranger):
             return tf.fill([tf.shape(history)[0], tf.clip_by_value(k, 0, 5)], "")
 
     model = stranger(tmp_path / "stranger", by_country, inputs=("country",))
-    found = faults(evaluation, model)
-    assert any(one.startswith("unknown inputs: ") for one in found)
-    assert any('"" and -inf do not go together' in one for one in found), "it scores all with 0"
+    seen = faults(evaluation, model)
+    assert any(fault.startswith("unknown inputs: ") for fault in seen)
+    assert any('"" and -inf do not go together' in fault for fault in seen), "it scores all with 0"
 
 
 # The same answers as when it was evaluated, to a tolerance.
@@ -184,8 +184,8 @@ def test_inputs_that_nobody_knows(evaluation, tmp_path, stranger):
     ("more", "differs"), [(5e-5, False), (-5e-5, False), (2e-4, True), (-2e-4, True)]
 )
 def test_a_score_may_differ_by_the_tolerance(evaluation, spoilt, more, differs):
-    found = faults(evaluation, spoilt(lambda ids, scores, history, k: (ids, scores + more)))
-    assert found == [
+    seen = faults(evaluation, spoilt(lambda ids, scores, history, k: (ids, scores + more)))
+    assert seen == [
         f"{occasion}: a score differs from the evaluated one by 0.0002"
         for occasion in ("a request alone", "the evaluated requests", "1,000 requests at once")
         if differs
@@ -219,9 +219,9 @@ def answer(*items, scores) -> tuple[np.ndarray, np.ndarray]:
     ],
 )
 def test_where_two_answers_differ(got, says):
-    found = answer_difference(answer("a", "b", "c", scores=(0.9, 0.8, 0.7)), got)
-    assert found.startswith(says)
-    assert bool(found) == bool(says)
+    difference = answer_difference(answer("a", "b", "c", scores=(0.9, 0.8, 0.7)), got)
+    assert difference.startswith(says)
+    assert bool(difference) == bool(says)
 
 
 @pytest.mark.parametrize(("apart", "differs"), [(5e-5, False), (4e-4, True)])
@@ -243,24 +243,24 @@ def test_a_swap_inside_the_saved_model_is_found(evaluation, spoilt):
     def swapped(ids, scores, history, k):
         return tf.concat([ids[:, 1:2], ids[:, :1], ids[:, 2:]], axis=1)[:, :k], scores
 
-    found = faults(evaluation, spoilt(swapped))
-    assert len(found) == 3, found
-    assert all("is not where it was evaluated" in one for one in found)
+    seen = faults(evaluation, spoilt(swapped))
+    assert len(seen) == 3, seen
+    assert all("is not where it was evaluated" in fault for fault in seen)
 
 
 # A folder that is no model, and a process that comes to nothing.
 
 
 def test_a_folder_that_cannot_be_loaded(evaluation, tmp_path):
-    found = inspect_model(evaluation, "candidate", tmp_path)
-    assert len(found.faults) == 1
-    assert found.faults[0].startswith("it cannot be loaded: ")
-    assert "is not a model folder" in found.faults[0]
+    inspected = inspect_model(evaluation, "candidate", tmp_path)
+    assert len(inspected.faults) == 1
+    assert inspected.faults[0].startswith("it cannot be loaded: ")
+    assert "is not a model folder" in inspected.faults[0]
     model = shutil.copytree(evaluation.parent / "candidate", tmp_path / "model")
     (model / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
-    found = inspect_model(evaluation, "candidate", model)
-    assert found.faults[0].startswith("it cannot be loaded: ")
-    assert found.size_mb > 0
+    inspected = inspect_model(evaluation, "candidate", model)
+    assert inspected.faults[0].startswith("it cannot be loaded: ")
+    assert inspected.size_mb > 0
 
 
 @pytest.mark.slow
@@ -269,17 +269,17 @@ def test_a_fresh_process_finds_the_same(evaluation, spoilt):
     model = spoilt(ascending)
     (evaluation / "odd").mkdir()
     shutil.copy(evaluation / "candidate" / "answers.parquet", evaluation / "odd")
-    found = inspect_models(
+    inspections = inspect_models(
         evaluation,
         [
             Contender(evaluation.parent / "candidate", "candidate", "candidate"),
             Contender(model, "odd", "heuristic"),
         ],
     )
-    assert list(found) == ["candidate", "odd"]
-    assert (found["candidate"].faults, found["candidate"].requests) == ([], 4)
-    assert found["candidate"].p99_ms >= found["candidate"].p50_ms > 0
-    assert found["odd"].faults == faults(evaluation, model)
+    assert list(inspections) == ["candidate", "odd"]
+    assert (inspections["candidate"].faults, inspections["candidate"].requests) == ([], 4)
+    assert inspections["candidate"].p99_ms >= inspections["candidate"].p50_ms > 0
+    assert inspections["odd"].faults == faults(evaluation, model)
 
 
 def test_nothing_to_inspect_starts_no_process(evaluation, monkeypatch):

@@ -28,7 +28,8 @@ from setlist.evaluation.results import (
 from setlist.report.page import write_report
 
 MODULE = '''
-from setlist.evaluation.metric import (Ranking, metric)
+from setlist.arrays import Float64s
+from setlist.evaluation.metric import Ranking, metric
 
 
 @metric()
@@ -125,7 +126,7 @@ def test_a_module_or_function_that_is_not_there(my_team, name, says):
     assert "on a cluster in the image" in message
 
 
-@pytest.mark.parametrize("name", ["plain", "Floats"])
+@pytest.mark.parametrize("name", ["plain", "Float64s"])
 def test_a_function_without_the_decorator(my_team, name):
     message = one_sentence(lambda: parse_metric(f"my_team.metrics:{name}@10"))
     assert f"{name} is not a metric; put @metric() from setlist.evaluation.metric" in message

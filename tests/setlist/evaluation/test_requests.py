@@ -32,31 +32,31 @@ def written(world, folder, shelf, *names) -> Requests:
     return Requests.read(folder)
 
 
-def test_requests_are_read_as_they_were_told(world, shelf, tmp_path):
-    told = written(world, tmp_path, shelf, "ann", "bob", "cid", "dee")
+def test_requests_are_read_as_they_were_written(world, shelf, tmp_path):
+    requests = written(world, tmp_path, shelf, "ann", "bob", "cid", "dee")
     # Not who they are, nor how they are grouped: only the run's inputs.
-    assert told.inputs == {"country": ["Chile", "Japan", "", ""]}
+    assert requests.inputs == {"country": ["Chile", "Japan", "", ""]}
     # Oldest first, with repetitions; what is excluded stands there once.
-    assert told.history == [["a", "b", "a"], ["b", "c"], ["a", "b", "d"], []]
+    assert requests.history == [["a", "b", "a"], ["b", "c"], ["a", "b", "d"], []]
     known = [{"a", "b"}, {"b", "c"}, {"a", "b", "d"}, set()]
     expected = known if shelf == "discovery" else [set()] * 4
-    assert list(map(set, told.exclude)) == expected
-    # The first play of all is on 2 January, the cut on 1 February.
-    assert told.ages == [[30.0, 29.0, 28.0], [27.0, 26.0], [25.0, 24.0, 23.0], []]
+    assert list(map(set, requests.exclude)) == expected
+    # The first play of all is on 2 January, the cutoff on 1 February.
+    assert requests.ages == [[30.0, 29.0, 28.0], [27.0, 26.0], [25.0, 24.0, 23.0], []]
 
 
 def test_only_the_chosen_listeners_are_written(world, shelf, tmp_path):
-    told = written(world, tmp_path, shelf, "bob", "dee")
-    assert told.inputs == {"country": ["Japan", ""]}
-    assert told.history == [["b", "c"], []]
+    requests = written(world, tmp_path, shelf, "bob", "dee")
+    assert requests.inputs == {"country": ["Japan", ""]}
+    assert requests.history == [["b", "c"], []]
 
 
 def test_some_of_the_requests_in_any_order(world, tmp_path):
-    told = written(world, tmp_path, "discovery", "ann", "bob", "cid", "dee").take([3, 1, 1])
-    assert told.history == [[], ["b", "c"], ["b", "c"]]
-    assert told.ages == [[], [27.0, 26.0], [27.0, 26.0]]
-    assert list(map(set, told.exclude)) == [set(), {"b", "c"}, {"b", "c"}]
-    assert told.inputs["country"] == ["", "Japan", "Japan"]
+    requests = written(world, tmp_path, "discovery", "ann", "bob", "cid", "dee").take([3, 1, 1])
+    assert requests.history == [[], ["b", "c"], ["b", "c"]]
+    assert requests.ages == [[], [27.0, 26.0], [27.0, 26.0]]
+    assert list(map(set, requests.exclude)) == [set(), {"b", "c"}, {"b", "c"}]
+    assert requests.inputs["country"] == ["", "Japan", "Japan"]
 
 
 def test_answers_are_read_as_they_were_given(tmp_path):

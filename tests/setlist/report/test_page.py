@@ -309,7 +309,7 @@ def test_data_says_what_was_left_out_and_which_models(page: Element) -> None:
     section = page.section("data")
     assert "2026-04-01 to 2026-04-15" in section.text
     left_out, models = (table.rows() for table in section.all("table"))
-    assert left_out[1] == ["events on items that were not known at the cut", "1,234"]
+    assert left_out[1] == ["events on items that were not known at the cutoff", "1,234"]
     assert models[2] == [
         "live-7live",
         "two tower",

@@ -119,7 +119,7 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
         listeners=count,
         sampled_from=count,
         catalogue=ITEMS,
-        left_out={"events on items that were not known at the cut": 1234},
+        left_out={"events on items that were not known at the cutoff": 1234},
         models=models,
     )
     (evaluations / "evaluation.json").write_text(json.dumps(evaluation.model_dump()))

@@ -329,7 +329,7 @@ def report(
         Path(page.path),
         Path(training.path),
         curation=curation.metadata.get("counts", ""),
-        rivals=Path(live.path),
+        live_models=Path(live.path),
         store=store,
         name=name,
     )

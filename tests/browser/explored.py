@@ -99,5 +99,5 @@ def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def settled(page: Page) -> None:
     """Wait until a page that was just opened says what it has to say."""
-    page.locator(".sl-lists, .sl-people, .sl-history, .sl-said").first.wait_for()
+    page.locator(".sl-lists, .sl-people, .sl-history, .sl-notice").first.wait_for()
     page.locator(".stApp[data-test-script-state=notRunning]").wait_for()

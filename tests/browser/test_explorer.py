@@ -498,7 +498,7 @@ def test_an_unknown_listener_is_answered_by_a_sentence(browser: Browser, seen: S
             said = one.page.get_by_role("alert").filter(has_text="No listener of this run")
             shown = user if len(user) <= 80 else f"{user[:79]}…"
             expect(said).to_have_text(
-                f"No listener of this run has the id {shown}. Empty the field to invent one."
+                f"No listener of this run has the id {shown}. Empty the field to invent a listener."
             )
             assert said.locator("*").count() == 0, "text, and nothing else"
             expect(one.page.locator(".sl-lists")).to_have_count(0)

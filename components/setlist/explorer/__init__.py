@@ -1,9 +1,10 @@
-"""The explorer: what several models recommend to a listener, side by side, and their history.
+"""The explorer: a Streamlit app that shows what models recommend to a listener, and their history.
 
-serve        starts the app, a Streamlit script, after a rehearsal
-app          the frame of every page; choice is its sidebar
-listener     one listener, real or invented; columns asks the models and compares their lists
-differences  the listeners whom a change of model changes most
-timeline     all runs over time; history reads them from the store, trend draws them
-scene        what is looked at, opened once: run (one listener of a million), catalogue (items)
+launch            starts the app, after it visited every page once
+app               the frame of every page
+sidebar           the choice of a run and of models
+listener_page     one listener, real or invented; columns compares the lists of the models
+differences_page  the listeners to whom another model makes the largest difference
+history_page      all runs over time; history reads them from the store, trend draws them
+resources         what the app shows, opened once: run_folder (a run), item_directory (items)
 """

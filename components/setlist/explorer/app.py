@@ -1,26 +1,26 @@
-"""The app that Streamlit runs, anew at every click; see `setlist.explorer.launch`."""
+"""The app: a script that Streamlit runs anew at every click; `launch` starts it."""
 
 from pathlib import Path
 
 import streamlit as st
 
 from setlist.errors import SetlistError
-from setlist.explorer import differences_page as differences
-from setlist.explorer import history_page as timeline
-from setlist.explorer import listener_page as listener
 from setlist.explorer.columns import render
-from setlist.explorer.resources import shown
-from setlist.explorer.sidebar import choose
+from setlist.explorer.differences_page import show_differences
+from setlist.explorer.history_page import show_history
+from setlist.explorer.listener_page import show_listener
+from setlist.explorer.resources import current_scene
+from setlist.explorer.sidebar import show_sidebar
 
 PAGES = (LISTS, DIFFERENCES, HISTORY) = ("Listener", "Whom it changes", "History")
 
 
 def main() -> None:
-    """The frame of every page. All have one address: what differs stands in its query."""
+    """Show the frame of every page. All pages have one address; the query tells them apart."""
     st.set_page_config("setlist", "🎧", layout="wide")
     st.html(Path(__file__).with_name("explorer.css"))
     try:
-        scene = shown()
+        scene = current_scene()
         st.html(render("heading.html.j2", name=scene.name))
         page = st.segmented_control(
             "Page",
@@ -31,15 +31,15 @@ def main() -> None:
             bind="query-params",
             label_visibility="collapsed",
         )
-        chosen = choose(scene)
+        choice = show_sidebar(scene)
         if page == DIFFERENCES:
-            differences.page(chosen)
+            show_differences(choice)
         elif page == HISTORY:
-            timeline.page(scene)
+            show_history(scene)
         else:
-            listener.page(chosen)
+            show_listener(choice)
     except SetlistError as fault:
-        st.html(render("said.html.j2", said=str(fault)))
+        st.html(render("notice.html.j2", text=str(fault)))
 
 
 main()

@@ -8,25 +8,27 @@ from pathlib import Path
 from statistics import median
 
 from setlist.data.schema import HISTORY_AGE
-from setlist.explorer.catalogue import Catalogue, Item
+from setlist.explorer.item_directory import ItemDirectory, ShownItem
 from setlist.models.saved_model import SavedModel
-from setlist.report.templates import templates
+from setlist.report.untrusted_text import html_templates
 
-MADE_OF = 3
+TOP_TAGS = 3
 """How many of the most frequent tags of a list are named."""
-MOST, UNUSUAL = 0.7, 3.0
-"""A tag strikes on more than this share of a list, and this many times its share of the history."""
+# A tag is marked if it is on more than STRIKING_SHARE of a list, and on more than STRIKING_RATIO
+# times its share of the listener's history: the history does not explain it then.
+STRIKING_SHARE = 0.7
+STRIKING_RATIO = 3.0
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a model is told of a listener.
+class ListenerQuery:
+    """What the models are asked for one listener.
 
     Attributes:
-        history: ids, oldest first.
+        history: item ids, oldest first.
         ages: of each play, in days.
-        exclude: ids that must not be listed.
-        inputs: named inputs; a model takes those it knows.
+        exclude: item ids that must not be listed.
+        inputs: named inputs; each model takes those that it knows.
     """
 
     history: Sequence[str]
@@ -36,148 +38,156 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ColumnEntry:
     """One position of a list.
 
     Attributes:
-        hit: whether the listener played it in the test period.
-        move: by how many ranks it stands higher than in the list compared with; None where it is
-            not in that one.
-        alone: no other column lists it.
+        hit: whether the listener played the item in the test period.
+        move: by how many ranks the item stands higher than in the list that this one is compared
+            with; None if it is not in that list.
+        alone: whether no other column lists the item.
     """
 
-    item: Item
+    item: ShownItem
     hit: bool
     move: int | None
     alone: bool
 
 
 @dataclass(frozen=True)
-class Column:
+class ModelColumn:
     """One model's list.
 
     Attributes:
-        against: the list it is compared with; "" for none.
-        shared: how many items it has in common with that.
-        about: what is known of the list or its model, one short text each.
-        usual: the share of the listener's history on which each tag stands.
+        against: name of the list that this one is compared with; "" for none.
+        shared: how many items both lists have.
+        about: facts about the list or its model, one short text each.
+        history_shares: the share of the listener's history that carries each tag.
     """
 
     label: str
-    entries: list[Entry]
+    entries: list[ColumnEntry]
     against: str
     shared: int
     about: list[str]
-    usual: Mapping[str, float]
+    history_shares: Mapping[str, float]
 
     @property
     def hits(self) -> int:
-        """How many of the entries the listener played."""
+        """How many items of the list the listener played in the test period."""
         return sum(entry.hit for entry in self.entries)
 
     @property
-    def made_of(self) -> list[tuple[str, int, bool]]:
-        """The most frequent tags, on how many entries they stand, and whether that strikes.
+    def top_tags(self) -> list[tuple[str, int, bool]]:
+        """The most frequent tags: name, number of entries, and whether the tag is striking.
 
-        It does where most of the list carries a tag that the listener's history does not explain:
-        one region for everybody.
+        A tag is striking if most of the list carries it and the listener's history does not
+        explain that. A model that lists the items of one region for everybody has such a tag.
         """
         size = len(self.entries)
         return [
-            (tag, count, count > size * max(MOST, UNUSUAL * self.usual.get(tag, 0.0)))
-            for tag, count in _tags(entry.item for entry in self.entries).most_common(MADE_OF)
+            (tag, count, count > size * self._striking_share(tag))
+            for tag, count in _tag_counts(entry.item for entry in self.entries).most_common(
+                TOP_TAGS
+            )
         ]
 
-    @property
-    def striking(self) -> set[str]:
-        """The tags that strike."""
-        return {tag for tag, _, strikes in self.made_of if strikes}
+    def _striking_share(self, tag: str) -> float:
+        return max(STRIKING_SHARE, STRIKING_RATIO * self.history_shares.get(tag, 0.0))
 
     @property
-    def place(self) -> float:
-        """The median popularity of its entries, 1 for the most popular item."""
-        known = [entry.item.place for entry in self.entries if entry.item.place]
-        return median(known) if known else 0
+    def striking_tags(self) -> set[str]:
+        """Those of the most frequent tags that are striking."""
+        return {tag for tag, _, striking in self.top_tags if striking}
+
+    @property
+    def median_place(self) -> float:
+        """The median place by popularity, 1 for the most popular item; 0 if no item is known."""
+        places = [entry.item.place for entry in self.entries if entry.item.place]
+        return median(places) if places else 0
 
 
-def lists(model: SavedModel, told: Sequence[Told], k: int) -> list[list[str]]:
-    """The ids that the model lists for each of several listeners, best first, asked for together.
+def recommend_lists(model: SavedModel, queries: Sequence[ListenerQuery], k: int) -> list[list[str]]:
+    """Ask a model for several listeners at once: for each, up to `k` item ids, best first.
 
     Raises:
-        SetlistError: when the model answers outside the contract.
+        ModelError: when the answer breaks the contract.
     """
     names = model.info.categorical_inputs
-    aged = HISTORY_AGE in model.info.inputs
+    takes_ages = HISTORY_AGE in model.info.inputs
     ids, _ = model.recommend(
-        [one.history for one in told],
-        [one.exclude for one in told],
+        [query.history for query in queries],
+        [query.exclude for query in queries],
         k,
-        {name: [one.inputs.get(name, "") for one in told] for name in names},
-        [one.ages for one in told] if aged else None,
+        {name: [query.inputs.get(name, "") for query in queries] for name in names},
+        [query.ages for query in queries] if takes_ages else None,
     )
     return [row[row != ""].tolist() for row in ids]
 
 
 def side_by_side(
-    listed: Mapping[str, list[str]],
+    lists: Mapping[str, list[str]],
     against: Mapping[str, tuple[str, list[str]]],
-    catalogue: Catalogue,
+    directory: ItemDirectory,
     history: Sequence[str],
     played: Sequence[str],
     about: Mapping[str, list[str]],
-) -> list[Column]:
-    """The columns of several models.
+) -> list[ModelColumn]:
+    """Compare the lists of several models, one column for each.
 
     Args:
-        listed: the ids of each model, best first.
-        against: for each model what its list is compared with: how that is called, and its ids.
-        catalogue: where the items are looked up.
-        history: what the listener played before it.
+        lists: the item ids of each model, best first.
+        against: for each model the list that its own is compared with: a name for it, and its ids.
+        directory: where the items are looked up.
+        history: what the listener played before the lists were made.
         played: what the listener played in the test period.
-        about: more to say of a column.
+        about: facts that are shown in the head of a column.
     """
-    times = Counter(item for ids in listed.values() for item in ids)
+    columns_with = Counter(item for ids in lists.values() for item in ids)
     relevant = set(played)
-    known = catalogue.look(dict.fromkeys(history))
-    usual = {tag: count / len(known) for tag, count in _tags(known).items()}
+    # A repeated item counts once: the shares are those of different items.
+    history_items = directory.items(dict.fromkeys(history))
+    shares = {tag: count / len(history_items) for tag, count in _tag_counts(history_items).items()}
     columns = []
-    for label, ids in listed.items():
-        called, other = against.get(label, ("", []))
-        ranks = {item: rank for rank, item in enumerate(other)}
+    for label, ids in lists.items():
+        other_name, other_ids = against.get(label, ("", []))
+        ranks = {item: rank for rank, item in enumerate(other_ids)}
         entries = [
-            Entry(
+            ColumnEntry(
                 item=item,
                 hit=item.item_id in relevant,
                 move=ranks[item.item_id] - rank if item.item_id in ranks else None,
-                alone=len(listed) > 1 and times[item.item_id] == 1,
+                alone=len(lists) > 1 and columns_with[item.item_id] == 1,
             )
-            for rank, item in enumerate(catalogue.look(ids))
+            for rank, item in enumerate(directory.items(ids))
         ]
-        shared = len(set(ids) & set(other))
-        columns.append(Column(label, entries, called, shared, about.get(label, []), usual))
+        shared = len(set(ids) & set(other_ids))
+        columns.append(
+            ModelColumn(label, entries, other_name, shared, about.get(label, []), shares)
+        )
     return columns
 
 
-def _tags(items: Iterable[Item]) -> Counter[str]:
+def _tag_counts(items: Iterable[ShownItem]) -> Counter[str]:
     """On how many of the items each tag stands."""
     return Counter(tag for item in items for tag in dict.fromkeys(item.tags))
 
 
-MARKS = str.maketrans(dict.fromkeys(string.punctuation, " "))
+PUNCTUATION_TO_SPACES = str.maketrans(dict.fromkeys(string.punctuation, " "))
 
 
-def plain(name: str) -> str:
-    """The words of a name, to stand in a label: Streamlit reads those as Markdown.
+def label_words(name: str) -> str:
+    """The words of a name, without punctuation, for the label of a control.
 
-    Without the marks there is nothing to read: no image to fetch and no link. Values may not stand
-    in a label at all, for they have to be shown as they are.
+    Streamlit reads labels as Markdown. Without punctuation there is none: no image is fetched and
+    no link appears. A value may not stand in a label at all, because it has to be shown unchanged.
     """
-    return " ".join(name.translate(MARKS).split())
+    return " ".join(name.translate(PUNCTUATION_TO_SPACES).split())
 
 
-_TEMPLATES = templates(Path(__file__).parent)
+_TEMPLATES = html_templates(Path(__file__).parent)
 
 
 def render(template: str, **values: object) -> str:
-    """HTML from a template beside this file; text is escaped."""
+    """Render a template of this package to HTML; all values are escaped."""
     return _TEMPLATES.get_template(template).render(**values)

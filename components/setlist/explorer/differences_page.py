@@ -1,28 +1,32 @@
-"""The page of whom a change of model changes most, and whom it serves worse."""
+"""The page of the listeners to whom one model instead of another makes the largest difference."""
 
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from setlist.evaluation.results import LISTENER_SLICE
-from setlist.explorer.columns import plain, render
-from setlist.explorer.sidebar import Choice, gone
+from setlist.explorer.columns import label_words, render
+from setlist.explorer.sidebar import Choice, report_missing
 from setlist.report.listeners import inputs_of
 
-SHOWN = 25
-"""Listeners in the table."""
+LISTENERS_SHOWN = 25
+VALUES_OFFERED = 200
+"""How many values of an input can be chosen, the most frequent."""
 ORDERS = (DIFFER, WORSE, BETTER) = ("lists differ most", "served worse", "served better")
 EVERYBODY = "everybody"
 
 
-def page(chosen: Choice) -> None:
-    """Two models, a group, an order; the listeners, each a link to the page of their lists."""
-    run = chosen.run
+def show_differences(choice: Choice) -> None:
+    """Show controls for two models, a group and an order, and a table of listeners.
+
+    Each listener is a link to the page with the lists of both models.
+    """
+    run = choice.run
     if run is None:
-        st.info("Only the listeners of a run can be compared; there is no run here.")
+        st.info("Only the listeners of a run can be compared, and no run is chosen.")
         return
-    labels = [one.label for one in run.evaluation.models]
-    rival = next((one.label for one in run.evaluation.models if one.role == "live"), None)
+    labels = [model.label for model in run.evaluation.models]
+    live = next((model.label for model in run.evaluation.models if model.role == "live"), None)
     fields = st.columns(3)
     first = fields[0].selectbox(
         "Model",
@@ -30,25 +34,25 @@ def page(chosen: Choice) -> None:
         index=labels.index("candidate"),
         key="model",
         bind="query-params",
-        on_change=gone("model", labels),
+        on_change=report_missing("model", labels),
     )
     others = [label for label in labels if label != first]
     second = fields[1].selectbox(
         "instead of",
         others,
-        index=others.index(rival) if rival in others else 0,
+        index=others.index(live) if live in others else 0,
         key="instead_of",
         bind="query-params",
-        on_change=gone("instead_of", labels),
+        on_change=report_missing("instead_of", labels),
     )
     order = fields[2].selectbox("Show whose", ORDERS, key="order", bind="query-params")
-    depth = min(chosen.depth, run.evaluation.k)
+    depth = min(choice.depth, run.evaluation.k)
     table = run.compare(first, second, depth)
-    groups = [*inputs_of(run.users), LISTENER_SLICE]
-    for name, place in zip(groups, st.columns(len(groups)), strict=True):
-        values = run.users[name].value_counts().index.tolist()[:200]
-        picked = place.selectbox(
-            "history" if name == LISTENER_SLICE else plain(name),
+    slices = [*inputs_of(run.users), LISTENER_SLICE]
+    for name, field in zip(slices, st.columns(len(slices)), strict=True):
+        values = run.users[name].value_counts().index.tolist()[:VALUES_OFFERED]
+        picked = field.selectbox(
+            "history" if name == LISTENER_SLICE else label_words(name),
             [EVERYBODY, *values],
             format_func=lambda value: value or "not known",
             key=f"only_{name}",
@@ -63,7 +67,7 @@ def page(chosen: Choice) -> None:
     else:
         rows = table.sort_values("shared", kind="stable")
     models = [("models", label) for label in (second, first)]
-    told = [("run", run.folders.name), *models, ("against", second)]
+    query = [("run", run.folders.name), *models, ("against", second)]
     st.html(
         render(
             "differences.html.j2",
@@ -71,10 +75,10 @@ def page(chosen: Choice) -> None:
             second=second,
             table=table,
             rows=[
-                (one, urlencode([*told, ("listener", one["user_id"])]))
-                for one in rows.head(SHOWN).to_dict("records")
+                (row, urlencode([*query, ("listener", row["user_id"])]))
+                for row in rows.head(LISTENERS_SHOWN).to_dict("records")
             ],
-            groups=groups,
+            slices=slices,
             primary=run.verdict.primary,
             depth=depth,
         )

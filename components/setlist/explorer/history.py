@@ -1,8 +1,8 @@
-"""What became of every run of a model, what it measured, and how old the live model is.
+"""The history of a model: the outcome and the values of every run, and the age of the live model.
 
-One entry a run or revision, and one for each promotion or rollback that no run did by itself. All
-of it comes out of the store: HEAD, the manifests, the records of runs, and the verdicts in both.
-Sentences are other people's text: here they are data only, and who shows them escapes them.
+There is one entry for each run or revision, and one for each promotion or rollback by a person.
+All of it is read from the store: HEAD, the manifests, the records of runs, and the verdicts in
+both. Sentences are untrusted text, which the pages escape.
 """
 
 from collections.abc import Iterator
@@ -20,58 +20,65 @@ from setlist.runs.record import RunRecord
 from setlist.store.manifest import Manifest, Pointer
 from setlist.store.model_store import open_store
 
-Outcome = Literal[
+HistoryOutcome = Literal[
     "promoted", "staged", "refused", "undecided", "failed", "nothing new", "promotion", "rollback"
 ]
-"""Of a run; `promotion` and `rollback` are what a person did."""
-Place = Literal["live", "previous", ""]
-ASSUMED = timedelta(days=14)
-"""How long a model is taken to hold where the period that it was proven on is not known."""
+"""The outcome of a run; `promotion` and `rollback` are what a person did."""
+HeadPlace = Literal["live", "previous", ""]
+DEFAULT_PROOF = timedelta(days=14)
+"""How old the data of a live model may be if the length of its test period is not known."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line of the history."""
+class HistoryEntry:
+    """One line of the history.
+
+    Attributes:
+        when: UTC; when the run ended, the revision was staged, or the person acted.
+        sentence: why the outcome is what it is.
+        place: of the revision in HEAD today; "" for what a person did.
+        who: the person; "" for a run.
+        window: ISO text; the start, cut and end of the evaluation. Without an evaluation, the
+            start and end of the revision's training data, or {}.
+        verdict: on the run's own candidate; None if the gate gave none.
+    """
 
     when: datetime
-    """UTC: when the run ended, the revision was made, or the person acted."""
-    outcome: Outcome
+    outcome: HistoryOutcome
     run_id: str
     sentence: str
     revision: int | None = None
-    place: Place = ""
-    """Of the revision in HEAD today; "" for what a person did."""
+    place: HeadPlace = ""
     who: str = ""
-    """The person; "" for a run."""
     window: dict[str, str] = field(default_factory=dict)
-    """ISO text: the start, cut and end of the evaluation, or else the start and end of what the
-    revision learned from, or else {}."""
     verdict: Verdict | None = None
-    """On the run's own candidate; None where nothing was judged."""
 
     def value(self, metric: str, role: str) -> tuple[str, float] | None:
-        """The label of a model of the run's evaluation, and its value; None where it has none.
+        """The label of a model of the run's evaluation and its value; None if there is no value.
 
         Args:
             metric: such as "ndcg@10".
-            role: candidate, live, anchor, or heuristic for the best one by the gate's own metric.
+            role: candidate, live, anchor or heuristic. The heuristic is the best one by the
+                primary metric of the gate, also if another metric is asked for.
         """
         if self.verdict is None:
             return None
         values, primary = self.verdict.values, self.verdict.primary
-        labels = sorted(one for one, part in self.verdict.roles.items() if part == role)
+        labels = sorted(label for label, part in self.verdict.roles.items() if part == role)
         if role == "heuristic":
-            labels = [one for one in labels if primary in values.get(one, {})]
-            labels = [max(labels, key=lambda one: values[one][primary])] if labels else []
-        found = [(one, values[one][metric]) for one in labels if metric in values.get(one, {})]
-        return found[0] if found else None
+            labels = [label for label in labels if primary in values.get(label, {})]
+            labels = [max(labels, key=lambda label: values[label][primary])] if labels else []
+        for label in labels:
+            if metric in values.get(label, {}):
+                return label, values[label][metric]
+        return None
 
     @property
     def judgement(self) -> str:
-        """What the gate said of the candidate; "" where nothing was judged.
+        """What the gate decided on the candidate: promoted, staged, refused, undecided or "".
 
-        promoted, staged, refused or undecided.
-        It is not the outcome where a heuristic went live in the candidate's place.
+        It differs from the outcome if a heuristic went live in the place of the candidate. It is
+        "" if the gate gave no verdict.
         """
         if self.verdict is None:
             return ""
@@ -84,100 +91,121 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Live:
-    """How old the live model is."""
+class LiveAge:
+    """How old the live model is.
+
+    Attributes:
+        since: UTC, when it went live; None if HEAD remembers no promotion of it.
+        data_end: UTC, the end of its training data; None if its manifest does not hold it.
+        proven: the length of its test period; None if its verdict does not hold it.
+        stale: why and how the model should be replaced; "" if it need not be.
+    """
 
     revision: int
     since: datetime | None
-    """UTC; None where HEAD remembers no promotion of it."""
     data_end: datetime | None
-    """UTC, the end of what it learned from; None where its manifest does not say."""
     proven: timedelta | None
-    """The length of the period that it was judged on; None where its verdict does not say."""
     stale: str
-    """Why it should be replaced, and how, in plain text; "" while it need not be."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What became of every run of a name."""
+    """The history of the model of one name.
+
+    Attributes:
+        entries: oldest first.
+        live: None if no revision is live.
+        faults: one sentence for each revision that cannot be read.
+    """
 
     name: str
-    entries: list[Entry]
-    """Oldest first."""
-    live: Live | None
-    """None while nothing is."""
+    entries: list[HistoryEntry]
+    live: LiveAge | None
     faults: list[str]
-    """One sentence for each revision that cannot be read."""
 
     @classmethod
     def read(cls, store: str, name: str, now: datetime) -> Self:
-        """The history of a name; without entries where there is nothing.
+        """Read the history of a name; a name that the store does not know has no entries.
 
-        What persons did is known of the last 50 promotions: HEAD remembers no more.
+        HEAD remembers the last 50 promotions: what persons did before is not in the history.
 
         Args:
             store: a local folder or gs://bucket/prefix.
             name: of the model in the store.
-            now: the moment, with its zone, from which the age is counted.
+            now: the time, with its zone, from which ages are counted.
 
         Raises:
-            SetlistError: when the store or HEAD cannot be read, a record of a run is damaged (it
-                is named), or a date in a document is none.
+            StoreError: when the store, HEAD or a record of a run cannot be read.
+            DataError: when a date in a document is not a date.
         """
         models = open_store(store)
-        # In this order whatever a document names is there when it is looked for.
+        # Writers stage a revision, then write the record of the run and move HEAD. Read in the
+        # reverse order, every revision that a document names is among the manifests.
         pointer, _ = models.read_pointer(name)
         records = RunRecord.all(store, name)
-        found = models.manifests(name)
-        faults = [str(one) for one in found.values() if isinstance(one, SetlistError)]
-        manifests = {one.revision: one for one in found.values() if isinstance(one, Manifest)}
+        documents = models.manifests(name)
+        faults = [str(fault) for fault in documents.values() if isinstance(fault, SetlistError)]
+        manifests = {
+            manifest.revision: manifest
+            for manifest in documents.values()
+            if isinstance(manifest, Manifest)
+        }
         verdicts: dict[int, Verdict] = {}
         for revision, manifest in manifests.items():
             try:
-                if said := manifest.metadata.get("verdict"):
-                    verdicts[revision] = Verdict.model_validate(said)
+                if document := manifest.metadata.get("verdict"):
+                    verdicts[revision] = Verdict.model_validate(document)
             except ValidationError:
                 faults.append(
                     f"store {store}: the verdict in the manifest of {name} revision {revision} "
                     "cannot be read; stage the model again."
                 )
-        entries = list(_entries(f"store {store}: {name}", records, manifests, verdicts, pointer))
+        source = f"store {store}: {name}"
+        entries = list(_entries(source, records, manifests, verdicts, pointer))
         live = None
         if pointer:
-            now_live = manifests.get(pointer.live), verdicts.get(pointer.live)
-            live = _live(f"store {store}: {name}", pointer, *now_live, now)
-        return cls(name, sorted(entries, key=lambda one: one.when), live, faults)
+            manifest_and_verdict = manifests.get(pointer.live), verdicts.get(pointer.live)
+            live = _live_age(source, pointer, *manifest_and_verdict, now)
+        return cls(name, sorted(entries, key=lambda entry: entry.when), live, faults)
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics that any run has values of; the gate's own in the latest one comes first."""
-        judged = [one.verdict for one in reversed(self.entries) if one.verdict]
-        known = [one for one in judged if one.values]
-        every = [metric for one in known for values in one.values.values() for metric in values]
-        return list(dict.fromkeys([*(one.primary for one in known[:1]), *every]))
+        """The metrics that any run has values of; the primary metric of the latest run is first."""
+        verdicts = [entry.verdict for entry in reversed(self.entries) if entry.verdict]
+        with_values = [verdict for verdict in verdicts if verdict.values]
+        names = [
+            metric
+            for verdict in with_values
+            for values in verdict.values.values()
+            for metric in values
+        ]
+        return list(dict.fromkeys([*(verdict.primary for verdict in with_values[:1]), *names]))
 
 
 def _entries(
-    place: str,
+    source: str,
     records: list[RunRecord],
     manifests: dict[int, Manifest],
     verdicts: dict[int, Verdict],
     pointer: Pointer | None,
-) -> Iterator[Entry]:
-    """One for each record, for each revision that no record tells of, and for each event."""
+) -> Iterator[HistoryEntry]:
+    """Yield an entry for each record, each revision without a record, and each act of a person.
+
+    HEAD does not say whether a run or a person promoted a revision. So the first promotion of a
+    revision is taken to be the run's if the run promoted it; all further ones are a person's.
+    """
     promotions = pointer.promotions if pointer else []
-    left = {one.run_id: one for one in manifests.values()}
-    own: set[int | None] = set()
+    without_record = {manifest.run_id: manifest for manifest in manifests.values()}
+    promoted_by_run: set[int | None] = set()
     for record in records:
-        manifest = left.pop(record.run_id, None)
+        manifest = without_record.pop(record.run_id, None)
         # A run that failed after its push has a revision that its record does not know.
         revision = record.revision or (manifest.revision if manifest else None)
         if record.outcome == "promoted":
-            own.add(revision)
+            promoted_by_run.add(revision)
         verdict = record.verdict or verdicts.get(revision or 0)
-        yield Entry(
-            when=_moment(record.ended, f"{place}/runs/{record.run_id}.json: ended"),
+        yield HistoryEntry(
+            when=_instant(record.ended, f"{source}/runs/{record.run_id}.json: ended"),
             outcome=_outcome(record),
             run_id=record.run_id,
             sentence=record.sentence,
@@ -186,46 +214,51 @@ def _entries(
             window=_window(verdict, manifest),
             verdict=verdict,
         )
-    for manifest in left.values():
+    for manifest in without_record.values():
         refreshed = manifest.metadata.get(REFRESH_OF)
+        # A refresh copies the verdict of the model that it refreshed; nothing was judged anew.
         verdict = verdicts.get(manifest.revision) if refreshed is None else None
-        went = any(one.revision == manifest.revision for one in promotions)
-        if went and verdict and verdict.mode == "auto":
-            own.add(manifest.revision)
-        yield Entry(
-            when=_moment(manifest.created, f"{place} revision {manifest.revision}: created"),
-            outcome="promoted" if manifest.revision in own else "staged",
+        went_live = any(promotion.revision == manifest.revision for promotion in promotions)
+        if went_live and verdict and verdict.mode == "auto":
+            promoted_by_run.add(manifest.revision)
+        if refreshed is not None:
+            sentence = f"Revision {refreshed} with a new item table; nothing was trained or judged."
+        else:
+            sentence = verdict.sentence if verdict else "The store has no record of this run."
+        yield HistoryEntry(
+            when=_instant(manifest.created, f"{source} revision {manifest.revision}: created"),
+            outcome="promoted" if manifest.revision in promoted_by_run else "staged",
             run_id=manifest.run_id,
-            sentence=f"Revision {refreshed} over newer items; nothing was trained or judged."
-            if refreshed is not None
-            else (verdict.sentence if verdict else "There is no record of its run."),
+            sentence=sentence,
             revision=manifest.revision,
             place=_place(manifest.revision, pointer),
             window=_window(verdict, manifest),
             verdict=verdict,
         )
-    for one in promotions:
-        if one.action == "promote" and one.revision in own:
-            own.remove(one.revision)  # that one was the run's; the next is somebody's
+    for promotion in promotions:
+        if promotion.action == "promote" and promotion.revision in promoted_by_run:
+            promoted_by_run.remove(promotion.revision)
             continue
-        yield Entry(
-            when=_moment(one.when, f"{place}/HEAD: promotions.when"),
-            outcome="rollback" if one.action == "rollback" else "promotion",
-            run_id=one.run_id,
-            sentence=one.why,
-            revision=one.revision,
-            who=one.who,
+        yield HistoryEntry(
+            when=_instant(promotion.when, f"{source}/HEAD: promotions.when"),
+            outcome="rollback" if promotion.action == "rollback" else "promotion",
+            run_id=promotion.run_id,
+            sentence=promotion.why,
+            revision=promotion.revision,
+            who=promotion.who,
         )
 
 
-def _outcome(record: RunRecord) -> Outcome:
+def _outcome(record: RunRecord) -> HistoryOutcome:
     if record.outcome == "nothing_new":
         return "nothing new"
-    refused = record.outcome == "refused" and record.verdict
-    return "undecided" if refused and refused.decision == "undecided" else record.outcome
+    # A record calls both refused; its verdict tells them apart.
+    if record.outcome == "refused" and record.verdict and record.verdict.decision == "undecided":
+        return "undecided"
+    return record.outcome
 
 
-def _place(revision: int | None, pointer: Pointer | None) -> Place:
+def _place(revision: int | None, pointer: Pointer | None) -> HeadPlace:
     if revision is None or pointer is None:
         return ""
     if revision == pointer.live:
@@ -237,42 +270,49 @@ def _window(verdict: Verdict | None, manifest: Manifest | None) -> dict[str, str
     return (verdict.window if verdict else {}) or (manifest.training_window if manifest else {})
 
 
-def _live(
-    place: str, pointer: Pointer, manifest: Manifest | None, verdict: Verdict | None, now: datetime
-) -> Live:
-    """How old the live model is; its manifest is None where that is damaged."""
-    revision, which = pointer.live, f"the live model, revision {pointer.live} of {pointer.name},"
-    when = [one.when for one in pointer.promotions if one.revision == revision]
-    since = _moment(when[-1], f"{place}/HEAD: promotions.when") if when else None
-    said = manifest.training_window.get("end") if manifest else None
-    data_end = _moment(said, f"{place} revision {revision}: training_window.end") if said else None
+def _live_age(
+    source: str,
+    pointer: Pointer,
+    manifest: Manifest | None,
+    verdict: Verdict | None,
+    now: datetime,
+) -> LiveAge:
+    """How old the live model is; its manifest is None if that is damaged."""
+    revision = pointer.live
+    model = f"the live model, revision {revision} of {pointer.name},"
+    times = [promotion.when for promotion in pointer.promotions if promotion.revision == revision]
+    since = _instant(times[-1], f"{source}/HEAD: promotions.when") if times else None
+    end = manifest.training_window.get("end") if manifest else None
+    data_end = None
+    if end:
+        data_end = _instant(end, f"{source} revision {revision}: training_window.end")
     proven = None
     if verdict and {"cut", "end"} <= set(verdict.window):
-        key = f"{place} revision {revision}: window"
-        cut, end = (_moment(verdict.window[one], f"{key}.{one}") for one in ("cut", "end"))
-        proven = end - cut
-    limit = proven or ASSUMED
+        key = f"{source} revision {revision}: window"
+        test_start, test_end = (
+            _instant(verdict.window[edge], f"{key}.{edge}") for edge in ("cut", "end")
+        )
+        proven = test_end - test_start
+    limit = proven or DEFAULT_PROOF
     if data_end is None:
-        stale = f"Nothing says where the data of {which} end; train anew with `setlist run`."
+        stale = f"It is not known where the data of {model} end; train anew with `setlist run`."
     elif now - data_end > limit:
-        bound = f"the {duration(limit)} on which it was proven"
+        bound = f"the {duration_text(limit)} on which it was tested"
         if proven is None:
-            bound = (
-                f"{duration(limit)}, the bound where the period that it was proven on is not known"
-            )
+            bound = f"{duration_text(limit)}, the bound for a model whose test period is not known"
         stale = (
-            f"The data of {which} end {duration(now - data_end)} ago ({data_end:%Y-%m-%d}), longer "
-            f"than {bound}; train on newer data with `setlist run`, or see why the runs since "
-            "were refused or failed."
+            f"The data of {model} end {duration_text(now - data_end)} ago ({data_end:%Y-%m-%d}), "
+            f"longer than {bound}; train on newer data with `setlist run`, or see why the runs "
+            "since were refused or failed."
         )
     else:
         stale = ""
-    return Live(revision, since, data_end, proven, stale)
+    return LiveAge(revision, since, data_end, proven, stale)
 
 
-def duration(time: timedelta) -> str:
-    """Words for a time: minutes up to two hours, hours up to two days, then days and tenths."""
-    hours = time / timedelta(hours=1)
+def duration_text(duration: timedelta) -> str:
+    """A duration as text: minutes up to two hours, hours up to two days, then days and tenths."""
+    hours = duration / timedelta(hours=1)
     if hours < 2:
         number, unit = round(60 * hours, 0), "minute"
     elif hours < 48:
@@ -282,5 +322,5 @@ def duration(time: timedelta) -> str:
     return f"{number:,g} {unit}{'s' * (number != 1)}"
 
 
-def _moment(text: str, key: str) -> datetime:
+def _instant(text: str, key: str) -> datetime:
     return parse_instant(text, key).to_pydatetime()

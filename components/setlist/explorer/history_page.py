@@ -1,4 +1,4 @@
-"""The page of all runs over time: what each measured, what was said of it, and what is live."""
+"""The page of all runs over time: their values and verdicts, and the model that is live."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,29 +10,33 @@ import streamlit as st
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
 from setlist.explorer.columns import render
-from setlist.explorer.history import History, duration
+from setlist.explorer.history import History, duration_text
 from setlist.explorer.resources import Scene
 from setlist.explorer.trend import chart, table
 
 
-def page(scene: Scene) -> None:
-    """Show the live model's age, the chart and the table."""
-    history = _read(scene.store, scene.name)
-    here = {_evaluated(one.verdict): one.name for one in scene.runs()[0]}
-    names = {
-        one.run_id: here[one.verdict.evaluation_digest]
-        for one in history.entries
-        if one.verdict and one.verdict.evaluation_digest in here
+def show_history(scene: Scene) -> None:
+    """Show the age of the live model, a chart of one metric, and a table of all runs."""
+    history = _read_history(scene.store, scene.name)
+    local_runs = {_evaluation_digest(run.verdict): run.name for run in scene.runs()[0]}
+    local_names = {
+        entry.run_id: local_runs[entry.verdict.evaluation_digest]
+        for entry in history.entries
+        if entry.verdict and entry.verdict.evaluation_digest in local_runs
     }
-    known = [replace(one, run_id=names.get(one.run_id, one.run_id)) for one in history.entries]
-    history = replace(history, entries=known)
+    # A run on this disk gets the name that the sidebar shows, and a link to its page.
+    entries = [
+        replace(entry, run_id=local_names.get(entry.run_id, entry.run_id))
+        for entry in history.entries
+    ]
+    history = replace(history, entries=entries)
     now = datetime.now(UTC)
     st.html(
         render(
             "live.html.j2",
             history=history,
             live=history.live,
-            age=lambda since: duration(now - since),
+            age=lambda since: duration_text(now - since),
         )
     )
     if history.metrics:
@@ -51,16 +55,17 @@ def page(scene: Scene) -> None:
             "history.html.j2",
             metric=metric,
             rows=rows.where(rows.notna(), None).to_dict("records"),
-            here=set(names.values()),
+            local_names=set(local_names.values()),
         )
     )
 
 
 @cache
-def _evaluated(verdict: Path) -> str:
-    """The digest of the evaluation that a run's verdict is about; "" where it cannot be read.
+def _evaluation_digest(verdict: Path) -> str:
+    """The digest of the evaluation that a verdict is about; "" if the verdict cannot be read.
 
-    By it the store's runs, which have ids of the platform, are known for those on this disk.
+    The digest identifies a run: in the store, a run has the id of its platform, on this disk it
+    has the name of its folder.
     """
     try:
         return Verdict.read(verdict).evaluation_digest
@@ -69,5 +74,5 @@ def _evaluated(verdict: Path) -> str:
 
 
 @st.cache_data(ttl="10s", show_spinner="Reading the store …")
-def _read(store: str, name: str) -> History:
+def _read_history(store: str, name: str) -> History:
     return History.read(store, name, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Start the explorer: Streamlit's server, in this process, on this machine's address only."""
+"""Start the explorer: the server of Streamlit, in this process."""
 
 import signal
 import sys
@@ -12,10 +12,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.web.bootstrap import load_config_options
 
-from setlist.explorer.resources import Scene, show
+from setlist.explorer.resources import Scene, set_scene
 
 APP = Path(__file__).with_name("app.py")
-OPTIONS: dict[str, Any] = {
+# Nothing is sent from this machine to others, and a browser gets no traceback of an error.
+STREAMLIT_OPTIONS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
     "client.toolbarMode": "minimal",
@@ -26,15 +27,21 @@ OPTIONS: dict[str, Any] = {
     "theme.light.primaryColor": "#1f5fbf",
     "theme.dark.primaryColor": "#8ab4f8",
 }
-"""Nothing leaves this machine, and no trace of an error reaches a browser."""
-PATIENCE = 600
-"""Seconds that the first look at what is shown may take."""
+REHEARSAL_TIMEOUT_SECONDS = 600
+"""How long the first look at a page may take, while runs are read and models are loaded."""
 
 
-def serve(scene: Scene, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Serve the explorer until it is interrupted; `say` is told what happens, line by line."""
-    show(scene)
-    options = OPTIONS | {"server.address": host, "server.port": port}
+def serve_explorer(scene: Scene, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve the explorer until the process is interrupted.
+
+    Args:
+        scene: what it shows.
+        host: the address to listen at.
+        port: at that address.
+        say: gets one line of text about each step of the start.
+    """
+    set_scene(scene)
+    options = STREAMLIT_OPTIONS | {"server.address": host, "server.port": port}
     load_config_options(options)
     say("opening the newest run and its models ...")
     began = time.perf_counter()
@@ -46,21 +53,22 @@ def serve(scene: Scene, host: str, port: int, say: Callable[[str], None]) -> Non
         say(f"open {url(host, port)}; Ctrl-C ends it")
         yield
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again in the end
+    # uvicorn sends a SIGTERM that it got to this process again after it has shut down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     st.App(APP, lifespan=listening).run(config=options)
 
 
 def url(host: str, port: int) -> str:
-    """Where a browser finds the server; an IPv6 address stands in brackets."""
+    """The address of the server for a browser; an IPv6 address stands in brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def rehearse() -> None:
     """Visit every page once without a browser.
 
-    Runs are read, models are loaded and asked for the first time, which is slow: the first visitor
-    then waits for none of it. What goes wrong is left for that visitor to read.
+    The first visit is slow: it reads the run, loads the models and asks them for the first time.
+    After this rehearsal no visitor waits for that. An error is ignored here; a visitor sees it.
     """
-    visit = AppTest.from_file(APP, default_timeout=PATIENCE).run()
+    visit = AppTest.from_file(APP, default_timeout=REHEARSAL_TIMEOUT_SECONDS).run()
     for page in visit.segmented_control("page").options:
         visit.segmented_control("page").set_value(page).run()

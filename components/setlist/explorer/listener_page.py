@@ -1,4 +1,4 @@
-"""The page of one listener, real or invented: what each model would put on that home page."""
+"""The page of one listener, real or invented: what each model would put on their home page."""
 
 import time
 from functools import cache
@@ -7,226 +7,255 @@ from itertools import zip_longest
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from setlist.explorer.catalogue import Catalogue, Item
-from setlist.explorer.columns import Told, lists, plain, render, side_by_side
-from setlist.explorer.resources import open_catalogue, open_model
-from setlist.explorer.run_folder import Listener, Run
-from setlist.explorer.sidebar import Choice
+from setlist.explorer.columns import (
+    ListenerQuery,
+    label_words,
+    recommend_lists,
+    render,
+    side_by_side,
+)
+from setlist.explorer.item_directory import ItemDirectory, ShownItem
+from setlist.explorer.resources import open_directory, open_model
+from setlist.explorer.run_folder import ExploredRun, ListenerRecord
+from setlist.explorer.sidebar import SHOWN_LENGTH, Choice
 from setlist.models.contract import ModelInfo
-from setlist.report.listeners import choose, clip
+from setlist.report.listeners import pick_listeners
+from setlist.report.untrusted_text import clip
 
-OWN = "\0own"
-"""Stands for the listener's own value among those of an input."""
-FOUND = 25
-"""Titles that a search offers."""
-VALUES = 200
-"""Values of an input that are offered, the most frequent."""
-RECENT = 200
-"""Plays of a history, the latest, that a list is held against."""
-LEAVES = 20
-"""Listeners of a segment that can be leafed through."""
-LATEST, PLAYED = 5, 8
-"""Titles that are told of the history, and of what was played later."""
-AGE = 1.0
-"""Days since a listener who is invented played a favourite."""
-INVENTED = Listener("", (), (), {})
+OWN_VALUE = "\0own"
+"""An option that stands for the listener's own value of an input; no value of the data equals it,
+because it begins with a null character."""
+TITLES_OFFERED = 25
+"""How many titles a search offers."""
+VALUES_OFFERED = 200
+"""How many values of an input can be chosen, the most frequent."""
+PLAYS_COMPARED = 200
+"""With how many of the latest plays the tags of a list are compared."""
+LISTENERS_PER_SEGMENT = 20
+"""How many listeners of each segment the button leads to."""
+LATEST_TITLES = 5
+"""How many titles of the history are named, the latest first."""
+PLAYED_TITLES = 8
+"""How many titles of what the listener played in the test period are named."""
+INVENTED_AGE_DAYS = 1.0
+"""How old the plays of an invented history are."""
+INVENTED = ListenerRecord("", (), (), {})
 
 
-def page(chosen: Choice) -> None:
-    """Show the controls and the columns.
+def show_listener(choice: Choice) -> None:
+    """Show the controls and one column for each model.
 
-    What is not always there has a container that is: were the rest to move up or down, the browser
-    would show it twice until the new page is complete.
+    A part that is not always on the page stands in a container that is. Otherwise the rest would
+    move up or down, and the browser would show it twice until the new page is complete.
     """
-    if chosen.run:
-        st.html(render("verdict.html.j2", verdict=chosen.run.verdict))
-    if not chosen.models:
+    if choice.run:
+        st.html(render("verdict.html.j2", verdict=choice.run.verdict))
+    if not choice.models:
         st.info("Choose models in the sidebar.")
         return
-    models = {label: open_model(folder) for label, folder in chosen.models.items()}
-    catalogue = open_catalogue(chosen.run, tuple(chosen.models.values()))
-    somebody = _listener(chosen.run)
-    if somebody is None:
+    models = {label: open_model(folder) for label, folder in choice.models.items()}
+    directory = open_directory(choice.run, tuple(choice.models.values()))
+    listener = _choose_listener(choice.run)
+    if listener is None:
         return
-    names = chosen.run.inputs if chosen.run else []
-    names = [*names, *(one for model in models.values() for one in model.info.categorical_inputs)]
-    inputs = _inputs(list(dict.fromkeys(names)), chosen.run, somebody)
+    names = choice.run.inputs if choice.run else []
+    names = [*names, *(name for model in models.values() for name in model.info.categorical_inputs)]
+    inputs = _choose_inputs(list(dict.fromkeys(names)), choice.run, listener)
     left, right = st.columns(2)
-    shelved = chosen.run is None or chosen.run.evaluation.shelf == "discovery"
-    known = right.toggle(
+    on_discovery = choice.run is None or choice.run.evaluation.shelf == "discovery"
+    exclude_history = right.toggle(
         "Leave out what the listener knows",
-        shelved,
+        on_discovery,
         key="discovery",
         bind="query-params",
-        help="On for the discovery shelf, off for the familiar.",
+        help="On as for the discovery shelf, off as for the shortcuts shelf.",
     )
-    history, ages = somebody.history, somebody.ages
+    history, ages = listener.history, listener.ages
     favourites = st.container()
-    if not somebody.user_id or left.toggle(
+    if not listener.user_id or left.toggle(
         "What if the history were another", key="other", bind="query-params"
     ):
-        history = _favourites(favourites, catalogue)
-        ages = (AGE,) * len(history)
+        history = _choose_favourites(favourites, directory)
+        ages = (INVENTED_AGE_DAYS,) * len(history)
 
-    def told(history: tuple[str, ...], ages: tuple[float, ...], inputs: dict[str, str]) -> Told:
-        return Told(history, ages, tuple(dict.fromkeys(history)) if known else (), inputs)
+    def query(
+        history: tuple[str, ...], ages: tuple[float, ...], inputs: dict[str, str]
+    ) -> ListenerQuery:
+        exclude = tuple(dict.fromkeys(history)) if exclude_history else ()
+        return ListenerQuery(history, ages, exclude, inputs)
 
-    before = told(somebody.history, somebody.ages, somebody.inputs)
-    now = told(history, ages, inputs)
-    what_if = bool(somebody.user_id) and now != before
+    original = query(listener.history, listener.ages, listener.inputs)
+    current = query(history, ages, inputs)
+    what_if = bool(listener.user_id) and current != original
     began = time.perf_counter()
-    asked = [now, before] if what_if else [now]
-    answers = {label: lists(model, asked, chosen.depth) for label, model in models.items()}
-    listed = {label: answer[0] for label, answer in answers.items()}
+    queries = [current, original] if what_if else [current]
+    answers = {
+        label: recommend_lists(model, queries, choice.depth) for label, model in models.items()
+    }
+    lists = {label: answer[0] for label, answer in answers.items()}
+    # A changed listener is compared with the listener before the change, model by model; an
+    # unchanged one across the models, with the reference.
     if what_if:
-        against = {label: ("its own list before", one[1]) for label, one in answers.items()}
+        against = {label: ("its own list before", answer[1]) for label, answer in answers.items()}
+    elif choice.reference:
+        reference_list = lists.get(choice.reference, [])
+        against = {
+            label: (choice.reference, reference_list)
+            for label in lists
+            if label != choice.reference
+        }
     else:
-        other = listed.get(chosen.reference, [])
-        against = {one: (chosen.reference, other) for one in listed if one != chosen.reference}
-    row = somebody.row if known == shelved and not what_if else None
-    about = {label: _about(model.info, chosen.run, label, row) for label, model in models.items()}
+        against = {}
+    # The score of the evaluation is that of these lists only if they were made in the same way.
+    as_evaluated = exclude_history == on_discovery and not what_if
+    row = listener.row if as_evaluated else None
+    about = {label: _about(model.info, choice.run, label, row) for label, model in models.items()}
     columns = side_by_side(
-        listed,
-        against if chosen.reference or what_if else {},
-        catalogue,
-        history[-RECENT:],
-        somebody.played,
-        about,
+        lists, against, directory, history[-PLAYS_COMPARED:], listener.played, about
     )
-    took = time.perf_counter() - began
+    elapsed = time.perf_counter() - began
     st.html(
         render(
             "lists.html.j2",
             columns=columns,
             history=bool(history),
-            depth=max((len(one.entries) for one in columns), default=0),
-            items=len(catalogue),
-            played=len(somebody.played),
-            reference=chosen.reference,
+            depth=max((len(column.entries) for column in columns), default=0),
+            items=len(directory),
+            played=len(listener.played),
+            reference=choice.reference,
             what_if=what_if,
-            who=f"listener {somebody.user_id}" if somebody.user_id else "an invented listener",
+            who=f"listener {listener.user_id}" if listener.user_id else "an invented listener",
         )
     )
     st.caption(
-        f"{len(models)} models answered in {took * 1000:,.0f} ms. The address of this page brings "
-        "back this view."
+        f"{len(models)} models answered in {elapsed * 1000:,.0f} ms. The address of this page "
+        "leads back to this view."
     )
 
 
-def _listener(run: Run | None) -> Listener | None:
-    """Who is looked at; None where nobody has the id that was given."""
+def _choose_listener(run: ExploredRun | None) -> ListenerRecord | None:
+    """Show the choice of a listener; None if nobody has the id that was typed."""
     if run is None:
         return INVENTED
-    order = _order(run)
+    order = _tour(run)
     field, button = st.columns([5, 1], vertical_alignment="bottom")
     user_id = field.text_input(
         "Listener",
         order[0],
         key="listener",
         bind="query-params",
-        placeholder="nobody: invent one below",
+        placeholder="nobody: invent a listener below",
         help=f"The id of one of {run.listeners:,} listeners; leave it empty to invent one.",
     )
 
-    def another() -> None:
+    def next_listener() -> None:
         place = order.index(user_id) + 1 if user_id in order else 0
         st.session_state["listener"] = order[place % len(order)]
 
-    button.button("Another one", on_click=another, width="stretch")
+    button.button("Another one", on_click=next_listener, width="stretch")
     about = st.container()
     if not user_id:
         return INVENTED
-    somebody = run.find(user_id)
-    if somebody is None:
-        said = f"No listener of this run has the id {clip(user_id, 80)}."
-        about.html(render("said.html.j2", said=f"{said} Empty the field to invent one."))
+    listener = run.find(user_id)
+    if listener is None:
+        text = f"No listener of this run has the id {clip(user_id, SHOWN_LENGTH)}."
+        about.html(render("notice.html.j2", text=f"{text} Empty the field to invent a listener."))
         return None
-    known = run.users.iloc[somebody.row] if somebody.row is not None else None
+    directory = open_directory(run, ())
+    latest = directory.items(listener.history[: -LATEST_TITLES - 1 : -1])
+    played = directory.items(listener.played[:PLAYED_TITLES])
     about.html(
         render(
             "listener.html.j2",
-            somebody=somebody,
-            kind="" if known is None else known["listener"],
-            titles=[
-                one.title
-                for one in open_catalogue(run, ()).look(somebody.history[: -LATEST - 1 : -1])
-            ],
-            played=[one.title for one in open_catalogue(run, ()).look(somebody.played[:PLAYED])],
+            listener=listener,
+            activity="" if listener.row is None else run.users["listener"].iloc[listener.row],
+            latest=[item.title for item in latest],
+            played=[item.title for item in played],
         )
     )
-    return somebody
+    return listener
 
 
 @cache
-def _order(run: Run) -> list[str]:
-    """Evaluated listeners to leaf through, of every segment in turn, heavy ones first."""
-    turns = zip_longest(*choose(run.users, LEAVES)[::-1])
+def _tour(run: ExploredRun) -> list[str]:
+    """EvaluatedModel listeners for the button, of every segment in turn, heavy listeners first."""
+    segments = pick_listeners(run.users, LISTENERS_PER_SEGMENT)[::-1]
+    turns = zip_longest(*segments)
     return [run.users["user_id"].iloc[row] for turn in turns for row in turn if row is not None]
 
 
-def _inputs(names: list[str], run: Run | None, somebody: Listener) -> dict[str, str]:
-    """One choice an input: the listener's own value, or another."""
+def _choose_inputs(
+    names: list[str], run: ExploredRun | None, listener: ListenerRecord
+) -> dict[str, str]:
+    """Show one control for each named input: the listener's own value, or another."""
     if not names:
         return {}
-    chosen = {}
+    inputs = {}
     for name, place in zip(names, st.columns(len(names)), strict=True):
-        own = somebody.inputs.get(name, "")
-        values = [one for one in run.values.get(name, []) if one][:VALUES] if run else []
+        own_value = listener.inputs.get(name, "")
+        values = [value for value in run.values.get(name, []) if value] if run else []
         if not values:
-            chosen[name] = place.text_input(
-                plain(name), own, key=f"text_{name}", bind="query-params"
+            inputs[name] = place.text_input(
+                label_words(name), own_value, key=f"text_{name}", bind="query-params"
             )
             continue
-        # The browser keeps the words that it shows: they may not depend on who the listener is.
-        real = bool(somebody.user_id)
+        # The browser keeps the words of the option that it shows. So the option for the own value
+        # has the same words for every listener.
+        real = bool(listener.user_id)
+        options = ["", *values[:VALUES_OFFERED]]
         picked = place.selectbox(
-            f"What if {plain(name)} were" if real else plain(name),
-            [OWN, "", *values] if real else ["", *values],
-            format_func=lambda value: "as it is" if value == OWN else value or "not known",
+            f"What if {label_words(name)} were" if real else label_words(name),
+            [OWN_VALUE, *options] if real else options,
+            format_func=lambda value: "as it is" if value == OWN_VALUE else value or "not known",
             key=f"in_{name}" if real else f"own_{name}",
             bind="query-params",
         )
-        chosen[name] = own if picked in (OWN, None) else picked
-    return chosen
+        inputs[name] = own_value if picked in (OWN_VALUE, None) else picked
+    return inputs
 
 
-def _favourites(place: DeltaGenerator, catalogue: Catalogue) -> tuple[str, ...]:
-    """Items that are searched by title; the choice stands in the address, too."""
-    field, favourites = place.columns(2)
-    words = field.text_input(
+def _choose_favourites(place: DeltaGenerator, directory: ItemDirectory) -> tuple[str, ...]:
+    """Show a search for items by title; the ids of those that were chosen, which the address holds.
+
+    A search offers other options than the one before. A choice that is made while the options
+    change comes back as the words that the browser shows, so the options are names, and the session
+    keeps the id of every name that was offered.
+    """
+    search_field, history_field = place.columns(2)
+    words = search_field.text_input(
         "Search titles",
         key="search",
         placeholder="words of a title, or an id",
         live="100ms",
     )
-    # Options are names, not ids with names: a choice that is made while the options change comes
-    # back as the words that the browser shows.
-    offered: dict[str, str] = st.session_state.setdefault("offered", {})
+    id_of_name: dict[str, str] = st.session_state.setdefault("id_of_name", {})
 
-    def named(items: list[Item]) -> list[str]:
-        names = {one.named: one.item_id for one in items}
-        offered.update(names)
+    def offer(items: list[ShownItem]) -> list[str]:
+        names = {item.name: item.item_id for item in items}
+        id_of_name.update(names)
         return list(names)
 
     if "favourites" not in st.session_state:
-        asked = st.query_params.get_all("favourite")
-        st.session_state["favourites"] = named(catalogue.look(asked))
-    found = named(catalogue.search(words, FOUND))
-    picked = favourites.multiselect(
+        requested = st.query_params.get_all("favourite")
+        st.session_state["favourites"] = offer(directory.items(requested))
+    results = offer(directory.search(words, TITLES_OFFERED))
+    picked = history_field.multiselect(
         "History, oldest first",
-        list(dict.fromkeys([*st.session_state["favourites"], *found])),
+        list(dict.fromkeys([*st.session_state["favourites"], *results])),
         key="favourites",
-        placeholder=f"choose of {len(found)} found" if words else "choose of the most popular",
+        placeholder=(
+            f"choose from {len(results)} results" if words else "choose from the most popular"
+        ),
     )
-    ids = [offered[name] for name in picked if name in offered]
+    ids = [id_of_name[name] for name in picked if name in id_of_name]
     st.query_params["favourite"] = ids
     return tuple(ids)
 
 
-def _about(info: ModelInfo, run: Run | None, label: str, row: int | None) -> list[str]:
-    """What a model is, and what the evaluation of this listener says of it."""
+def _about(info: ModelInfo, run: ExploredRun | None, label: str, row: int | None) -> list[str]:
+    """Facts about a model: kind, end of its data, and its score for an evaluated listener."""
     until = info.training_window.get("end", "")[:10] or "an unknown day"
-    said = [f"{info.kind.replace('_', ' ')}, data until {until}"]
-    if run and row is not None and label in {one.label for one in run.evaluation.models}:
-        said.append(f"{run.verdict.primary.replace('_', ' ')} {run.score(label)[row]:.4f}")
-    return said
+    facts = [f"{info.kind.replace('_', ' ')}, data until {until}"]
+    if run and row is not None and label in {model.label for model in run.evaluation.models}:
+        facts.append(f"{run.verdict.primary.replace('_', ' ')} {run.score(label)[row]:.4f}")
+    return facts

@@ -1,6 +1,6 @@
-"""What the explorer looks at: runs on this disk and the models of a store, each loaded once.
+"""What the explorer shows: runs on this disk and the models of a store, each opened once.
 
-Streamlit runs the app anew at every click, in one process: what is slow to open is kept here.
+Streamlit runs the app anew at every click, in one process: whatever is slow to open is kept here.
 """
 
 from collections.abc import Callable
@@ -9,28 +9,28 @@ from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 
-from setlist.errors import SetlistError
-from setlist.explorer.catalogue import Catalogue
-from setlist.explorer.run_folder import Run, RunFolders
+from setlist.errors import SettingsError
+from setlist.explorer.item_directory import ItemDirectory
+from setlist.explorer.run_folder import ExploredRun, RunFolders
 from setlist.models.contract import read_catalogue
 from setlist.models.item_table import read_item_table
 from setlist.models.saved_model import SavedModel
 from setlist.store.model_store import open_store
 
-LOADED = 24
-"""Models that are kept in memory at most; the one not asked for longest goes first."""
+MODELS_IN_MEMORY = 24
+"""With more models, the one that was used longest ago is dropped."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Where to look.
+    """What the explorer shows.
 
     Attributes:
-        runs: finds the runs, the newest first, and says why others are left out; asked at every
-            visit, so that a new one appears.
+        runs: returns the runs, the newest first, and a sentence for each run that cannot be read.
+            It is called at every visit, so that a new run appears.
         store: a local folder or gs://bucket/prefix.
-        name: of the model in it.
-        fetched: a folder for its revisions, empty at first.
+        name: of the model in the store.
+        fetched: a folder for revisions of the store, empty at first.
     """
 
     runs: Callable[[], tuple[list[RunFolders], list[str]]]
@@ -40,61 +40,60 @@ class Scene:
     _fetching: dict[int, Lock] = field(default_factory=dict, init=False, compare=False)
 
     def revision(self, number: int) -> Path:
-        """A revision of the store on this disk, every file verified.
-
-        Of visitors who want it at once, one fetches it and the others wait.
-        """
+        """The folder of a revision on this disk, fetched from the store and verified."""
         folder = self.fetched / str(number)
+        # Visitors are threads: the first of them fetches a revision, the others wait for it.
         with self._fetching.setdefault(number, Lock()):
             if not folder.is_dir():
                 open_store(self.store).fetch(self.name, number, folder)
         return folder
 
 
+# The app is a script that Streamlit runs: it takes no arguments, and reads its scene here.
 _scene: list[Scene] = []
 
 
-def show(scene: Scene) -> None:
-    """Make this what the app of this process looks at."""
+def set_scene(scene: Scene) -> None:
+    """Set what the app of this process shows."""
     _scene[:] = [scene]
 
 
-def shown() -> Scene:
-    """What the app of this process looks at.
+def current_scene() -> Scene:
+    """What the app of this process shows.
 
     Raises:
-        SetlistError: when the app was started by itself.
+        SettingsError: when the app was started without a scene.
     """
     if not _scene:
-        raise SetlistError("The explorer was not told what to show; start it as setlist dashboard.")
+        raise SettingsError("The explorer has no runs to show", "start it with `setlist dashboard`")
     return _scene[0]
 
 
 @cache
-def open_run(folders: RunFolders) -> Run:
+def open_run(folders: RunFolders) -> ExploredRun:
     """The run, read once: a finished run does not change."""
-    return Run(folders)
+    return ExploredRun(folders)
 
 
-@lru_cache(LOADED)
+@lru_cache(MODELS_IN_MEMORY)
 def open_model(folder: Path) -> SavedModel:
     """The model in the folder, loaded once."""
     return SavedModel(folder)
 
 
-@lru_cache(LOADED)
-def open_catalogue(run: Run | None, folders: tuple[Path, ...]) -> Catalogue:
-    """What is known of items: by the run where there is one, and by the models' own tables.
+@lru_cache(MODELS_IN_MEMORY)
+def open_directory(run: ExploredRun | None, folders: tuple[Path, ...]) -> ItemDirectory:
+    """The items of the run and of the models in these folders.
 
-    A model adds the items that the run does not have; where it has none, the run's is enough.
+    The table of a model is read only if the model can list an item that the run does not have.
     """
     if run is None:
-        return Catalogue([read_item_table(folder) for folder in folders])
-    own = _catalogue(run)
-    more = [folder for folder in folders if not own.knows(read_catalogue(folder))]
-    return Catalogue([run.items, *map(read_item_table, more)]) if more else own
+        return ItemDirectory([read_item_table(folder) for folder in folders])
+    of_run = _directory_of_run(run)
+    more = [folder for folder in folders if not of_run.contains_all(read_catalogue(folder))]
+    return ItemDirectory([run.items, *map(read_item_table, more)]) if more else of_run
 
 
 @cache
-def _catalogue(run: Run) -> Catalogue:
-    return Catalogue([run.items])
+def _directory_of_run(run: ExploredRun) -> ItemDirectory:
+    return ItemDirectory([run.items])

@@ -1,4 +1,4 @@
-"""The sidebar: which run, and which models stand in the columns."""
+"""The sidebar: the choice of a run and of the models that get a column."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -9,57 +9,60 @@ import streamlit as st
 from setlist.errors import SetlistError
 from setlist.explorer.columns import render
 from setlist.explorer.resources import Scene, open_run
-from setlist.explorer.run_folder import Run, RunFolders
-from setlist.report.listeners import clip
+from setlist.explorer.run_folder import ExploredRun, RunFolders
+from setlist.report.untrusted_text import clip
+from setlist.store.model_store import open_store
 
 DEPTHS = (10, 20, 50, 100)
-NONE = "none"
+NO_CHOICE = "none"
+SHOWN_LENGTH = 80
+"""Where a text of the address is cut that stands in a message."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """What was chosen in the sidebar.
 
     Attributes:
-        run: None where there is none.
+        run: None if there is no run.
         models: the folder of each model in a column, by label, in the order of the columns.
-        reference: the label that the others are compared with; "" for none.
+        reference: the label of the model that the others are compared with; "" for none.
         depth: the length of the lists.
     """
 
-    run: Run | None
+    run: ExploredRun | None
     models: Mapping[str, Path]
     reference: str
     depth: int
 
 
-def choose(scene: Scene) -> Choice:
-    """Show the sidebar; what was chosen there."""
-    every, faults = scene.runs()
-    runs = {folders.name: folders for folders in every}
-    labels = [*runs] or [NONE]
-    asked = st.query_params.get("run", labels[0])
+def show_sidebar(scene: Scene) -> Choice:
+    """Show the sidebar and return what is chosen there."""
+    all_runs, faults = scene.runs()
+    runs = {folders.name: folders for folders in all_runs}
+    labels = [*runs] or [NO_CHOICE]
+    requested = st.query_params.get("run", labels[0])
     with st.sidebar:
-        # Not bound to the address, which would leave out the default: a link goes on to mean this
-        # run when there is a newer one.
+        # `bind` would leave the default out of the address, and a link would then lead to another
+        # run as soon as there is a newer one. So the address is written here.
         name = st.selectbox(
             "Run",
             labels,
-            index=labels.index(asked) if asked in labels else None,
+            index=labels.index(requested) if requested in labels else None,
             key="run",
-            placeholder="choose one",
-            help="Its listeners, items and evaluation. A new one appears at a reload.",
+            placeholder="choose a run",
+            help="Its listeners, items and evaluation. A new run appears after a reload.",
         )
-        if st.query_params.get("run") != (name or asked):
-            st.query_params["run"] = name or asked
+        if st.query_params.get("run") != (name or requested):
+            st.query_params["run"] = name or requested
         if name is None:
-            _say(f"There is no run {clip(asked, 80)} here; choose another.")
+            _notice(f"There is no run {clip(requested, SHOWN_LENGTH)} here; choose another.")
         run = None
         if name in runs:
             try:
                 run = open_run(runs[name])
             except SetlistError as fault:
-                _say(str(fault))
+                _notice(str(fault))
         if run and run.folders.report.is_file():
             st.download_button(
                 "Report page",
@@ -69,78 +72,92 @@ def choose(scene: Scene) -> Choice:
                 on_click="ignore",
                 width="stretch",
             )
-        folders = _models(scene, runs, run)
-        usual = _usual(run, [*folders])
-        if st.session_state.get("models") == st.session_state.get("usual", usual) != usual:
-            st.session_state["models"] = usual  # nobody chose those of the run before
-        st.session_state["usual"] = usual
+        folders = _available_models(scene, runs, run)
+        default = _default_models(run, [*folders])
+        # Another run has another default. It replaces models that nobody chose by hand.
+        last_default = st.session_state.get("last_default", default)
+        if st.session_state.get("models") == last_default != default:
+            st.session_state["models"] = default
+        st.session_state["last_default"] = default
         picked = st.multiselect(
             "Models",
             [*folders],
-            default=usual,
+            default=default,
             key="models",
             bind="query-params",
-            on_change=gone("models", folders),
-            help="One column each: of this run, of other runs, and revisions of the store.",
+            on_change=report_missing("models", folders),
+            help="One column each: models of this run, of other runs, and revisions of the store.",
         )
         reference = st.selectbox(
             "Compare with",
-            [*picked, NONE],
-            index=_reference(picked, run),
+            [*picked, NO_CHOICE],
+            index=_default_reference(picked, run),
             key="against",
             bind="query-params",
-            help="Moves and shared items are told against this column.",
+            help="Moves and shared items are those in comparison with this column.",
         )
         depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
         st.text(f"Store: {scene.name} in {scene.store}")
-        for said in faults:
-            _say(said)
-    chosen = {}
+        for fault_text in faults:
+            _notice(fault_text)
+    models = {}
     with st.spinner("Fetching and verifying models …"):
         for label in picked:
-            found = folders[label]
-            chosen[label] = scene.revision(found) if isinstance(found, int) else found
-    return Choice(run, chosen, "" if reference in (NONE, None) else reference, int(depth or 10))
+            source = folders[label]
+            models[label] = scene.revision(source) if isinstance(source, int) else source
+    reference = "" if reference in (NO_CHOICE, None) else reference
+    return Choice(run, models, reference, int(depth or DEPTHS[0]))
 
 
-def gone(key: str, here: Collection[str]) -> Callable[[], None]:
-    """Say which of the values that the address names are not here.
+def report_missing(key: str, available: Collection[str]) -> Callable[[], None]:
+    """Show which values of the address a control cannot have, because they are not available.
 
-    A control of this key leaves them out, and out of the address, too: they are kept.
+    Streamlit drops such values from the control and from the address, so they are kept in the
+    session.
+
+    Args:
+        key: of the control and of its parameter in the address.
+        available: the values that the control offers.
 
     Returns:
-        What forgets them, for when others are chosen.
+        A callback that removes the message, for when other values are chosen.
     """
-    kept, place = f"gone_{key}", st.container()
-    asked = st.query_params.get_all(key)
-    if missing := st.session_state.setdefault(kept, [one for one in asked if one not in here]):
-        names = ", ".join(clip(one, 80) for one in missing)
-        said = f"The address names {names}, not found here; choose others."
-        place.html(render("said.html.j2", said=said))
-    return lambda: st.session_state.update({kept: []})
+    session_key, place = f"missing_{key}", st.container()
+    requested = st.query_params.get_all(key)
+    missing = st.session_state.setdefault(
+        session_key, [value for value in requested if value not in available]
+    )
+    if missing:
+        names = ", ".join(clip(value, SHOWN_LENGTH) for value in missing)
+        text = f"The address names values that are not available here: {names}; choose others."
+        place.html(render("notice.html.j2", text=text))
+    return lambda: st.session_state.update({session_key: []})
 
 
-def _say(said: str) -> None:
-    st.html(render("said.html.j2", said=said))
+def _notice(text: str) -> None:
+    st.html(render("notice.html.j2", text=text))
 
 
-def _models(scene: Scene, runs: Mapping[str, RunFolders], run: Run | None) -> dict[str, Path | int]:
-    """All that can be asked, by label: a folder, or a revision of the store."""
-    found: dict[str, Path | int] = {}
+def _available_models(
+    scene: Scene, runs: Mapping[str, RunFolders], run: ExploredRun | None
+) -> dict[str, Path | int]:
+    """All models that can be asked, by label: a folder, or the number of a revision."""
+    models: dict[str, Path | int] = {}
     if run:
-        found |= run.folders.models
-    found |= {_revision(number): number for number in revisions(scene.store, scene.name)}
+        models |= run.folders.models
+    models |= {f"revision {number}": number for number in revisions(scene.store, scene.name)}
     for name, folders in runs.items():
         if (run is None or folders != run.folders) and "candidate" in folders.models:
-            found[f"candidate of {name}"] = folders.models["candidate"]
-    return found
+            models[f"candidate of {name}"] = folders.models["candidate"]
+    return models
 
 
 @st.cache_data(ttl="10s", show_spinner=False)
 def revisions(store: str, name: str) -> list[int]:
-    """The revisions of the store, the newest first; none where it cannot be read, which is said."""
-    from setlist.store.model_store import open_store
+    """The revisions of the store, the newest first.
 
+    If the store cannot be read, the reason is shown and the list is empty.
+    """
     try:
         return open_store(store).revisions(name)[::-1]
     except SetlistError as fault:
@@ -148,19 +165,19 @@ def revisions(store: str, name: str) -> list[int]:
         return []
 
 
-def _revision(number: int) -> str:
-    return f"revision {number}"
-
-
-def _usual(run: Run | None, labels: list[str]) -> list[str]:
-    """Most popular, what is live, and the candidate."""
+def _default_models(run: ExploredRun | None, labels: list[str]) -> list[str]:
+    """Most popular, the live model and the candidate."""
     if run is None:
         return labels[:2]
-    lives = [one.label for one in run.evaluation.models if one.role == "live"]
-    return [label for label in ("most_popular", *lives, "candidate") if label in labels]
+    return [label for label in ("most_popular", *_live(run), "candidate") if label in labels]
 
 
-def _reference(picked: list[str], run: Run | None) -> int:
-    """The live model if it is there, else the first column."""
-    lives = {one.label for one in run.evaluation.models if one.role == "live"} if run else set()
-    return next((place for place, label in enumerate(picked) if label in lives), 0)
+def _default_reference(picked: list[str], run: ExploredRun | None) -> int:
+    """The place of the live model if it is picked, else the first."""
+    live = _live(run) if run else []
+    return next((place for place, label in enumerate(picked) if label in live), 0)
+
+
+def _live(run: ExploredRun) -> list[str]:
+    """The label of the live model; [] if none was live."""
+    return [model.label for model in run.evaluation.models if model.role == "live"]

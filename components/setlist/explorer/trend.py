@@ -1,6 +1,6 @@
-"""A metric over the runs of a model: a table and a chart for people.
+"""One metric over the runs of a model: a table and a chart.
 
-Sentences and labels are other people's text: here they are values of data, and nothing reads them
+Sentences and labels are untrusted text: they are values of the data, which the chart never reads
 as a formula or as markup.
 """
 
@@ -12,89 +12,105 @@ import pandas as pd
 from setlist.data.schema import parse_instant
 from setlist.explorer.history import History
 
-LOOKS = {
-    # Colours that colour-blind people tell apart (Okabe and Ito), at least 3:1 on white and on
-    # black; the shapes say the same without any.
+# Colours that colour-blind people can tell apart (Okabe and Ito), with a contrast of at least 3:1
+# on white and on black. The shapes tell the verdicts apart without colours.
+VERDICT_MARKS = {
     "promoted": ("#0072B2", "circle"),
     "staged": ("#009E73", "square"),
     "refused": ("#D55E00", "cross"),
     "undecided": ("#CC79A7", "diamond"),
 }
-LIVE, HEURISTIC = "live then", "best heuristic"
+LIVE, HEURISTIC = "live model", "best heuristic"
 GREY = "#808080"
-MOMENT = "[utcFormat(datum.value, '%Y-%m-%d'), utcFormat(datum.value, '%H:%M')]"
-"""The label of a tick, on two lines: one would be wider than a phone has room for."""
-COLUMNS = {
+TICK_LABEL = "[utcFormat(datum.value, '%Y-%m-%d'), utcFormat(datum.value, '%H:%M')]"
+"""A Vega expression: date and time on two lines, because a phone has no room for one line."""
+TABLE_COLUMNS = {
     "ended": "datetime64[us, UTC]",
     "outcome": "str",
     "revision": "Int64",
-    "now": "str",
+    "head": "str",
     "candidate": "float64",
-    "live then": "float64",
+    "live model": "float64",
     "best heuristic": "float64",
-    "its name": "str",
-    "learned from": "str",
-    "judged on": "str",
+    "heuristic": "str",
+    "training period": "str",
+    "test period": "str",
     "sentence": "str",
     "run": "str",
     "who": "str",
 }
-TOOLTIP = ("model", "what", "worth", "ended", "run", "revision", "sentence")
+TOOLTIP_FIELDS = ("model", "what", "metric value", "ended", "run", "revision", "sentence")
 
 
 def table(history: History, metric: str) -> pd.DataFrame:
-    """The history for people, newest first, one row an entry.
+    """Tabulate the history, the newest entry first.
 
-    The columns are COLUMNS: `now` says what the revision is in HEAD; `candidate`, `live then` and
-    `best heuristic` are the metric's values in the run's evaluation, or missing, `its name` is the
-    heuristic's; `learned from` and `judged on` are days as text; `who` is only set for persons.
+    Returns:
+        `TABLE_COLUMNS`. `head` says what the revision is in HEAD. `candidate`, `live model` and
+        `best heuristic` are values of the metric in the run's evaluation, or missing; `heuristic`
+        is the label of the best one. The periods are days as text. `who` is set for what a person
+        did, and "" for a run.
     """
     rows = []
-    for one in reversed(history.entries):
+    for entry in reversed(history.entries):
         candidate, live, best = (
-            one.value(metric, role) or ("", None) for role in ("candidate", "live", "heuristic")
+            entry.value(metric, role) or ("", None) for role in ("candidate", "live", "heuristic")
         )
-        learned = _period(one.window, "start", "cut" if "cut" in one.window else "end")
-        judged = _period(one.window, "cut", "end")
-        found = (one.when, one.outcome, one.revision, one.place, candidate[1], live[1], best[1])
-        rows.append((*found, best[0], learned, judged, one.sentence, one.run_id, one.who))
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        # Without an evaluation, the window is that of the training, which ends at "end".
+        window = entry.window
+        row = {
+            "ended": entry.when,
+            "outcome": entry.outcome,
+            "revision": entry.revision,
+            "head": entry.place,
+            "candidate": candidate[1],
+            "live model": live[1],
+            "best heuristic": best[1],
+            "heuristic": best[0],
+            "training period": _period(window, "start", "cut" if "cut" in window else "end"),
+            "test period": _period(window, "cut", "end"),
+            "sentence": entry.sentence,
+            "run": entry.run_id,
+            "who": entry.who,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS)).astype(TABLE_COLUMNS)
 
 
 def chart(history: History, metric: str) -> alt.LayerChart:
-    """A metric over the ends of runs: every candidate, what was live beside it, the best heuristic.
+    """Draw a metric over time: every candidate, its live model and its best heuristic.
 
-    Each evaluation has a test period of its own, so a step that all three make is the period's.
-    How many runs have no value is said below the title.
+    Every run has another test period, so a step of all three lines is caused by the period. The
+    number of runs without a value stands below the title.
     """
     points = list(_points(history, metric))
-    runs = [one for one in history.entries if one.outcome not in ("promotion", "rollback")]
-    without = sum(one.value(metric, "candidate") is None for one in runs)
+    runs = [entry for entry in history.entries if entry.outcome not in ("promotion", "rollback")]
+    without = sum(entry.value(metric, "candidate") is None for entry in runs)
     base = alt.Chart().encode(
         x=alt.X(
             field="time",
             type="temporal",
             title="end of the run (UTC)",
-            axis=alt.Axis(labelExpr=MOMENT, tickCount=5, labelBound=True),
-            scale=_span(points),
+            axis=alt.Axis(labelExpr=TICK_LABEL, tickCount=5, labelBound=True),
+            scale=_time_scale(points),
         ),
         y=alt.Y(field="value", type="quantitative", title=None, scale=alt.Scale(zero=False)),
-        tooltip=[alt.Tooltip(field=one, type="nominal", title=one) for one in TOOLTIP],
+        tooltip=[alt.Tooltip(field=name, type="nominal", title=name) for name in TOOLTIP_FIELDS],
     )
     lines = base.properties(data=_data(points, (LIVE, HEURISTIC))).mark_line(
         color=GREY, point=alt.OverlayMarkDef(color=GREY, size=20)
     )
-    candidates = base.properties(data=_data(points, LOOKS)).mark_point(
+    candidates = base.properties(data=_data(points, VERDICT_MARKS)).mark_point(
         filled=True, size=110, opacity=1
     )
-    # One legend above, one below: side by side they are wider than a phone.
+    # One legend above and one below: side by side, they would be wider than a phone.
     legend = alt.Legend(title="candidate", orient="bottom", columns=2)
     colours, shapes = (
-        alt.Scale(domain=list(LOOKS), range=[look[part] for look in LOOKS.values()])
+        alt.Scale(domain=list(VERDICT_MARKS), range=[mark[part] for mark in VERDICT_MARKS.values()])
         for part in (0, 1)
     )
     dashes = alt.Scale(domain=[LIVE, HEURISTIC], range=[[1, 0], [5, 4]])
-    said = f"{without:,} of {len(runs):,} runs have no value." if without else ""
+    subtitle = f"{without:,} of {len(runs):,} runs have no value." if without else ""
     return alt.LayerChart(
         layer=[
             lines.encode(
@@ -112,46 +128,51 @@ def chart(history: History, metric: str) -> alt.LayerChart:
                 shape=alt.Shape(field="what", type="nominal", scale=shapes, legend=legend),
             ),
         ],
-        title=alt.TitleParams(text=[metric], subtitle=[said], subtitleColor=GREY, anchor="start"),
+        title=alt.TitleParams(
+            text=[metric], subtitle=[subtitle], subtitleColor=GREY, anchor="start"
+        ),
     ).resolve_legend(strokeDash="independent", color="independent", shape="independent")
 
 
 def _points(history: History, metric: str) -> Iterator[dict[str, str | float]]:
-    """The rows of the chart: up to three a run."""
-    for one in history.entries:
-        for role, what in (("candidate", one.judgement), ("live", LIVE), ("heuristic", HEURISTIC)):
-            if found := one.value(metric, role):
+    """The rows of the chart: up to three for each run."""
+    for entry in history.entries:
+        kinds = (("candidate", entry.judgement), ("live", LIVE), ("heuristic", HEURISTIC))
+        for role, what in kinds:
+            if labelled_value := entry.value(metric, role):
+                label, value = labelled_value
                 yield {
-                    "time": one.when.isoformat(),
-                    "value": found[1],
+                    "time": entry.when.isoformat(),
+                    "value": value,
                     "what": what,
-                    "model": found[0],
-                    "worth": f"{found[1]:.4f}",
-                    "ended": f"{one.when:%Y-%m-%d %H:%M} UTC",
-                    "run": one.run_id,
-                    "revision": str(one.revision or "none"),
-                    "sentence": one.sentence,
+                    "model": label,
+                    "metric value": f"{value:.4f}",
+                    "ended": f"{entry.when:%Y-%m-%d %H:%M} UTC",
+                    "run": entry.run_id,
+                    "revision": str(entry.revision or "none"),
+                    "sentence": entry.sentence,
                 }
 
 
-def _data(points: list[dict[str, str | float]], whats: Iterable[str]) -> alt.InlineData:
-    """Those rows as plain values: a table would be cut off at 5,000."""
-    wanted = set(whats)
-    return alt.InlineData(values=[one for one in points if one["what"] in wanted])
+def _data(points: list[dict[str, str | float]], kinds: Iterable[str]) -> alt.InlineData:
+    """The rows of these kinds as plain values: Altair refuses a table of more than 5,000 rows."""
+    selected = set(kinds)
+    return alt.InlineData(values=[point for point in points if point["what"] in selected])
 
 
-def _span(points: list[dict[str, str | float]]) -> alt.Scale:
-    """From the first to the last point with some room, which a single one needs, too."""
+def _time_scale(points: list[dict[str, str | float]]) -> alt.Scale:
+    """The time axis from the first to the last point, with room at both ends."""
     if not points:
         return alt.Scale(type="utc")
-    times = [pd.Timestamp(str(one["time"])) for one in points]
+    times = [pd.Timestamp(str(point["time"])) for point in points]
+    # Half a day if all points have the same time: an axis needs a length.
     room = (max(times) - min(times)) / 20 or pd.Timedelta(hours=12)
     ends = [(min(times) - room).isoformat(), (max(times) + room).isoformat()]
     return alt.Scale(type="utc", domain=ends)
 
 
 def _period(window: dict[str, str], start: str, end: str) -> str:
-    """Two days of a window, in words; "" where it has not both."""
+    """Two days of a window as text; "" if the window does not have both."""
     if start not in window or end not in window:
         return ""
-    return " to ".join(f"{parse_instant(window[one], one):%Y-%m-%d}" for one in (start, end))
+    return " to ".join(f"{parse_instant(window[key], key):%Y-%m-%d}" for key in (start, end))

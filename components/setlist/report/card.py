@@ -1,11 +1,10 @@
-"""The model card: a page of Markdown on what a revision is, its worth, and what is not known.
+"""The model card: a Markdown page on what a revision is, how good it is, and what is not known.
 
-It is made from what a run left, without a look at the clock: a push that is repeated writes the
-same. Names, groups and sentences are untrusted text; `plain` escapes every one of them.
+The card is a function of what the run left, without the time of day: a repeated push writes the
+same bytes. Names, groups and sentences are untrusted text; `escape_markdown` escapes all of them.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from setlist.data.schema import HISTORY_AGE
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError
 from setlist.evaluation.results import (
     Evaluation,
     read_evaluation,
@@ -26,16 +25,21 @@ from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.contract import file_digests, folder_digest, read_info
 from setlist.models.selection import chosen
-from setlist.report.tables import Slice, Table, Value, metric_table, slices
+from setlist.report.tables import MetricTable, MetricValue, Slice, metric_table, slices
+from setlist.report.untrusted_text import escape_markdown
 
-EXTREMES = 3
-"""How many groups are shown of the worst served, and of the best."""
-ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+EXTREME_GROUPS = 3
+"""How many groups are shown of those that the model serves worst, and of the best."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Listeners of one group: what the model is worth to them, less the best heuristic there."""
+class GroupResult:
+    """The model's value for one group of listeners.
+
+    Attributes:
+        difference: the model minus the best heuristic of the group.
+        settled: whether the interval of the difference excludes 0.
+    """
 
     slice: str
     value: str
@@ -46,42 +50,56 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The evaluation as the card tells it."""
+class CardMeasurements:
+    """What the card says about the evaluation.
+
+    Attributes:
+        worst: the groups with the lowest values, the lowest first.
+        best: the groups with the highest values, the highest first.
+        small: names and sizes of groups with fewer than `MIN_LISTENERS` listeners.
+    """
 
     evaluation: Evaluation
-    table: Table
-    worst: list[Group]
-    best: list[Group]
+    table: MetricTable
+    worst: list[GroupResult]
+    best: list[GroupResult]
     small: list[str]
 
     @classmethod
     def read(cls, folder: Path, verdict: Verdict, label: str) -> Self:
-        """What was measured of the model with that label, and of those beside it.
+        """Read the measurements of the model with that label and of the others beside it.
 
         Raises:
-            SetlistError: when the evaluation is incomplete, or not the one that was judged.
+            EvaluationError: when the evaluation is incomplete, or the verdict is about another one.
         """
         evaluation = read_evaluation(folder)
-        found = hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest()
-        if found != verdict.evaluation_digest:
-            raise SetlistError(f"{folder} is not the evaluation that was judged; run again.")
+        evaluation_digest = hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest()
+        if evaluation_digest != verdict.evaluation_digest:
+            raise EvaluationError(f"{folder} is not the evaluation that was judged", "run again")
         scores = {model.label: read_per_user(folder, model.label) for model in evaluation.models}
-        found_slices = _by_group(folder, evaluation, scores, verdict.primary)
+        listener_slices = _slices_without_all(folder, evaluation, scores, verdict.primary)
         place = [model.label for model in evaluation.models].index(label)
         groups = [
-            Group(one.name, group.value, group.listeners, cell.mean, cell.difference, cell.settled)
-            for one in found_slices
-            for group in one.groups
+            GroupResult(
+                slice=listener_slice.name,
+                value=group.value,
+                listeners=group.listeners,
+                mean=cell.mean,
+                difference=cell.difference,
+                settled=cell.settled,
+            )
+            for listener_slice in listener_slices
+            for group in listener_slice.groups
             if group.cells
             for cell in [group.cells[place]]
         ]
         groups.sort(key=lambda group: group.mean)
-        half = min(EXTREMES, len(groups) // 2)
+        # With few groups, none may stand among the worst and among the best.
+        half = min(EXTREME_GROUPS, len(groups) // 2)
         small = [
-            f"{one.name} {group.value} ({group.listeners:,})"
-            for one in found_slices
-            for group in one.groups
+            f"{listener_slice.name} {group.value} ({group.listeners:,})"
+            for listener_slice in listener_slices
+            for group in listener_slice.groups
             if not group.cells
         ]
         table = metric_table(evaluation, scores, ())
@@ -99,26 +117,27 @@ def render_card(
     training: Path | None = None,
     metadata: Mapping[str, object],
 ) -> str:
-    """The card of a revision, in Markdown.
+    """Render the card of a revision as Markdown.
 
     Args:
         name: of the model in the store.
         revision: its number.
-        run_id: of the run that made it.
+        run_id: of the run that trained it.
         model: the model folder that ships.
-        verdict: the gate's.
-        evaluations: what `evaluate` wrote; without it the card has no measurements.
-        training: what the trainings of the candidates left.
+        verdict: of the gate.
+        evaluations: the evaluation folder; without it the card has no measurements.
+        training: the folder with the training records of the candidates.
         metadata: of the manifest.
 
     Raises:
-        SetlistError: when the model, the evaluation or the training cannot be read.
+        ModelError: when the model or the record of its training cannot be read.
+        EvaluationError: when the evaluation cannot be read, or the verdict is about another one.
     """
     info, files = read_info(model), file_digests(model)
     learned = verdict.ships == "candidate"
     settings = chosen(training).settings.model_dump(mode="json") if training and learned else {}
     return (
-        _environment()
+        _card_environment()
         .get_template("card.md.j2")
         .render(
             name=name,
@@ -128,12 +147,15 @@ def render_card(
             digest=folder_digest(model),
             files=len(files),
             size=sum((model / path).stat().st_size for path in files),
-            inputs=[one for one in info.categorical_inputs if one.isidentifier()],
+            # Other names are no Python arguments, and the example has to run as it stands.
+            inputs=[name for name in info.categorical_inputs if name.isidentifier()],
             ages=HISTORY_AGE in info.inputs,
             settings=settings,
             verdict=verdict,
-            unknown=[reason for reason in verdict.reasons if _says_little(reason)],
-            measured=(Measured.read(evaluations, verdict, verdict.ships) if evaluations else None),
+            unknown=[reason for reason in verdict.reasons if _leaves_open(reason)],
+            measured=(
+                CardMeasurements.read(evaluations, verdict, verdict.ships) if evaluations else None
+            ),
             metadata=metadata,
             level=f"{CONFIDENCE_LEVEL:.0%}",
             fewest=MIN_LISTENERS,
@@ -141,53 +163,43 @@ def render_card(
     )
 
 
-def plain(value: object) -> str:
-    """Any text as Markdown that shows it in one line: no markup, no link, no HTML."""
-    text = " ".join(str(value).split())
-    for pattern, instead in (
-        (r"[&<>]", lambda found: ENTITIES[found[0]]),
-        (r"[\\`*\[\]|~#]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>"),
-        # What looks like an address becomes a link by itself.
-        (r":(?=//)|(?<=mailto):|(?<=xmpp):", "&#58;"),
-        (r"(?<=www)\.", "&#46;"),
-        (r"@(?=[\w-]+\.)", "&#64;"),
-    ):
-        text = re.sub(pattern, instead, text, flags=re.IGNORECASE)
-    return text
-
-
-def _by_group(
+def _slices_without_all(
     folder: Path, evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], primary: str
 ) -> list[Slice]:
-    """The slices of listeners and of truth, without the one of all."""
+    """All slices but the first, which is the group of all listeners."""
     users = read_users(folder, evaluation)
-    return [one for one in slices(evaluation, users, scores, primary) if one.name != "all"]
+    return [part for part in slices(evaluation, users, scores, primary) if part.name != "all"]
 
 
-def _says_little(reason: Reason) -> bool:
+def _leaves_open(reason: Reason) -> bool:
+    """Whether a rule could have missed a difference, or left out groups that are too small."""
     return reason.detectable is not None or "too few to say" in reason.sentence
 
 
-def _value(value: Value) -> str:
+def _value_with_interval(value: MetricValue) -> "EscapedMarkdown":
+    # Escaped brackets: unescaped ones would be read as a link.
     interval = "" if value.low is None else f" \\[{value.low:.4f}, {value.high:.4f}\\]"
-    return f"{value.mean:.4f}{interval}"
+    return EscapedMarkdown(f"{value.mean:.4f}{interval}")
 
 
-def _environment() -> Environment:
-    # Markdown, not HTML: `plain` escapes whatever is put in, also what would be HTML.
+def _card_environment() -> Environment:
+    # No HTML escaping, because the card is Markdown: `escape_markdown` escapes every value, and
+    # what would be HTML, too.
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=lambda value: value if isinstance(value, Ready) else plain(value),
+        finalize=lambda value: (
+            value if isinstance(value, EscapedMarkdown) else escape_markdown(value)
+        ),
     )
-    environment.filters["value"] = lambda value: Ready(_value(value))
+    environment.filters["with_interval"] = _value_with_interval
     return environment
 
 
-class Ready(str):
-    """Markdown of our own, not escaped again."""
+class EscapedMarkdown(str):
+    """Markdown that this module wrote itself, and that is not escaped again."""
 
     __slots__ = ()

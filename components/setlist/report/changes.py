@@ -1,4 +1,4 @@
-"""What has changed since the live model: window, settings, catalogue, metrics."""
+"""What has changed since the live model: training period, settings, catalogue and metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,24 +12,29 @@ from setlist.errors import SetlistError
 from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.statistics import Interval, bootstrap
 from setlist.models.item_table import read_item_table
-from setlist.report.listeners import TITLE, clip
+from setlist.report.untrusted_text import TITLE_LENGTH, clip
 from setlist.store.model_store import open_store
 
-TITLES = 8
-"""How many titles of new or gone items are named."""
+TITLES_SHOWN = 8
+"""How many titles of new or removed items are named."""
 
 
 @dataclass(frozen=True)
-class Items:
-    """Items of one catalogue that the other lacks: how many, and the titles of some."""
+class ItemDifference:
+    """Items that only one of two catalogues has: how many, and the titles of some."""
 
     count: int
     titles: list[str]
 
 
 @dataclass(frozen=True)
-class Delta:
-    """One metric of both; `difference` is paired, and None where a value of the corpus has none."""
+class MetricChange:
+    """One metric of the live model and of the candidate.
+
+    Attributes:
+        difference: candidate minus live model, paired by listener; None for a metric that has one
+            value for all lists together.
+    """
 
     metric: MetricInfo
     live: float
@@ -38,96 +43,108 @@ class Delta:
 
 
 @dataclass(frozen=True)
-class Since:
-    """The candidate beside the live model.
+class ChangesSinceLive:
+    """The candidate compared with the live model.
 
     Attributes:
-        settings: what they were trained with, where it differs: (setting, live, candidate). None
-            where it is not known of the live model.
-        new, gone: items that only the candidate's or only the live catalogue has; None where the
-            live model's is not known.
+        settings: (setting, live model, candidate) for each setting of the training that differs.
+            None if the live model's settings are not known.
+        new: items that only the candidate's catalogue has; None if the live model's catalogue is
+            not known.
+        removed: items that only the live model's catalogue has; None like `new`.
     """
 
     live: EvaluatedModel
     candidate: EvaluatedModel
     settings: list[tuple[str, str, str]] | None
-    new: Items | None
-    gone: Items | None
-    deltas: list[Delta]
+    new: ItemDifference | None
+    removed: ItemDifference | None
+    metrics: list[MetricChange]
 
 
-def since(
+def changes_since_live(
     evaluation: Evaluation,
     scores: Mapping[str, pd.DataFrame],
     items: pd.DataFrame,
     settings: Mapping[str, Any],
     folder: Path | None,
-    before: Mapping[str, Any] | None,
-) -> Since | None:
-    """What has changed; None where nothing is live.
+    settings_of_live: Mapping[str, Any] | None,
+) -> ChangesSinceLive | None:
+    """Compare the candidate with the live model; None if no model is live.
 
     Args:
         evaluation: of the run.
         scores: the per-user values of each model.
-        items: the catalogue of the run: item_id and title, and listeners of the training period.
-        settings: what the candidate was trained with.
-        folder: the folder of the live model; None where it is not at hand.
-        before: what the live model was trained with; None where it is not known.
+        items: the catalogue of the run: item_id, title, and listeners of the training period.
+        settings: with which the candidate was trained; empty if they are not known.
+        folder: of the live model; None if it is not available.
+        settings_of_live: with which the live model was trained; None if they are not known.
     """
     models = {model.role: model for model in evaluation.models}
     live, candidate = models.get("live"), models["candidate"]
     if live is None:
         return None
-    new = gone = None
+    new = removed = None
     if folder:
-        shelf = read_item_table(folder)
-        new, gone = _lacking(items, shelf), _lacking(shelf, items)
+        live_items = read_item_table(folder)
+        new, removed = _only_in(items, live_items), _only_in(live_items, items)
     names = [metric.name for metric in evaluation.metrics if metric.per == "listener"]
-    ours, theirs = scores[candidate.label][names], scores[live.label][names]
-    intervals = bootstrap(ours.to_numpy(np.float64) - theirs.to_numpy(np.float64))
-    found = dict(zip(names, intervals, strict=True))
+    values, live_values = scores[candidate.label][names], scores[live.label][names]
+    intervals = bootstrap(values.to_numpy(np.float64) - live_values.to_numpy(np.float64))
+    differences = dict(zip(names, intervals, strict=True))
 
-    def delta(metric: MetricInfo) -> Delta:
-        if metric.name not in found:
-            return Delta(metric, live.corpus[metric.name], candidate.corpus[metric.name], None)
-        means = float(theirs[metric.name].mean()), float(ours[metric.name].mean())
-        return Delta(metric, *means, found[metric.name])
+    def metric_change(metric: MetricInfo) -> MetricChange:
+        name = metric.name
+        if name not in differences:
+            return MetricChange(metric, live.corpus[name], candidate.corpus[name], None)
+        means = float(live_values[name].mean()), float(values[name].mean())
+        return MetricChange(metric, *means, differences[name])
 
-    return Since(
+    return ChangesSinceLive(
         live=live,
         candidate=candidate,
-        settings=_changed(before, settings) if before and settings else None,
+        settings=(
+            _changed_settings(settings_of_live, settings) if settings_of_live and settings else None
+        ),
         new=new,
-        gone=gone,
-        deltas=[delta(metric) for metric in evaluation.metrics],
+        removed=removed,
+        metrics=[metric_change(metric) for metric in evaluation.metrics],
     )
 
 
 def live_settings(store: str, name: str, revision: int) -> dict[str, Any] | None:
-    """What a revision was trained with; None where the store does not say it, or cannot be read."""
+    """The training settings of a revision.
+
+    Returns:
+        None if its manifest does not hold them or the store cannot be read: the report is then
+        written without them.
+    """
     try:
-        found = open_store(store).manifest(name, revision).metadata.get("settings")
+        settings = open_store(store).manifest(name, revision).metadata.get("settings")
     except SetlistError:
         return None
-    return found if isinstance(found, dict) else None
+    return settings if isinstance(settings, dict) else None
 
 
-def _lacking(items: pd.DataFrame, others: pd.DataFrame) -> Items:
-    """The items that the others lack; those with the most listeners are named."""
+def _only_in(items: pd.DataFrame, others: pd.DataFrame) -> ItemDifference:
+    """The items that `others` lack; titles of those with the most listeners come first."""
     only = items[~items["item_id"].isin(others["item_id"])]
-    named = only.sort_values(["listeners", "item_id"], ascending=[False, True])[:TITLES]
-    return Items(len(only), [clip(title, TITLE) for title in named["title"]])
+    top = only.sort_values(["listeners", "item_id"], ascending=[False, True])[:TITLES_SHOWN]
+    return ItemDifference(len(only), [clip(title, TITLE_LENGTH) for title in top["title"]])
 
 
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _changed_settings(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
     return [
-        (key, _told(before.get(key)), _told(after.get(key)))
+        (key, _setting_text(before.get(key)), _setting_text(after.get(key)))
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key)
     ]
 
 
-def _told(value: object) -> str:
+def _setting_text(value: object) -> str:
+    # A setting without a value is derived from the size of the data.
     if value is None:
         return "by size"
     return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)

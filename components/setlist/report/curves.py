@@ -1,4 +1,4 @@
-"""The course of the trainings of a run, drawn: one line a candidate."""
+"""The learning curves of a run's trainings: one line for each candidate."""
 
 from collections.abc import Sequence
 
@@ -7,39 +7,43 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from setlist.models.training_record import CHECK_K, TrainingRecord
-from setlist.report.drawing import dress, element, looks, style
+from setlist.report.drawing import add_grid, drawing_style, line_styles, svg_element
 
 TITLE = "Loss after each epoch, and how well the held-out plays are ranked"
 
 
-def curves(trainings: Sequence[TrainingRecord], chosen: str) -> str:
-    """An SVG element, to stand in a page: losses and held-out NDCG after each epoch.
+def draw_curves(trainings: Sequence[TrainingRecord], chosen: str) -> str:
+    """Draw losses and NDCG of the held-out plays after each epoch, as an SVG element.
 
-    The same trainings give the same bytes. Its text and axes have the colour of the text around it.
+    The same trainings give the same bytes. Text and axes have the colour of the text around them.
 
     Args:
         trainings: of all candidates.
-        chosen: the label of the one to point out.
+        chosen: the label of the candidate that is drawn with a thicker line.
     """
-    with style("curves"):
+    with drawing_style("curves"):
         figure = Figure(figsize=(9.2, 3.2), layout="constrained")
-        losses, checks, ranked = figure.subplots(1, 3)
-        for look, one in zip(looks(), trainings, strict=False):
-            width = 2.6 if one.label == chosen and len(trainings) > 1 else 1.5
-            marker = "." if len(one.epochs) == 1 else ""
-            look |= {"linewidth": width, "label": one.label, "marker": marker}
-            numbers = [epoch.number for epoch in one.epochs]
-            losses.plot(numbers, [epoch.loss for epoch in one.epochs], **look)
-            if one.listeners:
-                checks.plot(numbers, [epoch.check for epoch in one.epochs], **look)
-                values = [epoch.ndcg for epoch in one.epochs]
-                ranked.plot(numbers, values, **look)
-                ranked.plot(one.best, values[one.best - 1], "o", color=look["color"])
-        _dress(losses, "loss in training", "nats a play")
-        _dress(checks, "loss of held-out plays", "")
-        _dress(ranked, f"NDCG@{CHECK_K} of held-out plays", "")
-        if all(one.listeners == 0 for one in trainings):
-            checks.text(0.5, 0.5, "nobody was held out", ha="center", transform=checks.transAxes)
+        losses, holdout_losses, holdout_ndcg = figure.subplots(1, 3)
+        for style, training in zip(line_styles(), trainings, strict=False):
+            width = 2.6 if training.label == chosen and len(trainings) > 1 else 1.5
+            # A line through a single epoch would be invisible.
+            marker = "." if len(training.epochs) == 1 else ""
+            style |= {"linewidth": width, "label": training.label, "marker": marker}
+            numbers = [epoch.number for epoch in training.epochs]
+            losses.plot(numbers, [epoch.loss for epoch in training.epochs], **style)
+            if training.listeners:
+                holdout_losses.plot(numbers, [epoch.check for epoch in training.epochs], **style)
+                ndcgs = [epoch.ndcg for epoch in training.epochs]
+                holdout_ndcg.plot(numbers, ndcgs, **style)
+                kept = training.best
+                holdout_ndcg.plot(kept, ndcgs[kept - 1], "o", color=style["color"])
+        _label_axes(losses, "loss in training", "nats per play")
+        _label_axes(holdout_losses, "loss of held-out plays", "")
+        _label_axes(holdout_ndcg, f"NDCG@{CHECK_K} of held-out plays", "")
+        if all(training.listeners == 0 for training in trainings):
+            holdout_losses.text(
+                0.5, 0.5, "no plays held out", ha="center", transform=holdout_losses.transAxes
+            )
         if len(trainings) > 1:
             figure.legend(
                 *losses.get_legend_handles_labels(),
@@ -47,31 +51,32 @@ def curves(trainings: Sequence[TrainingRecord], chosen: str) -> str:
                 ncols=4,
                 frameon=False,
             )
-        return element(figure, "curves", TITLE, describe(trainings, chosen))
+        return svg_element(figure, "curves", TITLE, _in_words(trainings, chosen))
 
 
-def describe(trainings: Sequence[TrainingRecord], chosen: str) -> str:
-    """The drawing in words."""
+def _in_words(trainings: Sequence[TrainingRecord], chosen: str) -> str:
+    """The content of the drawing in sentences."""
     sentences = []
-    for one in trainings:
-        first, last = one.epochs[0], one.epochs[-1]
+    for training in trainings:
+        first, last = training.epochs[0], training.epochs[-1]
+        mark = ", which is chosen" if training.label == chosen else ""
         sentence = (
-            f"{one.label}{', which is chosen' if one.label == chosen else ''}: {len(one.epochs)} "
-            f"epochs, loss in training from {first.loss:.3f} to {last.loss:.3f}"
+            f"{training.label}{mark}: {len(training.epochs)} epochs, loss in training from "
+            f"{first.loss:.3f} to {last.loss:.3f}"
         )
-        values = [epoch.ndcg for epoch in one.epochs if epoch.ndcg is not None]
-        if values:
+        ndcgs = [epoch.ndcg for epoch in training.epochs if epoch.ndcg is not None]
+        if ndcgs:
             sentence += (
-                f", NDCG@{CHECK_K} of the held-out plays from {values[0]:.3f} to "
-                f"{values[one.best - 1]:.3f} at epoch {one.best}"
+                f", NDCG@{CHECK_K} of the held-out plays from {ndcgs[0]:.3f} to "
+                f"{ndcgs[training.best - 1]:.3f} at epoch {training.best}"
             )
         sentences.append(f"{sentence}.")
     return " ".join(sentences)
 
 
-def _dress(axes: Axes, title: str, unit: str) -> None:
+def _label_axes(axes: Axes, title: str, unit: str) -> None:
     axes.set_title(title, fontsize=11)
     axes.set_xlabel("epoch")
     axes.set_ylabel(unit)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    dress(axes)
+    add_grid(axes)

@@ -11,22 +11,33 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+# matplotlib draws with these placeholder colours; `svg_element` replaces them by colours of the
+# page, which differ between the light and the dark scheme.
 INK = "#010203"
-"""Stands for the colour of the text around the drawing, which is dark on light or light on dark."""
-TONES = {"pass": "#010204", "fail": "#010205", "undecided": "#010206"}
-"""Stand for the colours of outcomes, which are another shade in the dark."""
-COLOURS = ("#2b7fd4", "#d9730d", "#1f9d6b", "#c04fb8", "#8f8400", "#d64550", "#7a6fe0", "#5f8795")
-"""Told apart by most eyes, and at least 3 to 1 against white and against the dark page."""
-DASHES = ("-", "--", "-.", ":")
-LIVING = {
+"""Placeholder for the colour of the text around the drawing."""
+OUTCOME_COLOURS = {"pass": "#010204", "fail": "#010205", "undecided": "#010206"}
+"""Placeholders for the colours of a rule's outcomes."""
+PAGE_COLOURS = {
     INK: "currentColor",
-    TONES["pass"]: "var(--good)",
-    TONES["fail"]: "var(--bad)",
-    TONES["undecided"]: "var(--open)",
+    OUTCOME_COLOURS["pass"]: "var(--good)",
+    OUTCOME_COLOURS["fail"]: "var(--bad)",
+    OUTCOME_COLOURS["undecided"]: "var(--open)",
 }
+LINE_COLOURS = (
+    "#2b7fd4",
+    "#d9730d",
+    "#1f9d6b",
+    "#c04fb8",
+    "#8f8400",
+    "#d64550",
+    "#7a6fe0",
+    "#5f8795",
+)
+"""Distinguishable by most eyes; contrast of at least 3 to 1 on the light and on the dark page."""
+DASHES = ("-", "--", "-.", ":")
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text, in the page's own font
-    "text.parse_math": False,
+    "svg.fonttype": "none",  # text stays text, in the font of the page
+    "text.parse_math": False,  # a label with dollar signs is no formula
     "font.family": "sans-serif",
     "font.size": 10,
     **{f"{part}.color": INK for part in ("text", "xtick", "ytick")},
@@ -36,52 +47,59 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def looks() -> Iterator[dict[str, Any]]:
-    """A colour and a dash for each line: all colours solid, then all of them dashed, and so on."""
+def line_styles() -> Iterator[dict[str, Any]]:
+    """Yield a colour and a dash for each line: all colours solid, then all dashed, and so on."""
     while True:
         for dash in DASHES:
-            for colour in COLOURS:
+            for colour in LINE_COLOURS:
                 yield {"color": colour, "linestyle": dash}
 
 
 @contextmanager
-def style(name: str) -> Iterator[None]:
-    """The look of all drawings of a page; `name` keeps the ids of one apart from another's."""
+def drawing_style(name: str) -> Iterator[None]:
+    """Set the style of all drawings of a page.
+
+    Args:
+        name: of the drawing. It enters the ids in the SVG, so that two drawings on a page share
+            no id, and the same drawing always gets the same ids.
+    """
     with mpl.rc_context(STYLE | {"svg.hashsalt": name}):
         yield
 
 
-def dress(axes: Axes) -> None:
-    """A faint grid."""
+def add_grid(axes: Axes) -> None:
+    """Add a faint grid."""
     axes.grid(alpha=0.18, color=INK)
 
 
-def element(figure: Figure, name: str, title: str, words: str) -> str:
-    """The figure, made under `style(name)`, as an SVG element to stand in a page.
+def svg_element(figure: Figure, name: str, title: str, description: str) -> str:
+    """Convert a figure, made under `drawing_style(name)`, to an SVG element for a page.
 
-    The same figure gives the same bytes. What stands in it is escaped, and nothing may lie outside
-    of its axes.
+    The same figure gives the same bytes. All text in it is escaped. Nothing may be drawn outside
+    the axes, because clip paths are removed.
 
     Args:
-        figure: its text and axes get the colour of the text around it, where they have that of
-            `INK`, and those of the outcomes where they have one of `TONES`.
-        name: a class, and the beginning of its ids.
-        title: what it shows, for those who do not see it.
-        words: the same at length.
+        figure: where it uses `INK` or one of `OUTCOME_COLOURS`, it gets the colours of the page.
+        name: the class of the element, and the beginning of its ids.
+        title: what the drawing shows, for people who do not see it.
+        description: its content in sentences, for the same people.
     """
-    written = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(written, format="svg", transparent=True, metadata=nothing)
-    svg = re.sub(r"font-family: [^;]*; ", "", written.getvalue())
-    for colour, living in LIVING.items():
-        svg = svg.replace(colour, living)
-    svg = svg.replace("*{stroke", f".{name} *{{stroke")  # a style in a page is one of all the page
+    buffer = io.StringIO()
+    # Without these fields: the date would make every file different.
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
+    svg = re.sub(r"font-family: [^;]*; ", "", buffer.getvalue())
+    for placeholder, colour in PAGE_COLOURS.items():
+        svg = svg.replace(placeholder, colour)
+    # A style element inside a page applies to the whole page, so it is limited to this drawing.
+    svg = svg.replace("*{stroke", f".{name} *{{stroke")
     svg = re.sub(r' (xmlns[:\w]*|clip-path)="[^"]*"', "", svg)
+    # matplotlib numbers its groups from 1 in every figure, which would repeat ids on the page.
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     head, _, rest = svg[svg.index("<svg ") :].partition(">")
     return (
         f'{head} class="drawing {name}" role="img" aria-labelledby="{name}-title {name}-desc">\n'
         f' <title id="{name}-title">{escape(title)}</title>\n'
-        f' <desc id="{name}-desc">{escape(words)}</desc>'
+        f' <desc id="{name}-desc">{escape(description)}</desc>'
         f"{rest}"
     )

@@ -1,7 +1,7 @@
-"""The page that people judge a run by: one HTML file that needs nothing beside it.
+"""The report of a run: one HTML file by which people judge the candidate.
 
 Titles, tags and named inputs are untrusted text. Jinja2 escapes them, none of them enters the
-script, and the page's own content security policy lets nothing run but that script.
+script, and the content security policy of the page allows no other script than its own.
 """
 
 import base64
@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from setlist.arrays import Int32s
 from setlist.data.curation import CurationReport
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError, SettingsError
 from setlist.evaluation.results import (
     LEARNED_ROLES,
     Evaluation,
@@ -31,19 +31,24 @@ from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Verdict
 from setlist.models.selection import chosen, differences
 from setlist.models.training_record import CHECK_K, TrainingRecord, read_training_records
-from setlist.report.changes import live_settings, since
-from setlist.report.curves import curves
-from setlist.report.forest import forest
-from setlist.report.listeners import DEPTH, EACH, sample
+from setlist.report.changes import changes_since_live, live_settings
+from setlist.report.curves import draw_curves
+from setlist.report.forest import draw_forest
+from setlist.report.listeners import DEPTH, LISTENERS_PER_SEGMENT, listener_cards
 from setlist.report.popularity import Popularity
 from setlist.report.tables import metric_table, shared_truth, slices
-from setlist.report.tags import Places, Tags, TagShares
-from setlist.report.templates import templates
+from setlist.report.tags import GroupTags, Tags, TagShares
+from setlist.report.untrusted_text import html_templates
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The trainings of a run, for the page."""
+    """The trainings of a run's candidates, and a drawing of them.
+
+    Attributes:
+        chosen: the training of the candidate that the gate judged.
+        differences: by label, the settings in which a candidate differs from the others.
+    """
 
     trainings: list[TrainingRecord]
     chosen: TrainingRecord
@@ -52,18 +57,23 @@ class Candidates:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The candidates that left their trainings in the folder."""
+        """Read the training records in the folder.
+
+        Raises:
+            ModelError: when a record is missing or damaged.
+        """
         trainings, best = read_training_records(folder), chosen(folder)
-        return cls(trainings, best, differences(trainings), _ours(curves(trainings, best.label)))
+        drawing = _trusted_markup(draw_curves(trainings, best.label))
+        return cls(trainings, best, differences(trainings), drawing)
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What the lists are made of."""
+    """What the lists consist of: by popularity, by tag, and by tag and group of listeners."""
 
     popularity: Popularity
     tags: TagShares | None
-    places: Places | None
+    group_tags: GroupTags | None
 
     @classmethod
     def of(
@@ -74,11 +84,19 @@ class Glance:
         items: pd.DataFrame,
         tops: Mapping[str, Int32s],
     ) -> Self:
-        """Look at the lists of the models that list anything."""
+        """Summarise the lists.
+
+        Args:
+            folder: the evaluation folder.
+            evaluation: read from it.
+            users: its `users.parquet`.
+            items: its `items.parquet`.
+            tops: int32[listeners, depth] of each model that lists anything.
+        """
         plays = items["plays"].to_numpy(np.int64)
         popularity = Popularity.of(tops, plays, "candidate")
-        tags = Tags([list(own) for own in items["tags"]])
-        learned = [one.label for one in evaluation.models if one.role in LEARNED_ROLES]
+        tags = Tags([list(item_tags) for item_tags in items["tags"]])
+        learned = [model.label for model in evaluation.models if model.role in LEARNED_ROLES]
         learned = [label for label in learned if label in tops]
         if not tags.names or not learned:
             return cls(popularity, None, None)
@@ -86,7 +104,7 @@ class Glance:
         return cls(
             popularity,
             tags.compare(plays, tops, learned),
-            tags.places(users, evaluation.slices, truth, tops),
+            tags.by_group(users, evaluation.slices, truth, tops),
         )
 
 
@@ -97,50 +115,51 @@ def write_report(
     training: Path | None = None,
     *,
     curation: str = "",
-    rivals: Path | None = None,
+    live_models: Path | None = None,
     store: str = "",
     name: str = "",
-    each: int = EACH,
+    per_segment: int = LISTENERS_PER_SEGMENT,
 ) -> None:
-    """Write the report of a run: verdict, models, what they list and to whom, and the data.
+    """Write the report of a run: verdict, models, their lists, and the data.
 
     Args:
-        evaluations: what `evaluate` wrote.
-        verdict: what the gate wrote about it.
-        page: the HTML file, written beside and then renamed.
-        training: what the trainings of the candidates left; None where the candidate was not
-            trained here.
-        curation: the account of the curation as JSON; "" where it is not at hand.
-        rivals: what `resolve_live` fetched; None where it is not at hand.
-        store: where the live model's settings are looked up; "" for nowhere.
+        evaluations: the evaluation folder.
+        verdict: the file that the gate wrote about it.
+        page: the HTML file to write. It is written under another name and then renamed, so that
+            nobody reads half a page.
+        training: the folder with the training records of the candidates; None if the candidate was
+            not trained by this run.
+        curation: the account of the curation as JSON; "" if it is not available.
+        live_models: the folder into which `resolve_live` fetched; None if it is not available.
+        store: where the settings of the live model are looked up; "" for nowhere.
         name: of the model in the store.
-        each: how many listeners of each segment are shown.
+        per_segment: how many listeners of each segment are shown.
 
     Raises:
-        SetlistError: when the evaluation or the verdict is missing or incomplete, the verdict is
-            about another evaluation, or the page cannot be written.
+        EvaluationError: when the evaluation or the verdict is missing or incomplete, or the
+            verdict is about another evaluation.
+        ModelError: when a training record is missing or damaged.
+        SettingsError: when the page cannot be written there.
     """
     evaluation = read_evaluation(evaluations)
     judged = Verdict.read(verdict)
-    evaluated = hashlib.sha256((evaluations / "evaluation.json").read_bytes()).hexdigest()
-    if judged.evaluation_digest != evaluated:
-        raise SetlistError(
-            f"{verdict} is not about the evaluation in {evaluations}; run the gate again."
+    evaluation_digest = hashlib.sha256((evaluations / "evaluation.json").read_bytes()).hexdigest()
+    if judged.evaluation_digest != evaluation_digest:
+        raise EvaluationError(
+            f"{verdict} is not about the evaluation in {evaluations}", "run the gate again"
         )
     users = read_users(evaluations, evaluation)
-    for part in ("items.parquet", "truth.parquet"):
-        if not (evaluations / part).is_file():
-            raise SetlistError(f"{evaluations / part} is missing; evaluate the models again.")
-    items = pd.read_parquet(evaluations / "items.parquet")
+    items = pd.read_parquet(_existing(evaluations / "items.parquet"))
+    _existing(evaluations / "truth.parquet")
     scores = {model.label: read_per_user(evaluations, model.label) for model in evaluation.models}
     tops = {model.label: _top(evaluations / model.label / "top.npy") for model in evaluation.models}
     silent = {label for label, top in tops.items() if (top < 0).all()}
-    speaking = {label: top for label, top in tops.items() if label not in silent}
+    listing = {label: top for label, top in tops.items() if label not in silent}
     candidates = Candidates.read(training) if training else None
-    live = next((one for one in evaluation.models if one.role == "live"), None)
+    live = next((model for model in evaluation.models if model.role == "live"), None)
     primary = judged.primary
     html = (
-        _environment()
+        _page_environment()
         .get_template("report.html.j2")
         .render(
             evaluation=evaluation,
@@ -150,16 +169,16 @@ def write_report(
             silent=silent,
             table=metric_table(evaluation, scores, silent),
             shared=shared_truth(evaluation, scores, primary),
-            forest=_ours(forest(judged.reasons, primary)),
-            glance=Glance.of(evaluations, evaluation, users, items, speaking),
+            forest=_trusted_markup(draw_forest(judged.reasons, primary)),
+            glance=Glance.of(evaluations, evaluation, users, items, listing),
             slices=slices(evaluation, users, scores, primary, live=True),
-            listeners=sample(evaluations, users, tops, scores, primary, each),
-            since=since(
+            listeners=listener_cards(evaluations, users, tops, scores, primary, per_segment),
+            changes=changes_since_live(
                 evaluation,
                 scores,
                 items,
                 candidates.chosen.settings.model_dump(mode="json") if candidates else {},
-                rivals / live.label if rivals and live else None,
+                live_models / live.label if live_models and live else None,
                 live_settings(store, name, live.revision or 0) if store and live else None,
             ),
             candidates=candidates,
@@ -171,38 +190,48 @@ def write_report(
         partial.write_text(html, "utf-8")
         partial.replace(page)
     except OSError as fault:
+        # The first fault is the one to report; the partial file may not even exist.
         with suppress(OSError):
             partial.unlink()
-        raise SetlistError(
-            f"{page} cannot be written ({fault.strerror or fault}); name a file in a folder that "
-            "is there and can be written."
+        raise SettingsError(
+            f"{page} cannot be written ({fault.strerror or fault})",
+            "name a file in a folder that exists and is writable",
         ) from fault
 
 
-def _top(path: Path) -> Int32s:
+def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise SetlistError(f"{path} is missing; evaluate the models again.")
-    top: Int32s = np.load(path, mmap_mode="r")[:, :DEPTH]
+        raise EvaluationError(f"{path} is missing", "evaluate the models again")
+    return path
+
+
+def _top(path: Path) -> Int32s:
+    """int32[listeners, depth]: the top of each list, read from disk when it is used."""
+    top: Int32s = np.load(_existing(path), mmap_mode="r")[:, :DEPTH]
     return top
 
 
-def _ours(drawing: str) -> Markup:
-    """A drawing, which has escaped what stands in it."""
+def _trusted_markup(drawing: str) -> Markup:
+    """Mark a drawing as safe: `svg_element` has escaped all text in it."""
     return Markup(drawing)  # noqa: S704
 
 
 def _number(value: float) -> str:
-    """Four decimals for shares and the like, fewer for large numbers."""
+    """Format a number with four decimals, large ones with one."""
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def _source_hash(script: str) -> str:
-    """What a content security policy calls this very script."""
+    """The hash by which a content security policy allows exactly this script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-def _environment() -> Environment:
-    environment = templates(Path(__file__).parent)
-    environment.filters |= {"number": _number, "source_hash": _source_hash, "ours": _ours}
+def _page_environment() -> Environment:
+    environment = html_templates(Path(__file__).parent)
+    environment.filters |= {
+        "number": _number,
+        "source_hash": _source_hash,
+        "trusted_markup": _trusted_markup,
+    }
     environment.globals |= {"fewest": MIN_LISTENERS, "check_k": CHECK_K, "depth": DEPTH}
     return environment

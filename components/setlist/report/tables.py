@@ -1,4 +1,4 @@
-"""Models beside one another: by metric, on the truth they share, and by group of listeners."""
+"""Models side by side: by metric, on the truth they have in common, and by group of listeners."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from setlist.arrays import Bools, Float64s
-from setlist.evaluation.audience import LISTENER_KINDS
 from setlist.evaluation.results import (
     ITEM_PARTS,
     LISTENER_SLICE,
@@ -16,17 +15,24 @@ from setlist.evaluation.results import (
     MetricInfo,
 )
 from setlist.evaluation.statistics import MIN_LISTENERS, Interval, bootstrap
-from setlist.report.listeners import VALUE, clip
+from setlist.evaluation.audience import LISTENER_KINDS
+from setlist.report.untrusted_text import VALUE_LENGTH, clip
 
-GROUPS = 12
-"""How many groups of one slice column are shown, the largest first."""
-STEPS = (0.05, 0.15, 0.3)
+GROUPS_PER_SLICE = 12
+"""How many groups of one slice are shown, the largest first."""
+TINT_STEPS = (0.05, 0.15, 0.3)
 """Shares of the reference's mean at which a gain or a loss is tinted one step deeper."""
 
 
 @dataclass(frozen=True)
-class Value:
-    """One model's value of one metric; `low` and `high` are None where there is no interval."""
+class MetricValue:
+    """One model's value of one metric.
+
+    Attributes:
+        low: the lower end of the interval; None for a metric that has no interval.
+        high: its upper end; None like `low`.
+        best: whether no other model has a better value.
+    """
 
     mean: float
     low: float | None = None
@@ -35,142 +41,163 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Metrics by model: one row a model, one column a metric."""
+class MetricTable:
+    """All models by all metrics: the values of each model, in the order of the metrics."""
 
     metrics: list[MetricInfo]
-    rows: dict[str, list[Value]]
+    rows: dict[str, list[MetricValue]]
 
 
 @dataclass(frozen=True)
-class Shared:
-    """The second look, on the truth that candidate and live models all know."""
+class SharedTruth:
+    """The learned models, scored only on the truth that all of them know.
 
-    table: Table
+    Attributes:
+        listeners: how many have any such truth.
+        live: the label of the live model.
+        difference: candidate minus live model in the primary metric.
+    """
+
+    table: MetricTable
     listeners: int
-    """Those with any such truth."""
     live: str
     difference: Interval
-    """Candidate less live on the primary metric."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One model's mean in a group, beside the live model's or the group's best heuristic's."""
+class SliceCell:
+    """One model's mean in a group, compared with the reference of that group.
+
+    Attributes:
+        difference: this model minus the reference.
+        settled: whether the interval of the paired difference excludes 0.
+        reference: whether this model is the reference: the live model, or the heuristic with the
+            best mean in this group.
+    """
 
     mean: float
     difference: float
     settled: bool
-    """The paired interval of the difference does not hold zero."""
     reference: bool
-    """This is what the others are compared with."""
 
     @property
     def tint(self) -> str:
-        """A class: "up1" to "up4" for gains, "down1" to "down4" for losses, "" if not settled."""
+        """A CSS class: "up1" to "up4" for gains, "down1" to "down4" for losses, else ""."""
         if not self.settled or not self.difference:
             return ""
-        before = self.mean - self.difference
-        share = abs(self.difference) / before if before > 0 else np.inf
-        depth = 1 + int(np.searchsorted(STEPS, share, side="right"))
+        reference_mean = self.mean - self.difference
+        share = abs(self.difference) / reference_mean if reference_mean > 0 else np.inf
+        depth = 1 + int(np.searchsorted(TINT_STEPS, share, side="right"))
         return f"{'up' if self.difference > 0 else 'down'}{depth}"
 
 
 @dataclass(frozen=True)
-class Group:
-    """The listeners who share a value of a slice column; no cells where they are too few."""
+class SliceGroup:
+    """The listeners with one value of a slice; `cells` is empty for fewer than `MIN_LISTENERS`."""
 
     value: str
     listeners: int
-    cells: list[Cell]
+    cells: list[SliceCell]
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The groups of one slice: of listeners, or of the plays that are counted as true."""
+    """The groups of one slice of the listeners, or of the truth by part of the catalogue.
+
+    Attributes:
+        hidden: how many further values the slice has.
+    """
 
     name: str
-    groups: list[Group]
-    unshown: int
-    """How many further values there are."""
+    groups: list[SliceGroup]
+    hidden: int
 
 
 def metric_table(
     evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], silent: Collection[str]
-) -> Table:
-    """All models by all metrics; a model in `silent`, which lists nothing, is never the best."""
+) -> MetricTable:
+    """Tabulate all models by all metrics.
+
+    Args:
+        evaluation: of the run.
+        scores: the per-user values of each model.
+        silent: labels of models that list nothing; none of them is marked as the best.
+    """
     per_user = [metric.name for metric in evaluation.metrics if metric.per == "listener"]
-    found = _intervals(scores, per_user)
+    values = _with_intervals(scores, per_user)
     rows = {
         model.label: [
-            Value(model.corpus[metric.name])
+            MetricValue(model.corpus[metric.name])
             if metric.per == "corpus"
-            else found[model.label, metric.name]
+            else values[model.label, metric.name]
             for metric in evaluation.metrics
         ]
         for model in evaluation.models
     }
-    return _with_best(list(evaluation.metrics), rows, silent)
+    return _mark_best(list(evaluation.metrics), rows, silent)
 
 
 def shared_truth(
     evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], primary: str
-) -> Shared | None:
-    """What candidate, live model and anchor score on the truth that they all know.
+) -> SharedTruth | None:
+    """Compare candidate, live model and anchor on the truth that all of them know.
 
-    None where nothing is live, or where they have no truth in common.
+    None if no model is live, or if they have no truth in common.
     """
     learned = [model for model in evaluation.models if model.role != "heuristic"]
     live = next((model.label for model in learned if model.role == "live"), None)
     if live is None:
         return None
-    first = f"{primary} {SHARED_PART}"
-    present = {
-        model.label: table[table[first].notna()]
+    primary_column = f"{primary} {SHARED_PART}"
+    with_truth = {
+        model.label: table[table[primary_column].notna()]
         for model in learned
         for table in [scores[model.label]]
     }
-    listeners = len(present[live])
+    listeners = len(with_truth[live])
     if not listeners:
         return None
     metrics = [
         metric for metric in evaluation.metrics if metric.per == "listener" and metric.reads_truth
     ]
     names = [f"{metric.name} {SHARED_PART}" for metric in metrics]
-    found = _intervals(present, names)
-    table = _with_best(
-        metrics, {label: [found[label, name] for name in names] for label in present}
+    values = _with_intervals(with_truth, names)
+    table = _mark_best(
+        metrics, {label: [values[label, name] for name in names] for label in with_truth}
     )
-    ours = next(model.label for model in learned if model.role == "candidate")
-    difference = present[ours][[first]].to_numpy() - present[live][[first]].to_numpy()
-    return Shared(table, listeners, live, bootstrap(difference)[0])
+    candidate = next(model.label for model in learned if model.role == "candidate")
+    difference = (
+        with_truth[candidate][[primary_column]].to_numpy()
+        - with_truth[live][[primary_column]].to_numpy()
+    )
+    return SharedTruth(table, listeners, live, bootstrap(difference)[0])
 
 
-def _intervals(
+def _with_intervals(
     scores: Mapping[str, pd.DataFrame], metrics: Sequence[str]
-) -> dict[tuple[str, str], Value]:
+) -> dict[tuple[str, str], MetricValue]:
     # One bootstrap for all: the draws are the costly part, and columns stay paired.
     names = [(label, metric) for label in scores for metric in metrics]
     values = np.column_stack(
         [scores[label][metric].to_numpy(np.float64) for label, metric in names]
     )
     return {
-        name: Value(interval.mean, interval.low, interval.high)
+        name: MetricValue(interval.mean, interval.low, interval.high)
         for name, interval in zip(names, bootstrap(values), strict=True)
     }
 
 
-def _with_best(
-    metrics: list[MetricInfo], rows: dict[str, list[Value]], silent: Collection[str] = ()
-) -> Table:
-    """The table with the best value of each column marked."""
-    speaking = [row for label, row in rows.items() if label not in silent]
+def _mark_best(
+    metrics: list[MetricInfo], rows: dict[str, list[MetricValue]], silent: Collection[str] = ()
+) -> MetricTable:
+    """The table in which the best value of each metric is marked."""
+    contenders = [row for label, row in rows.items() if label not in silent]
     for place, metric in enumerate(metrics):
-        means = [row[place].mean for row in speaking]
+        means = [row[place].mean for row in contenders]
         best = (min if metric.better == "lower" else max)(means, default=None)
-        for row in speaking:
+        for row in contenders:
             row[place] = replace(row[place], best=row[place].mean == best)
-    return Table(metrics, rows)
+    return MetricTable(metrics, rows)
 
 
 def slices(
@@ -180,60 +207,69 @@ def slices(
     primary: str,
     live: bool = False,
 ) -> list[Slice]:
-    """The primary metric of every model for the groups of every slice, and by part of the truth.
+    """Compare all models in every group of every slice, and by part of the catalogue.
 
     Args:
         evaluation: of the run.
         users: its `users.parquet`.
         scores: the per-user values of each model.
         primary: the metric.
-        live: compare with the live model, where there is one, and not with the best heuristic.
+        live: whether the live model is the reference, if there is one; else it is the best
+            heuristic of each group.
+
+    Returns:
+        All listeners as a slice of one group; the slices of the evaluation; and, for a metric that
+        reads the truth, "plays of": the truth by part of the catalogue.
     """
     values = np.column_stack(
         [scores[model.label][primary].to_numpy(np.float64) for model in evaluation.models]
     )
     roles = [model.role for model in evaluation.models]
-    role = "live" if live and "live" in roles else "heuristic"
-    rivals = np.array([one == role for one in roles])
+    reference_role = "live" if live and "live" in roles else "heuristic"
+    references = np.array([role == reference_role for role in roles])
 
-    def group(value: str, rows: Bools) -> Group:
+    def slice_group(value: str, table: Float64s, rows: Bools) -> SliceGroup:
         size = int(rows.sum())
-        return Group(
-            value=clip(value, VALUE) or "not known",
-            listeners=size,
-            cells=_compare(values[rows], rivals) if size >= MIN_LISTENERS else [],
-        )
+        cells = _compare(table[rows], references) if size >= MIN_LISTENERS else []
+        return SliceGroup(clip(value, VALUE_LENGTH) or "not known", size, cells)
 
-    found = [Slice("all", [group("all listeners", np.ones(len(users), np.bool_))], 0)]
+    everybody = np.ones(len(users), np.bool_)
+    result = [Slice("all", [slice_group("all listeners", values, everybody)], 0)]
     for name in evaluation.slices:
         counts = users[name].value_counts()
         order = (
-            [kind for kind in LISTENER_KINDS if kind in counts]
+            [activity for activity in LISTENER_KINDS if activity in counts]
             if name == LISTENER_SLICE
             else sorted(counts.index, key=lambda value: (-counts[value], value))
         )
-        groups = [group(value, (users[name] == value).to_numpy()) for value in order[:GROUPS]]
-        found.append(Slice(name, groups, len(order) - len(groups)))
+        groups = [
+            slice_group(value, values, (users[name] == value).to_numpy())
+            for value in order[:GROUPS_PER_SLICE]
+        ]
+        result.append(Slice(name, groups, len(order) - len(groups)))
     if evaluation.metric(primary).reads_truth:
         parts = []
         for part in ITEM_PARTS:
             table = np.column_stack(
                 [scores[model.label][f"{primary} {part}"] for model in evaluation.models]
             )
-            present = np.isfinite(table).all(axis=1)
-            size = int(present.sum())
-            cells = _compare(table[present], rivals) if size >= MIN_LISTENERS else []
-            parts.append(Group(part, size, cells))
-        found.append(Slice("plays of", parts, 0))
-    return found
+            # A listener without truth in this part has no value for any model.
+            parts.append(slice_group(part, table, np.isfinite(table).all(axis=1)))
+        result.append(Slice("plays of", parts, 0))
+    return result
 
 
-def _compare(values: Float64s, rivals: Bools) -> list[Cell]:
-    """The models' means in one group, each beside the best rival of that group."""
+def _compare(values: Float64s, references: Bools) -> list[SliceCell]:
+    """Compare the models' means in one group with the best of the reference models.
+
+    Args:
+        values: float64[listeners, models], of the listeners of the group.
+        references: bool[models], which of them may be the reference.
+    """
     means = values.mean(axis=0)
-    reference = int(np.where(rivals, means, -np.inf).argmax())
+    reference = int(np.where(references, means, -np.inf).argmax())
     return [
-        Cell(
+        SliceCell(
             mean=float(mean),
             difference=interval.mean,
             settled=interval.low > 0 or interval.high < 0,

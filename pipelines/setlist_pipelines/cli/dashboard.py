@@ -1,4 +1,4 @@
-"""`setlist dashboard`: look at what each model recommends, to whom, before it goes live."""
+"""`setlist dashboard`: see what each model recommends to a listener before it goes live."""
 
 import os
 from functools import cache
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError, SetlistError, SettingsError, missing_extra
 from setlist_pipelines.cli.address import bound
 from setlist_pipelines.cli.connection import examples
 from setlist_pipelines.laptop.chatter import chatter_to
@@ -28,73 +28,79 @@ dashboards = typer.Typer()
 def dashboard(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Folders of runs; all those in --workdir if left out."),
+        typer.Argument(help="Folders of runs; all runs in --workdir if left out."),
     ] = None,
-    workdir: Annotated[Path, typer.Option(help="Where runs are looked for.")] = Path(".setlist"),
+    workdir: Annotated[Path, typer.Option(help="The folder that holds the runs.")] = Path(
+        ".setlist"
+    ),
     store: Annotated[
         str | None,
-        typer.Option(help="A local folder or gs://bucket/prefix; that of the newest run if none."),
+        typer.Option(
+            help="A local folder or gs://bucket/prefix; the store of the newest run if left out."
+        ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="The model's name in the store; that of the newest run if none."),
+        typer.Option(help="The model's name in the store; the name in the newest run if left out."),
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for all.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; 0.0.0.0 for all addresses.")
+    ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8501,
 ) -> None:
-    """Open the explorer: several models' lists side by side for a listener, real or invented.
+    """Open the explorer: the lists of several models side by side for a listener, real or invented.
 
-    It reads runs and the store and changes nothing. Whoever reaches the address sees everything:
-    there is no log-in.
+    The explorer reads runs and the store and changes nothing. It has no log-in: everybody who can
+    reach the address sees everything.
     """
     try:
+        # TensorFlow prints to the screen when it is imported.
         with Path(os.devnull).open("w") as nowhere, chatter_to(nowhere):
-            from setlist.explorer.launch import serve
+            from setlist.explorer.launch import serve_explorer
             from setlist.explorer.resources import Scene
     except ModuleNotFoundError as fault:
-        raise SetlistError(
-            f"dashboard needs {fault.name}, which is not installed; install setlist[dashboard]."
-        ) from fault
+        # Another missing module is a defect of this program, which the traceback shows.
+        raise missing_extra(fault) or fault from fault
     from setlist.store.model_store import open_store
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
-    bound(host, port).close()  # Streamlit would say in its own words, and late, that it is taken
-    named = [left_by(run) for run in runs or []]
-    named.sort(key=lambda one: one.name, reverse=True)
+    # Tried here, because Streamlit reports a port that is taken late and in words of its own.
+    bound(host, port).close()
+    named_runs = [run_folders(run) for run in runs or []]
+    named_runs.sort(key=lambda folders: folders.name, reverse=True)
 
-    def found() -> tuple[list["RunFolders"], list[str]]:
-        return (named, []) if named else readable(workdir)
+    def current_runs() -> tuple[list["RunFolders"], list[str]]:
+        return (named_runs, []) if named_runs else readable_runs(workdir)
 
-    seen, faults = found()
-    for said in faults:
-        typer.echo(said, err=True)
-    told = read_settings(seen[0].settings if seen else SAMPLE, None)
-    store, name = store or told.store, name or told.name
-    if not seen and not open_store(store).revisions(name):
-        raise SetlistError(
-            f"there is no run in {workdir} and no revision of {name} in {store}; start with "
-            "`setlist run`, or name others with --workdir, --store and --name."
+    shown_runs, faults = current_runs()
+    for fault_text in faults:
+        typer.echo(fault_text, err=True)
+    settings = read_settings(shown_runs[0].settings if shown_runs else SAMPLE, None)
+    store, name = store or settings.store, name or settings.name
+    if not shown_runs and not open_store(store).revisions(name):
+        raise SettingsError(
+            f"there is no run in {workdir} and no revision of {name} in {store}",
+            "start with `setlist run`, or name others with --workdir, --store and --name",
         )
-    typer.echo(f"{len(seen)} run{'s' * (len(seen) != 1)}, {name} of {store}")
+    typer.echo(f"{len(shown_runs)} run{'s' * (len(shown_runs) != 1)}, {name} of {store}")
     with TemporaryDirectory(prefix="setlist-dashboard-") as fetched:
-        serve(Scene(found, store, name, Path(fetched)), host, port, typer.echo)
+        scene = Scene(current_runs, store, name, Path(fetched))
+        serve_explorer(scene, host, port, typer.echo)
 
 
-def readable(workdir: Path) -> tuple[list["RunFolders"], list[str]]:
+def readable_runs(workdir: Path) -> tuple[list["RunFolders"], list[str]]:
     """The judged runs in a folder, the newest first, and why others of them are left out."""
-    found, faults = [], []
-    for run in sorted(judged(workdir), reverse=True):
+    runs, faults = [], []
+    for run in sorted(judged_runs(workdir), reverse=True):
         try:
-            found.append(left_by(run))
+            runs.append(run_folders(run))
         except SetlistError as fault:
             faults.append(f"{run.name} is left out: {fault}")
-    return found, faults
+    return runs, faults
 
 
-def judged(workdir: Path) -> list[Path]:
-    """The runs in a folder that came to a verdict; some end before, without new data."""
+def judged_runs(workdir: Path) -> list[Path]:
+    """The runs in a folder that have a verdict; a run without new data ends without a verdict."""
     from setlist_pipelines.laptop.runner import SETTINGS
 
     runs = [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS}")]
@@ -102,11 +108,12 @@ def judged(workdir: Path) -> list[Path]:
 
 
 @cache
-def left_by(root: Path) -> "RunFolders":
-    """Where the parts of a run lie; asked once a run, for a finished one does not change.
+def run_folders(root: Path) -> "RunFolders":
+    """Find the parts of a run, once for each run, because a finished run does not change.
 
     Raises:
-        SetlistError: it is not the folder of a finished run.
+        EvaluationError: when the folder is not that of a finished run.
+        SettingsError: when its settings cannot be read.
     """
     from setlist.explorer.run_folder import RunFolders
     from setlist.models.contract import model_folders
@@ -114,23 +121,23 @@ def left_by(root: Path) -> "RunFolders":
     from setlist_pipelines.laptop.runner import SETTINGS, Run
     from setlist_pipelines.settings.file import read_settings
 
-    left = Run(root=root, log=root)
-    for part in (root / SETTINGS, left.output("gate", "verdict")):
+    run = Run(root=root, log=root)
+    for part in (root / SETTINGS, run.output("gate", "verdict")):
         if not part.is_file():
-            raise SetlistError(
-                f"{root} is not the folder of a run that came to a verdict ({part} is missing); "
-                "name one that `setlist run` made."
+            raise EvaluationError(
+                f"{root} is not the folder of a run that came to a verdict ({part} is missing)",
+                "name a folder that `setlist run` made",
             )
     step = training_step(read_settings(root / SETTINGS, None))
-    rivals = model_folders(left.output("resolve-live", "live"))
-    heuristics = model_folders(left.output("fit-heuristics", "models"))
+    learned = model_folders(run.output("resolve-live", "live"))
+    heuristics = model_folders(run.output("fit-heuristics", "models"))
     return RunFolders(
         name=root.name.removeprefix("retraining-"),
         settings=root / SETTINGS,
-        features=left.output("transform", "features"),
-        evaluations=left.output("evaluate", "evaluations"),
-        verdict=left.output("gate", "verdict"),
+        features=run.output("transform", "features"),
+        evaluations=run.output("evaluate", "evaluations"),
+        verdict=run.output("gate", "verdict"),
         report=root / "report.html",
-        models={one.name: one for one in [*heuristics, *rivals]}
-        | {"candidate": left.output(step, "candidate")},
+        models={folder.name: folder for folder in [*heuristics, *learned]}
+        | {"candidate": run.output(step, "candidate")},
     )

@@ -1,11 +1,11 @@
-"""`setlist report`: the report page of a run, written again from what the run left."""
+"""`setlist report`: write the report page of a run again from what the run left."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from setlist.errors import SetlistError
+from setlist.errors import SettingsError
 from setlist_pipelines.cli.connection import examples
 
 reports = typer.Typer()
@@ -27,36 +27,39 @@ def report(
         int, typer.Option(min=1, help="How many listeners of each segment are shown.")
     ] = 2,
 ) -> None:
-    """Write the report of a run again from what it left, and print the path of the page.
+    """Write the report of a run again from what the run left, and print the path of the page.
 
-    Nothing is computed anew but the page: the verdict is the one that the run gave.
+    Only the page is made anew: the verdict is the one that the gate gave in the run.
     """
+    # Imported here, because they are slow and other commands of the program do not need them.
     from setlist.report.page import write_report
     from setlist_pipelines.cli.screen import training_step
     from setlist_pipelines.laptop.runner import SETTINGS, Run
     from setlist_pipelines.settings.file import read_settings
 
     if not (run / SETTINGS).is_file():
-        raise SetlistError(
-            f"{run} is not the folder of a finished run ({SETTINGS} is missing); name one that "
-            "`setlist run` made."
+        raise SettingsError(
+            f"{run} is not the folder of a finished run ({SETTINGS} is missing)",
+            "name a folder that `setlist run` made",
         )
     settings = read_settings(run / SETTINGS, None)
-    left = Run(root=run, log=run)
-    counts = left.output("curate", "dataset") / "counts.json"
-    rivals = left.output("resolve-live", "live")
+    finished = Run(root=run, log=run)
+    counts = finished.output("curate", "dataset") / "counts.json"
+    live_models = finished.output("resolve-live", "live")
     page = output or run / "report.html"
     if page.is_dir():
-        raise SetlistError(f"{page} is a folder; name a file in it, as {page / 'report.html'}.")
+        raise SettingsError(
+            f"{page} is a folder", f"name a file in it, such as {page / 'report.html'}"
+        )
     write_report(
-        left.output("evaluate", "evaluations"),
-        left.output("gate", "verdict"),
+        finished.output("evaluate", "evaluations"),
+        finished.output("gate", "verdict"),
         page,
-        left.output(training_step(settings), "training"),
+        finished.output(training_step(settings), "training"),
         curation=counts.read_text("utf-8") if counts.is_file() else "",
-        rivals=rivals if rivals.is_dir() else None,
+        live_models=live_models if live_models.is_dir() else None,
         store=settings.store,
         name=settings.name,
-        each=listeners,
+        per_segment=listeners,
     )
     typer.echo(page)

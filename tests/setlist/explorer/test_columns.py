@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from setlist.explorer.catalogue import Catalogue
-from setlist.explorer.columns import Column, plain, render, side_by_side
+from setlist.explorer.columns import ModelColumn, label_words, render, side_by_side
+from setlist.explorer.item_directory import ItemDirectory
 
-CATALOGUE = Catalogue(
+DIRECTORY = ItemDirectory(
     [
         pd.DataFrame(
             {
@@ -22,46 +22,46 @@ CATALOGUE = Catalogue(
 
 def columns(
     listed: dict[str, str], against: dict[str, tuple[str, str]], history: str = "", played: str = ""
-) -> list[Column]:
+) -> list[ModelColumn]:
     """Each list is a word, every letter of it an item."""
     lists = {label: [*ids] for label, ids in listed.items()}
     others = {label: (called, [*ids]) for label, (called, ids) in against.items()}
-    return side_by_side(lists, others, CATALOGUE, [*history], [*played], {"one": ["said"]})
+    return side_by_side(lists, others, DIRECTORY, [*history], [*played], {"one": ["fact"]})
 
 
 def test_moves_are_ranks_gained_on_the_list_compared_with():
-    (one,) = columns({"one": "badx"}, {"one": ("other", "abcd")})
-    assert [entry.move for entry in one.entries] == [1, -1, 1, None]
-    assert (one.against, one.shared, one.about) == ("other", 3, ["said"])
+    (column,) = columns({"one": "badx"}, {"one": ("other", "abcd")})
+    assert [entry.move for entry in column.entries] == [1, -1, 1, None]
+    assert (column.against, column.shared, column.about) == ("other", 3, ["fact"])
 
 
 def test_without_a_list_to_compare_with_nothing_has_moved():
-    (one,) = columns({"one": "ab"}, {})
-    assert [entry.move for entry in one.entries] == [None, None]
-    assert (one.against, one.shared) == ("", 0)
+    (column,) = columns({"one": "ab"}, {})
+    assert [entry.move for entry in column.entries] == [None, None]
+    assert (column.against, column.shared) == ("", 0)
 
 
 def test_an_item_is_alone_where_no_other_column_lists_it():
-    one, two, three = columns({"one": "abc", "two": "bcd", "three": "cbe"}, {})
-    assert [entry.alone for entry in one.entries] == [True, False, False]
-    assert [entry.alone for entry in two.entries] == [False, False, True]
-    assert [entry.alone for entry in three.entries] == [False, False, True]
+    first, second, third = columns({"one": "abc", "two": "bcd", "three": "cbe"}, {})
+    assert [entry.alone for entry in first.entries] == [True, False, False]
+    assert [entry.alone for entry in second.entries] == [False, False, True]
+    assert [entry.alone for entry in third.entries] == [False, False, True]
 
 
 def test_a_single_column_has_nothing_alone():
-    (one,) = columns({"one": "abc"}, {})
-    assert not any(entry.alone for entry in one.entries)
+    (column,) = columns({"one": "abc"}, {})
+    assert not any(entry.alone for entry in column.entries)
 
 
 def test_hits_are_what_was_played_later():
-    (one,) = columns({"one": "abcd"}, {}, played="dbz")
-    assert [entry.hit for entry in one.entries] == [False, True, False, True]
-    assert one.hits == 2
+    (column,) = columns({"one": "abcd"}, {}, played="dbz")
+    assert [entry.hit for entry in column.entries] == [False, True, False, True]
+    assert column.hits == 2
 
 
 def test_it_is_made_of_the_most_frequent_tags_counted_once_an_item():
-    (one,) = columns({"one": "abcde"}, {})
-    assert [(tag, count) for tag, count, _ in one.made_of] == [
+    (column,) = columns({"one": "abcde"}, {})
+    assert [(tag, count) for tag, count, _ in column.top_tags] == [
         ("brazil", 3),
         ("folk", 2),
         ("jazz", 1),
@@ -80,28 +80,34 @@ def test_it_is_made_of_the_most_frequent_tags_counted_once_an_item():
     ],
 )
 def test_a_tag_strikes_where_the_history_does_not_explain_it(listed, history, striking):
-    (one,) = columns({"one": listed}, {}, history=history)
-    assert one.made_of[0][0] == "brazil"
-    assert one.made_of[0][2] == striking
-    assert not any(strikes for _, _, strikes in one.made_of[1:])
+    (column,) = columns({"one": listed}, {}, history=history)
+    assert column.top_tags[0][0] == "brazil"
+    assert column.top_tags[0][2] == striking
+    assert not any(strikes for _, _, strikes in column.top_tags[1:])
 
 
 def test_the_popularity_of_a_list_is_its_median_place():
-    one, two, three = columns({"one": "abe", "two": "ad", "three": "xy"}, {})
-    assert (one.place, two.place, three.place) == (2, 2.5, 0)
+    first, second, third = columns({"one": "abe", "two": "ad", "three": "xy"}, {})
+    assert (first.median_place, second.median_place, third.median_place) == (2, 2.5, 0)
 
 
 def test_items_are_shown_as_they_are_known():
-    (one,) = columns({"one": "dex"}, {})
-    assert [entry.item.title for entry in one.entries] == ["d", "<E>", "x"]
-    assert [entry.item.listeners for entry in one.entries] == [20, 0, 0]
-    assert [entry.item.place for entry in one.entries] == [4, 5, 0]
+    (column,) = columns({"one": "dex"}, {})
+    assert [entry.item.title for entry in column.entries] == ["d", "<E>", "x"]
+    assert [entry.item.listeners for entry in column.entries] == [20, 0, 0]
+    assert [entry.item.place for entry in column.entries] == [4, 5, 0]
 
 
 def test_a_model_that_lists_nothing_is_a_column():
-    one, two = columns({"one": "", "two": "a"}, {"one": ("two", "a")})
-    assert (one.entries, one.shared, one.hits, one.made_of, one.place) == ([], 0, 0, [], 0)
-    assert two.entries[0].alone
+    first, second = columns({"one": "", "two": "a"}, {"one": ("two", "a")})
+    assert (first.entries, first.shared, first.hits, first.top_tags, first.median_place) == (
+        [],
+        0,
+        0,
+        [],
+        0,
+    )
+    assert second.entries[0].alone
 
 
 def test_the_table_says_all_of_it():
@@ -112,7 +118,7 @@ def test_the_table_says_all_of_it():
         ),
         history=True,
         depth=4,
-        items=len(CATALOGUE),
+        items=len(DIRECTORY),
         played=1,
         reference="two",
         what_if=False,
@@ -128,7 +134,7 @@ def test_the_table_says_all_of_it():
         "<bdi>&lt;E&gt;</bdi>",
         "nobody has played it",
         "new item",
-        "not known here",
+        "unknown item",
         "#2, 40 listeners",
         "nothing listed",
     ):
@@ -146,4 +152,4 @@ def test_the_table_says_all_of_it():
     ],
 )
 def test_a_name_in_a_label_is_nothing_but_words(name: str, label: str):
-    assert plain(name) == label
+    assert label_words(name) == label

@@ -16,8 +16,8 @@ from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.explorer.history import History, duration
-from setlist.explorer.trend import COLUMNS, HEURISTIC, LIVE, LOOKS, chart, table
+from setlist.explorer.history import History, duration_text
+from setlist.explorer.trend import HEURISTIC, LIVE, TABLE_COLUMNS, VERDICT_MARKS, chart, table
 from setlist.models.contract import folder_digest
 from setlist.runs.promotion import REFRESH_OF, promote_staged, push, rollback
 from setlist.runs.record import RunRecord
@@ -129,13 +129,13 @@ def six(runs) -> Runs:
     return runs
 
 
-def told(history: History) -> list[tuple]:
+def summary(history: History) -> list[tuple]:
     return [(one.run_id, one.outcome, one.revision, one.place) for one in history.entries]
 
 
 def test_every_run_has_its_outcome_and_people_their_own_lines(six):
     history = six.read()
-    assert told(history) == [
+    assert summary(history) == [
         ("a", "promoted", 1, "live"),
         ("b", "refused", None, ""),
         ("c", "undecided", None, ""),
@@ -170,17 +170,17 @@ def test_the_values_are_those_that_the_gate_saw(six):
 
 def test_the_table_is_for_people_newest_first(six):
     found = table(six.read(), "ndcg@10")
-    assert list(found) == list(COLUMNS)
+    assert list(found) == list(TABLE_COLUMNS)
     assert found["run"].tolist() == ["a", "f", "e", "d", "c", "b", "a"]
     assert found["revision"].fillna(0).tolist() == [1, 2, 0, 0, 0, 0, 1]
-    assert found["now"].tolist() == ["", "previous", "", "", "", "", "live"]
+    assert found["head"].tolist() == ["", "previous", "", "", "", "", "live"]
     assert found["candidate"].fillna(-1).tolist() == [-1, 1, -1, -1, 0.625, 0.25, 0.75]
-    assert found["live then"].fillna(-1).tolist() == [-1, 0.75, -1, -1, 0.5, 0.75, -1]
+    assert found["live model"].fillna(-1).tolist() == [-1, 0.75, -1, -1, 0.5, 0.75, -1]
     assert found["best heuristic"].fillna(-1).tolist() == [-1, 0.5, -1, -1, 0.5, 0.5, 0.5]
-    assert found["its name"][1] == "most_popular"
-    assert found["learned from"][1] == "2020-01-01 to 2020-04-01"
-    assert found["judged on"][1] == "2020-04-01 to 2020-04-15"
-    assert (found["learned from"][2], found["judged on"][2]) == ("", "")
+    assert found["heuristic"][1] == "most_popular"
+    assert found["training period"][1] == "2020-01-01 to 2020-04-01"
+    assert found["test period"][1] == "2020-04-01 to 2020-04-15"
+    assert (found["training period"][2], found["test period"][2]) == ("", "")
     assert found["sentence"][3] == HOSTILE
     assert (found["who"] != "").tolist() == [True] + [False] * 6
 
@@ -211,8 +211,8 @@ def test_the_chart_has_a_point_a_candidate_and_two_lines(six):
     for channel in ("color", "shape"):
         scale = point["encoding"][channel]["scale"]
         assert point["encoding"][channel]["field"] == "what"
-        assert scale["domain"] == list(LOOKS)
-        assert len(set(scale["range"])) == len(LOOKS)
+        assert scale["domain"] == list(VERDICT_MARKS)
+        assert len(set(scale["range"])) == len(VERDICT_MARKS)
     assert chart(six.read(), "ndcg@10").to_dict()["title"]["subtitle"] == [
         "2 of 6 runs have no value."
     ]
@@ -248,7 +248,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("colour", [colour for colour, _ in LOOKS.values()])
+@pytest.mark.parametrize("colour", [colour for colour, _ in VERDICT_MARKS.values()])
 def test_the_points_stand_out_on_white_and_on_black(colour):
     assert contrast(colour, "#FFFFFF") >= 3
     assert contrast(colour, "#000000") >= 3
@@ -270,7 +270,7 @@ def test_of_a_heuristic_that_goes_live_the_candidate_is_told_as_refused(runs):
     policy = {"bootstrap": "heuristic"}
     runs.run("a", "2020-04-15T01:00:00Z", policy=policy, candidate=0.25, most_popular=0.5)
     history = runs.read()
-    assert told(history) == [("a", "promoted", 1, "live")]
+    assert summary(history) == [("a", "promoted", 1, "live")]
     _, (_, candidates) = rows(chart(history, "ndcg@10"))
     assert [(one["what"], one["value"]) for one in candidates] == [("refused", 0.25)]
 
@@ -279,11 +279,11 @@ def test_what_a_person_makes_live_is_told_beside_the_run_that_staged_it(runs):
     runs.run(
         "a", "2020-04-15T01:00:00Z", policy={"mode": "manual"}, candidate=0.75, most_popular=0.5
     )
-    assert told(runs.read()) == [("a", "staged", 1, "")]
+    assert summary(runs.read()) == [("a", "staged", 1, "")]
     assert runs.read().live is None
     promote_staged(runs.store, "home", 1, why="I like it.")
     history = runs.read()
-    assert told(history) == [("a", "staged", 1, "live"), ("a", "promotion", 1, "")]
+    assert summary(history) == [("a", "staged", 1, "live"), ("a", "promotion", 1, "")]
     assert history.entries[1].sentence == "I like it."
     _, (_, candidates) = rows(chart(history, "ndcg@10"))
     assert [one["what"] for one in candidates] == ["staged"]
@@ -292,7 +292,7 @@ def test_what_a_person_makes_live_is_told_beside_the_run_that_staged_it(runs):
 def test_a_revision_without_a_record_is_there_with_its_values(runs):
     runs.run("a", "", record=False, candidate=0.75, most_popular=0.5)
     history = runs.read()
-    assert told(history) == [("a", "promoted", 1, "live")]
+    assert summary(history) == [("a", "promoted", 1, "live")]
     assert history.entries[0].value("ndcg@10", "candidate") == ("candidate", 0.75)
     made = open_store(runs.store).manifest("home", 1)
     assert history.entries[0].when == datetime.fromisoformat(made.created)
@@ -312,7 +312,7 @@ def test_a_refreshed_revision_has_no_values_of_its_own(runs):
     refreshed = runs.read().entries[-1]
     assert (refreshed.outcome, refreshed.revision, refreshed.verdict) == ("staged", 2, None)
     assert refreshed.window == LEARNED
-    assert "Revision 1 over newer items" in refreshed.sentence
+    assert "Revision 1 with a new item table" in refreshed.sentence
     promote_staged(runs.store, "home", 2)
     history = runs.read()
     assert [one.outcome for one in history.entries] == ["promoted", "staged", "promotion"]
@@ -324,7 +324,7 @@ def test_a_run_that_failed_after_its_push_has_a_revision(runs):
     runs.run("a", "", record=False, candidate=0.75, most_popular=0.5)
     runs.record(RunRecord.of_failure("home", "a", "lost"), "2020-04-15T01:00:00Z")
     history = runs.read()
-    assert told(history) == [("a", "failed", 1, "live"), ("a", "promotion", 1, "")]
+    assert summary(history) == [("a", "failed", 1, "live"), ("a", "promotion", 1, "")]
     assert history.entries[0].value("ndcg@10", "candidate") == ("candidate", 0.75)
 
 
@@ -334,7 +334,7 @@ def test_what_is_damaged_is_named_and_the_rest_is_there(six):
     history = six.read()
     assert len(history.faults) == 1
     assert "home/revisions/2/manifest.json is damaged" in history.faults[0]
-    assert told(history)[5] == ("f", "promoted", 2, "previous")
+    assert summary(history)[5] == ("f", "promoted", 2, "previous")
     assert history.entries[5].value("ndcg@10", "candidate") == ("candidate", 1.0)
     record = Path(six.store) / "home" / "runs" / "b.json"
     record.write_text("{}")
@@ -367,7 +367,7 @@ def test_a_date_that_is_none_is_named(runs):
 def test_an_empty_store_has_an_empty_history(runs):
     history = runs.read()
     assert (history.entries, history.live, history.faults, history.metrics) == ([], None, [], [])
-    assert list(table(history, "ndcg@10")) == list(COLUMNS)
+    assert list(table(history, "ndcg@10")) == list(TABLE_COLUMNS)
     assert table(history, "ndcg@10").empty
     assert [values for _, values in rows(chart(history, "ndcg@10"))] == [[], []]
 
@@ -397,7 +397,7 @@ def test_documents_of_before_are_read_without_values(runs):
     document = record.model_dump_json(exclude={"verdict": WITHOUT_VALUES}).encode()
     open_objects(runs.store).write("home/runs/b.json", document, expected=None)
     history = runs.read()
-    assert told(history) == [("a", "promoted", 1, "previous"), ("b", "promoted", 2, "live")]
+    assert summary(history) == [("a", "promoted", 1, "previous"), ("b", "promoted", 2, "live")]
     assert history.entries[1].window == LEARNED
     assert table(history, "ndcg@10")["candidate"].fillna(-1).tolist() == [-1, 0.75]
     _, (_, candidates) = rows(chart(history, "ndcg@10"))
@@ -406,7 +406,7 @@ def test_documents_of_before_are_read_without_values(runs):
     assert (history.live.proven, history.live.stale) == (None, "")
     later = runs.read(datetime(2020, 4, 15, 12, tzinfo=UTC)).live
     assert later is not None
-    assert "end 14.5 days ago (2020-04-01), longer than 14 days, the bound where" in later.stale
+    assert "end 14.5 days ago (2020-04-01), longer than 14 days, the bound for" in later.stale
 
 
 def test_the_live_model_is_stale_when_its_data_are_older_than_its_proof(runs):
@@ -422,7 +422,7 @@ def test_the_live_model_is_stale_when_its_data_are_older_than_its_proof(runs):
     assert later is not None
     assert later.stale == (
         "The data of the live model, revision 1 of home, end 21 days ago (2020-04-01), longer than "
-        "the 14 days on which it was proven; train on newer data with `setlist run`, or see why "
+        "the 14 days on which it was tested; train on newer data with `setlist run`, or see why "
         "the runs since were refused or failed."
     )
 
@@ -439,7 +439,7 @@ def test_the_live_model_is_stale_when_its_data_are_older_than_its_proof(runs):
     ],
 )
 def test_a_time_in_words(time, words):
-    assert duration(time) == words
+    assert duration_text(time) == words
 
 
 def test_since_is_the_last_time_that_it_went_live(six):
@@ -463,9 +463,9 @@ def test_a_live_model_that_does_not_say_where_its_data_end_is_not_passed_over(ru
     )
     store.promote("home", 1, expected=None)
     history = runs.read()
-    assert told(history) == [("a", "staged", 1, "live"), ("a", "promotion", 1, "")]
+    assert summary(history) == [("a", "staged", 1, "live"), ("a", "promotion", 1, "")]
     assert history.live is not None
     assert history.live.data_end is None
-    assert "Nothing says where the data of the live model, revision 1 of home, end;" in (
+    assert "It is not known where the data of the live model, revision 1 of home, end;" in (
         history.live.stale
     )

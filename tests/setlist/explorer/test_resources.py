@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from tests.waiting import PATIENCE
 
 from setlist.explorer.launch import APP, url
-from setlist.explorer.resources import Scene, show
+from setlist.explorer.resources import Scene, set_scene
 from setlist.store.model_store import open_store
 
 
@@ -18,11 +18,11 @@ def store(tmp_path: Path) -> str:
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights").write_bytes(bytes(1_000_000))
-    found = str(tmp_path / "store")
-    open_store(found).stage(
+    uri = str(tmp_path / "store")
+    open_store(uri).stage(
         "home", model, run_id="run", digest="d" * 64, training_window={}, metadata={}
     )
-    return found
+    return uri
 
 
 def test_visitors_who_want_the_same_revision_at_once_all_get_it(store: str, tmp_path: Path):
@@ -36,18 +36,18 @@ def test_visitors_who_want_the_same_revision_at_once_all_get_it(store: str, tmp_
 
 def test_what_is_not_here_is_said_in_the_sidebar(store: str, tmp_path: Path):
     """A run that cannot be read, and models that the address names."""
-    show(Scene(lambda: ([], ["old is left out: it has a key <x>."]), store, "home", tmp_path))
+    set_scene(Scene(lambda: ([], ["old is left out: it has a key <x>."]), store, "home", tmp_path))
     visit = AppTest.from_file(APP, default_timeout=PATIENCE)
     visit.query_params["models"] = ["revision 7", "<i>"]
 
-    def said() -> list[str]:
-        return [one.proto.body for one in visit.sidebar.get("html")]
+    def notices() -> list[str]:
+        return [element.proto.body for element in visit.sidebar.get("html")]
 
     visit.run()
-    assert "The address names revision 7, &lt;i&gt;, not found here; choose others." in said()[0]
-    assert "old is left out: it has a key &lt;x&gt;." in said()[1]
+    assert "not available here: revision 7, &lt;i&gt;; choose others." in notices()[0]
+    assert "old is left out: it has a key &lt;x&gt;." in notices()[1]
     visit.multiselect("models").set_value([]).run()
-    assert len(said()) == 1, "others were chosen"
+    assert len(notices()) == 1, "others were chosen"
 
 
 def test_the_address_that_is_printed_can_be_opened():

@@ -10,7 +10,7 @@ from setlist.data.features import Features
 from setlist.data.schema import Window, parse_instant
 from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.verdict import Verdict
-from setlist.explorer.run_folder import Listener, Run, RunFolders, shared
+from setlist.explorer.run_folder import ExploredRun, ListenerRecord, RunFolders, shared_items
 from setlist.models.contract import EMPTY, FOREIGN
 
 WINDOW = Window(*(parse_instant(f"2026-0{month}-01", "window") for month in (1, 4, 5)))
@@ -24,7 +24,7 @@ SCORES = {"candidate": [0.5, 0.25], "live-1": [0.75, 0.25]}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> ExploredRun:
     """Ann and Bob were there before the cut, New came later; Bob is not evaluated."""
     root = tmp_path_factory.mktemp("run")
     items = pd.DataFrame(
@@ -111,7 +111,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         policy_digest="",
         head=None,
     ).write(root / "verdict")
-    return Run(
+    return ExploredRun(
         RunFolders(
             "run",
             root / "settings.yaml",
@@ -124,9 +124,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
 
 
-def test_a_listener_is_what_the_models_were_told(run: Run) -> None:
+def test_a_listener_is_what_the_models_were_told(run: ExploredRun) -> None:
     """Plays oldest first with their ages; what came later, the heaviest first."""
-    assert run.find("ann") == Listener(
+    assert run.find("ann") == ListenerRecord(
         user_id="ann",
         history=("b", "a", "b"),
         ages=(9.5, 4.0, 0.25),
@@ -136,30 +136,30 @@ def test_a_listener_is_what_the_models_were_told(run: Run) -> None:
     )
 
 
-def test_who_is_not_evaluated_is_found_too(run: Run) -> None:
+def test_who_is_not_evaluated_is_found_too(run: ExploredRun) -> None:
     """Without a row and a truth."""
     inputs = {"country": "NG", "age band": "18-24"}
-    assert run.find("bob") == Listener("bob", ("a", "a"), (80.0, 2.0), inputs)
+    assert run.find("bob") == ListenerRecord("bob", ("a", "a"), (80.0, 2.0), inputs)
 
 
-def test_a_newcomer_has_no_history(run: Run) -> None:
+def test_a_newcomer_has_no_history(run: ExploredRun) -> None:
     """But inputs, and what was played in the test period."""
     inputs = {"country": "SE", "age band": "18-24"}
-    assert run.find("new") == Listener("new", (), (), inputs, row=1, played=("c",))
+    assert run.find("new") == ListenerRecord("new", (), (), inputs, row=1, played=("c",))
 
 
-def test_nobody_has_an_unknown_id(run: Run) -> None:
+def test_nobody_has_an_unknown_id(run: ExploredRun) -> None:
     """Nor one that is part of another's."""
     assert [run.find(user_id) for user_id in ("an", "", "ANN", "ann\0")] == [None] * 4
 
 
-def test_it_knows_everybody_and_their_inputs(run: Run) -> None:
+def test_it_knows_everybody_and_their_inputs(run: ExploredRun) -> None:
     """The most frequent value first."""
     assert run.listeners == 3
     assert run.values == {"country": ["SE", "NG"], "age band": ["18-24", ""]}
 
 
-def test_two_models_are_compared_listener_by_listener(run: Run) -> None:
+def test_two_models_are_compared_listener_by_listener(run: ExploredRun) -> None:
     """The top 2 and the top 3; an id outside the catalogue is the same as no other."""
     found = run.compare("candidate", "live-1", 2)
     assert found["user_id"].tolist() == ["ann", "new"]
@@ -181,4 +181,4 @@ def test_shared_items_are_counted_as_sets_do() -> None:
             len({code for code in one[:depth].tolist() if code >= 0} & set(other[:depth].tolist()))
             for one, other in zip(first, second, strict=True)
         ]
-        assert shared(first, second, depth).tolist() == expected
+        assert shared_items(first, second, depth).tolist() == expected

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from tests.evaluations import evaluated, evaluation
 
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
 from setlist.models.contract import ModelInfo, folder_digest, write_info
-from setlist.report.card import plain, render_card
+from setlist.report.card import render_card
+from setlist.report.untrusted_text import escape_markdown
 
 LISTENERS = 120
 HOSTILE = (
@@ -47,9 +48,9 @@ def evaluations(tmp_path):
         values = {"ndcg@10": np.where(kinds == "light", light, rest)}
         values |= {f"ndcg@10 {part}": np.nan for part in ("head", "torso", "tail", "new")}
         pd.DataFrame(values).to_parquet(folder / label / "per_user.parquet", index=False)
-    made = evaluation([evaluated("candidate"), evaluated("most_popular")], LISTENERS)
-    made = made.model_copy(update={"left_out": {"listeners without plays": 1500}})
-    (folder / "evaluation.json").write_text(made.model_dump_json())
+    document = evaluation([evaluated("candidate"), evaluated("most_popular")], LISTENERS)
+    document = document.model_copy(update={"left_out": {"listeners without plays": 1500}})
+    (folder / "evaluation.json").write_text(document.model_dump_json())
     users = {"user_id": [str(row) for row in range(LISTENERS)], "listener": kinds}
     pd.DataFrame(users).to_parquet(folder / "users.parquet", index=False)
     return folder
@@ -104,10 +105,10 @@ def test_it_says_what_the_model_is_and_what_it_is_worth(model, evaluations):
     text = card(model, evaluations, verdict(model, evaluations), data_fingerprint="f00")
     for words in (
         "# home, revision 7\n",
-        "The verdict: The candidate is better.",
+        "Verdict: The candidate is better.",
         "plays from 2026-01-01T00:00 to 2026-04-01T00:00 |",
-        "| stood beside | revision 3, which was live |",
-        "| made by run | run-1 |",
+        "| compared with | revision 3, which was live |",
+        "| trained by run | run-1 |",
         "| catalogue | 1,234 items |",
         "| size | 2.0 MB in 3 files |",
         f"| digest (SHA-256) | {folder_digest(model)} |",
@@ -118,9 +119,9 @@ def test_it_says_what_the_model_is_and_what_it_is_worth(model, evaluations):
         "| worst | listener: heavy | 40 | 0.2500 | -0.2500 |",
         "| best | listener: light | 60 | 0.7500 | +0.5000 |",
         "- pass, **better than most_popular**: by far.",
-        "- better than most_popular: a difference smaller than 0.0123 would most likely",
+        "- better than most_popular: a difference smaller than 0.0123 would probably",
         "- no group worse off: too few to say: newcomer (20).",
-        "so nothing is said of them: listener newcomer (20), plays of head (0)",
+        "which are not compared: listener newcomer (20), plays of head (0)",
         '    country=tf.constant([""]),',
         "    history_age_days=tf.constant([[2.0, 1.0]]),",
     ):
@@ -135,20 +136,20 @@ def test_it_is_the_same_whenever_it_is_made(model, evaluations):
 def test_a_first_model_and_a_heuristic_and_a_refit_have_one(model, evaluations):
     judged = verdict(model, evaluations, ships="most_popular", head=None)
     text = card(model, evaluations, judged, refit_of="abc", refit_overlap=0.7)
-    assert "| stood beside | nothing: no model was live |" in text
+    assert "| compared with | no live model: nothing was live |" in text
     assert "| **most_popular** | 0.3750" in text
     assert "| candidate | 0.5000" in text
-    assert "the model with digest abc, of whose first ten items 70% stayed" in text
+    assert "the model with digest abc, and 70% of its first ten items are also in the" in text
 
 
 def test_without_an_evaluation_it_says_so(model, evaluations):
     text = card(model, None, verdict(model, evaluations))
-    assert "Nothing: this card was written without the evaluation." in text
+    assert "No measurements: this card was written without the evaluation." in text
 
 
 def test_another_evaluation_than_the_judged_one_is_refused(model, evaluations):
     judged = verdict(model, evaluations, evaluation_digest="0" * 64)
-    with pytest.raises(SetlistError, match="is not the evaluation that was judged"):
+    with pytest.raises(EvaluationError, match="is not the evaluation that was judged"):
         card(model, evaluations, judged)
 
 
@@ -179,4 +180,4 @@ def test_no_name_becomes_markup(model, evaluations):
     ],
 )
 def test_plain_text_stays_readable(text, shown):
-    assert plain(text) == shown
+    assert escape_markdown(text) == shown

@@ -53,11 +53,11 @@ def written(run: Path, **more: object) -> Element:
 
 
 def test_window_items_and_settings_stand_side_by_side(run: Path):
-    page = written(run, rivals=run / "live", store=str(run / "store"), name="home")
+    page = written(run, live_models=run / "live", store=str(run / "store"), name="home")
     changed, metrics = page.section("since").all("table")
     rows = {row[0]: row[1:] for row in changed.rows()}
     assert rows["trained until"] == ["2026-04-01 06:00", "2026-04-01 06:00"]
-    assert rows["items of its own"] == ["1: <gone>", "1: <img src=x onerror=alert(1)>"]
+    assert rows["items only in its catalogue"] == ["1: <gone>", "1: <img src=x onerror=alert(1)>"]
     assert rows["dimension"] == ["64", "8"]
     assert rows["recency days"] == ["none", "3.0, 30.0"]
     assert "epochs" not in rows, "it is the same"
@@ -69,19 +69,19 @@ def test_window_items_and_settings_stand_side_by_side(run: Path):
     assert len(tinted) == 2, "gini has no interval"
 
 
-def test_what_is_not_at_hand_is_not_said(run: Path):
+def test_what_is_not_available_is_not_shown(run: Path):
     page = written(run)
     rows = {row[0]: row[1:] for row in page.section("since").all("table")[0].rows()}
-    assert rows["settings"] == ["of the live model are not known"]
-    assert "items of its own" not in rows
+    assert rows["settings"] == ["not known for the live model"]
+    assert "items only in its catalogue" not in rows
     elsewhere = written(run, store=str(run / "no-store"), name="home")
-    assert "of the live model are not known" in elsewhere.section("since").text
+    assert "not known for the live model" in elsewhere.section("since").text
 
 
-def test_the_same_settings_are_said_to_be_the_same(run: Path):
+def test_equal_settings_are_reported_as_the_same(run: Path):
     page = written(run, store=str(run / "store"), name="same")
     rows = {row[0]: row[1:] for row in page.section("since").all("table")[0].rows()}
-    assert rows["settings"] == ["are the same"]
+    assert rows["settings"] == ["the same for both"]
 
 
 def test_without_a_live_model_nothing_has_changed(tmp_path: Path):
@@ -94,7 +94,10 @@ def test_without_a_live_model_nothing_has_changed(tmp_path: Path):
 
 def test_what_curation_dropped_is_counted_rule_by_rule(run: Path):
     section = written(run, curation=counts("a <b>note</b>")).section("data")
-    assert "Of 1,000 events that were read, 700 are trained on and 150 tested on." in section.text
+    assert (
+        "Of 1,000 events that were read, 700 are in the training period and 150 in the test period."
+        in section.text
+    )
     rows = section.all("table")[0].rows()
     assert rows[2] == ["missing id", "100", "rejected", "900", "80", "20"]
     assert [one.text for one in section.all("li")] == ["a <b>note</b>"]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from setlist.report.popularity import PLAYS, Popularity
-from setlist.report.tags import MOST, PLAYED, Tags
+from setlist.report.popularity import PLAYS_LABEL, Popularity
+from setlist.report.tags import TAGS_SHOWN, TEST_PLAYS_LABEL, Tags
 
 COUNTRIES = ("SE", "BR", "JP")
 NAMES = ("sweden", "brazil", "japan")
@@ -25,12 +25,16 @@ def test_a_hit_parade_and_an_even_spread():
     }
     found = Popularity.of(tops, np.full(8, 5), "candidate")
     by_label = {spread.label: spread for spread in found.spreads}
-    assert list(by_label) == [PLAYS, "candidate", "hits"]
+    assert list(by_label) == [PLAYS_LABEL, "candidate", "hits"]
     assert [(one.items, one.half) for one in by_label.values()] == [(8, 4), (8, 4), (2, 1)]
     assert by_label["hits"].shares.tolist() == [0.5, *[1.0] * 7]
     assert by_label["candidate"].shares == pytest.approx(np.arange(1, 9) / 8)
-    assert by_label["hits"].first == 1
-    assert "hits: half falls on 1 items, 100% on the first ten, 2 items get any." in found.drawing
+    assert by_label["hits"].top_ten == 1
+    words = (
+        "hits: 1 items take half of all positions, the ten most exposed take 100%, "
+        "2 items have any."
+    )
+    assert words in found.drawing
 
 
 def test_positions_without_an_item_do_not_count():
@@ -70,11 +74,11 @@ def test_the_tags_that_the_learned_models_change_most_come_in_order():
     only = np.tile(np.int32([7, 3, 7, 7]), (5, 1))
     found = tags.compare(plays, {"candidate": only, "flat": np.arange(20)[None]}, ["candidate"])
     assert found.tags[:2] == ["t07", "t03"]
-    assert len(found.tags) == MOST
-    assert found.unshown == 20 - MOST
-    assert found.plays == pytest.approx([0.05] * MOST)
-    assert found.models["candidate"] == pytest.approx([0.75, 0.25, *[0.0] * (MOST - 2)])
-    assert found.models["flat"] == pytest.approx([0.05] * MOST)
+    assert len(found.tags) == TAGS_SHOWN
+    assert found.hidden == 20 - TAGS_SHOWN
+    assert found.plays == pytest.approx([0.05] * TAGS_SHOWN)
+    assert found.models["candidate"] == pytest.approx([0.75, 0.25, *[0.0] * (TAGS_SHOWN - 2)])
+    assert found.models["flat"] == pytest.approx([0.05] * TAGS_SHOWN)
 
 
 def world() -> tuple[Tags, pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
@@ -96,28 +100,29 @@ def world() -> tuple[Tags, pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
 
 def test_one_region_for_everybody_is_a_column():
     tags, users, truth, tops = world()
-    places = tags.places(users, ["listener", "mood", "country"], truth, tops)
-    assert places is not None
-    assert places.name == "country", "what people play depends neither on activity nor on mood"
-    order = [COUNTRIES.index(place) for place in places.places]
-    assert places.tags == [NAMES[place] for place in order]
-    played, honest, flood = places.squares
-    assert played.label == PLAYED
+    group_tags = tags.by_group(users, ["listener", "mood", "country"], truth, tops)
+    assert group_tags is not None
+    assert group_tags.slice == "country", "what people play depends neither on activity nor on mood"
+    order = [COUNTRIES.index(place) for place in group_tags.groups]
+    assert group_tags.tags == [NAMES[place] for place in order]
+    played, honest, flood = group_tags.matrices
+    assert played.label == TEST_PLAYS_LABEL
     assert played.shares == honest.shares == np.eye(3).tolist()
-    assert (honest.own, honest.astray) == (1, None)
-    column = places.tags.index("brazil")
+    assert (honest.own_share, honest.mismatch) == (1, None)
+    column = group_tags.tags.index("brazil")
     assert np.array(flood.shares)[:, column].tolist() == [1, 1, 1]
     assert np.array(flood.shares).sum() == 3
-    assert flood.own == pytest.approx(1 / 3)
-    assert flood.astray is not None
-    assert flood.astray[0] != "BR"
-    assert flood.astray[1:] == ("brazil", 1, 0)
+    assert flood.own_share == pytest.approx(1 / 3)
+    assert flood.mismatch is not None
+    assert flood.mismatch.group != "BR"
+    assert (flood.mismatch.tag, flood.mismatch.listed) == ("brazil", 1)
+    assert flood.mismatch.played == 0
 
 
 def test_groups_that_play_the_same_are_not_set_apart():
     tags, users, truth, tops = world()
-    assert tags.places(users, ["listener", "mood"], truth, tops) is None
-    assert tags.places(users.assign(country="SE"), ["country"], truth, tops) is None
+    assert tags.by_group(users, ["listener", "mood"], truth, tops) is None
+    assert tags.by_group(users.assign(country="SE"), ["country"], truth, tops) is None
 
 
 def test_few_and_unknown_listeners_are_no_place():
@@ -125,4 +130,4 @@ def test_few_and_unknown_listeners_are_no_place():
     users.loc[users.index[:EACH], "country"] = [""] * EACH
     users.loc[users.index[-15:], "country"] = "NG"
     users.loc[users.index[-EACH:-15], "country"] = "NO"
-    assert tags.places(users, ["country"], truth, tops) is None, "one of them is left"
+    assert tags.by_group(users, ["country"], truth, tops) is None, "one of them is left"

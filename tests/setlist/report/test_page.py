@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from tests.setlist.report.written import HOSTILE, ITEMS, NEW, UNTAGGED, build, trainings
 
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError, SetlistError
 from setlist.evaluation.verdict import Reason
 from setlist.models.training_record import read_training_records
-from setlist.report.curves import curves
-from setlist.report.forest import forest
-from setlist.report.listeners import choose
+from setlist.report.curves import draw_curves
+from setlist.report.forest import draw_forest
+from setlist.report.listeners import pick_listeners
 from setlist.report.page import write_report
 
 SECTIONS = ("verdict", "models", "glance", "slices", "listeners", "since", "data")
@@ -171,8 +171,8 @@ def test_shared_truth_is_its_own_table(page: Element) -> None:
     header, *rows = section.all("table")[1].rows()
     assert header == ["model", "ndcg@10higher is better"], "diversity does not depend on truth"
     assert [row[0] for row in rows] == ["candidate", "live-7live"]
-    assert "(70 listeners have any)" in section.text
-    assert "Candidate less live-7: ndcg@10 +0.0000" in section.text
+    assert "(70 listeners have such plays)" in section.text
+    assert "Candidate minus live-7: ndcg@10 +0.0000" in section.text
 
 
 def test_without_a_live_model_there_is_no_shared_truth(tmp_path: Path) -> None:
@@ -212,9 +212,9 @@ def reason(value: float, low: float | None, high: float | None) -> Reason:
 
 
 def test_only_paired_rules_are_drawn_and_their_names_are_text() -> None:
-    assert forest([reason(1.0, None, None)], "ndcg@10") == ""
+    assert draw_forest([reason(1.0, None, None)], "ndcg@10") == ""
     odd = reason(0.1, 0, 0.13).model_copy(update={"rule": "<b>$x^$" + "y" * 10_000})
-    drawn = forest([reason(-0.03, -0.04, -0.02), odd], "ndcg@10")
+    drawn = draw_forest([reason(-0.03, -0.04, -0.02), odd], "ndcg@10")
     assert drawn.count("(fail)") == 2
     assert "<b>" not in drawn
     assert "&lt;b&gt;$x^$" in drawn
@@ -269,7 +269,7 @@ def test_listeners_see_every_list(page: Element) -> None:
     cards = page.section("listeners").all("article")
     assert len(cards) == 17, "2 of each of 3 classes in 3 countries, but NG has one newcomer only"
     card = cards[0]
-    assert "0 plays before the cut (newcomer)" in card.text
+    assert "0 plays before the cutoff (newcomer)" in card.text
     assert "SE" in card.text
     header, *rows = card.one("table").rows()
     assert header[1] == "candidate1 played, ndcg@10 0.5100"
@@ -296,13 +296,13 @@ def test_same_listeners_are_chosen_from_a_table_in_any_order() -> None:
     )
 
     def chosen(users: pd.DataFrame) -> list[list[str]]:
-        return [users["user_id"].iloc[rows].tolist() for rows in choose(users)]
+        return [users["user_id"].iloc[rows].tolist() for rows in pick_listeners(users)]
 
     segments = chosen(users)
     assert [len(segment) for segment in segments] == [2] * 12
     assert len({user for segment in segments for user in segment}) == 24
     assert chosen(users.sample(frac=1, random_state=1).reset_index(drop=True)) == segments
-    assert [len(segment) for segment in choose(users.drop(columns="country"))] == [8] * 3
+    assert [len(segment) for segment in pick_listeners(users.drop(columns="country"))] == [8] * 3
 
 
 def test_data_says_what_was_left_out_and_which_models(page: Element) -> None:
@@ -389,7 +389,7 @@ def test_twenty_listeners_of_each_segment_fit_below_3_mb(tmp_path: Path) -> None
     told = json.loads(verdict.read_text())
     told["evaluation_digest"] = hashlib.sha256(record.read_bytes()).hexdigest()
     verdict.write_text(json.dumps(told))
-    write_report(evaluations, verdict, tmp_path / "page", each=20)
+    write_report(evaluations, verdict, tmp_path / "page", per_segment=20)
     text = (tmp_path / "page").read_text("utf-8")
     assert text.count("<article") == 3 * 4 * 20
     assert text.count("<td") > 3 * 4 * 20 * 8 * 10
@@ -438,7 +438,7 @@ def test_verdict_about_another_evaluation_is_refused(tmp_path: Path) -> None:
     evaluations, verdict = build(tmp_path)
     path = evaluations / "evaluation.json"
     path.write_text(path.read_text().replace("1234", "1235"))
-    with pytest.raises(SetlistError, match="not about the evaluation"):
+    with pytest.raises(EvaluationError, match="not about the evaluation"):
         write_report(evaluations, verdict, tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
@@ -479,7 +479,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_candidates_stand_beside_each_other_and_the_chosen_one_is_marked(learned: str) -> None:
     section = Page(learned).root.section("training")
     assert "2 candidates were trained, and wide was chosen" in section.text
-    assert "the last plays of 1,234 listeners" in section.text
+    assert "The last plays of 1,234 listeners" in section.text
     header, *rows = section.one("table").rows()
     assert header[:2] == ["candidate", "what differs"]
     assert rows == [
@@ -524,8 +524,8 @@ def test_one_candidate_needs_no_comparison_and_none_no_section(tmp_path: Path, p
     record = trainings(tmp_path / "training", "two-tower", held=False)
     write_report(*build(tmp_path), tmp_path / "page", record)
     section = Page((tmp_path / "page").read_text("utf-8")).root.section("training")
-    assert "How the candidate learned. No plays could be held out." in section.text
-    assert "nobody was held out" in section.one("svg").text
+    assert "The training of the candidate. No plays could be held out." in section.text
+    assert "no plays held out" in section.one("svg").text
     assert section.one("table").rows()[1] == ["two-tower", "65", "12.2", "none", "none"]
     names = [one.attributes["aria-labelledby"] for one in page.all("section")]
     assert "training" not in names
@@ -534,5 +534,5 @@ def test_one_candidate_needs_no_comparison_and_none_no_section(tmp_path: Path, p
 def test_the_curves_are_the_same_bytes_twice(tmp_path: Path) -> None:
     record = trainings(tmp_path / "training", "a", "b")
     found = read_training_records(record)
-    assert curves(found, "a") == curves(found, "a")
-    assert curves(found, "a") != curves(found, "b")
+    assert draw_curves(found, "a") == draw_curves(found, "a")
+    assert draw_curves(found, "a") != draw_curves(found, "b")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from setlist_pipelines.cli.dashboard import judged, readable
+from setlist_pipelines.cli.dashboard import judged_runs, readable_runs
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.settings.file import SAMPLE
 
@@ -35,7 +35,7 @@ def test_runs_without_a_verdict_are_passed_over(tmp_path):
     left(tmp_path, "retraining-3", "settings.yaml")  # found no new data
     left(tmp_path, "retraining-4", "gate/verdict")  # still runs
     left(tmp_path, "backtest", "settings.yaml", "gate/verdict")
-    assert judged(tmp_path) == [whole]
+    assert judged_runs(tmp_path) == [whole]
 
 
 def test_a_run_that_cannot_be_read_is_left_out_and_said(tmp_path, monkeypatch, capsys):
@@ -43,8 +43,8 @@ def test_a_run_that_cannot_be_read_is_left_out_and_said(tmp_path, monkeypatch, c
     (old / "settings.yaml").write_text(SAMPLE.read_text() + "\nsurprise: 1\n")
     new = left(tmp_path, "retraining-2", "settings.yaml", "gate/verdict")
     (new / "settings.yaml").write_bytes(SAMPLE.read_bytes())
-    (found,), (fault,) = readable(tmp_path)
-    assert found.name == "2"
+    (run,), (fault,) = readable_runs(tmp_path)
+    assert run.name == "2"
     assert fault.startswith(f"retraining-3 is left out: {old / 'settings.yaml'}")
     assert "surprise" in fault
     shutil.rmtree(new)

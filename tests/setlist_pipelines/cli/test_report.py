@@ -39,7 +39,7 @@ def test_the_page_is_written_again_and_its_path_printed(run: Path):
     assert done.exit_code == 0, done.output
     assert done.output == f"{run / 'report.html'}\n"
     page = (run / "report.html").read_text("utf-8")
-    for words in ("items of its own", "Of 1,000 events that were read", "two-tower"):
+    for words in ("items only in its catalogue", "Of 1,000 events that were read", "two-tower"):
         assert words in page
     before = page.count("<article")
     other = run / "more.html"
@@ -56,7 +56,7 @@ def test_a_run_without_its_dataset_or_live_model_has_a_page_without_them(run: Pa
     assert done.exit_code == 0, done.output
     page = (run / "report.html").read_text("utf-8")
     assert "events that were read" not in page
-    assert "items of its own" not in page
+    assert "items only in its catalogue" not in page
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from setlist.arrays import Bools, Float64s
+from setlist.evaluation.audience import LISTENER_KINDS
 from setlist.evaluation.results import (
     ITEM_PARTS,
     LISTENER_SLICE,
@@ -15,7 +16,6 @@ from setlist.evaluation.results import (
     MetricInfo,
 )
 from setlist.evaluation.statistics import MIN_LISTENERS, Interval, bootstrap
-from setlist.evaluation.audience import LISTENER_KINDS
 from setlist.report.untrusted_text import VALUE_LENGTH, clip
 
 GROUPS_PER_SLICE = 12

@@ -173,14 +173,14 @@ def train(
     from setlist.data.features import Features
     from setlist.models.selection import candidate_settings
     from setlist.models.tf import check_accelerator
-    from setlist.models.two_tower.train import train
+    from setlist.models.trainers import train_candidate
     from setlist.runs.checkpoints import StoredCheckpoint
     from setlist.runs.promotion import live_folder
 
     check_accelerator(os.environ.get("SETLIST_ACCELERATOR", ""))
     settings = candidate_settings(model, candidates, label)
     start = live_folder(Path(live.path)) if live else None
-    trained = train(
+    trained = train_candidate(
         Features.read(Path(features.path)),
         settings,
         Path(candidate.path),

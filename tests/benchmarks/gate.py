@@ -2,7 +2,7 @@
 
     python tests/benchmarks/gate.py [--quick] [FOLDER]
 
-Each evaluation (populations.py) goes through `setlist.evaluation.gate.judge`; its tables come
+Each evaluation (populations.py) goes through `setlist.evaluation.gate.gate`; its tables come
 from memory, and the evaluations of as many listeners share the resamples and the flips, which are
 the same for all of them. Markdown is printed. FOLDER (build/gate) keeps the populations, which are
 made where they are missing, and `results.json`, from which plot_gate.py draws docs/gate-power.svg.
@@ -48,8 +48,8 @@ from populations import (
 )
 from scipy.stats import binomtest
 
-from setlist.evaluation import harm, rules
-from setlist.evaluation.gate import judge
+from setlist.evaluation import case, comparison, harm
+from setlist.evaluation.gate import gate
 from setlist.evaluation.statistics import bootstrap, sign_flip
 from setlist.evaluation.verdict import SeenHead, Verdict
 
@@ -143,16 +143,16 @@ def verdicts(
 
     def once(number: int) -> Verdict:
         local.users, local.tables = draw(people, truth, listeners, (seed, number))
-        return judge(people.folder, evaluation, people.policy, head if LIVE in labels else None)
+        return gate(people.folder, people.policy, head if LIVE in labels else None, evaluation)
 
     parties = max(1, min(times, THREADS, HELD // listeners))
     while times % parties:
         parties -= 1
     with ExitStack() as changed:
         for place, name, to in (
-            (rules, "read_users", lambda *_: local.users),
-            (rules, "read_per_user", lambda _, label: local.tables[label]),
-            (rules, "bootstrap", bootstrap if alone else Together(parties, bootstrap)),
+            (case, "read_users", lambda *_: local.users),
+            (case, "read_per_user", lambda _, label: local.tables[label]),
+            (comparison, "bootstrap", bootstrap if alone else Together(parties, bootstrap)),
             (harm, "sign_flip", sign_flip if alone else Together(parties, alarms)),
         ):
             changed.enter_context(patch.object(place, name, to))

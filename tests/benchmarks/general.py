@@ -22,7 +22,7 @@ from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.schema import Window
 from setlist.evaluation.results import EvaluationSettings
 from setlist.evaluation.statistics import bootstrap
-from setlist.models.heuristics import HEURISTICS
+from setlist.models.heuristics import fit_heuristic
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.two_tower.train import train
 
@@ -81,7 +81,7 @@ def measured(name: str, folder: Path) -> dict[str, Values]:
         settings = EvaluationSettings()
         cut = Cut.of_dataset(root / "dataset", window, TABLES[name][3], settings, root / "features")
         for rule in RULES:
-            model = HEURISTICS[rule](cut.features, HeuristicSettings())
+            model = fit_heuristic(rule, cut.features, HeuristicSettings())
             model.export(root / rule, rule, window)
             found.setdefault(rule, []).append(cut.of_model(root / rule))
         own = []

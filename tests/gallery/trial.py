@@ -15,7 +15,7 @@ from tests.gallery.world import HEURISTICS, SETTINGS, World
 from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate
-from setlist.evaluation.gate import judge
+from setlist.evaluation.gate import gate
 from setlist.evaluation.results import LISTENER_SLICE, Evaluation, Role
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict, decide
 
@@ -58,11 +58,11 @@ class Trial:
             if case.live
             else None
         )
-        return judge(
+        return gate(
             self.world.folder / "evaluation",
-            self.evaluation.model_copy(update={"models": models, "slices": SLICES}),
             case.policy,
             head,
+            self.evaluation.model_copy(update={"models": models, "slices": SLICES}),
         )
 
 

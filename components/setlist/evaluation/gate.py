@@ -1,15 +1,20 @@
 """The gate: from an evaluation and a policy to a verdict with its reasons.
 
 All rules have to pass, each at its level; a conjunction needs no correction for multiplicity (the
-whole is at or under the level). Whatever is missing or cannot be read is an error: it fails closed.
+whole is at or under the level). What is missing or cannot be read is an error: the gate fails
+closed.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError
+from setlist.evaluation.case import Case
+from setlist.evaluation.comparison import surpasses
 from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import (
     EvaluatedModel,
@@ -18,62 +23,49 @@ from setlist.evaluation.results import (
     read_evaluation,
     read_values,
 )
-from setlist.evaluation.rules import Rules
+from setlist.evaluation.rules import RULES, SERVING_RULES, Rule
 from setlist.evaluation.verdict import Decision, Outcome, Reason, SeenHead, Verdict, decide
 
 
-def gate(evaluation_folder: Path, policy: Policy, head: SeenHead | None) -> Verdict:
+def gate(
+    folder: Path, policy: Policy, head: SeenHead | None, evaluation: Evaluation | None = None
+) -> Verdict:
     """Judge the candidate of an evaluation.
 
     Args:
-        evaluation_folder: what `evaluate` wrote.
+        folder: the evaluation folder that `evaluate` wrote.
         policy: what the candidate has to show.
         head: HEAD of the store as the plan saw it; with one, the live model and the anchor must be
             evaluated.
+        evaluation: in place of the folder's own, with other roles for its models.
 
     Raises:
-        SetlistError: when an evaluation, a metric or a model is missing.
+        EvaluationError: when an evaluation, a metric or a model is missing.
+        SettingsError: when the policy reads what is not evaluated.
     """
-    return judge(evaluation_folder, read_evaluation(evaluation_folder), policy, head)
-
-
-def judge(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead | None) -> Verdict:
-    """`gate` for an evaluation whose models may play other parts than when it was written."""
+    evaluation = evaluation or read_evaluation(folder)
     check_policy(policy, evaluation.metrics)
-    candidate, heuristics, live, anchor = _cast(folder, evaluation, policy, head)
-    rules = Rules(folder, evaluation, policy)
-    best = max(heuristics, key=rules.mean)
-    if rules.mean(best) <= 0:
-        raise SetlistError(
-            f"{folder}: no heuristic has a {policy.primary} above 0, so there is nothing to beat; "
-            "fit one that has an answer on this shelf, such as most_popular."
+    case = _case(folder, evaluation, policy, head)
+    if case.mean(case.best) <= 0:
+        raise EvaluationError(
+            f"{folder}: no heuristic has a {policy.primary} above 0, so there is nothing to beat",
+            "fit one that has an answer on this shelf, such as most_popular",
         )
-    rivals = [one for one in (live, anchor) if one]
-    reasons = [
-        *(rules.another(candidate, rival) for rival in rivals),
-        rules.honours_exclusions(candidate),
-        rules.knows_the_catalogue(candidate),
-        *rules.believable(candidate, best),
-        *(rules.better(candidate, heuristic) for heuristic in heuristics),
-        *(rules.not_worse(candidate, rival) for rival in rivals),
-        *rules.slices(candidate, live or best),
-        *rules.guardrails(candidate, best, live),
-        *rules.serving(candidate),
-    ]
+    reasons = _conclude(RULES, case)
     decision = decide(reasons)
-    ships: EvaluatedModel | None = candidate if decision == "promote" else None
+    ships: EvaluatedModel | None = case.candidate if decision == "promote" else None
     sentence = _sentence(decision, reasons)
     if ships is None and head is None and policy.bootstrap == "heuristic":
-        ships = _bootstrapped(rules, heuristics)
+        ships = _bootstrapped(case)
         if ships is None:
             sentence += " Nothing is live yet, and no heuristic is fit to serve."
         else:
             sentence += (
                 f" Nothing is live yet, so the best heuristic, {ships.label} "
-                f"({policy.primary} {rules.mean(ships):.4f}), goes live in its place."
+                f"({policy.primary} {case.mean(ships):.4f}), goes live in its place."
             )
             decision = "promote"
-    stands = anchor or live
+    stands = case.anchor or case.live
     return Verdict(
         decision=decision,
         mode=policy.mode,
@@ -82,11 +74,9 @@ def judge(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead |
         ships_digest=ships.digest if ships else "",
         sentence=sentence,
         reasons=reasons,
-        anchor=None if stands is None or rules.surpasses(candidate, stands) else stands.revision,
+        anchor=None if stands is None or surpasses(case, stands) else stands.revision,
         evaluation_digest=hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest(),
-        policy_digest=hashlib.sha256(
-            json.dumps(policy.model_dump(), sort_keys=True).encode()
-        ).hexdigest(),
+        policy_digest=_digest(policy),
         head=head,
         window=evaluation.window,
         roles={model.label: model.role for model in evaluation.models},
@@ -94,46 +84,62 @@ def judge(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead |
     )
 
 
+def _conclude(rules: Sequence[Rule], case: Case) -> list[Reason]:
+    return [reason for rule in rules for reason in rule(case)]
+
+
+def _digest(policy: Policy) -> str:
+    # Without rules of other packages, a policy has the digest that it had before there were any.
+    document = policy.model_dump(exclude=set() if policy.rules else {"rules"})
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
 def _values(folder: Path, evaluation: Evaluation, model: EvaluatedModel) -> dict[str, float]:
-    """The value of every evaluated metric that has one; those on parts of the truth stay there."""
-    found = read_values(folder, model)
+    """The value of every evaluated metric that has one, without those on parts of the truth."""
+    values = read_values(folder, model)
     names = [metric.name for metric in evaluation.metrics]
-    return {name: found[name] for name in names if isfinite(found.get(name, float("nan")))}
+    return {name: values[name] for name in names if isfinite(values.get(name, float("nan")))}
 
 
-def _cast(
-    folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead | None
-) -> tuple[EvaluatedModel, list[EvaluatedModel], EvaluatedModel | None, EvaluatedModel | None]:
-    """The candidate, the heuristics, the live model and the anchor, all that there have to be."""
+def _case(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead | None) -> Case:
+    """The evaluation with the models that the policy and HEAD ask for, and no others."""
     by_role: dict[Role, list[EvaluatedModel]] = {}
     for model in sorted(evaluation.models, key=lambda model: model.label):
         by_role.setdefault(model.role, []).append(model)
     if len(by_role.get("candidate", [])) != 1:
-        raise SetlistError(f"{folder}: the gate needs exactly one candidate.")
+        raise EvaluationError(f"{folder}: the gate needs exactly one candidate.")
     if not by_role.get("heuristic"):
-        raise SetlistError(f"{folder}: the gate needs at least one heuristic.")
+        raise EvaluationError(f"{folder}: the gate needs at least one heuristic.")
     anchors = by_role.get("anchor", []) if policy.anchor else []
-    wanted = {"live": head and head.live, "anchor": head and policy.anchor and head.anchor}
+    needed = {"live": head and head.live, "anchor": head and policy.anchor and head.anchor}
     for role, models in (("live", by_role.get("live", [])), ("anchor", anchors)):
         revisions = [model.revision for model in models]
-        if revisions != ([wanted[role]] if wanted[role] else []):
-            raise SetlistError(
-                f"{folder}: the {role} revision is {wanted[role] or 'none'}, but "
-                f"{revisions or 'none'} was evaluated; run the pipeline from its first step."
+        if revisions != ([needed[role]] if needed[role] else []):
+            raise EvaluationError(
+                f"{folder}: the {role} revision is {needed[role] or 'none'}, but "
+                f"{revisions or 'none'} was evaluated",
+                "run the pipeline from its first step",
             )
-    live = next(iter(by_role.get("live", [])), None)
-    return by_role["candidate"][0], by_role["heuristic"], live, next(iter(anchors), None)
+    return Case(
+        folder=folder,
+        evaluation=evaluation,
+        policy=policy,
+        candidate=by_role["candidate"][0],
+        heuristics=by_role["heuristic"],
+        live=next(iter(by_role.get("live", [])), None),
+        anchor=next(iter(anchors), None),
+    )
 
 
-def _bootstrapped(rules: Rules, heuristics: list[EvaluatedModel]) -> EvaluatedModel | None:
+def _bootstrapped(case: Case) -> EvaluatedModel | None:
     """The best heuristic that has an answer and is fit to serve."""
     fit = [
-        one
-        for one in heuristics
-        if rules.mean(one) > 0
-        and decide([rules.honours_exclusions(one), *rules.serving(one)]) == "promote"
+        heuristic
+        for heuristic in case.heuristics
+        if case.mean(heuristic) > 0
+        and decide(_conclude(SERVING_RULES, replace(case, candidate=heuristic))) == "promote"
     ]
-    return max(fit, key=rules.mean, default=None)
+    return max(fit, key=case.mean, default=None)
 
 
 def _sentence(decision: Decision, reasons: list[Reason]) -> str:

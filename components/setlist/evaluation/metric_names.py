@@ -1,18 +1,19 @@
-"""Which metrics there are, and what the settings mean by a name such as "ndcg@10"."""
+"""Which metrics exist, and what the settings mean by a name such as "ndcg@10"."""
 
 import importlib
 from dataclasses import dataclass
 
 from setlist.arrays import Float64s
-from setlist.errors import SetlistError
+from setlist.errors import SettingsError
 from setlist.evaluation import accuracy, exposure
 from setlist.evaluation.metric import Metric, Ranking
+from setlist.plugins import METRICS
 
 BUILT_IN: dict[str, Metric] = {
-    found.name: found
+    value.name: value
     for module in (accuracy, exposure)
-    for found in vars(module).values()
-    if isinstance(found, Metric)
+    for value in vars(module).values()
+    if isinstance(value, Metric)
 }
 
 
@@ -30,38 +31,52 @@ class MetricAt:
 
 
 def parse_metric(text: str) -> MetricAt:
-    """`"ndcg@10"`, or `"my_team.metrics:fresh_share@10"` for a metric in a module of yours.
+    """The metric that a name of the settings means.
+
+    Args:
+        text: "ndcg@10" for a built-in metric or the entry point of an installed package
+            (`setlist.plugins`), "my_team.metrics:fresh_share@10" for a metric in a module.
 
     Raises:
-        SetlistError: for an unknown name, a module or function that is not there, or a cut-off
-            that is missing or no positive whole number.
+        SettingsError: for an unknown name, a module or function that cannot be imported, or a
+            cut-off that is missing or no positive whole number.
     """
     name, _, cutoff = text.partition("@")
-    found = _imported(text, name) if ":" in name else BUILT_IN.get(name)
-    if found is None:
-        raise SetlistError(
-            f"metric {text!r} is not known; choose from {', '.join(BUILT_IN)}, with @k behind it, "
-            "or name your own as module:function@k."
-        )
-    if not cutoff and found.k and "@" not in text:
-        return MetricAt(text, found, found.k)
+    metric = _imported(text, name) if ":" in name else BUILT_IN.get(name) or _installed(text, name)
+    if not cutoff and metric.k and "@" not in text:
+        return MetricAt(text, metric, metric.k)
     if not (cutoff.isascii() and cutoff.isdecimal()) or int(cutoff) == 0:
-        raise SetlistError(f"metric {text!r} needs a cut-off, for example {name}@10.")
-    return MetricAt(text, found, int(cutoff))
+        raise SettingsError(f"metric {text!r} needs a cut-off, for example {name}@10.")
+    return MetricAt(text, metric, int(cutoff))
+
+
+def _installed(text: str, name: str) -> Metric:
+    installed = METRICS.names()
+    if name not in installed:
+        raise SettingsError(
+            f"metric {text!r} is not known",
+            f"choose from {', '.join([*BUILT_IN, *installed])}, with @k behind it, or name your "
+            "own as module:function@k",
+        )
+    return _checked(text, name, METRICS.load(name))
 
 
 def _imported(text: str, name: str) -> Metric:
     module, _, function = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), function)
+        value = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as fault:
-        raise SetlistError(
-            f"metric {text!r} cannot be imported ({fault}); its module has to be in the working "
-            "folder or installed, on a cluster in the image."
+        raise SettingsError(
+            f"metric {text!r} cannot be imported ({fault})",
+            "its module has to be in the working folder or installed, on a cluster in the image",
         ) from fault
-    if not isinstance(found, Metric):
-        raise SetlistError(
-            f"metric {text!r}: {function} is not a metric; put @metric() from "
-            "setlist.evaluation.metric above the function."
+    return _checked(text, function, value)
+
+
+def _checked(text: str, function: str, value: object) -> Metric:
+    if not isinstance(value, Metric):
+        raise SettingsError(
+            f"metric {text!r}: {function} is not a metric",
+            "put @metric() from setlist.evaluation.metric above the function",
         )
-    return found
+    return value

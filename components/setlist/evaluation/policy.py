@@ -11,13 +11,16 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
-from setlist.errors import SetlistError
+from setlist.errors import SettingsError
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import Mode
+from setlist.models.settings import Option
+from setlist.plugins import POLICY_RULES
 
 NULL = "null"
 """Kubeflow carries no null inside an argument; this word, in JSON, stands for one."""
@@ -126,10 +129,23 @@ class Policy(Part):
     )
     slices: SliceRule | None = Field(SliceRule(), description="null for no such rule")
     limits: Limits = Limits()
+    rules: dict[str, dict[str, Option]] = Field(
+        {},
+        description="rules of installed packages by the name of their entry point, each with its "
+        "settings, e.g. {fresh_enough: {bound: 0.3}}",
+    )
     bootstrap: Literal["none", "heuristic"] = Field(
         "heuristic", description="whether the best heuristic may go live while nothing else is"
     )
     mode: Mode = Field("auto", description="manual stages the revision, and a person makes it live")
+
+    @field_validator("rules")
+    @classmethod
+    def _known(cls, rules: dict[str, dict[str, Option]]) -> dict[str, dict[str, Option]]:
+        for name in rules:
+            if sentence := POLICY_RULES.unknown(name):
+                raise ValueError(sentence)
+        return rules
 
     def metrics(self) -> list[str]:
         """Every metric that the policy reads."""
@@ -143,26 +159,30 @@ def schema() -> str:
 
 
 def check_policy(policy: Policy, metrics: tuple[MetricInfo, ...]) -> None:
-    """Refuse a policy that reads what is not evaluated.
+    """Refuse a policy that reads what is not evaluated, or names a rule that cannot be imported.
 
     Raises:
-        SetlistError: naming the metric and where to add it.
+        SettingsError: naming the metric and where to add it, or the rule.
     """
     by_name = {metric.name: metric for metric in metrics}
     for text in policy.metrics():
         if text not in by_name:
-            raise SetlistError(
-                f"policy: {text} is not evaluated; add it to evaluation.metrics "
-                f"(now: {', '.join(by_name)})."
+            raise SettingsError(
+                f"policy: {text} is not evaluated",
+                f"add it to evaluation.metrics (now: {', '.join(by_name)})",
             )
     primary = by_name[policy.primary]
     if primary.better == "lower":
-        raise SetlistError(
+        raise SettingsError(
             f"policy.primary: {policy.primary} is better when it is lower, and the gate asks for "
-            "more; choose an accuracy such as ndcg@10, or make it a guardrail."
+            "more",
+            "choose an accuracy such as ndcg@10, or make it a guardrail",
         )
     if primary.per != "listener":
-        raise SetlistError(
+        raise SettingsError(
             f"policy.primary: {policy.primary} has no value for a single listener, so it has no "
-            "paired interval; choose an accuracy such as ndcg@10."
+            "paired interval",
+            "choose an accuracy such as ndcg@10",
         )
+    for name in policy.rules:
+        POLICY_RULES.load(name)

@@ -1,97 +1,45 @@
-"""The rules of a policy, each a question to one evaluation that ends in a `Reason`.
+"""The rules of a policy, each a function of one evaluation that concludes with reasons.
 
-A paired rule passes when the lower bound of its interval is above what the policy asks for, fails
-when even the upper bound is below it, and is undecided in between: then the data cannot settle the
-margin, and the smallest lift that they could have shown is stated.
+A built-in rule stands in the table RULES, with its bound in the `Policy`. An installed package adds
+a rule as an entry point of the group `setlist.policy_rules` (see `setlist.plugins`), and a policy
+names it with its settings, `rules: {fresh_enough: {bound: 0.3}}`:
+
+    def fresh_enough(case: Case, settings: Mapping[str, Option]) -> Reason:
+        value, bound = case.value(case.candidate, "fresh_share@10"), float(settings["bound"])
+        return Reason(
+            rule="fresh enough",
+            outcome="pass" if value >= bound else "fail",
+            value=value,
+            needed=bound,
+            sentence=f"a share of {value:.2f} is fresh, at least {bound:.2f} is needed.",
+        )
 """
 
-from collections.abc import Iterator
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
-import pandas as pd
 
-from setlist.arrays import Float64s, Strings
-from setlist.errors import SetlistError
+from setlist.arrays import Strings
+from setlist.errors import EvaluationError, SetlistError, SettingsError
+from setlist.evaluation.case import Case
+from setlist.evaluation.comparison import compare
 from setlist.evaluation.harm import ListenerGroup, harm_reasons
-from setlist.evaluation.policy import Policy
-from setlist.evaluation.results import (
-    ITEM_PARTS,
-    EvaluatedModel,
-    Evaluation,
-    read_per_user,
-    read_users,
-)
-from setlist.evaluation.statistics import (
-    MIN_LISTENERS,
-    Interval,
-    bootstrap,
-    smallest_detectable_lift,
-)
-from setlist.evaluation.verdict import Outcome, Reason
+from setlist.evaluation.results import ITEM_PARTS
+from setlist.evaluation.verdict import Reason
+from setlist.plugins import POLICY_RULES
 
 ITEM_PART = "item_part"
+Rule = Callable[[Case], Iterator[Reason]]
 
 
-class Rules:
-    """The rules, over one evaluation."""
+# Integrity: a candidate that breaks one of these is refused however good its metrics are.
 
-    def __init__(self, folder: Path, evaluation: Evaluation, policy: Policy) -> None:
-        self.folder = folder
-        self.evaluation = evaluation
-        self.policy = policy
 
-    @cached_property
-    def users(self) -> pd.DataFrame:
-        """One row a listener, with the slices."""
-        return read_users(self.folder, self.evaluation)
-
-    def values(self, model: EvaluatedModel, metric: str) -> Float64s:
-        """float64[listeners]: the values of a per-listener metric.
-
-        Raises:
-            SetlistError: when they are missing, too few or not finite.
-        """
-        values = self._column(model, metric)
-        if not np.isfinite(values).all():
-            raise SetlistError(f"{self.folder / model.label}: {metric} is not finite everywhere.")
-        return values
-
-    def _column(self, model: EvaluatedModel, metric: str) -> Float64s:
-        table = read_per_user(self.folder, model.label)
-        if (
-            metric not in table
-            or table[metric].dtype != np.float64
-            or len(table) != self.evaluation.listeners
-        ):
-            raise SetlistError(
-                f"{self.folder / model.label}: {metric} of {self.evaluation.listeners} listeners "
-                "is missing; evaluate the model again."
-            )
-        return table[metric].to_numpy(np.float64)
-
-    def mean(self, model: EvaluatedModel) -> float:
-        """The primary metric's mean."""
-        return float(self.values(model, self.policy.primary).mean())
-
-    def point(self, model: EvaluatedModel, metric: str) -> float:
-        """The value of any metric."""
-        if self.evaluation.metric(metric).per == "listener":
-            return float(self.values(model, metric).mean())
-        if metric not in model.corpus:
-            raise SetlistError(
-                f"{self.folder / 'evaluation.json'}: {model.label} has no {metric}; evaluate the "
-                "model again."
-            )
-        return model.corpus[metric]
-
-    # What no figure can make good.
-
-    def another(self, candidate: EvaluatedModel, rival: EvaluatedModel) -> Reason:
-        """The candidate is not a rival under another name."""
-        same = candidate.content == rival.content
-        return Reason(
+def another_model(case: Case) -> Iterator[Reason]:
+    """The candidate's SavedModel is not that of the live model or the anchor."""
+    for rival in case.rivals:
+        same = case.candidate.content == rival.content
+        yield Reason(
             rule=f"another model than {rival.label}",
             outcome="fail" if same else "pass",
             value=float(same),
@@ -99,192 +47,203 @@ class Rules:
             sentence=f"its SavedModel is {'the same as' if same else 'not that of'} {rival.label}.",
         )
 
-    def honours_exclusions(self, candidate: EvaluatedModel) -> Reason:
-        """Nothing is listed that the caller had excluded."""
-        return Reason(
-            rule="lists nothing excluded",
-            outcome="fail" if candidate.excluded else "pass",
-            value=candidate.excluded,
-            needed=0,
-            sentence=f"{candidate.excluded:,} positions of its lists hold an excluded item.",
-        )
 
-    def knows_the_catalogue(self, candidate: EvaluatedModel) -> Reason:
-        """It can recommend nearly everything that there is, and does when lists are long enough."""
-        needed = self.policy.catalogue
-        value = candidate.known * (candidate.inspection.reach if candidate.inspection else 0)
-        return Reason(
-            rule="knows the catalogue",
-            outcome="pass" if value >= needed else "fail",
-            value=value,
-            needed=needed,
-            sentence=f"it lists {value:.1%} of {self.evaluation.catalogue:,} items when nothing is "
-            f"cut, {needed:.1%} are needed.",
-        )
+def honours_exclusions(case: Case) -> Iterator[Reason]:
+    """Nothing is listed that the caller excluded."""
+    excluded = case.candidate.excluded
+    yield Reason(
+        rule="lists nothing excluded",
+        outcome="fail" if excluded else "pass",
+        value=excluded,
+        needed=0,
+        sentence=f"{excluded:,} positions of its lists hold an excluded item.",
+    )
 
-    def believable(self, candidate: EvaluatedModel, best: EvaluatedModel) -> Iterator[Reason]:
-        """It is not too good to be true (Twyman's law)."""
-        if self.policy.believable is None:
-            return
-        most = self.policy.believable * self.mean(best)
-        value = self.mean(candidate)
-        yield Reason(
-            rule="not too good to be true",
-            outcome="pass" if value <= most else "fail",
-            value=value,
-            needed=most,
-            sentence=f"{self.policy.primary} {value:.4f}, at most {most:.4f} is believed "
-            f"({self.policy.believable:g} times {best.label}); beyond that the test period has "
-            "leaked into training, or the data are not what they seem.",
-        )
 
-    # Better, and not worse, on the same listeners.
+def knows_the_catalogue(case: Case) -> Iterator[Reason]:
+    """The candidate knows nearly every item, and lists it when lists are long enough."""
+    candidate, needed = case.candidate, case.policy.catalogue
+    value = candidate.known * (candidate.inspection.reach if candidate.inspection else 0)
+    yield Reason(
+        rule="knows the catalogue",
+        outcome="pass" if value >= needed else "fail",
+        value=value,
+        needed=needed,
+        sentence=f"it lists {value:.1%} of {case.evaluation.catalogue:,} items when nothing is "
+        f"cut, {needed:.1%} are needed.",
+    )
 
-    def better(self, candidate: EvaluatedModel, heuristic: EvaluatedModel) -> Reason:
-        """The candidate is better than a heuristic by the margin."""
-        margin = self.policy.over_heuristics
-        return self._paired(f"better than {heuristic.label}", candidate, heuristic, 1 + margin)
 
-    def not_worse(self, candidate: EvaluatedModel, rival: EvaluatedModel) -> Reason:
-        """The candidate is not worse than the live model or the anchor, but for the tolerance."""
-        margin = self.policy.under_live
-        return self._paired(f"not worse than {rival.label}", candidate, rival, 1 - margin)
+def believable(case: Case) -> Iterator[Reason]:
+    """The candidate is not too good to be true (Twyman's law)."""
+    policy = case.policy
+    if policy.believable is None:
+        return
+    most = policy.believable * case.mean(case.best)
+    value = case.mean(case.candidate)
+    yield Reason(
+        rule="not too good to be true",
+        outcome="pass" if value <= most else "fail",
+        value=value,
+        needed=most,
+        sentence=f"{policy.primary} {value:.4f}, at most {most:.4f} is believed "
+        f"({policy.believable:g} times {case.best.label}); beyond that the test period has "
+        "leaked into training, or the data are not what they seem.",
+    )
 
-    def surpasses(self, candidate: EvaluatedModel, rival: EvaluatedModel) -> bool:
-        """Whether the candidate is proven better than the rival, by any margin."""
-        return self._paired("", candidate, rival, 1).outcome == "pass"
 
-    def _paired(
-        self, rule: str, candidate: EvaluatedModel, rival: EvaluatedModel, factor: float
-    ) -> Reason:
-        ours = self.values(candidate, self.policy.primary)
-        theirs = self.values(rival, self.policy.primary)
-        needed = (factor - 1) * float(theirs.mean())
-        # The interval of ours - factor * theirs, so that the margin is resampled with the rival.
-        interval = bootstrap((ours - factor * theirs)[:, None])[0]
-        outcome: Outcome = "undecided"
-        if len(ours) >= MIN_LISTENERS and interval.low > 0:
-            outcome = "pass"
-        elif len(ours) >= MIN_LISTENERS and interval.high < 0:
-            outcome = "fail"
-        shown = Interval(
-            float(ours.mean() - theirs.mean()), interval.low + needed, interval.high + needed
-        )
-        detectable = smallest_detectable_lift(ours - theirs)
-        sentence = (
-            f"{self.policy.primary} {ours.mean():.4f}, {rival.label} {theirs.mean():.4f}: "
-            f"{shown.mean:+.4f} [{shown.low:+.4f}, {shown.high:+.4f}], needed above {needed:+.4f}"
-        )
-        if np.isfinite(detectable):
-            sentence += f"; a difference of {detectable:.4f} could be detected"
-        if outcome == "undecided":
-            sentence += f"; these {self.evaluation.listeners:,} listeners cannot settle it"
-        return Reason(
-            rule=rule,
-            outcome=outcome,
-            value=shown.mean,
-            low=shown.low,
-            high=shown.high,
-            needed=needed,
-            detectable=detectable if np.isfinite(detectable) else None,
-            sentence=sentence + ".",
-        )
+# Quality: paired comparisons on the same listeners.
 
-    # Nobody is left behind.
 
-    def slices(self, candidate: EvaluatedModel, rival: EvaluatedModel) -> Iterator[Reason]:
-        """No group is served clearly worse than by the rival, one reason a slice."""
-        rule = self.policy.slices
-        if rule is None:
-            return
-        primary = self.policy.primary
-        columns = self.evaluation.slices if rule.columns is None else rule.columns
-        groups = []
-        for column in columns:
-            if column == ITEM_PART:
-                if not self.evaluation.metric(primary).reads_truth:
-                    raise SetlistError(
-                        f"policy.slices.columns: {primary} is the same for plays of any items, so "
-                        f"{ITEM_PART} says nothing; take it out, or choose an accuracy."
-                    )
-                for part in ITEM_PARTS:
-                    ours, theirs = (
-                        self._column(one, f"{primary} {part}") for one in (candidate, rival)
-                    )
-                    groups.append(ListenerGroup(column, part, np.isfinite(ours), ours, theirs))
-            else:
-                ours, theirs = self.values(candidate, primary), self.values(rival, primary)
-                labels = self._labels(column)
-                groups += [
-                    ListenerGroup(column, value, labels == value, ours, theirs)
-                    for value in np.unique(labels)
-                ]
-        yield from harm_reasons(groups, rule, primary, rival.label)
+def better_than_heuristics(case: Case) -> Iterator[Reason]:
+    """The candidate is better than every heuristic by the margin."""
+    factor = 1 + case.policy.over_heuristics
+    for heuristic in case.heuristics:
+        yield compare(case, f"better than {heuristic.label}", heuristic, factor)
 
-    def _labels(self, column: str) -> Strings:
-        if column not in self.evaluation.slices:
-            raise SetlistError(
-                f"policy.slices.columns: {column} is no slice of the evaluation; add it to "
-                f"evaluation.slices (now: {', '.join(self.evaluation.slices)})."
-            )
-        return self.users[column].to_numpy(dtype=object)
 
-    # Guardrails, and what serving costs.
+def not_worse_than_rivals(case: Case) -> Iterator[Reason]:
+    """The candidate is not worse than the live model and the anchor, but for the tolerance."""
+    factor = 1 - case.policy.under_live
+    for rival in case.rivals:
+        yield compare(case, f"not worse than {rival.label}", rival, factor)
 
-    def guardrails(
-        self, candidate: EvaluatedModel, best: EvaluatedModel, live: EvaluatedModel | None
-    ) -> Iterator[Reason]:
-        """The guardrails of the policy, on point values."""
-        for guardrail in self.policy.guardrails:
-            other = {"": None, "live": live, "best_heuristic": best}[guardrail.of]
-            if guardrail.of and other is None:
-                continue
-            value = self.point(candidate, guardrail.metric)
-            scale = self.point(other, guardrail.metric) if other else 1.0
-            if guardrail.at_least is not None:
-                needed, word = guardrail.at_least * scale, "at least"
-                held = value >= needed
-            else:
-                needed, word = (guardrail.at_most or 0.0) * scale, "at most"
-                held = value <= needed
-            relation = f" of {other.label}'s" if other else ""
-            yield Reason(
-                rule=f"{guardrail.metric} {word}{relation}",
-                outcome="pass" if held else "fail",
-                value=value,
-                needed=needed,
-                sentence=f"{guardrail.metric} is {value:.4f}, {word} {needed:.4f} is needed.",
-            )
 
-    def serving(self, model: EvaluatedModel) -> Iterator[Reason]:
-        """It stands up to sound and hostile requests, within the limits of time and size."""
-        inspection = model.inspection
-        if inspection is None:
-            raise SetlistError(
-                f"{self.folder / 'evaluation.json'}: {model.label} was not inspected in a fresh "
-                "process; evaluate the models again."
-            )
-        yield Reason(
-            rule="serves as evaluated",
-            outcome="fail" if inspection.faults else "pass",
-            value=len(inspection.faults),
-            needed=0,
-            sentence="; ".join(inspection.faults[:3]) + "."
-            if inspection.faults
-            else f"a fresh process got the evaluated answers to {inspection.requests:,} requests, "
-            "and sound ones to hostile requests.",
-        )
-        limits = self.policy.limits
-        for name, value, limit, unit in (
-            ("p50 latency", inspection.p50_ms, limits.p50_ms, "ms"),
-            ("p99 latency", inspection.p99_ms, limits.p99_ms, "ms"),
-            ("size", inspection.size_mb, limits.size_mb, "MB"),
-        ):
-            if limit is not None and not inspection.faults:
-                yield Reason(
-                    rule=f"{name} at most",
-                    outcome="pass" if value <= limit else "fail",
-                    value=value,
-                    needed=limit,
-                    sentence=f"{name} is {value:.1f} {unit}, at most {limit:g} {unit} is allowed.",
+def no_group_worse_off(case: Case) -> Iterator[Reason]:
+    """No group is served clearly worse than by the live model, or the best heuristic."""
+    policy, evaluation, rival = case.policy.slices, case.evaluation, case.live or case.best
+    if policy is None:
+        return
+    primary = case.policy.primary
+    groups = []
+    for column in evaluation.slices if policy.columns is None else policy.columns:
+        if column == ITEM_PART:
+            if not evaluation.metric(primary).reads_truth:
+                raise SettingsError(
+                    f"policy.slices.columns: {primary} is the same for plays of any items, so "
+                    f"{ITEM_PART} says nothing",
+                    "take it out, or choose an accuracy",
                 )
+            for part in ITEM_PARTS:
+                ours, theirs = (
+                    case.column(model, f"{primary} {part}") for model in (case.candidate, rival)
+                )
+                groups.append(ListenerGroup(column, part, np.isfinite(ours), ours, theirs))
+        else:
+            ours, theirs = case.values(case.candidate, primary), case.values(rival, primary)
+            labels = _labels(case, column)
+            groups += [
+                ListenerGroup(column, value, labels == value, ours, theirs)
+                for value in np.unique(labels)
+            ]
+    yield from harm_reasons(groups, policy, primary, rival.label)
+
+
+def _labels(case: Case, column: str) -> Strings:
+    slices = case.evaluation.slices
+    if column not in slices:
+        raise EvaluationError(
+            f"policy.slices.columns: {column} is no slice of the evaluation",
+            f"add it to evaluation.slices (now: {', '.join(slices)})",
+        )
+    return case.users[column].to_numpy(dtype=object)
+
+
+# Guardrails, and what serving costs.
+
+
+def guardrails(case: Case) -> Iterator[Reason]:
+    """The guardrails of the policy, on point values."""
+    for guardrail in case.policy.guardrails:
+        other = {"": None, "live": case.live, "best_heuristic": case.best}[guardrail.of]
+        if guardrail.of and other is None:
+            continue
+        value = case.value(case.candidate, guardrail.metric)
+        scale = case.value(other, guardrail.metric) if other else 1.0
+        if guardrail.at_least is not None:
+            needed, word = guardrail.at_least * scale, "at least"
+            held = value >= needed
+        else:
+            needed, word = (guardrail.at_most or 0.0) * scale, "at most"
+            held = value <= needed
+        relation = f" of {other.label}'s" if other else ""
+        yield Reason(
+            rule=f"{guardrail.metric} {word}{relation}",
+            outcome="pass" if held else "fail",
+            value=value,
+            needed=needed,
+            sentence=f"{guardrail.metric} is {value:.4f}, {word} {needed:.4f} is needed.",
+        )
+
+
+def fit_to_serve(case: Case) -> Iterator[Reason]:
+    """The candidate answers sound and hostile requests, within the limits of time and size."""
+    inspection, limits = case.candidate.inspection, case.policy.limits
+    if inspection is None:
+        raise EvaluationError(
+            f"{case.folder / 'evaluation.json'}: {case.candidate.label} was not inspected in a "
+            "fresh process",
+            "evaluate the models again",
+        )
+    yield Reason(
+        rule="serves as evaluated",
+        outcome="fail" if inspection.faults else "pass",
+        value=len(inspection.faults),
+        needed=0,
+        sentence="; ".join(inspection.faults[:3]) + "."
+        if inspection.faults
+        else f"a fresh process got the evaluated answers to {inspection.requests:,} requests, and "
+        "sound ones to hostile requests.",
+    )
+    for name, value, limit, unit in (
+        ("p50 latency", inspection.p50_ms, limits.p50_ms, "ms"),
+        ("p99 latency", inspection.p99_ms, limits.p99_ms, "ms"),
+        ("size", inspection.size_mb, limits.size_mb, "MB"),
+    ):
+        if limit is not None and not inspection.faults:
+            yield Reason(
+                rule=f"{name} at most",
+                outcome="pass" if value <= limit else "fail",
+                value=value,
+                needed=limit,
+                sentence=f"{name} is {value:.1f} {unit}, at most {limit:g} {unit} is allowed.",
+            )
+
+
+def installed_rules(case: Case) -> Iterator[Reason]:
+    """The rules of installed packages that the policy names, in its order."""
+    for name, settings in case.policy.rules.items():
+        function = POLICY_RULES.load(name)
+        try:
+            reason = function(case, settings)
+        except SetlistError:
+            raise
+        except Exception as fault:
+            raise EvaluationError(
+                f"policy rule {name} failed ({type(fault).__name__}: {fault})",
+                "correct its package or its settings",
+            ) from fault
+        if not isinstance(reason, Reason):
+            raise EvaluationError(
+                f"policy rule {name} returned a {type(reason).__name__}, not a Reason",
+                "correct its package",
+            )
+        yield reason
+
+
+RULES: tuple[Rule, ...] = (
+    another_model,
+    honours_exclusions,
+    knows_the_catalogue,
+    believable,
+    better_than_heuristics,
+    not_worse_than_rivals,
+    no_group_worse_off,
+    guardrails,
+    fit_to_serve,
+    installed_rules,
+)
+"""All rules, in the order of the verdict's reasons."""
+
+SERVING_RULES: tuple[Rule, ...] = (honours_exclusions, fit_to_serve)
+"""Those that a heuristic has to pass, too, before it goes live in place of a candidate."""

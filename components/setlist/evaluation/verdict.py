@@ -30,10 +30,10 @@ class Reason(BaseModel):
 
     rule: str
     outcome: Outcome
-    value: float
+    value: FiniteFloat
     low: float | None = None
     high: float | None = None
-    needed: float
+    needed: FiniteFloat
     detectable: float | None = None
     """The smallest difference that this data would have shown with a probability of .8."""
     sentence: str

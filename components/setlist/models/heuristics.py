@@ -1,4 +1,8 @@
-"""The simple rules that a learned model has to beat, each as a model of the contract."""
+"""The simple rules that a learned model has to beat, each as a model of the contract.
+
+An installed package adds a heuristic as an entry point of the group `setlist.heuristics` (see
+`setlist.plugins`): a function like those below, which returns a `Recommender`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,12 +12,13 @@ import scipy.sparse
 
 from setlist.arrays import Float32s, Int32s
 from setlist.data.features import Features
-from setlist.errors import SetlistError
+from setlist.errors import ModelError, SettingsError
 from setlist.models.item_table import write_item_table
 from setlist.models.profile import write_profile
 from setlist.models.recommender import Recommender, string_table
-from setlist.models.settings import Heuristic, HeuristicSettings
+from setlist.models.settings import BuiltInHeuristic, HeuristicSettings
 from setlist.models.tf import tf
+from setlist.plugins import HEURISTICS
 
 ALL_TIME_WEIGHT = 1e-6
 """How much an all-time count weighs beside a recent or a segment's: enough to order the rest."""
@@ -130,10 +135,10 @@ def popular_by_segment(features: Features, settings: HeuristicSettings) -> Recom
     """By the number of listeners of the same segment; the overall count orders the rest."""
     segment = settings.segment or next(iter(features.inputs), "")
     if segment not in features.inputs:
-        raise SetlistError(
+        raise SettingsError(
             f"heuristics.segment: {segment!r} is not one of `inputs` "
-            f"({', '.join(features.inputs) or 'none'}); name one, or take popular_by_segment "
-            "out of heuristics.fit."
+            f"({', '.join(features.inputs) or 'none'})",
+            "name one, or take popular_by_segment out of heuristics.fit",
         )
     rows, values = features.users[segment].factorize()
     pairs = features.plays.drop_duplicates(["user", "item"])
@@ -179,13 +184,39 @@ def co_visited(features: Features, settings: HeuristicSettings) -> Recommender:
     return CoVisited(features.items["item_id"].tolist(), neighbours, similarity)
 
 
-HEURISTICS: dict[Heuristic, Callable[[Features, HeuristicSettings], Recommender]] = {
+BUILT_IN: dict[BuiltInHeuristic, Callable[[Features, HeuristicSettings], Recommender]] = {
     "most_popular": most_popular,
     "recently_popular": recently_popular,
     "popular_by_segment": popular_by_segment,
     "relisten": relisten,
     "co_visited": co_visited,
 }
+
+
+def fit_heuristic(name: str, features: Features, settings: HeuristicSettings) -> Recommender:
+    """Fit one heuristic, built in or declared by an installed package.
+
+    Raises:
+        ModelError: when the function of a package fails, or returns something else.
+        SettingsError: when no installed package declares the name.
+    """
+    for built_in, function in BUILT_IN.items():
+        if name == built_in:
+            return function(features, settings)
+    fit = HEURISTICS.load(name)
+    try:
+        model = fit(features, settings)
+    except Exception as fault:
+        raise ModelError(
+            f"heuristic {name} failed ({type(fault).__name__}: {fault})",
+            "correct its package, or take it out of heuristics.fit",
+        ) from fault
+    if not isinstance(model, Recommender):
+        raise ModelError(
+            f"heuristic {name} returned a {type(model).__name__}, not a Recommender",
+            "correct its package, or take it out of heuristics.fit",
+        )
+    return model
 
 
 def fit_heuristics(features: Features, settings: HeuristicSettings, output: Path) -> list[str]:
@@ -195,11 +226,11 @@ def fit_heuristics(features: Features, settings: HeuristicSettings, output: Path
         Their names, in order.
     """
     names = settings.fit or tuple(
-        name for name in HEURISTICS if name != "popular_by_segment" or features.inputs
+        name for name in BUILT_IN if name != "popular_by_segment" or features.inputs
     )
     for name in names:
         print(f"fitting {name}", flush=True)
-        HEURISTICS[name](features, settings).export(output / name, name, features.window)
+        fit_heuristic(name, features, settings).export(output / name, name, features.window)
         write_item_table(output / name, features.items)
         write_profile(output / name, features)
     return list(names)

@@ -1,12 +1,30 @@
-"""What the settings file says of the models; reading it needs no TensorFlow."""
+"""The sections of the settings file on models; reading them needs no TensorFlow."""
 
-from typing import Literal
+from collections.abc import Collection
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Heuristic = Literal[
+from setlist.plugins import HEURISTICS, TRAINERS, Plugins
+
+BuiltInHeuristic = Literal[
     "most_popular", "recently_popular", "popular_by_segment", "relisten", "co_visited"
 ]
+TWO_TOWER = "two_tower"
+"""The trainer of this project; every other one is an entry point of an installed package."""
+
+Scalar = bool | int | float | str
+Option = Scalar | list[Scalar]
+"""A setting of a stranger's function: Kubeflow carries no null, so none can be."""
+
+
+def _known(plugins: Plugins, built_in: Collection[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if sentence := plugins.unknown(name, built_in):
+            raise ValueError(sentence)
+        return name
+
+    return AfterValidator(check)
 
 
 class HeuristicSettings(BaseModel):
@@ -14,8 +32,9 @@ class HeuristicSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    fit: tuple[Heuristic, ...] = ()
-    """Which ones; empty for all that the data allow."""
+    fit: tuple[Annotated[str, _known(HEURISTICS, get_args(BuiltInHeuristic))], ...] = ()
+    """Built-in names and entry points (`setlist.plugins`); empty for all built-in ones that the
+    data allow."""
     recent_days: float = Field(default=7, gt=0)
     segment: str = ""
     """The users' column of `popular_by_segment`; "" for the first of `inputs`."""
@@ -27,14 +46,19 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    trainer: Annotated[str, _known(TRAINERS, [TWO_TOWER])] = TWO_TOWER
+    """What trains the model: "two_tower", or an entry point (`setlist.plugins`), which reads
+    `options` and any other setting that it has a use for."""
+    options: dict[str, Option] = {}
+    """The settings of a trainer that is not ours, as it documents them."""
     dimension: int | None = Field(default=None, ge=1)
-    """Of the vectors; left out, it grows with the items and the plays (16 to 128)."""
+    """Length of the vectors; left out, it grows with the items and the plays (16 to 128)."""
     epochs: int = Field(default=60, ge=1)
-    """At most; training stops when the plays that are held out get no likelier."""
+    """At most; training stops when the plays that are held out become no likelier."""
     patience: int = Field(default=1, ge=1)
-    """After how many epochs in which they got no likelier it stops."""
+    """After how many epochs in which they became no likelier training stops."""
     batch: int | None = Field(default=None, ge=1)
-    """Listeners a batch; left out, it grows with their number (16 to 256)."""
+    """Listeners in a batch; left out, it grows with their number (16 to 256)."""
     history_length: int = Field(default=200, ge=1)
     learning_rate: float = Field(default=0.002, gt=0)
     full_softmax_items: int = Field(default=50_000, ge=0)

@@ -107,11 +107,11 @@ def refit(
         record = RefitRecord()
     else:
         # Imported here: both load TensorFlow, which readers of the record do without.
-        from setlist.models.two_tower.train import train
+        from setlist.models.trainers import train_candidate
         from setlist.runs.refit_check import check_refit
 
         winner = chosen(training)
-        train(
+        train_candidate(
             Features.read(whole),
             winner.settings,
             output / "model",

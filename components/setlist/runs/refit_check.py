@@ -15,6 +15,7 @@ import pandas as pd
 from setlist.arrays import Int32s
 from setlist.data.features import Features
 from setlist.errors import EvaluationError, ModelError
+from setlist.evaluation.case import Case
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import prepare_setup
 from setlist.evaluation.inspection import inspect_models
@@ -28,7 +29,7 @@ from setlist.evaluation.results import (
     read_evaluation,
     read_users,
 )
-from setlist.evaluation.rules import Rules
+from setlist.evaluation.rules import fit_to_serve
 from setlist.models.contract import EMPTY, folder_digest
 from setlist.models.saved_model import SavedModel
 from setlist.runs.refit import COMPARED_RANKS, RefitRecord
@@ -154,7 +155,7 @@ def check_serving(inspection: Inspection, evaluations: Path, policy: Policy) -> 
     evaluation = read_evaluation(evaluations)
     # The rules of the gate, applied to the candidate with the measurements of the refitted model.
     inspected = evaluation.model("candidate").model_copy(update={"inspection": inspection})
-    for reason in Rules(evaluations, evaluation, policy).serving(inspected):
+    for reason in fit_to_serve(Case(evaluations, evaluation, policy, inspected, ())):
         if reason.outcome == "fail":
             raise ModelError(
                 f"refit: the model that was trained again is not fit to serve "

@@ -90,15 +90,14 @@ def gate(
 
     Ends with 0 when every candidate would be promoted, else with 2.
     """
-    from setlist.evaluation.policy import Policy
+    from setlist.api import judge
     from setlist_pipelines.cli.screen import print_verdict, screen
-    from setlist_pipelines.cli.trial import trial
     from setlist_pipelines.settings.file import read_policy
 
-    chosen = read_policy(policy) if policy else Policy()
+    chosen = read_policy(policy) if policy else None
     console, promoted = screen(), True
     for folder in evaluations:
-        verdict = trial(folder, chosen)
+        verdict = judge(folder, chosen)
         promoted = promoted and verdict.ships == "candidate"
         console.print(f"\n{folder}", soft_wrap=True)
         print_verdict(console, verdict)

@@ -29,7 +29,7 @@ from setlist.data.schema import Window, parse_instant
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender
-from setlist.evaluation.gate import judge
+from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import EvaluatedModel, Evaluation, Role, read_values
 from setlist.evaluation.verdict import SeenHead, Verdict
@@ -83,7 +83,7 @@ class Course:
         """
         verdict = None
         if self.policy:
-            verdict = judge(folder, self._cast(evaluation), self.policy, self._head())
+            verdict = gate(folder, self.policy, self._head(), self._cast(evaluation))
             ships = verdict.ships
             if ships:
                 self.anchor = None if verdict.anchor is None else self.anchor or self.live
@@ -238,7 +238,7 @@ def _work(
     from setlist.models.contract import model_folders
     from setlist.models.heuristics import fit_heuristics
     from setlist.models.selection import settings_of, winner
-    from setlist.models.two_tower.train import train
+    from setlist.models.trainers import train_candidate
 
     say("curate and transform", None)
     dataset = folder / "dataset"
@@ -250,9 +250,8 @@ def _work(
     for label in settings.labels:
         say(f"train {label}", None)
         own = settings_of(settings.model, settings.candidates, label)
-        trained.append(
-            train(features, own, folder / "candidates" / label, folder / "training", label)
-        )
+        output = folder / "candidates" / label
+        trained.append(train_candidate(features, own, output, folder / "training", label))
     (folder / "candidates" / winner(trained).label).rename(folder / "candidate")
     heuristics = {one.name: one for one in model_folders(folder / "heuristics")}
     rivals = {one.name: one for course in courses for one in course.rivals()}

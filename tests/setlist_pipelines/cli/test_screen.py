@@ -6,6 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
+from setlist.api import judge
 from setlist.evaluation.policy import Policy
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, TrainingRecord
@@ -17,7 +18,6 @@ from setlist_pipelines.cli.screen import (
     training_step,
     working,
 )
-from setlist_pipelines.cli.trial import trial
 from setlist_pipelines.laptop.runner import Run
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
@@ -31,7 +31,7 @@ def summary(tmp_path, write_evaluation, capsys):
     def printed(candidate: float, policy: Policy = POLICY) -> str:
         folder = tmp_path / "evaluate" / "evaluations"
         write_evaluation(folder, {"candidate": candidate, "live-3": 0.5, "most_popular": 0.5})
-        verdict = trial(folder, policy)
+        verdict = judge(folder, policy)
         (tmp_path / "gate").mkdir()
         verdict.write(tmp_path / "gate" / "verdict")
         if verdict.decision == "promote":

@@ -1,0 +1,106 @@
+"""Evaluating and judging model folders without a pipeline: the functions of `import setlist`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from setlist.data.features import Features
+from setlist.evaluation.contenders import Contender
+from setlist.evaluation.evaluator import evaluate as evaluate_contenders
+from setlist.evaluation.gate import gate
+from setlist.evaluation.policy import Policy
+from setlist.evaluation.results import Evaluation, EvaluationSettings, read_evaluation
+from setlist.evaluation.verdict import SeenHead, Verdict
+
+
+def evaluate(
+    candidate: str | Path,
+    heuristics: Sequence[str | Path],
+    features: str | Path,
+    dataset: str | Path,
+    output: str | Path,
+    *,
+    live: str | Path | None = None,
+    revision: int = 1,
+    settings: EvaluationSettings | None = None,
+) -> Evaluation:
+    """Ask model folders the same questions, and write the evaluation folder.
+
+    `run` is the folder of a run, as `setlist run` leaves it:
+
+    >>> evaluation = setlist.evaluate(
+    ...     run / "train" / "candidate",
+    ...     sorted((run / "fit-heuristics" / "models").iterdir()),
+    ...     run / "transform" / "features",
+    ...     run / "curate" / "dataset",
+    ...     folder / "evaluation",
+    ...     live=run / "resolve-live" / "live" / "live-3",
+    ...     revision=3,
+    ...     settings=setlist.EvaluationSettings(metrics=("ndcg@10", "coverage@10")),
+    ... )
+    evaluated candidate in ... s
+    evaluated live-3 in ... s
+    evaluated most_popular in ... s
+    inspecting candidate
+    >>> evaluation.listeners
+    40
+    >>> [(model.label, model.role) for model in evaluation.models]
+    [('candidate', 'candidate'), ('live-3', 'live'), ('most_popular', 'heuristic')]
+    >>> evaluation.model("candidate").corpus
+    {'coverage@10': 0.5}
+
+    Args:
+        candidate: the model folder that asks to go live.
+        heuristics: the model folders that it must beat; the names of the folders become labels.
+        features: the folder that the step `transform` wrote.
+        dataset: the folder that the step `curate` wrote, with the plays of the test period.
+        output: the folder to write; `setlist.evaluation.results` describes it.
+        live: the model folder that serves now; None while nothing is live.
+        revision: the number of the live model in its store; it becomes part of its label.
+        settings: metrics, shelf and slices; None for the defaults.
+
+    Raises:
+        DataError: when no listener plays anything relevant in the test period.
+        EvaluationError: when `output` is not empty, or two models have the same label.
+        ModelError: when a folder is no model, or a model breaks its contract.
+        SettingsError: when a metric or slice does not exist.
+    """
+    contenders = [
+        Contender(Path(candidate), "candidate", "candidate"),
+        *([Contender(Path(live), f"live-{revision}", "live", revision)] if live else []),
+        *(Contender(Path(folder), Path(folder).name, "heuristic") for folder in heuristics),
+    ]
+    return evaluate_contenders(
+        contenders,
+        Features.read(Path(features)),
+        Path(dataset),
+        settings or EvaluationSettings(),
+        Path(output),
+    )
+
+
+def judge(folder: str | Path, policy: Policy | None = None) -> Verdict:
+    """The verdict of a policy on an evaluation that exists; nothing is written.
+
+    What was live when the evaluation was made is taken from the evaluation itself.
+
+    >>> policy = setlist.Policy(over_heuristics=0.05, catalogue=0.4, guardrails=())
+    >>> verdict = setlist.judge(folder / "evaluation", policy)
+    >>> verdict.decision, verdict.ships
+    ('promote', 'candidate')
+    >>> [reason.rule for reason in verdict.reasons if reason.outcome == "fail"]
+    []
+
+    Args:
+        folder: an evaluation folder, or the folder of a run, which holds one.
+        policy: what the candidate has to show; None for the default policy.
+
+    Raises:
+        EvaluationError: when there is no evaluation, or a model in it is missing.
+        SettingsError: when the policy reads what is not evaluated.
+    """
+    within = Path(folder) / "evaluate" / "evaluations"
+    evaluations = within if within.is_dir() else Path(folder)
+    revisions = {model.role: model.revision for model in read_evaluation(evaluations).models}
+    live, anchor = revisions.get("live"), revisions.get("anchor")
+    head = SeenHead(live=live, version="", anchor=anchor) if live else None
+    return gate(evaluations, policy or Policy(), head)

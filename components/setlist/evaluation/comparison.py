@@ -1,0 +1,59 @@
+"""Two models of an evaluation compared on the same listeners, by the primary metric.
+
+A comparison passes when the lower bound of its interval is above what the policy asks for, fails
+when even the upper bound is below it, and is undecided in between: then the data cannot settle the
+margin, and the smallest lift that they could have shown is stated.
+"""
+
+import numpy as np
+
+from setlist.evaluation.case import Case
+from setlist.evaluation.results import EvaluatedModel
+from setlist.evaluation.statistics import (
+    MIN_LISTENERS,
+    Interval,
+    bootstrap,
+    smallest_detectable_lift,
+)
+from setlist.evaluation.verdict import Outcome, Reason
+
+
+def surpasses(case: Case, rival: EvaluatedModel) -> bool:
+    """Whether the candidate is proven better than the rival, by any margin."""
+    return compare(case, "", rival, 1).outcome == "pass"
+
+
+def compare(case: Case, rule: str, rival: EvaluatedModel, factor: float) -> Reason:
+    """The candidate's primary metric against `factor` times the rival's, listener by listener."""
+    primary = case.policy.primary
+    ours, theirs = case.values(case.candidate, primary), case.values(rival, primary)
+    needed = (factor - 1) * float(theirs.mean())
+    # The interval of ours - factor * theirs, so that the margin is resampled with the rival.
+    interval = bootstrap((ours - factor * theirs)[:, None])[0]
+    outcome: Outcome = "undecided"
+    if len(ours) >= MIN_LISTENERS and interval.low > 0:
+        outcome = "pass"
+    elif len(ours) >= MIN_LISTENERS and interval.high < 0:
+        outcome = "fail"
+    shown = Interval(
+        float(ours.mean() - theirs.mean()), interval.low + needed, interval.high + needed
+    )
+    detectable = smallest_detectable_lift(ours - theirs)
+    sentence = (
+        f"{primary} {ours.mean():.4f}, {rival.label} {theirs.mean():.4f}: "
+        f"{shown.mean:+.4f} [{shown.low:+.4f}, {shown.high:+.4f}], needed above {needed:+.4f}"
+    )
+    if np.isfinite(detectable):
+        sentence += f"; a difference of {detectable:.4f} could be detected"
+    if outcome == "undecided":
+        sentence += f"; these {case.evaluation.listeners:,} listeners cannot settle it"
+    return Reason(
+        rule=rule,
+        outcome=outcome,
+        value=shown.mean,
+        low=shown.low,
+        high=shown.high,
+        needed=needed,
+        detectable=detectable if np.isfinite(detectable) else None,
+        sentence=sentence + ".",
+    )

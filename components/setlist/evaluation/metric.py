@@ -1,15 +1,16 @@
-"""What a metric is: a function over a `Ranking` and a cut-off, and what a reader must know of it.
+"""A metric: a function of a `Ranking` and a cut-off k, and what a reader must know of it.
 
-Your own takes five lines in any importable module, and its name in the settings:
+A metric of another team takes a few lines in any importable module:
 
-    from setlist.evaluation.metric import Float64s, Ranking, metric
+    import setlist
 
-    @metric()
-    def fresh_share(ranking: Ranking, k: int) -> Float64s:
+    @setlist.metric()
+    def fresh_share(ranking: setlist.Ranking, k: int) -> Float64s:
         return ranking.mean_over_list(ranking.catalogue.listeners == 0, k)
 
-`evaluation.metrics: ["my_team.metrics:fresh_share@10"]` then has it in tables, intervals, slices,
-policy and report like a built-in one.
+The settings name it by its module, `evaluation.metrics: ["my_team.metrics:fresh_share@10"]`, or by
+the entry point of an installed package (`setlist.plugins`), `["fresh_share@10"]`. It then stands in
+tables, intervals, slices, policy and report like a built-in metric.
 """
 
 import functools
@@ -20,7 +21,7 @@ from typing import Literal
 import numpy as np
 
 from setlist.arrays import Float64s
-from setlist.errors import SetlistError
+from setlist.errors import EvaluationError
 from setlist.evaluation.ranking import Ranking
 
 __all__ = ["Better", "Metric", "Per", "Ranking", "metric"]
@@ -35,12 +36,12 @@ class Metric:
     """A metric; called like the function that it wraps, its answer checked.
 
     Attributes:
-        function: of a ranking and the cut-off k.
-        name: as settings and tables call it, without the cut-off.
+        function: takes a ranking and the cut-off k.
+        name: what settings and tables call it, without the cut-off.
         per: whether each listener has a value, or only all lists together.
-        better: which way is good.
-        reads_truth: whether it can be asked for a part of the truth, e.g. plays of new items.
-        k: the cut-off where the settings name none; 0 for a metric that has no such default.
+        better: whether a higher or a lower value is good.
+        reads_truth: whether it differs on a part of the truth, e.g. on plays of new items.
+        k: the cut-off where the settings name none; 0 for a metric without a default.
     """
 
     function: Function
@@ -54,15 +55,15 @@ class Metric:
         """float64[listeners], or float64[] for a corpus-level metric.
 
         Raises:
-            SetlistError: when the function answers with another shape, or with NaN.
+            EvaluationError: when the function answers with another shape, or with NaN.
         """
-        found = self.function(ranking, k)
+        answer = self.function(ranking, k)
         try:
-            answered = np.asarray(found)
+            array = np.asarray(answer)
         except ValueError:  # rows of different lengths
-            answered = np.array(None)
-        number = answered.dtype.kind in "biuf"
-        values = answered.astype(np.float64) if number else np.full((0, 0), np.nan)
+            array = np.array(None)
+        is_number = array.dtype.kind in "biuf"
+        values = array.astype(np.float64) if is_number else np.full((0, 0), np.nan)
         listeners = len(ranking.top)
         shape = (listeners,) if self.per == "listener" else ()
         if values.shape != shape or not np.isfinite(values).all():
@@ -71,16 +72,16 @@ class Metric:
                 if self.per == "listener"
                 else "one finite number for all lists together"
             )
-            got = (
+            actual = (
                 "numbers that are not finite"
                 if values.shape == shape
-                else f"{type(found).__name__} of shape {np.shape(found)}"
-                if isinstance(found, np.ndarray)
-                else f"a {type(found).__name__}"
+                else f"{type(answer).__name__} of shape {np.shape(answer)}"
+                if isinstance(answer, np.ndarray)
+                else f"a {type(answer).__name__}"
             )
-            raise SetlistError(
-                f"metric {self.name} answered with {got}, where {expected} was expected; "
-                "correct the function."
+            raise EvaluationError(
+                f"metric {self.name} answered with {actual}, where {expected} was expected",
+                "correct the function",
             )
         return values
 
@@ -95,12 +96,12 @@ def metric(
 ) -> Callable[[Function], Metric]:
     """Make a metric of a function; see `Metric` for the arguments.
 
-    `name` is the function's own, unless that is a word of Python's.
+    `name` is that of the function where it is left out; "map" could be no name of a function.
     """
 
     def wrap(function: Function) -> Metric:
-        made = Metric(function, name or function.__name__, per, better, reads_truth, k)
-        functools.update_wrapper(made, function)
-        return made
+        wrapped = Metric(function, name or function.__name__, per, better, reads_truth, k)
+        functools.update_wrapper(wrapped, function)
+        return wrapped
 
     return wrap

@@ -13,7 +13,7 @@ EvaluationSettings, Policy                  what `evaluate` and `judge` read
 Evaluation, Verdict, Reason                 what they return
 Ranking                                     what a metric reads
 Features, HeuristicSettings, Recommender    what a heuristic reads and returns
-ModelSettings, Training, Epoch              what a trainer reads and returns beside these
+ModelSettings, TrainingRecord, Epoch              what a trainer reads and returns beside these
 Case                                        what a rule of a policy reads
 
 A metric is a function of one model's lists beside what listeners played:
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from setlist.evaluation.verdict import Reason, Verdict
     from setlist.models.recommender import Recommender
     from setlist.models.settings import HeuristicSettings, ModelSettings
-    from setlist.models.training_record import Epoch, Training
+    from setlist.models.training_record import Epoch, TrainingRecord
     from setlist.serving.follower import ModelFollower
     from setlist.store.model_store import open_store
 
@@ -109,7 +109,7 @@ __all__ = [
     "StoreNotFoundError",
     "StoreRefusedError",
     "StoreUnreachableError",
-    "Training",
+    "TrainingRecord",
     "Verdict",
     "evaluate",
     "judge",
@@ -131,7 +131,7 @@ _MODULES = {
     "Ranking": "evaluation.ranking",
     "Reason": "evaluation.verdict",
     "Recommender": "models.recommender",
-    "Training": "models.training_record",
+    "TrainingRecord": "models.training_record",
     "Verdict": "evaluation.verdict",
     "evaluate": "api",
     "judge": "api",

@@ -50,7 +50,7 @@ def train(features, settings, output, record, label, *, live=None):
     order = np.arange(len(items), 0, -1) * settings.options["factor"]
     FixedOrder(items["item_id"].tolist(), order).export(output, label, features.window)
     epoch = setlist.Epoch(number=1, loss=0.5, check=None, ndcg=None, seconds=0.1)
-    return setlist.Training(
+    return setlist.TrainingRecord(
         label=label, settings=settings, epochs=[epoch], best=1, listeners=0, loss=None, ndcg=None,
         seconds=0.1,
     )
@@ -288,7 +288,7 @@ def test_a_heuristic_or_trainer_without_a_model_ends_the_step(package, small_run
     features = Features.read(small_run / "transform" / "features")
     with pytest.raises(ModelError, match=f"heuristic {name} (failed|returned a NoneType)"):
         fit_heuristics(features, HeuristicSettings(fit=(name,)), tmp_path / "models")
-    with pytest.raises(ModelError, match=f"trainer {name} (failed|returned no Training)"):
+    with pytest.raises(ModelError, match=f"trainer {name} (failed|returned no TrainingRecord)"):
         train_candidate(
             features, ModelSettings(trainer=name), tmp_path / "model", tmp_path / "record", "other"
         )

@@ -11,7 +11,7 @@ the group `setlist.models` (see `setlist.plugins`):
         label: str,                 # the candidate's name
         *,
         live: Path | None,          # a model folder to start from, where the settings ask for it
-    ) -> Training:                  # what the report shows, and by what candidates are compared
+    ) -> TrainingRecord:                  # what the report shows, and by what candidates are compared
 
 A model that is fitted at once has a single epoch, and no `ndcg` where nobody is held out. The
 record of the training, the item table and the profile are written here, for every trainer.
@@ -25,7 +25,7 @@ from setlist.models.contract import read_catalogue, read_info
 from setlist.models.item_table import write_item_table
 from setlist.models.profile import write_profile
 from setlist.models.settings import TWO_TOWER, ModelSettings
-from setlist.models.training_record import Training
+from setlist.models.training_record import TrainingRecord
 from setlist.models.two_tower.descent import Checkpoint
 from setlist.models.two_tower.train import train
 from setlist.plugins import TRAINERS
@@ -40,7 +40,7 @@ def train_candidate(
     *,
     live: Path | None = None,
     checkpoint: Checkpoint | None = None,
-) -> Training:
+) -> TrainingRecord:
     """Train with `settings.trainer`; see `setlist.models.two_tower.train.train` for the arguments.
 
     Only the two-tower keeps a checkpoint; another trainer starts anew after a restart.
@@ -72,9 +72,9 @@ def train_candidate(
 
 
 def _check(training: object, trainer: str, label: str) -> None:
-    if not isinstance(training, Training) or training.label != label:
+    if not isinstance(training, TrainingRecord) or training.label != label:
         raise ModelError(
-            f"trainer {trainer} returned no Training of {label}", "correct its package"
+            f"trainer {trainer} returned no TrainingRecord of {label}", "correct its package"
         )
     if not 1 <= training.best <= len(training.epochs):
         # The report draws the epochs and marks the best of them.

@@ -13,7 +13,7 @@ EvaluationSettings, Policy                  what `evaluate` and `judge` read
 Evaluation, Verdict, Reason                 what they return
 Ranking                                     what a metric reads
 Features, HeuristicSettings, Recommender    what a heuristic reads and returns
-ModelSettings, TrainingRecord, Epoch              what a trainer reads and returns beside these
+ModelSettings, TrainingRecord, Epoch        what a trainer reads and returns beside these
 Case                                        what a rule of a policy reads
 
 A metric is a function of one model's lists beside what listeners played:

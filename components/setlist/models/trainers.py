@@ -11,7 +11,7 @@ the group `setlist.models` (see `setlist.plugins`):
         label: str,                 # the candidate's name
         *,
         live: Path | None,          # a model folder to start from, where the settings ask for it
-    ) -> TrainingRecord:                  # what the report shows, and by what candidates are compared
+    ) -> TrainingRecord:            # what the report shows, and by what candidates are compared
 
 A model that is fitted at once has a single epoch, and no `ndcg` where nobody is held out. The
 record of the training, the item table and the profile are written here, for every trainer.

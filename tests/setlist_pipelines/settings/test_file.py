@@ -73,7 +73,7 @@ def test_one_setting_can_be_replaced():
         ),
         (
             "data: {events: {path: e.csv}}\nheuristics:\n  fit: [most_popular, populr]",
-            "line 3: heuristics.fit.1: Input should be 'most_popular'",
+            "line 3: heuristics.fit.1: there is no heuristic 'populr'; choose from most_popular",
         ),
         (
             "data: {events: {path: e.csv}}\npolicy:\n  guardrails:\n    - metric: gini@10",

@@ -108,7 +108,7 @@ EXTRAS = {
     "tf_keras": "train",
     "jinja2": "train",
     "matplotlib": "train",
-    "kfp": "kubeflow",
+    "kfp": "train,kubeflow",  # what imports kfp runs or compiles the steps, which need both
     "docker": "kubeflow",
     "fastapi": "serve",
     "starlette": "serve",

@@ -21,7 +21,7 @@ from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.verdict import Verdict
 from setlist.models.heuristics import CoVisited, Popular
 from setlist.models.item_table import write_item_table
-from setlist_pipelines.laptop.runner import SETTINGS
+from setlist_pipelines.laptop.runner import SETTINGS_FILE
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 ITEMS, LISTENERS, NEWCOMERS, PLAYS, EVALUATED = 100_000, 950_000, 50_000, 20_000_000, 200_000
@@ -211,7 +211,7 @@ def write(folder: Path, share: float) -> None:
     say(f"writing models of {len(known.items):,} items")
     models(rng, known, root)
     text = yaml.safe_dump(read_settings(SAMPLE).document(), sort_keys=False)
-    (root / SETTINGS).write_text(text, "utf-8")
+    (root / SETTINGS_FILE).write_text(text, "utf-8")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     say(f"{size / 1e6:,.0f} MB in {folder}")
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 from tests.waiting import PATIENCE, until
 
 from setlist.data.sample import generate
-from setlist_pipelines.cli.screen import Progress
+from setlist_pipelines.cli.screen import StepProgress
 from setlist_pipelines.laptop.runner import run_local
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
@@ -31,8 +31,8 @@ EARLIER = "as_of=2026-04-24"
 def run(workdir: Path, *changes: str) -> Path:
     """Run the pipeline on the sample, to the store in `workdir`; the folder of the run."""
     settings = read_settings(SAMPLE, [f"store={workdir / 'store'}", *changes])
-    with Progress() as progress:
-        return run_local(settings, workdir, progress.say).root
+    with StepProgress() as progress:
+        return run_local(settings, workdir, progress.show).root
 
 
 def retitled(path: Path, titles: list[str], tags: list[str]) -> Path:

@@ -10,8 +10,8 @@ from tests.cluster.pipeline import Json
 from tests.cluster.pods import Cluster
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "cluster"
-ELSEWHERE = {"kubeflow": "setlist-suite-runs", "setlist": "setlist-suite-own"}
-RUNS, OWN = ELSEWHERE.values()
+SUITE_NAMESPACES = {"kubeflow": "setlist-suite-runs", "setlist": "setlist-suite-own"}
+RUNS, OWN = SUITE_NAMESPACES.values()
 ARGO, PIPELINES = "argoproj.io", "pipelines.kubeflow.org"
 MAY = [
     ("runner", "create", ARGO, "workflowtaskresults", RUNS),
@@ -49,11 +49,11 @@ def moved(document: Json) -> Json:
     """The same in the namespaces of this test."""
     place = document["metadata"]
     if document["kind"] == "Namespace":
-        place["name"] = ELSEWHERE[place["name"]]
+        place["name"] = SUITE_NAMESPACES[place["name"]]
     else:
-        place["namespace"] = ELSEWHERE[place["namespace"]]
+        place["namespace"] = SUITE_NAMESPACES[place["namespace"]]
     for subject in document.get("subjects", ()):
-        subject["namespace"] = ELSEWHERE[subject["namespace"]]
+        subject["namespace"] = SUITE_NAMESPACES[subject["namespace"]]
     return document
 
 

@@ -8,7 +8,7 @@ from tests.cluster.pipeline import Json
 from tests.cluster.pods import Cluster
 
 from setlist.errors import LENGTH
-from setlist_pipelines.settings.platform import STEPS
+from setlist_pipelines.settings.platform import STEP_NAMES
 
 ABSENT = "gs://no-such-bucket/setlist"
 EVENTS: Json = {"path": "sample://events", "columns": {"user_id": "nobody"}}
@@ -50,7 +50,7 @@ FAULTS = {
 
 def test_every_step_can_be_given_something_wrong():
     """The exit handler is the exception: it tells of failures and has none of its own."""
-    assert FAULTS.keys() == set(STEPS) - {"announce-failure"}
+    assert FAULTS.keys() == set(STEP_NAMES) - {"announce-failure"}
 
 
 @pytest.mark.parametrize("task", FAULTS)

@@ -11,13 +11,13 @@ from setlist.data.features import Features
 from setlist.evaluation.results import read_evaluation, read_values
 from setlist.evaluation.verdict import Verdict
 from setlist.models.contract import model_folders, read_info
-from setlist_pipelines.settings.platform import STEPS
+from setlist_pipelines.settings.platform import STEP_NAMES
 
 
 class TestFirstRun:
     def test_nothing_failed_and_every_step_ran(self, first: Run):
         assert first.failure is None
-        assert {step.name for step in first.steps.values()} == set(STEPS)
+        assert {step.name for step in first.steps.values()} == set(STEP_NAMES)
 
     def test_plan(self, first: Run):
         plan = left(first, "plan").parameters

@@ -11,7 +11,7 @@ import pytest
 from tests.evaluations import evaluated, evaluation
 
 from setlist_pipelines.cli.main import main
-from setlist_pipelines.kubeflow.submission import Package, package
+from setlist_pipelines.kubeflow.packages import Package, compile_package
 from setlist_pipelines.settings.file import Settings
 
 LISTENERS = 40
@@ -40,13 +40,13 @@ def write_evaluation() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def packaged() -> Callable[[Settings, str], Package]:
-    """`package`, which takes a second, once for the same settings and image."""
+    """`compile_package`, which takes a second, once for the same settings and image."""
     made: dict[tuple[str, str], Package] = {}
 
     def once(settings: Settings, image: str) -> Package:
         key = settings.model_dump_json(), image
         if key not in made:
-            made[key] = package(settings, image)
+            made[key] = compile_package(settings, image)
         return made[key]
 
     return once

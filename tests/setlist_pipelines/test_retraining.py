@@ -18,7 +18,7 @@ from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "retraining.yaml"
 CLUSTER = "store=gs://your-bucket/setlist"
-STEPS = [
+STEP_NAMES = [
     *("plan", "news", "curate", "transform", "fit-heuristics", "train", "resolve-live", "evaluate"),
     *("gate", "report", "push", "announce", "announce-2", "announce-3", "announce-failure"),
 ]
@@ -114,7 +114,7 @@ def test_nothing_else_is_left_beside_it(compiled):
 
 def test_every_step_runs_in_the_one_image_and_installs_nothing(spec):
     executors = spec["deploymentSpec"]["executors"]
-    assert sorted(executors) == sorted(f"exec-{step}" for step in STEPS)
+    assert sorted(executors) == sorted(f"exec-{step}" for step in STEP_NAMES)
     for executor in executors.values():
         assert executor["container"]["image"] == "setlist:latest"
         assert "pip install" not in " ".join(executor["container"]["command"])
@@ -125,7 +125,7 @@ def test_what_looks_at_the_world_or_changes_it_is_never_cached(spec):
     cached = {name: task["cachingOptions"].get("enableCache") for name, task in tasks.items()}
     never = {name for name, one in cached.items() if not one}
     assert never == {"plan", "news", "push", "announce", "announce-2", "announce-3"}
-    assert set(cached) == set(STEPS)
+    assert set(cached) == set(STEP_NAMES)
 
 
 def conditions(spec):
@@ -229,7 +229,7 @@ def test_the_image_is_named_by_the_environment(tmp_path):
     command += ["--set", CLUSTER]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert target.read_text().count("image: registry.example/setlist@sha256:0") == len(STEPS)
+    assert target.read_text().count("image: registry.example/setlist@sha256:0") == len(STEP_NAMES)
 
 
 def compiled_resources(target, image):

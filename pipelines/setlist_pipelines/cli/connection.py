@@ -1,4 +1,4 @@
-"""Which cluster a command asks, as whom, and the tables of what it answers."""
+"""What several commands share: options, the connection to a cluster, help and tables."""
 
 import shlex
 from pathlib import Path
@@ -11,6 +11,16 @@ if TYPE_CHECKING:
 
     from setlist_pipelines.kubeflow.api import Kubeflow
 
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file; the bundled sample if left out."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Replace one setting, e.g. --set as_of=2026-04-24 (can be repeated)."
+    ),
+]
 Image = Annotated[
     str, typer.Option(envvar="SETLIST_IMAGE", help="The image of every step, name@sha256:...")
 ]
@@ -19,41 +29,47 @@ Host = Annotated[
     typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="The URL of Kubeflow Pipelines."),
 ]
 Namespace = Annotated[
-    str, typer.Option(envvar="KFP_NAMESPACE", help="The profile's, where there are several.")
+    str,
+    typer.Option(
+        envvar="KFP_NAMESPACE", help="The namespace of your profile, where the server has profiles."
+    ),
 ]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(help="A file with a bearer token, read for every call; or KFP_TOKEN, a token."),
+    typer.Option(
+        help="A file with a bearer token, read for every call; or set KFP_TOKEN to a token."
+    ),
 ]
 Cookies = Annotated[
     str,
     typer.Option(
         envvar="KFP_COOKIES",
-        help="Cookies of Dex or IAP, name=value; better in the variable: others see arguments.",
+        help="Cookies of Dex or IAP, name=value. Others see arguments, so set the variable.",
     ),
 ]
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help: commands to copy."""
+    """The end of a command's help: example commands to copy."""
     return "\n\n".join(("Examples:", *lines))
 
 
 def command(words: str, config: Path, change: list[str] | None) -> str:
-    """A command for the same settings, to be copied."""
+    """A command line for the same settings, to copy."""
     options = ["--config", str(config)]
-    for one in change or ():
-        options += ["--set", one]
+    for override in change or ():
+        options += ["--set", override]
     return f"{words} {shlex.join(options)}"
 
 
 def connect(
-    host: str, namespace: str, token_file: Path | None, cookies: str, patient: bool = True
+    host: str, namespace: str, token_file: Path | None, cookies: str, retries: bool = True
 ) -> "Kubeflow":
     """The API that the options name."""
-    from setlist_pipelines.kubeflow.api import Kubeflow, find_access
+    from setlist_pipelines.kubeflow.access import find_access
+    from setlist_pipelines.kubeflow.api import Kubeflow
 
-    return Kubeflow(find_access(host, namespace, token_file, cookies), patient)
+    return Kubeflow(find_access(host, namespace, token_file, cookies), retries)
 
 
 def new_table(*columns: str) -> "Table":
@@ -68,7 +84,7 @@ def new_table(*columns: str) -> "Table":
 
 
 def add_row(table: "Table", *cells: object) -> None:
-    """Add a row as it is: what a server says is no markup."""
+    """Add a row without markup: a server's text may contain brackets."""
     from rich.text import Text
 
     table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))

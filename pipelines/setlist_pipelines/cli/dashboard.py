@@ -101,9 +101,9 @@ def readable_runs(workdir: Path) -> tuple[list["RunFolders"], list[str]]:
 
 def judged_runs(workdir: Path) -> list[Path]:
     """The runs in a folder that have a verdict; a run without new data ends without a verdict."""
-    from setlist_pipelines.laptop.runner import SETTINGS
+    from setlist_pipelines.laptop.runner import SETTINGS_FILE
 
-    runs = [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS}")]
+    runs = [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS_FILE}")]
     return [run for run in runs if (run / "gate" / "verdict").is_file()]
 
 
@@ -118,22 +118,22 @@ def run_folders(root: Path) -> "RunFolders":
     from setlist.explorer.run_folder import RunFolders
     from setlist.models.contract import model_folders
     from setlist_pipelines.cli.screen import training_step
-    from setlist_pipelines.laptop.runner import SETTINGS, Run
+    from setlist_pipelines.laptop.runner import SETTINGS_FILE, Run
     from setlist_pipelines.settings.file import read_settings
 
     run = Run(root=root, log=root)
-    for part in (root / SETTINGS, run.output("gate", "verdict")):
+    for part in (root / SETTINGS_FILE, run.output("gate", "verdict")):
         if not part.is_file():
             raise EvaluationError(
                 f"{root} is not the folder of a run that came to a verdict ({part} is missing)",
                 "name a folder that `setlist run` made",
             )
-    step = training_step(read_settings(root / SETTINGS, None))
+    step = training_step(read_settings(root / SETTINGS_FILE, None))
     learned = model_folders(run.output("resolve-live", "live"))
     heuristics = model_folders(run.output("fit-heuristics", "models"))
     return RunFolders(
         name=root.name.removeprefix("retraining-"),
-        settings=root / SETTINGS,
+        settings=root / SETTINGS_FILE,
         features=run.output("transform", "features"),
         evaluations=run.output("evaluate", "evaluations"),
         verdict=run.output("gate", "verdict"),

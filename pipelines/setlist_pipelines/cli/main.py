@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from setlist.errors import SetlistError
+from setlist_pipelines.cli.connection import Config, Set
 from setlist_pipelines.cli.dashboard import dashboards
 from setlist_pipelines.cli.image import image
 from setlist_pipelines.cli.kind import kind
 from setlist_pipelines.cli.models import models
-from setlist_pipelines.cli.options import Config, Set
 from setlist_pipelines.cli.report import reports
 from setlist_pipelines.cli.schedule import schedule
 from setlist_pipelines.cli.serving import serving
@@ -42,13 +42,13 @@ def run(
 
     Ends with 0 when the run finished, whatever the verdict, and with 1 when a step failed.
     """
-    from setlist_pipelines.cli.screen import Progress, print_summary
+    from setlist_pipelines.cli.screen import StepProgress, print_summary
     from setlist_pipelines.laptop.runner import run_local
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     settings = read_settings(config or SAMPLE, change)
-    with Progress() as progress:
-        finished = run_local(settings, workdir, progress.say, docker)
+    with StepProgress() as progress:
+        finished = run_local(settings, workdir, progress.show, docker)
     print_summary(finished, settings)
 
 
@@ -132,18 +132,18 @@ def backtest(
     last cut is that of a run as of the settings' `as_of`, the others lie before it.
     """
     from setlist.evaluation.policy import check_policy
-    from setlist_pipelines.cli.screen import Progress, print_backtest
+    from setlist_pipelines.cli.screen import StepProgress, print_backtest
     from setlist_pipelines.laptop.backtest import backtest
-    from setlist_pipelines.laptop.runner import SETTINGS
+    from setlist_pipelines.laptop.runner import SETTINGS_FILE
     from setlist_pipelines.settings.file import SAMPLE, read_policy, read_settings
 
-    settings = read_settings(run / SETTINGS if run else config or SAMPLE, change)
+    settings = read_settings(run / SETTINGS_FILE if run else config or SAMPLE, change)
     policies = {path.stem: read_policy(path) for path in policy or []}
     for one in policies.values():
         check_policy(one, settings.evaluation.metric_infos())
-    with Progress() as progress:
+    with StepProgress() as progress:
         found = backtest(
-            settings, policies or {"policy": settings.policy}, cuts, every, workdir, progress.say
+            settings, policies or {"policy": settings.policy}, cuts, every, workdir, progress.show
         )
     print_backtest(found)
     typer.echo(f"all of it  {workdir / 'backtest.json'}")

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import SetlistError
-from setlist_pipelines.cli.connection import add_row, examples, new_table
-from setlist_pipelines.cli.options import Config, Set
+from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table
 
 if TYPE_CHECKING:
     from setlist.store.manifest import Manifest

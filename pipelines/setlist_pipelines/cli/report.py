@@ -34,15 +34,15 @@ def report(
     # Imported here, because they are slow and other commands of the program do not need them.
     from setlist.report.page import write_report
     from setlist_pipelines.cli.screen import training_step
-    from setlist_pipelines.laptop.runner import SETTINGS, Run
+    from setlist_pipelines.laptop.runner import SETTINGS_FILE, Run
     from setlist_pipelines.settings.file import read_settings
 
-    if not (run / SETTINGS).is_file():
+    if not (run / SETTINGS_FILE).is_file():
         raise SettingsError(
-            f"{run} is not the folder of a finished run ({SETTINGS} is missing)",
+            f"{run} is not the folder of a finished run ({SETTINGS_FILE} is missing)",
             "name a folder that `setlist run` made",
         )
-    settings = read_settings(run / SETTINGS, None)
+    settings = read_settings(run / SETTINGS_FILE, None)
     finished = Run(root=run, log=run)
     counts = finished.output("curate", "dataset") / "counts.json"
     live_models = finished.output("resolve-live", "live")

@@ -1,11 +1,11 @@
-"""`setlist runs`: the runs on a Kubeflow cluster, looked at afterwards."""
+"""`setlist runs`: lists, shows and compares runs on a Kubeflow cluster, and prints their logs."""
 
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterNotFoundError, SetlistError, SettingsError
 from setlist_pipelines.cli.connection import (
     Cookies,
     Host,
@@ -40,7 +40,7 @@ def list_(
 ) -> None:
     """List the latest runs with their states."""
     from setlist_pipelines.cli.screen import screen
-    from setlist_pipelines.kubeflow.submission import duration
+    from setlist_pipelines.kubeflow.submission import seconds_between
 
     kubeflow = connect(host, namespace, token_file, cookies)
     table = new_table("run", "id", "state", "created", "seconds")
@@ -48,7 +48,7 @@ def list_(
         "runs", "runs", sort_by="created_at desc", page_size=min(limit, 100), **kubeflow.scope
     )
     for run in islice(latest, limit):
-        seconds = duration(run.get("created_at"), run.get("finished_at"))
+        seconds = seconds_between(run.get("created_at"), run.get("finished_at"))
         add_row(
             table, run.get("display_name"), run.get("run_id"), run.get("state"),
             run.get("created_at"), _seconds(seconds),
@@ -64,23 +64,23 @@ def show(
     token_file: TokenFile = None,
     cookies: Cookies = "",
 ) -> None:
-    """Show one run: its state, what came of it, its steps and their states."""
+    """Show a run: its state, its outcome, its steps and their states."""
     from setlist_pipelines.cli.screen import screen
-    from setlist_pipelines.kubeflow.submission import link, tasks
+    from setlist_pipelines.kubeflow.submission import begun_steps, run_link
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
     typer.echo(f"run      {run.get('display_name')} {run_id}")
     typer.echo(f"state    {run.get('state')}")
     typer.echo(f"created  {run.get('created_at')}")
-    typer.echo(f"link     {link(kubeflow, run_id)}")
+    typer.echo(f"link     {run_link(kubeflow, run_id)}")
     if error := run.get("error", {}).get("message"):
         typer.echo(f"error    {error}")
     record = _record(run)
     if not isinstance(record, str):
         typer.echo(f"outcome  {record.line}")
     table = new_table("step", "state", "seconds", "error")
-    for task in tasks(run):
+    for task in begun_steps(run):
         add_row(table, task.name, task.state, _seconds(task.seconds), task.error)
     screen().print(table)
 
@@ -99,27 +99,28 @@ def logs(
     token_file: TokenFile = None,
     cookies: Cookies = "",
 ) -> None:
-    """Print the logs of a run's steps, one after the other, each attempt by itself.
+    """Print the logs of a run's steps, one after the other, with each attempt by itself.
 
-    They are those of the pods, so they last as long as the pods do (platform.ttl), longer only
-    where the cluster archives them. Ends with 1 when a step has none.
+    The logs last as long as the pods do (platform.ttl), and longer where the cluster archives
+    them. Ends with 1 when a step has no log.
     """
-    from setlist_pipelines.kubeflow.pod_logs import chosen, logs, remedy
+    from setlist_pipelines.kubeflow.pod_logs import kubectl_logs_command, select_steps, step_logs
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
-    without = []
-    for task in chosen(run, step):
+    steps_without_log = []
+    for task in select_steps(run, step):
         pod = ""
-        for pod, text in logs(kubeflow, run, task):
+        for pod, log in step_logs(kubeflow, run, task):
             typer.echo(f"==> {task.name}  {task.state.lower()}  {pod}")
-            typer.echo(text.rstrip("\n"))
+            typer.echo(log.rstrip("\n"))
         if not pod:
-            without.append(task.name)
-    if without:
-        raise SetlistError(
-            f"no log of {', '.join(without)}: the pod is gone, or there was none since the result "
-            f"came from the cache; see what is left with `{remedy(kubeflow, run)}`."
+            steps_without_log.append(task.name)
+    if steps_without_log:
+        raise ClusterNotFoundError(
+            f"no log of {', '.join(steps_without_log)}: the pod is gone, or the step had no pod "
+            "because its result came from the cache",
+            f"see what is left with `{kubectl_logs_command(kubeflow, run)}`",
         )
 
 
@@ -138,26 +139,26 @@ def compare(
     token_file: TokenFile = None,
     cookies: Cookies = "",
 ) -> None:
-    """Show side by side in which arguments runs differ, and what came of them.
+    """Show side by side in which arguments runs differ, and their outcomes, rule by rule.
 
-    What came of them, rule by rule, stands in the store of each run, so this needs to read that.
+    The outcomes are in the store of each run, so this machine needs access to it.
     """
     from setlist_pipelines.cli.screen import screen
-    from setlist_pipelines.kubeflow.submission import parameters
+    from setlist_pipelines.kubeflow.submission import flat_arguments
 
     if len(run_ids) < 2:
-        raise SetlistError("one run has nothing to be compared with; give two ids or more.")
+        raise SettingsError("a comparison needs two runs", "give two ids or more")
     kubeflow = connect(host, namespace, token_file, cookies)
-    found = [kubeflow.get(f"runs/{_id(run_id)}") for run_id in run_ids]
-    names = [str(run.get("display_name")) for run in found]
-    given = [parameters(run) for run in found]
+    documents = [kubeflow.get(f"runs/{_id(run_id)}") for run_id in run_ids]
+    names = [str(run.get("display_name")) for run in documents]
+    arguments = [flat_arguments(run) for run in documents]
     table = new_table("argument", *names)
-    add_row(table, "(state)", *(run.get("state") for run in found))
-    versions = [run.get("pipeline_version_reference", {}) for run in found]
+    add_row(table, "(state)", *(run.get("state") for run in documents))
+    versions = [run.get("pipeline_version_reference", {}) for run in documents]
     add_row(table, "(version)", *(version.get("pipeline_version_id") for version in versions))
     equal = 0
-    for key in sorted({key for one in given for key in one}):
-        values = [one.get(key) for one in given]
+    for key in sorted({key for of_run in arguments for key in of_run}):
+        values = [of_run.get(key) for of_run in arguments]
         if len(set(values)) == 1:
             equal += 1
         else:
@@ -165,34 +166,36 @@ def compare(
     console = screen()
     console.print(table)
     console.print(f"equal in all: {equal} arguments")
-    console.print(_outcomes(names, [_record(run) for run in found]))
+    console.print(_outcomes(names, [_record(run) for run in documents]))
 
 
 def _outcomes(names: list[str], records: "list[RunRecord | str]") -> "Table":
-    """What came of runs side by side, rule by rule."""
-    table = new_table("what came of it", *names)
-    told = [record if isinstance(record, str) else record.outcome for record in records]
-    add_row(table, "(outcome)", *told)
-    there = [None if isinstance(record, str) else record for record in records]
-    add_row(table, "(revision)", *(record and record.revision for record in there))
-    verdicts = [record and record.verdict for record in there]
+    """The outcomes of runs side by side, rule by rule; a text stands for an unknown outcome."""
+    table = new_table("outcome", *names)
+    outcomes = [record if isinstance(record, str) else record.outcome for record in records]
+    add_row(table, "(outcome)", *outcomes)
+    known = [None if isinstance(record, str) else record for record in records]
+    add_row(table, "(revision)", *(record and record.revision for record in known))
+    verdicts = [record and record.verdict for record in known]
     reasons = [
-        {one.rule: f"{one.outcome} {one.value:.4f}" for one in verdict.reasons} if verdict else {}
+        {reason.rule: f"{reason.outcome} {reason.value:.4f}" for reason in verdict.reasons}
+        if verdict
+        else {}
         for verdict in verdicts
     ]
-    for rule in dict.fromkeys(rule for one in reasons for rule in one):
-        add_row(table, rule, *(one.get(rule) for one in reasons))
+    for rule in dict.fromkeys(rule for by_rule in reasons for rule in by_rule):
+        add_row(table, rule, *(by_rule.get(rule) for by_rule in reasons))
     return table
 
 
 def _record(run: "Json") -> "RunRecord | str":
-    """What came of a run, or why that cannot be said."""
+    """The record of a run's end, or a text that says why it is not known."""
     from setlist.runs.record import RunRecord
-    from setlist_pipelines.settings.file import ELSEWHERE
+    from setlist_pipelines.settings.file import REMOTE_PATH
 
-    given = run.get("runtime_config", {}).get("parameters", {})
-    store, name = given.get("store"), given.get("name")
-    if not (isinstance(store, str) and isinstance(name, str) and ELSEWHERE.match(store)):
+    arguments = run.get("runtime_config", {}).get("parameters", {})
+    store, name = arguments.get("store"), arguments.get("name")
+    if not (isinstance(store, str) and isinstance(name, str) and REMOTE_PATH.match(store)):
         return "not known: the run names no store"
     try:
         record = RunRecord.read(store, name, str(run.get("run_id")))
@@ -202,9 +205,11 @@ def _record(run: "Json") -> "RunRecord | str":
 
 
 def _id(run_id: str) -> str:
-    """The id, which becomes a part of a path."""
+    """The id, checked because it becomes a part of a path."""
     if not run_id.replace("-", "").isalnum():
-        raise SetlistError(f"{run_id} is not the id of a run; `setlist runs list` shows them.")
+        raise SettingsError(
+            f"{run_id} is not the id of a run", "choose one that `setlist runs list` shows"
+        )
     return run_id
 
 

@@ -1,4 +1,4 @@
-"""`setlist schedule`: runs by the clock on a Kubeflow cluster."""
+"""`setlist schedule`: applies, shows, pauses and removes schedules on a Kubeflow cluster."""
 
 from functools import partial
 from pathlib import Path
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterNotFoundError
 from setlist_pipelines.cli.connection import (
     Cookies,
     Host,
     Image,
     Namespace,
+    Set,
     TokenFile,
     add_row,
     command,
@@ -19,12 +20,11 @@ from setlist_pipelines.cli.connection import (
     examples,
     new_table,
 )
-from setlist_pipelines.cli.options import Set
 
 if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.api import Kubeflow
-    from setlist_pipelines.kubeflow.recurring_runs import Recurring
-    from setlist_pipelines.kubeflow.scheduling import Wanted
+    from setlist_pipelines.kubeflow.recurring_runs import RecurringRun
+    from setlist_pipelines.kubeflow.schedule_sync import DesiredSchedule
     from setlist_pipelines.settings.file import Settings
 
 schedule = typer.Typer(
@@ -37,9 +37,9 @@ schedule = typer.Typer(
     ),
 )
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file.")]
-"""Never the sample: what the settings do not name is deleted."""
-Name = Annotated[str, typer.Argument(help="The schedule, as the settings name it.")]
+RequiredConfig = Annotated[Path, typer.Option("--config", "-c", help="Settings file.")]
+"""Without the sample as a default: `apply` deletes what the settings do not name."""
+ScheduleArgument = Annotated[str, typer.Argument(help="The schedule, as the settings name it.")]
 
 
 @schedule.command(
@@ -49,7 +49,7 @@ Name = Annotated[str, typer.Argument(help="The schedule, as the settings name it
     )
 )
 def apply(
-    config: Config,
+    config: RequiredConfig,
     change: Set = None,
     image: Image = "",
     host: Host = "",
@@ -57,25 +57,26 @@ def apply(
     token_file: TokenFile = None,
     cookies: Cookies = "",
 ) -> None:
-    """Bring the cluster in step with the settings: what is new, changed or gone there.
+    """Bring the cluster in step with the settings: create, replace and delete schedules.
 
-    Applied twice, it changes nothing. A changed schedule is replaced without a gap or a double, for
-    which this may wait: for a time that is near, and for a run that goes on. It may be stopped at
-    any moment and started again.
+    A second call changes nothing. To replace a changed schedule without missing or repeating a
+    run, it may wait until a fire time has passed and a run has ended. It may be stopped at any
+    moment and started again.
     """
-    from setlist_pipelines.kubeflow.scheduling import apply
+    from setlist_pipelines.kubeflow.schedule_sync import apply_schedules
 
     settings = _settings(config, change)
-    done = apply(connect(host, namespace, token_file, cookies), settings, image, _Lines())
-    for name, what in done.items():
-        typer.echo(f"{name:<12} {what}")
-    if not done:
+    kubeflow = connect(host, namespace, token_file, cookies)
+    outcomes = apply_schedules(kubeflow, settings, image, _Lines())
+    for name, outcome in outcomes.items():
+        typer.echo(f"{name:<12} {outcome}")
+    if not outcomes:
         typer.echo("no schedules, neither in the settings nor on the cluster")
 
 
 @schedule.command(name="list", epilog=examples("setlist schedule list --config home.yaml"))
 def list_(
-    config: Config,
+    config: RequiredConfig,
     change: Set = None,
     image: Image = "",
     host: Host = "",
@@ -89,25 +90,25 @@ def list_(
     """
     from setlist_pipelines.cli.screen import screen
     from setlist_pipelines.kubeflow.recurring_runs import of_other_stores, recurring_runs
-    from setlist_pipelines.kubeflow.scheduling import check_schedules
+    from setlist_pipelines.kubeflow.schedule_sync import check_schedules
 
     settings = _settings(config, change)
-    schedules = check_schedules(settings)
+    desired = check_schedules(settings)
     kubeflow = connect(host, namespace, token_file, cookies)
-    there = recurring_runs(kubeflow, settings.name, settings.store)
+    existing = recurring_runs(kubeflow, settings.name, settings.store)
     table = new_table("schedule", "cron", "next", "state", "in step", "last run")
-    for name in schedules | there:
-        group, one = there.get(name, []), schedules.get(name)
+    for name in desired | existing:
+        group, entry = existing.get(name, []), desired.get(name)
         current = group[-1] if group else None
-        cron = current.cron if current else one.schedule.cron if one else ""
+        cron = current.cron if current else entry.schedule.cron if entry else ""
         add_row(
             table,
             name,
             cron,
-            _next(cron, one.schedule.time_zone if one else "UTC"),
+            _next_time(cron, entry.schedule.time_zone if entry else "UTC"),
             _state(group),
-            _step(current, one, image),
-            _last(kubeflow, current),
+            _in_step(current, entry, image),
+            _last_run(kubeflow, current),
         )
     for name, other in of_other_stores(kubeflow, settings.name, settings.store):
         add_row(table, name, other.cron, "", _state([other]), f"no: of {other.store}", "")
@@ -116,15 +117,15 @@ def list_(
 
 @schedule.command(epilog=examples("setlist schedule pause daily --config home.yaml"))
 def pause(
-    name: Name,
-    config: Config,
+    name: ScheduleArgument,
+    config: RequiredConfig,
     change: Set = None,
     host: Host = "",
     namespace: Namespace = "",
     token_file: TokenFile = None,
     cookies: Cookies = "",
 ) -> None:
-    """Start no runs of a schedule until it is resumed; one that goes on, goes on."""
+    """Start no runs of a schedule until it is resumed; a run that goes on is not ended."""
     from setlist_pipelines.kubeflow.recurring_runs import pause
 
     kubeflow = connect(host, namespace, token_file, cookies)
@@ -134,15 +135,15 @@ def pause(
 
 @schedule.command(epilog=examples("setlist schedule resume daily --config home.yaml"))
 def resume(
-    name: Name,
-    config: Config,
+    name: ScheduleArgument,
+    config: RequiredConfig,
     change: Set = None,
     host: Host = "",
     namespace: Namespace = "",
     token_file: TokenFile = None,
     cookies: Cookies = "",
 ) -> None:
-    """Start the runs of a schedule again; what was missed is run only with `catch_up`."""
+    """Start the runs of a schedule again; missed times are run only with `catch_up`."""
     from setlist_pipelines.kubeflow.recurring_runs import resume
 
     kubeflow = connect(host, namespace, token_file, cookies)
@@ -154,8 +155,8 @@ def resume(
 
 @schedule.command(epilog=examples("setlist schedule delete weekly --config home.yaml"))
 def delete(
-    name: Name,
-    config: Config,
+    name: ScheduleArgument,
+    config: RequiredConfig,
     change: Set = None,
     host: Host = "",
     namespace: Namespace = "",
@@ -167,15 +168,15 @@ def delete(
 
     settings, lines = _settings(config, change), _Lines()
     kubeflow = connect(host, namespace, token_file, cookies)
-    for one in recurring_runs(kubeflow, settings.name, settings.store).get(name, []):
-        retire(kubeflow, one, partial(lines, name))
+    for recurring in recurring_runs(kubeflow, settings.name, settings.store).get(name, []):
+        retire(kubeflow, recurring, partial(lines, name))
     typer.echo(f"{name} is not on the cluster")
 
 
 @schedule.command(epilog=examples("setlist schedule run-now daily --config home.yaml"))
 def run_now(
-    name: Name,
-    config: Config,
+    name: ScheduleArgument,
+    config: RequiredConfig,
     change: Set = None,
     image: Image = "",
     host: Host = "",
@@ -184,28 +185,29 @@ def run_now(
     cookies: Cookies = "",
 ) -> None:
     """Start a run of a schedule now, as of the present moment, and print its link."""
-    from setlist_pipelines.kubeflow.recurring_runs import now
-    from setlist_pipelines.kubeflow.scheduling import wanted
-    from setlist_pipelines.kubeflow.submission import link, package, submit
+    from setlist_pipelines.kubeflow.packages import compile_package
+    from setlist_pipelines.kubeflow.recurring_runs import utc_now
+    from setlist_pipelines.kubeflow.schedule_sync import desired_schedule
+    from setlist_pipelines.kubeflow.submission import run_link, submit_run
 
     settings = _settings(config, change)
-    one = wanted(settings, name)
-    compiled = package(one.settings, image)
-    kubeflow, moment = connect(host, namespace, token_file, cookies), now()
-    done = submit(
+    desired = desired_schedule(settings, name)
+    package = compile_package(desired.settings, image)
+    kubeflow, moment = connect(host, namespace, token_file, cookies), utc_now()
+    submitted = submit_run(
         kubeflow,
-        compiled,
-        one.arguments | {"as_of": f"{moment:%Y-%m-%dT%H:%M:%SZ}"},
+        package,
+        desired.arguments | {"as_of": f"{moment:%Y-%m-%dT%H:%M:%SZ}"},
         settings.name,
         f"{name}-{moment:%Y%m%d%H%M%S}",
-        one.service_account,
+        desired.service_account,
     )
-    typer.echo(f"run       {done.name} {done.run_id}")
-    typer.echo(f"link      {link(kubeflow, done.run_id)}")
+    typer.echo(f"run       {submitted.name} {submitted.run_id}")
+    typer.echo(f"link      {run_link(kubeflow, submitted.run_id)}")
 
 
 class _Lines:
-    """Prints what is said about a schedule, and nothing twice in a row."""
+    """Prints lines about schedules, but no line twice in a row: a wait repeats its line."""
 
     def __init__(self) -> None:
         self.last: tuple[str, str] | None = None
@@ -224,50 +226,51 @@ def _settings(config: Path, change: list[str] | None) -> "Settings":
 
 def _current(
     kubeflow: "Kubeflow", config: Path, change: list[str] | None, name: str
-) -> "Recurring":
+) -> "RecurringRun":
+    """The recurring run of a schedule, after an interrupted replacement was completed."""
     from setlist_pipelines.kubeflow.recurring_runs import finish, recurring_runs
 
     settings = _settings(config, change)
     group = recurring_runs(kubeflow, settings.name, settings.store).get(name, [])
     current = finish(kubeflow, group, partial(_Lines(), name))
     if current is None:
-        raise SetlistError(
-            f"the cluster has no schedule {name} of {settings.name} in {settings.store}; run "
-            f"`{command('setlist schedule apply', config, change)}`."
+        raise ClusterNotFoundError(
+            f"the cluster has no schedule {name} of {settings.name} in {settings.store}",
+            f"run `{command('setlist schedule apply', config, change)}`",
         )
     return current
 
 
-def _next(cron: str, zone: str) -> str:
+def _next_time(cron: str, zone: str) -> str:
     from zoneinfo import ZoneInfo
 
-    from setlist_pipelines.kubeflow.recurring_runs import now
-    from setlist_pipelines.settings.schedule import next_time
+    from setlist_pipelines.kubeflow.recurring_runs import utc_now
+    from setlist_pipelines.settings.cron_schedule import next_time
 
-    moment = next_time(cron, now())
+    moment = next_time(cron, utc_now())
     text = f"{moment:%a %Y-%m-%d %H:%M} UTC"
     return text if zone == "UTC" else f"{text}\n{moment.astimezone(ZoneInfo(zone)):%a %H:%M %Z}"
 
 
-def _state(group: "list[Recurring]") -> str:
+def _state(group: "list[RecurringRun]") -> str:
     if len(group) > 1:
         return "being replaced"
     return "absent" if not group else "running" if group[0].enabled else "paused"
 
 
-def _step(current: "Recurring | None", one: "Wanted | None", image: str) -> str:
-    from setlist_pipelines.kubeflow.scheduling import in_step
-    from setlist_pipelines.kubeflow.submission import package
+def _in_step(current: "RecurringRun | None", desired: "DesiredSchedule | None", image: str) -> str:
+    from setlist_pipelines.kubeflow.packages import compile_package
+    from setlist_pipelines.kubeflow.schedule_sync import is_in_step
 
-    if not one:
+    if not desired:
         return "no: not in the settings"
     if not current:
         return "no: apply"
-    version = package(one.settings, image).version if image else ""
-    return "yes" if in_step(current, one, version) else "no: apply"
+    version = compile_package(desired.settings, image).version if image else ""
+    return "yes" if is_in_step(current, desired, version) else "no: apply"
 
 
-def _last(kubeflow: "Kubeflow", current: "Recurring | None") -> str:
+def _last_run(kubeflow: "Kubeflow", current: "RecurringRun | None") -> str:
     from setlist_pipelines.kubeflow.recurring_runs import latest_run
 
     run = latest_run(kubeflow, current) if current else None

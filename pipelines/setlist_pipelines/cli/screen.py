@@ -35,7 +35,7 @@ MARKS = {"pass": Text("pass", "green"), "fail": Text("FAIL", "red")}
 COLOURS = {"promote": "green", "reject": "red", "undecided": "yellow"}
 
 
-class Progress:
+class StepProgress:
     """One line a step on the terminal, and what the step says while it works."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Progress:
     ) -> None:
         self.status.stop()
 
-    def say(self, title: str, line: str, seconds: float | None = None) -> None:
+    def show(self, title: str, line: str, seconds: float | None = None) -> None:
         """Show that a step started (no line), said something, or ended (with its seconds)."""
         if seconds is not None:
             mark = "[green]✓[/]" if line == "SUCCESS" else "[red]✗[/]"

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist_pipelines.cli.connection import (
+    Config,
     Cookies,
     Host,
     Image,
     Namespace,
+    Set,
     TokenFile,
     connect,
     examples,
 )
 from setlist_pipelines.cli.doctor import doctor
-from setlist_pipelines.cli.options import Config, Set
 from setlist_pipelines.cli.runs import runs
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def submit(
     image: Image = "",
     key: Annotated[
         str,
-        typer.Option("--id", help="A key for this run; one that was used starts no second run."),
+        typer.Option("--id", help="A key for this run; the same key starts no second run."),
     ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     host: Host = "",
@@ -55,46 +56,52 @@ def submit(
     The pipeline is uploaded if the cluster does not have it. With --wait, ends with 0 when the run
     succeeded and else with 1.
     """
-    from setlist_pipelines.kubeflow.scheduling import check_schedules
-    from setlist_pipelines.kubeflow.submission import link, package, submit
+    from setlist_pipelines.kubeflow.packages import compile_package
+    from setlist_pipelines.kubeflow.schedule_sync import check_schedules
+    from setlist_pipelines.kubeflow.submission import run_link, submit_run
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     settings = read_settings(config or SAMPLE, change)
     check_schedules(settings)
-    compiled = package(settings, image)
+    package = compile_package(settings, image)
     kubeflow = connect(host, namespace, token_file, cookies)
-    done = submit(
+    submitted = submit_run(
         kubeflow,
-        compiled,
+        package,
         settings.arguments(),
         settings.name,
         key,
         settings.platform.service_account,
     )
-    typer.echo(f"pipeline  {compiled.name} {done.version}{'' if done.uploaded else ' (reused)'}")
-    typer.echo(f"run       {done.name} {done.run_id}{'' if done.created else ' (started before)'}")
-    typer.echo(f"link      {link(kubeflow, done.run_id)}")
-    if wait and _follow(kubeflow, done.run_id) != "SUCCEEDED":
+    typer.echo(
+        f"pipeline  {package.name} {submitted.version}{'' if submitted.uploaded else ' (reused)'}"
+    )
+    earlier = "" if submitted.created else " (started before)"
+    typer.echo(f"run       {submitted.name} {submitted.run_id}{earlier}")
+    typer.echo(f"link      {run_link(kubeflow, submitted.run_id)}")
+    if wait and _follow(kubeflow, submitted.run_id) != "SUCCEEDED":
         raise typer.Exit(1)
 
 
 def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
-    """Show the steps of a run as they begin and end; its last state."""
-    from setlist_pipelines.cli.screen import Progress
-    from setlist_pipelines.kubeflow.submission import ENDED, tasks, watch
+    """Show the steps of a run as they begin and end, and return its last state."""
+    from setlist_pipelines.cli.screen import StepProgress
+    from setlist_pipelines.kubeflow.submission import ENDED_STATES, begun_steps, watch_run
 
     run: Json = {}
-    seen: dict[str, str] = {}
-    with Progress() as progress:
-        for run in watch(kubeflow, run_id):
-            for task in tasks(run):
-                before, seen[task.key] = seen.get(task.key), task.state
-                if task.state not in ENDED:
-                    if before != task.state:
-                        progress.say(task.name, "" if before is None else task.state.lower())
-                elif before != task.state:
+    states: dict[str, str] = {}
+    with StepProgress() as progress:
+        for run in watch_run(kubeflow, run_id):
+            for task in begun_steps(run):
+                previous, states[task.key] = states.get(task.key), task.state
+                if task.state not in ENDED_STATES:
+                    if previous != task.state:
+                        line = "" if previous is None else task.state.lower()
+                        progress.show(task.name, line)
+                elif previous != task.state:
+                    # The word of `kfp.local` for a success; see StepProgress.
                     ended = "SUCCESS" if task.state in ("SUCCEEDED", "SKIPPED") else task.state
-                    progress.say(task.name, ended, task.seconds or 0.0)
+                    progress.show(task.name, ended, task.seconds or 0.0)
     state = str(run.get("state"))
     error = run.get("error", {}).get("message", "")
     typer.echo(f"ended     {state}{f': {error}' if error else ''}")

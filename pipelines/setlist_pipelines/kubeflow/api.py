@@ -1,149 +1,79 @@
-"""The REST API of Kubeflow Pipelines (v2beta1, as of 2.17): who asks, how long, how often.
+"""A client of the REST API of Kubeflow Pipelines (v2beta1, as of 2.17), with time-outs and retries.
 
-The SDK's own client has no time-outs, and no way to know whether a call that was not answered has
-been carried out; here every call has the one, and whatever creates something the other.
+`kfp.Client` has no time-outs, and does not tell whether the server carried out a call that it did
+not answer. Here every call has a time-out, and `Kubeflow.ensure` creates an object only once.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import requests  # type: ignore[import-untyped]
 
-from setlist.errors import SetlistError
+from setlist.errors import (
+    ClusterConflictError,
+    ClusterError,
+    ClusterNotFoundError,
+    ClusterUnreachableError,
+)
+from setlist_pipelines.kubeflow.access import Access
 
 Json = dict[str, Any]
-T = TypeVar("T")
+Result = TypeVar("Result")
 
-# The places that `kfp.Client` looks at, too.
-TOKEN_PATH = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - names of variables and files, not secrets
-POD_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
-POD_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
-
-TIMEOUT = (5.0, 30.0)
-"""Seconds to connect, and without a byte of the answer."""
-PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds before each repetition."""
-LONGEST = 60.0
-"""Seconds; a server that asks for more patience (Retry-After) is asked again after these."""
-ATTEMPTS = 3
-"""How often the making of something is tried."""
+CALL_TIMEOUT_SECONDS = (5.0, 30.0)
+"""Seconds to connect, and seconds without a byte of the response."""
+RETRY_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""The pause before each repetition of a call."""
+LONGEST_RETRY_AFTER_SECONDS = 60.0
+"""A server may ask for a longer pause (Retry-After); this is the longest that is granted."""
+CREATION_ATTEMPTS = 3
+"""How often the creation of an object is tried."""
 
 
-class UnansweredError(SetlistError):
-    """No answer, or one that says "not now"; with `begun`, it may have been done all the same."""
+class _UnansweredError(ClusterUnreachableError):
+    """A call without a response, or with one that says "not now".
 
-    def __init__(self, message: str, begun: bool, after: float = 0.0) -> None:
-        super().__init__(message)
-        self.begun = begun
-        self.after = after  # seconds that the server asks to wait
-
-
-class ConflictError(SetlistError):
-    """What was to be made exists (409)."""
-
-
-class NotFoundError(SetlistError):
-    """What was asked for is not there (404)."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """Where Kubeflow Pipelines is, and as whom it is asked. Secrets are in no `repr`."""
-
-    host: str
-    namespace: str = ""
-    token: str = field(default="", repr=False)
-    token_file: Path | None = None
-    cookies: str = field(default="", repr=False)
-
-    def headers(self) -> dict[str, str]:
-        """The headers that say who asks; the file is read anew, since the kubelet renews it."""
-        token = self.token
-        if self.token_file:
-            try:
-                token = self.token_file.read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as fault:
-                raise SetlistError(
-                    f"{self.token_file}: no token can be read from this file; correct the path."
-                ) from fault
-        named = {"Authorization": f"Bearer {token}" if token else "", "Cookie": self.cookies}
-        for name, value in named.items():
-            if not (value.isascii() and value.isprintable()):
-                raise SetlistError(
-                    f"the {'token' if name == 'Authorization' else 'cookies'} for {self.host} "
-                    "contain a character that no header may have; copy them again."
-                )
-        return {name: value for name, value in named.items() if value}
-
-    def redacted(self, text: str) -> str:
-        """The text without token and cookies, should a server repeat them."""
-        sent = self.headers()
-        secrets = [sent.get("Authorization", "").removeprefix("Bearer "), self.cookies]
-        secrets += [cookie.partition("=")[2].strip() for cookie in self.cookies.split(";")]
-        for secret in filter(None, secrets):
-            text = text.replace(secret, "***")
-        return text
-
-
-def find_access(
-    host: str = "",
-    namespace: str = "",
-    token_file: Path | None = None,
-    cookies: str = "",
-    environment: Mapping[str, str] = os.environ,
-) -> Access:
-    """Where and as whom to ask, completed from the environment and from the pod that this is.
-
-    The pod's own token is sent to the pod's own cluster only, never to a host that was named. Its
-    namespace need be no profile, so that a profile is always named (KFP_NAMESPACE).
-
-    Raises:
-        SetlistError: when no host is named and this is no pod of a cluster.
+    Attributes:
+        may_have_begun: whether the server may have carried out the call.
+        retry_after: seconds for which the server asks to wait.
     """
-    if not token_file and environment.get(TOKEN_PATH):
-        token_file = Path(environment[TOKEN_PATH])
-    token = "" if token_file else environment.get("KFP_TOKEN", "").strip()
-    if not host:
-        if "KUBERNETES_SERVICE_HOST" not in environment:
-            raise SetlistError(
-                "no host of Kubeflow Pipelines is named; give --host or KF_PIPELINES_ENDPOINT, for "
-                "example http://localhost:8080 beside "
-                "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80`."
-            )
-        host = POD_HOST
-        if not (token or token_file or cookies) and POD_TOKEN.exists():
-            token_file = POD_TOKEN
-    if "://" not in host:
-        host = f"https://{host}"
-    return Access(host.rstrip("/"), namespace, token, token_file, cookies)
+
+    def __init__(
+        self, message: str, remedy: str, may_have_begun: bool, retry_after: float = 0.0
+    ) -> None:
+        super().__init__(message, remedy)
+        self.may_have_begun = may_have_begun
+        self.retry_after = retry_after
 
 
-def equal(key: str, value: str) -> str:
-    """The `filter` of a list: entries with this value."""
-    same = {"operation": "EQUALS", "key": key, "stringValue": value}
-    return json.dumps({"predicates": [same]})
+def equals_filter(key: str, value: str) -> str:
+    """The `filter` of a list call for the entries with this value."""
+    predicate = {"operation": "EQUALS", "key": key, "stringValue": value}
+    return json.dumps({"predicates": [predicate]})
 
 
 class Kubeflow:
-    """The API at one host. Every method raises SetlistError, one sentence, and no secret in it."""
+    """The API at one host.
 
-    def __init__(self, access: Access, patient: bool = True) -> None:
-        """With `patient` off, what is not answered is not asked again."""
+    Every method may raise SettingsError, for credentials that cannot be sent, and ClusterError,
+    with one of its children where a caller may want to react. No message contains a secret.
+    """
+
+    def __init__(self, access: Access, retries: bool = True) -> None:
+        """With `retries` off, a call without a response is not repeated."""
         self.access = access
-        self.patient = patient
+        self.retries = retries
         self._session = requests.Session()
-        # Not headers of the session: this way no entry of a .netrc file takes their place.
+        # Credentials in session.headers would be replaced by an entry of a .netrc file; those set
+        # by session.auth are not.
         self._session.auth = self._sign
 
     @property
     def scope(self) -> dict[str, str]:
-        """The part of a query or a body that names the namespace, if one is named."""
+        """The part of a query or a body that names the namespace, if there is one."""
         return {"namespace": self.access.namespace} if self.access.namespace else {}
 
     def _sign(self, request: Any) -> Any:  # noqa: ANN401 - requests has no types
@@ -151,42 +81,47 @@ class Kubeflow:
         return request
 
     def get(self, path: str, **query: str | int) -> Json:
-        """What is at a path below /apis/v2beta1; repeated with growing pauses until it answers."""
-        return self._persist(lambda: self._ask("GET", path, query))
+        """Get the document at a path below /apis/v2beta1; repeated with growing pauses."""
+        return self._with_retries(lambda: self._call("GET", path, query))
 
     def text(self, path: str, **query: str) -> str | None:
-        """The text at a path below the host, None where there is none; repeated like `get`.
+        """Get the text at a path below the host, None where there is none; repeated like `get`.
 
-        For logs: there a server also says 400 or 500 for "not there", so these are not repeated.
+        This is for logs. For a log that does not exist, a server also responds with 400 or 500, so
+        these are not repeated.
         """
 
-        def ask() -> str | None:
-            answer = self._send("GET", path, query)
-            if answer.status_code in (400, 404, 500):
+        def call() -> str | None:
+            response = self._send("GET", path, query)
+            if response.status_code in (400, 404, 500):
                 return None
-            if answer.status_code != 200:
-                self._answered(answer, path)
-            page = "html" in str(answer.headers.get("Content-Type", ""))
-            return None if page else str(answer.text)
+            if response.status_code != 200:
+                self._document(response, path)
+            # A server that does not know the path may respond with its start page.
+            page = "html" in str(response.headers.get("Content-Type", ""))
+            return None if page else str(response.text)
 
-        return self._persist(ask)
+        return self._with_retries(call)
 
-    def act(self, path: str) -> None:
-        """Post what does the same however often it is done; repeated like `get`."""
-        self._persist(lambda: self._ask("POST", path, {}))
+    def post_idempotent(self, path: str) -> None:
+        """Make a POST call that has the same effect however often it is made; repeated like `get`.
+
+        To enable or disable something is such a call.
+        """
+        self._with_retries(lambda: self._call("POST", path, {}))
 
     def delete(self, path: str) -> None:
-        """Delete, repeated like `get`; what is not there was deleted before."""
-        with suppress(NotFoundError):
-            self._persist(lambda: self._ask("DELETE", path, {}))
+        """Delete an object; repeated like `get`. An absent object counts as deleted."""
+        with suppress(ClusterNotFoundError):
+            self._with_retries(lambda: self._call("DELETE", path, {}))
 
-    def _persist(self, ask: Callable[[], T]) -> T:
-        for pause in PAUSES if self.patient else ():
+    def _with_retries(self, call: Callable[[], Result]) -> Result:
+        for pause in RETRY_PAUSES_SECONDS if self.retries else ():
             try:
-                return ask()
-            except UnansweredError as fault:
-                time.sleep(max(pause, fault.after))
-        return ask()
+                return call()
+            except _UnansweredError as fault:
+                time.sleep(max(pause, fault.retry_after))
+        return call()
 
     def pages(self, path: str, key: str, **query: str | int) -> Iterator[Json]:
         """The entries of a list, page after page."""
@@ -197,47 +132,58 @@ class Kubeflow:
                 return
             query["page_token"] = page["next_page_token"]
 
-    def named(self, path: str, key: str, name: str, **query: str | int) -> Json | None:
+    def find_by_name(self, path: str, key: str, name: str, **query: str | int) -> Json | None:
         """The entry of a list with this display name, if there is one."""
-        entries = self.pages(path, key, filter=equal("display_name", name), **query)
+        entries = self.pages(path, key, filter=equals_filter("display_name", name), **query)
         return next((entry for entry in entries if entry.get("display_name") == name), None)
 
     def post(self, path: str, body: Json | None = None, **query: str | int) -> Json:
-        """Ask once. Nothing says whether an unanswered one was carried out: see `ensure`."""
-        return self._ask("POST", path, query, body)
+        """Make a POST call once.
+
+        Without a response it is unknown whether the server carried it out: see `ensure`.
+        """
+        return self._call("POST", path, query, body)
 
     def upload(self, path: str, package: bytes, **query: str | int) -> Json:
-        """Send a compiled pipeline, once."""
-        return self._ask("POST", path, query, package=package)
+        """Upload a compiled pipeline once; without a response as for `post`."""
+        return self._call("POST", path, query, package=package)
 
     def ensure(
-        self, find: Callable[[], Json | None], make: Callable[[], Json]
+        self, find: Callable[[], Json | None], create: Callable[[], Json]
     ) -> tuple[Json, bool]:
-        """What `find` finds, else what `make` makes; and whether it was made, so far as is known.
+        """Find an object, or create it once.
 
-        The API knows no idempotency key. So after a call that was not answered, the thing is looked
-        for, for half a minute if the server may have begun, before it is made again. Two can come
-        into being only if the server takes longer than time-out and pauses together.
+        The API has no idempotency key. So after a creation without a response, this looks for the
+        object before it creates it again, for half a minute if the server may have begun. Two
+        objects can result only if the server takes longer than the time-out and all pauses.
+
+        Args:
+            find: looks for the object.
+            create: creates it, with one call.
+
+        Returns:
+            The object, and whether this call created it, as far as that is known.
         """
-        if found := find():
-            return found, False
-        for attempt in range(1, ATTEMPTS + 1):
+        if entry := find():
+            return entry, False
+        for attempt in range(1, CREATION_ATTEMPTS + 1):
             try:
-                return make(), True
-            except ConflictError:
-                if found := find():
-                    return found, False
+                return create(), True
+            except ClusterConflictError:
+                if entry := find():
+                    return entry, False
                 raise
-            except UnansweredError as fault:
-                for pause in PAUSES if fault.begun else PAUSES[:attempt]:
-                    time.sleep(max(pause, fault.after))
-                    if found := find():
-                        return found, True
-                if attempt == ATTEMPTS:
+            except _UnansweredError as fault:
+                pauses = RETRY_PAUSES_SECONDS
+                for pause in pauses if fault.may_have_begun else pauses[:attempt]:
+                    time.sleep(max(pause, fault.retry_after))
+                    if entry := find():
+                        return entry, True
+                if attempt == CREATION_ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
 
-    def _ask(
+    def _call(
         self,
         method: str,
         path: str,
@@ -245,9 +191,8 @@ class Kubeflow:
         body: Json | None = None,
         package: bytes | None = None,
     ) -> Json:
-        return self._answered(
-            self._send(method, f"apis/v2beta1/{path}", query, body, package), path
-        )
+        response = self._send(method, f"apis/v2beta1/{path}", query, body, package)
+        return self._document(response, path)
 
     def _send(
         self,
@@ -265,68 +210,80 @@ class Kubeflow:
                 params=query,
                 json=body,
                 files=None if package is None else {"uploadfile": ("pipeline.yaml", package)},
-                timeout=TIMEOUT,
-                allow_redirects=False,  # to a login page, and credentials go nowhere else
+                timeout=CALL_TIMEOUT_SECONDS,
+                # A redirect leads to a login page; credentials are sent to no other host.
+                allow_redirects=False,
             )
         except requests.exceptions.SSLError as fault:
-            raise SetlistError(
-                f"the certificate of {host} is not trusted; name the authority's file in "
-                "REQUESTS_CA_BUNDLE."
+            raise ClusterError(
+                f"the certificate of {host} is not trusted",
+                "name the authority's file in REQUESTS_CA_BUNDLE",
             ) from fault
         except (requests.ConnectionError, requests.Timeout) as fault:
             reason = "time-out" if isinstance(fault, requests.Timeout) else "no connection"
-            raise UnansweredError(
-                f"{host} does not answer ({reason}); check --host and the network, and try again.",
-                begun=not isinstance(fault, requests.ConnectTimeout),
+            raise _UnansweredError(
+                f"{host} does not answer ({reason})",
+                "check --host and the network, and try again",
+                # Every other fault may come after the server has read the call.
+                may_have_begun=not isinstance(fault, requests.ConnectTimeout),
             ) from fault
         except requests.RequestException as fault:
-            raise SetlistError(f"{host} cannot be asked; correct --host.") from fault
+            raise ClusterError(f"{host} cannot be called", "correct --host") from fault
 
-    def _answered(self, answer: Any, path: str) -> Json:  # noqa: ANN401 - requests has no types
-        host, status = self.access.host, int(answer.status_code)
-        said = f"({status}{self._said(answer)})"
+    def _document(self, response: Any, path: str) -> Json:  # noqa: ANN401 - requests has no types
+        """The JSON of a response, or the exception that its status stands for."""
+        host, status = self.access.host, int(response.status_code)
+        reason = f"({status}{self._server_message(response)})"
         if status == 429 or status >= 500:
-            after = str(answer.headers.get("Retry-After", ""))
-            raise UnansweredError(
-                f"{host} is not able to answer now {said}; try again later.",
-                begun=status != 429,
-                after=min(float(after), LONGEST) if after.isdecimal() else 0.0,
+            seconds = str(response.headers.get("Retry-After", ""))
+            retry_after = float(seconds) if seconds.isdecimal() else 0.0
+            raise _UnansweredError(
+                f"{host} is not able to answer now {reason}",
+                "try again later",
+                # 429 is sent in place of the work; a server may fail with 5xx after the work.
+                may_have_begun=status != 429,
+                retry_after=min(retry_after, LONGEST_RETRY_AFTER_SECONDS),
             )
         if status == 401 or 300 <= status < 400:
-            raise SetlistError(
-                f"{host} does not accept who asks {said}; set KFP_TOKEN, --token-file or "
-                "--cookies anew."
+            raise ClusterError(
+                f"{host} does not accept the credentials {reason}",
+                "set KFP_TOKEN, --token-file or --cookies anew",
             )
         if status == 403:
-            raise SetlistError(
-                f"{host} forbids it {said}; ask for the rights, or name your --namespace."
+            raise ClusterError(
+                f"{host} does not allow this {reason}",
+                "ask for the rights, or name your --namespace",
             )
         if status == 404:
-            raise NotFoundError(f"{host} does not have {path} {said}; check the id and --host.")
+            raise ClusterNotFoundError(
+                f"{host} does not have {path} {reason}", "check the id and --host"
+            )
         if status == 409:
-            raise ConflictError(f"{path} exists at {host} already {said}; choose another name.")
+            raise ClusterConflictError(
+                f"{path} exists at {host} already {reason}", "choose another name"
+            )
         if status >= 400:
-            raise SetlistError(f"{host} refuses {path} {said}; correct what it names.")
+            raise ClusterError(f"{host} refuses {path} {reason}", "correct what it names")
         try:
-            document = answer.json()
+            document = response.json()
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise SetlistError(
-                f"{host} answers with something else than JSON, perhaps a login page; check --host "
-                "and --cookies."
+            raise ClusterError(
+                f"{host} answers with something else than JSON, perhaps a login page",
+                "check --host and --cookies",
             )
         return document
 
-    def _said(self, answer: Any) -> str:  # noqa: ANN401 - requests has no types
-        """What a server says about a refusal, on one line; "" for a page or nothing."""
+    def _server_message(self, response: Any) -> str:  # noqa: ANN401 - requests has no types
+        """A colon and the server's message on one line; "" where the response has none."""
         try:
-            document = answer.json()
+            document = response.json()
         except ValueError:
             return ""
         if not isinstance(document, dict):
             return ""
         keys = ("message", "error_message", "error")
-        said = next((str(document[key]) for key in keys if document.get(key)), "")
-        line = self.access.redacted(" ".join(said.split()))[:300].rstrip(". ")
+        message = next((str(document[key]) for key in keys if document.get(key)), "")
+        line = self.access.redacted(" ".join(message.split()))[:300].rstrip(". ")
         return f": {line}" if line else ""

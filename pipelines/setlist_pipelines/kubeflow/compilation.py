@@ -1,4 +1,4 @@
-"""The pipeline for a Kubeflow cluster: compiled to one YAML file."""
+"""Compiles the pipeline to one YAML file for a Kubeflow cluster."""
 
 import hashlib
 import os
@@ -8,57 +8,58 @@ import yaml
 from kfp import compiler
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-from setlist.errors import SetlistError
+from setlist.errors import SettingsError
 from setlist.steps import IMAGE
 from setlist_pipelines.retraining import retraining
-from setlist_pipelines.settings.file import ELSEWHERE, Settings
+from setlist_pipelines.settings.file import REMOTE_PATH, Settings
 from setlist_pipelines.settings.platform import DIGEST
 
 HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"
 
 
 def compile_pipeline(settings: Settings, output: Path, namespace: str | None = None) -> None:
-    """Compile the pipeline with the settings as the defaults of its parameters.
+    """Compile the pipeline, with the settings as the defaults of its parameters.
 
     The same settings and image give the same bytes. The file appears whole or not at all.
 
     Args:
-        settings: checked.
+        settings: of the run.
         output: the file to write.
         namespace: write the resources Pipeline and PipelineVersion of this namespace, for GitOps,
             in place of the pipeline alone. The version is named by its content.
 
     Raises:
-        SetlistError: when the store or a table lies on this machine, the file cannot be written,
-            or a resource would name an image by its tag.
+        SettingsError: the store or a table lies on this machine, the file cannot be written, or a
+            resource would name an image by its tag.
     """
     for key, path in settings.locations().items():
-        if not ELSEWHERE.match(path):
-            raise SetlistError(
-                f"{key}: {path} lies on this machine's disk, which a cluster does not see; "
-                f"use gs://bucket/prefix, for example --set {key}=gs://your-bucket/prefix."
+        if not REMOTE_PATH.match(path):
+            raise SettingsError(
+                f"{key}: {path} lies on this machine's disk, which a cluster does not see",
+                f"use gs://bucket/prefix, for example --set {key}=gs://your-bucket/prefix",
             )
-    beside = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
+    # kfp writes its output in place, so it writes a scratch file, which then replaces the output.
+    scratch = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        content = _compiled(settings, beside)
+        content = _compiled(settings, scratch)
         if namespace is not None:
-            content = _compiled(settings, beside, _resources(content, namespace))
-        beside.write_text(HEADER + content, "utf-8")
-        beside.replace(output)
+            # Twice, since the name of the version comes from the content of the pipeline.
+            content = _compiled(settings, scratch, _resources(content, namespace))
+        scratch.write_text(HEADER + content, "utf-8")
+        scratch.replace(output)
     except OSError as fault:
-        raise SetlistError(
-            f"{output} cannot be written ({fault.strerror}); name another --output."
+        raise SettingsError(
+            f"{output} cannot be written ({fault.strerror})", "name another --output"
         ) from fault
     finally:
-        if beside.exists():
-            beside.unlink()
+        scratch.unlink(missing_ok=True)
 
 
 def _compiled(
     settings: Settings, scratch: Path, resources: KubernetesManifestOptions | None = None
 ) -> str:
-    """The documents that kfp writes, in an order that does not change from process to process."""
+    """The YAML documents that kfp writes, with sorted keys: kfp's order differs by process."""
     pipeline = retraining(settings.labels, settings.refit, settings.warm_start, settings.platform)
     compiler.Compiler().compile(
         pipeline,
@@ -68,14 +69,17 @@ def _compiled(
         kubernetes_manifest_options=resources,
     )
     documents = yaml.safe_load_all(scratch.read_text("utf-8"))
-    return "---\n".join(yaml.safe_dump(one, sort_keys=True, width=100) for one in documents)
+    return "---\n".join(
+        yaml.safe_dump(document, sort_keys=True, width=100) for document in documents
+    )
 
 
 def _resources(content: str, namespace: str) -> KubernetesManifestOptions:
+    """The options with which kfp writes resources, for a pipeline with this content."""
     if not DIGEST.fullmatch(IMAGE):
-        raise SetlistError(
-            f"the image {IMAGE} can mean something else tomorrow; name it by digest, "
-            "registry/name@sha256:..., in SETLIST_IMAGE."
+        raise SettingsError(
+            f"the image {IMAGE} is not named by digest, so it may change",
+            "write registry/name@sha256:... in SETLIST_IMAGE",
         )
     version = hashlib.sha256(content.encode()).hexdigest()[:20]
     return KubernetesManifestOptions(

@@ -1,7 +1,8 @@
-"""`setlist doctor`: what is missing between this machine and a run on a cluster.
+"""`setlist doctor`: checks what a run on a cluster needs, from this machine.
 
-Everything is asked as whoever sits here. What the cluster's own accounts may do, and what is in its
-Secrets, cannot be seen from here, and is said to be not checked, with the command that shows it.
+Every check uses the credentials of the person at this machine. The rights of the cluster's accounts
+and the content of its Secrets cannot be seen from here; they are reported as not checked, with the
+command that shows them.
 """
 
 import uuid
@@ -12,58 +13,64 @@ from pathlib import Path
 from typing import Literal
 
 from setlist.data.source import TableSource, listing
-from setlist.errors import SetlistError
+from setlist.errors import SetlistError, StoreDamagedError, StoreRefusedError
 from setlist.store.objects import Objects, open_objects
 from setlist_pipelines.cli.connection import command
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
+from setlist_pipelines.kubeflow.packages import compile_package
 from setlist_pipelines.kubeflow.recurring_runs import recurring_runs
-from setlist_pipelines.kubeflow.scheduling import Wanted, check_schedules, in_step
-from setlist_pipelines.kubeflow.submission import package
+from setlist_pipelines.kubeflow.schedule_sync import DesiredSchedule, check_schedules, is_in_step
 from setlist_pipelines.laptop.registry import look_up, registry_of
-from setlist_pipelines.settings.file import ELSEWHERE, Settings, read_settings
+from setlist_pipelines.settings.file import REMOTE_PATH, Settings, read_settings
 from setlist_pipelines.settings.platform import DIGEST
 
 State = Literal["ok", "missing", "unsure", "not checked"]
-VERSION = "2.17"
-"""Of Kubeflow Pipelines: what all of this was read from and is tested against."""
-PERMISSIONS = tuple(f"storage.objects.{verb}" for verb in ("create", "get", "list", "delete"))
-NODES_SIGN_IN = ("pkg.dev", "gcr.io", "amazonaws.com", "azurecr.io")
+KUBEFLOW_VERSION = "2.17"
+"""The version of Kubeflow Pipelines that setlist is written for and tested against."""
+STORE_PERMISSIONS = tuple(f"storage.objects.{verb}" for verb in ("create", "get", "list", "delete"))
+CLOUD_REGISTRIES = ("pkg.dev", "gcr.io", "amazonaws.com", "azurecr.io")
 """Registries that the nodes of the same cloud may read without a pull secret."""
-PROBE = ".doctor"
-"""The folder of the store for objects that are written, read and removed at once."""
+PROBE_FOLDER = ".doctor"
+"""The folder of the store for the object that is written, read and removed at once."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `remedy` says what to do where it is not ok."""
+    """The result of one check.
 
-    what: str
+    Attributes:
+        subject: what was checked.
+        state: "unsure" is a warning; "not checked" names something that cannot be seen from here.
+        message: what the check found.
+        remedy: what to do where the state is not ok; "" for nothing.
+    """
+
+    subject: str
     state: State
-    said: str
+    message: str
     remedy: str = ""
 
 
 def examine(
     config: Path, change: list[str] | None, image: str, connect: Callable[[], Kubeflow]
 ) -> Iterator[Finding]:
-    """All checks, one after the other; none stops those that can be made without it.
+    """Make all checks, one after the other; a failed one stops only those that depend on it.
 
     Args:
         config: the settings file.
-        change: what replaces single settings.
+        change: `key=value` pairs that replace single settings.
         image: of every step.
-        connect: gives the API, or raises a SetlistError.
+        connect: returns the API, or raises a SetlistError.
     """
     try:
         settings = read_settings(config, change)
-        wanted = check_schedules(settings)
+        desired = check_schedules(settings)
     except SetlistError as fault:
         yield _failed("settings", fault)
-        yield Finding("all else", "not checked", "it needs the settings")
+        yield Finding("all else", "not checked", "the other checks need the settings")
         return
-    yield _settings(config, settings, wanted)
-    pullable = _guarded("image", lambda: _image(image, settings))
-    yield pullable
+    yield _settings(config, settings, desired)
+    yield _guarded("image", lambda: _image(image, settings))
     try:
         kubeflow = connect()
         health = kubeflow.get("healthz")
@@ -76,41 +83,41 @@ def examine(
         yield Finding("schedules", "not checked", "Kubeflow Pipelines does not answer")
     else:
         if access.state == "missing":
-            yield Finding("schedules", "not checked", "Kubeflow Pipelines does not let us see them")
+            yield Finding("schedules", "not checked", "they cannot be seen without access")
         else:
             apply = command("setlist schedule apply", config, change)
-            yield from _schedules(kubeflow, settings, wanted, image, apply)
-    if ELSEWHERE.match(settings.store):
+            yield from _schedules(kubeflow, settings, desired, image, apply)
+    if REMOTE_PATH.match(settings.store):
         yield from _store(settings.store)
     for key in type(settings.data).model_fields:
         table = getattr(settings.data, key)
         if table:
             yield _guarded(f"data.{key}", partial(_table, key, table))
-    yield from _unseen(settings)
+    yield from _invisible(settings)
 
 
-def _guarded(what: str, check: Callable[[], Finding]) -> Finding:
+def _guarded(subject: str, check: Callable[[], Finding]) -> Finding:
+    """The check's finding, or the fault that ends the check."""
     try:
         return check()
     except SetlistError as fault:
-        return _failed(what, fault)
+        return _failed(subject, fault)
 
 
-def _failed(what: str, fault: SetlistError) -> Finding:
-    said, _, remedy = str(fault).rpartition("; ")
-    return Finding(what, "missing", said or str(fault), remedy if said else "")
+def _failed(subject: str, fault: SetlistError) -> Finding:
+    return Finding(subject, "missing", fault.message, fault.remedy)
 
 
-def _settings(config: Path, settings: Settings, wanted: dict[str, Wanted]) -> Finding:
-    here = [key for key, path in settings.locations().items() if not ELSEWHERE.match(path)]
-    if here:
+def _settings(config: Path, settings: Settings, desired: dict[str, DesiredSchedule]) -> Finding:
+    local = [key for key, path in settings.locations().items() if not REMOTE_PATH.match(path)]
+    if local:
         return Finding(
             "settings",
             "missing",
-            f"{', '.join(here)} lies on this machine's disk, which a cluster does not see",
-            f"--set {here[0]}=gs://your-bucket/prefix",
+            f"{', '.join(local)} lies on this machine's disk, which a cluster does not see",
+            f"--set {local[0]}=gs://your-bucket/prefix",
         )
-    schedules = f"{len(wanted)} schedule{'' if len(wanted) == 1 else 's'}"
+    schedules = f"{len(desired)} schedule{'' if len(desired) == 1 else 's'}"
     return Finding("settings", "ok", f"{config}: {settings.name}, {settings.store}, {schedules}")
 
 
@@ -119,32 +126,32 @@ def _image(image: str, settings: Settings) -> Finding:
         return Finding(
             "image",
             "missing",
-            f"{image or 'none'} can mean something else tomorrow",
-            "name it by digest in SETLIST_IMAGE or --image: setlist image digest NAME",
+            f"{image or 'no image'} is not named by digest, so it may change",
+            "put what `setlist image digest NAME` prints into SETLIST_IMAGE or --image",
         )
     short = image[: image.index("sha256:") + 19]
-    answer = look_up(image)
-    if answer == "there":
+    access = look_up(image)
+    if access == "public":
         return Finding("image", "ok", f"{short} can be pulled by anybody")
-    if answer == "absent":
-        return Finding("image", "missing", f"{short} is not there", "setlist image push NAME")
-    wants = f"{registry_of(image)} wants a login"
+    if access == "absent":
+        return Finding("image", "missing", f"{short} does not exist", "setlist image push NAME")
+    needs_login = f"{registry_of(image)} needs a login"
     secrets = settings.platform.image_pull_secrets
     if secrets:
         return Finding(
             "image",
             "not checked",
-            f"{wants}; the cluster has platform.image_pull_secrets for it",
+            f"{needs_login}; the cluster has platform.image_pull_secrets for it",
             f"kubectl -n NAMESPACE get secret {' '.join(secrets)}",
         )
-    if registry_of(image).endswith(NODES_SIGN_IN):
+    if registry_of(image).endswith(CLOUD_REGISTRIES):
         return Finding(
             "image",
             "not checked",
-            f"{wants}, which nodes of the same cloud may have",
+            f"{needs_login}, which nodes of the same cloud may have",
             "let the nodes' account read it, or set platform.image_pull_secrets",
         )
-    return Finding("image", "missing", wants, "the cluster needs platform.image_pull_secrets")
+    return Finding("image", "missing", needs_login, "the cluster needs platform.image_pull_secrets")
 
 
 def _version(kubeflow: Kubeflow, health: Json, run: str) -> Finding:
@@ -153,66 +160,75 @@ def _version(kubeflow: Kubeflow, health: Json, run: str) -> Finding:
         return Finding(
             "Kubeflow",
             "missing",
-            f"{host} is there, and the API behind it is not ready",
+            f"{host} answers, but the API behind it is not ready",
             "kubectl -n kubeflow get pods -l app=ml-pipeline",
         )
     # The API's own server says tag_name, the server of its page apiServerTagName.
     tag = str(health.get("tag_name") or health.get("apiServerTagName") or "unknown")
-    if tag.removeprefix("v").startswith(f"{VERSION}."):
+    if tag.removeprefix("v").startswith(f"{KUBEFLOW_VERSION}."):
         return Finding("Kubeflow", "ok", f"{host} has Kubeflow Pipelines {tag}")
     return Finding(
         "Kubeflow",
         "unsure",
-        f"{host} has Kubeflow Pipelines {tag}, and this was made for {VERSION}",
-        f"upgrade it to {VERSION}, or try a run first: {run}",
+        f"{host} has Kubeflow Pipelines {tag}, and setlist is made for {KUBEFLOW_VERSION}",
+        f"upgrade it to {KUBEFLOW_VERSION}, or try a run first: {run}",
     )
 
 
 def _access(kubeflow: Kubeflow, health: Json, settings: Settings) -> Finding:
-    several = health.get("multi_user") or health.get("apiServerMultiUser")
-    if several and not kubeflow.access.namespace:
+    has_profiles = health.get("multi_user") or health.get("apiServerMultiUser")
+    if has_profiles and not kubeflow.access.namespace:
         return Finding(
             "access",
             "missing",
-            "there are several namespaces, and none is named",
+            "the server has several namespaces, and none is named",
             "set KFP_NAMESPACE or --namespace to your profile's",
         )
     scope = kubeflow.scope
-    there = kubeflow.named("experiments", "experiments", settings.name, **scope)
+    experiment = kubeflow.find_by_name("experiments", "experiments", settings.name, **scope)
     kubeflow.get("runs", page_size=1, **scope)
     kubeflow.get("pipelines", page_size=1, **scope)
-    sent = kubeflow.access.headers()
-    who = "a token" if "Authorization" in sent else "cookies" if "Cookie" in sent else "no login"
+    headers = kubeflow.access.headers()
+    login = "no login"
+    if headers:
+        login = "a token" if "Authorization" in headers else "cookies"
     place = f" in {kubeflow.access.namespace}" if kubeflow.access.namespace else ""
-    experiment = "is there" if there else "will be made by the first run"
+    state = "exists" if experiment else "will be created by the first run"
     return Finding(
         "access",
         "ok",
-        f"with {who}, runs can be seen{place}; experiment {settings.name} {experiment}",
+        f"with {login}, runs can be seen{place}; experiment {settings.name} {state}",
     )
 
 
 def _schedules(
-    kubeflow: Kubeflow, settings: Settings, wanted: dict[str, Wanted], image: str, apply: str
+    kubeflow: Kubeflow,
+    settings: Settings,
+    desired: dict[str, DesiredSchedule],
+    image: str,
+    apply: str,
 ) -> Iterator[Finding]:
-    lacks = partial(Finding, "schedules", "missing", remedy=apply)
+    missing = partial(Finding, "schedules", "missing", remedy=apply)
     try:
-        there = recurring_runs(kubeflow, settings.name, settings.store)
+        existing = recurring_runs(kubeflow, settings.name, settings.store)
+        # Without an image by digest and remote paths, nothing can be compiled and compared.
         compares = bool(DIGEST.fullmatch(image)) and _settings(Path(), settings, {}).state == "ok"
-        for name, one in wanted.items():
-            group = there.get(name, [])
-            version = package(one.settings, image).version if compares and group else ""
+        for name, schedule in desired.items():
+            group = existing.get(name, [])
+            version = ""
+            if compares and group:
+                version = compile_package(schedule.settings, image).version
             if not group:
-                yield lacks(f"{name} is not on the cluster")
-            elif len(group) > 1 or not in_step(group[0], one, version):
-                yield lacks(f"{name} on the cluster differs from the settings")
+                yield missing(f"{name} is not on the cluster")
+            elif len(group) > 1 or not is_in_step(group[0], schedule, version):
+                yield missing(f"{name} on the cluster differs from the settings")
             else:
                 state = "runs" if group[0].enabled else "is paused"
-                image_too = "" if compares else "; its image was not compared"
-                yield Finding("schedules", "ok", f"{name} {state}{image_too}")
-        for name in sorted(there.keys() - wanted.keys()):
-            yield lacks(f"{name} is on the cluster, and not in the settings")
-        if not (there or wanted):
+                limit = "" if compares else "; its image was not compared"
+                yield Finding("schedules", "ok", f"{name} {state}{limit}")
+        for name in sorted(existing.keys() - desired.keys()):
+            yield missing(f"{name} is on the cluster, but not in the settings")
+        if not (existing or desired):
             yield Finding("schedules", "ok", "none, neither in the settings nor on the cluster")
     except SetlistError as fault:
         yield _failed("schedules", fault)
@@ -220,12 +236,12 @@ def _schedules(
 
 def _store(uri: str) -> Iterator[Finding]:
     try:
-        lacking = _lacking(uri)
-        if lacking:
+        denied = _denied_permissions(uri)
+        if denied:
             yield Finding(
                 "store",
                 "missing",
-                f"{uri}: no permission for {', '.join(lacking)}",
+                f"{uri}: no permission for {', '.join(denied)}",
                 "ask for roles/storage.objectUser on the bucket",
             )
             return
@@ -236,44 +252,49 @@ def _store(uri: str) -> Iterator[Finding]:
         yield Finding("store", "ok", f"{uri}: listed, written, read, guarded, removed")
 
 
-def _lacking(uri: str) -> list[str]:
-    """The permissions that we know to lack; none where the server does not tell."""
+def _denied_permissions(uri: str) -> list[str]:
+    """The permissions that are known to be missing; none where the server does not tell."""
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage import Client
 
     try:
         bucket = Client().bucket(uri.removeprefix("gs://").partition("/")[0])
-        held = bucket.test_iam_permissions(list(PERMISSIONS), timeout=10, retry=None)
+        granted = bucket.test_iam_permissions(list(STORE_PERMISSIONS), timeout=10, retry=None)
     except (GoogleAPIError, GoogleAuthError, OSError, ValueError):
-        return []  # the probe finds out
-    return [one for one in PERMISSIONS if one not in held] if held else []
+        return []  # then the probe shows what is missing
+    if not granted:  # a server that does not know permissions, such as an emulator
+        return []
+    return [permission for permission in STORE_PERMISSIONS if permission not in granted]
 
 
 def _probe(objects: Objects) -> None:
-    """Write an object, read it, see that it is not overwritten blindly, and remove it."""
-    key = f"{PROBE}/{uuid.uuid4().hex}.json"
+    """Write an object, read it, see that it is not overwritten unconditionally, and remove it."""
+    key = f"{PROBE_FOLDER}/{uuid.uuid4().hex}.json"
     try:
         written = objects.write(key, b"{}\n", expected=None)
         if written is None or objects.read(key) != (b"{}\n", written):
-            raise SetlistError(
-                f"store {objects.uri}: what was written is not read back; use another bucket."
+            raise StoreDamagedError(
+                f"store {objects.uri}: an object is not read as it was written",
+                "use another bucket",
             )
         if objects.write(key, b"[]\n", expected=None) is not None:
-            raise SetlistError(
-                f"store {objects.uri}: an object that is there is overwritten in spite of "
-                "ifGenerationMatch; use Google Cloud Storage itself."
+            raise StoreRefusedError(
+                f"store {objects.uri}: an existing object is overwritten in spite of "
+                "ifGenerationMatch",
+                "use Google Cloud Storage itself",
             )
-        if key not in objects.keys(f"{PROBE}/"):
-            raise SetlistError(
-                f"store {objects.uri}: what was written is not listed; use another bucket."
+        if key not in objects.keys(f"{PROBE_FOLDER}/"):
+            raise StoreDamagedError(
+                f"store {objects.uri}: an object that was written is not listed",
+                "use another bucket",
             )
     finally:
         objects.remove(key)
 
 
 def _table(key: str, table: TableSource) -> Finding:
-    if not ELSEWHERE.match(table.path):
+    if not REMOTE_PATH.match(table.path):
         return Finding(
             f"data.{key}",
             "missing",
@@ -291,8 +312,8 @@ def _table(key: str, table: TableSource) -> Finding:
     )
 
 
-def _unseen(settings: Settings) -> Iterator[Finding]:
-    """What only somebody at the cluster sees. `describe` shows the keys of a Secret, no value."""
+def _invisible(settings: Settings) -> Iterator[Finding]:
+    """What only the cluster's administrators see; `describe` shows a Secret's keys, no values."""
     from setlist_pipelines.placement import NOTIFICATIONS
 
     account = settings.platform.service_account or "the cluster's own"

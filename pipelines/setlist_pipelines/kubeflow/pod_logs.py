@@ -1,86 +1,88 @@
-"""The logs of a run's steps, asked of Kubeflow Pipelines pod by pod.
+"""Reads the logs of a run's steps from Kubeflow Pipelines, pod by pod.
 
-The v2beta1 API has no call for logs. What was read in the sources of the backend and of the page:
+The v2beta1 API has no call for logs. The sources of the backend and of its web page show:
 
-- The API's server gives them at /apis/v1alpha1/runs/RUN/nodes/POD/log, the page's server, which
-  hands on only other paths to the API, at /k8s/pod/logs. Both take the pod's name, and both look
-  into an archive, if one is configured, when the pod is gone.
+- The API's server returns a log at /apis/v1alpha1/runs/RUN/nodes/POD/log. The web page's server,
+  which forwards only other paths to the API, returns it at /k8s/pod/logs. Both take the pod's name,
+  and both read it from an archive, if one is configured, when the pod is gone.
 - A run names no pods: `pod_name` stays empty, and `child_tasks` hold the ids of Argo's nodes,
   WORKFLOW-HASH, where the hash is FNV-1a (32 bits) of the node's name. The pod of a node is
   WORKFLOW-TEMPLATE-HASH. A step's only child is the node of its container; with retries, the pods
-  are that node's children, whose names are its own and "(0)", "(1)" and so on.
+  are the children of that node, and "(0)", "(1)" and so on are appended to its name.
 """
 
 from collections.abc import Iterator
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterNotFoundError
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
-from setlist_pipelines.kubeflow.submission import Task, tasks
+from setlist_pipelines.kubeflow.submission import Task, begun_steps
 
-ONCE, REPEATED = "system-container-impl", "retry-system-container-impl"
-"""Argo's templates of a container: for a step without retries, and for one with them."""
+TEMPLATE, RETRIED_TEMPLATE = "system-container-impl", "retry-system-container-impl"
+"""Argo's templates of a container: for a step without retries, and for a step with retries."""
 FNV_PRIME = 16777619
 MOST_ATTEMPTS = 11
-"""Ten retries are the most that the settings allow."""
+"""The settings allow ten retries."""
 RUN_LABEL = "pipeline/runid"
 """The label that all pods of a run have."""
 
 
-def chosen(run: Json, step: str) -> list[Task]:
+def select_steps(run: Json, name: str) -> list[Task]:
     """The steps of a run by this name, or all of them for "".
 
     Raises:
-        SetlistError: when no step of this name has begun.
+        ClusterNotFoundError: no step of this name has begun.
     """
-    begun = tasks(run)
-    found = [task for task in begun if step in ("", task.name)]
-    if not found:
-        known = ", ".join(task.name for task in begun) or "none"
-        raise SetlistError(
-            f"{f'no step {step}' if step else 'no step'} of this run has begun; "
+    begun = begun_steps(run)
+    selected = [step for step in begun if name in ("", step.name)]
+    if not selected:
+        known = ", ".join(step.name for step in begun) or "none"
+        raise ClusterNotFoundError(
+            f"{f'no step {name}' if name else 'no step'} of this run has begun; "
             f"those that have: {known}."
         )
-    return found
+    return selected
 
 
-def logs(kubeflow: Kubeflow, run: Json, task: Task) -> Iterator[tuple[str, str]]:
-    """Name of the pod and its log, for each attempt at a step that left one."""
-    for named in task.pods:
-        if (text := _log(kubeflow, run, named)) is not None:
-            yield named, text
-    for node in task.children:
-        workflow, _, hashed = node.rpartition("-")
-        if not workflow or not hashed.isdecimal():
+def step_logs(kubeflow: Kubeflow, run: Json, step: Task) -> Iterator[tuple[str, str]]:
+    """The name of the pod and its log, for each attempt at a step that left a log."""
+    for pod in step.pods:
+        if (log := _pod_log(kubeflow, run, pod)) is not None:
+            yield pod, log
+    for node in step.children:
+        workflow, _, node_hash = node.rpartition("-")
+        if not workflow or not node_hash.isdecimal():
             continue
-        once = f"{workflow}-{ONCE}-{hashed}"
-        if (text := _log(kubeflow, run, once)) is not None:
-            yield once, text
+        pod = f"{workflow}-{TEMPLATE}-{node_hash}"
+        if (log := _pod_log(kubeflow, run, pod)) is not None:
+            yield pod, log
             continue
+        # The run does not tell how many attempts there were: ask until a pod has no log.
         for attempt in range(MOST_ATTEMPTS):
-            pod = f"{workflow}-{REPEATED}-{_continued(int(hashed), f'({attempt})')}"
-            if (text := _log(kubeflow, run, pod)) is None:
+            pod = f"{workflow}-{RETRIED_TEMPLATE}-{_extend_hash(int(node_hash), f'({attempt})')}"
+            if (log := _pod_log(kubeflow, run, pod)) is None:
                 break
-            yield pod, text
+            yield pod, log
 
 
-def remedy(kubeflow: Kubeflow, run: Json) -> str:
-    """How to look for the logs without Kubeflow Pipelines."""
+def kubectl_logs_command(kubeflow: Kubeflow, run: Json) -> str:
+    """The command that prints the logs of a run without Kubeflow Pipelines."""
     namespace = kubeflow.access.namespace or "kubeflow"
     return (
         f"kubectl -n {namespace} logs -l {RUN_LABEL}={run.get('run_id')} -c main --prefix --tail=-1"
     )
 
 
-def _log(kubeflow: Kubeflow, run: Json, pod: str) -> str | None:
-    found = kubeflow.text(f"apis/v1alpha1/runs/{run['run_id']}/nodes/{pod}/log")
-    if found is not None:
-        return found
+def _pod_log(kubeflow: Kubeflow, run: Json, pod: str) -> str | None:
+    """The log of a pod from the API's server, or else from the web page's; None for no log."""
+    log = kubeflow.text(f"apis/v1alpha1/runs/{run['run_id']}/nodes/{pod}/log")
+    if log is not None:
+        return log
     place = {"podnamespace": kubeflow.access.namespace} if kubeflow.access.namespace else {}
     return kubeflow.text("k8s/pod/logs", podname=pod, runid=str(run["run_id"]), **place)
 
 
-def _continued(hashed: int, text: str) -> int:
-    """FNV-1a of a longer text, from that of its beginning: the hash is all of its state."""
-    for byte in text.encode():
-        hashed = (hashed ^ byte) * FNV_PRIME % 2**32
-    return hashed
+def _extend_hash(text_hash: int, suffix: str) -> int:
+    """FNV-1a of a text plus a suffix, from that of the text: the hash is the whole state."""
+    for byte in suffix.encode():
+        text_hash = (text_hash ^ byte) * FNV_PRIME % 2**32
+    return text_hash

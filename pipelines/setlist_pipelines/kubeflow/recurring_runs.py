@@ -1,17 +1,19 @@
-"""The recurring runs on a cluster, brought in step with the schedules of the settings.
+"""The recurring runs on a cluster: created, paused, resumed, deleted and replaced.
 
-The API cannot change a recurring run (kubeflow/pipelines#3789), so a changed schedule gets another
-one in its place. What was read in the backend of 2.17 and decides how:
+A recurring run is Kubeflow's object for a schedule. The API cannot change one
+(kubeflow/pipelines#3789), so a changed schedule gets a new recurring run in place of the old one.
+The backend of 2.17 decides how:
 
-- A recurring run fires at the times after its last one, or else after its creation. So one that is
-  enabled late runs what it missed since: all of it with catch-up, else the latest (#8344).
-- Its runs are owned by it: deleting it ends those that go on.
-- Names need not be unique, `mode` changes at once, and `status` only with the next report.
+- A recurring run fires at the times after its last run, or else after its creation. So if it is
+  enabled late, it runs what it missed: every time with catch-up, else the latest one (#8344).
+- It owns its runs: deleting it ends those that go on.
+- Names need not be unique. `mode` changes at once, `status` only with the next report.
 
-The new one is therefore made disabled, in a quiet minute in which the old one has run all that was
-due and nothing of it goes on. From its creation on, times are the new one's: the old one is
-disabled, the new one enabled, and the old one deleted. Whatever falls between these calls, however
-long, is run by the new one. `finish` takes up what an earlier call left in the middle.
+Therefore the new recurring run is created disabled, at a quiet moment: the old one has run all that
+was due, no run of it goes on, and no fire time is near. Times after the creation belong to the new
+one: the old one is disabled, the new one enabled, and the old one deleted. The new one runs
+whatever falls between these calls, however long they take. `finish` completes a
+replacement that an earlier call left half done.
 """
 
 import hashlib
@@ -22,280 +24,305 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from time import sleep
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterError
 from setlist.runs.scheduled_time import last_time
-from setlist_pipelines.kubeflow.api import Json, Kubeflow, equal
-from setlist_pipelines.kubeflow.submission import ENDED
-from setlist_pipelines.settings.schedule import next_time
+from setlist_pipelines.kubeflow.api import Json, Kubeflow, equals_filter
+from setlist_pipelines.kubeflow.submission import ENDED_STATES
+from setlist_pipelines.settings.cron_schedule import next_time
 
-Say = Callable[[str], None]
+ShowLine = Callable[[str], None]
+"""Shows a line about what is done, or what is waited for."""
 
 MARK = "setlist"
-"""The first word of the description of what is ours."""
-COPIED = (
+"""The first word of the description of every recurring run that setlist creates."""
+COPIED_KEYS = (
     *("display_name", "experiment_id", "namespace", "pipeline_version_reference"),
     *("runtime_config", "service_account", "max_concurrency", "trigger", "no_catchup"),
 )
-BEFORE, AFTER = timedelta(seconds=60), timedelta(seconds=120)
-"""How far a fire time has to be: the controller looks every 30 seconds, and we need some calls."""
-SOON = timedelta(seconds=30)
-"""The same once the new one is there, and two calls are left."""
-PATIENCE = timedelta(minutes=10)
-"""So long a run that is due may take to start before something must be wrong."""
-POLL = 5.0
-"""Seconds between two looks."""
+QUIET_BEFORE, QUIET_AFTER = timedelta(seconds=60), timedelta(seconds=120)
+"""How far the last and the next fire time have to be: the controller looks every 30 seconds, and
+a replacement needs some calls."""
+QUIET_AFTER_CREATION = timedelta(seconds=30)
+"""How far the next fire time has to be once the new one is created, and two calls are left."""
+LATE_RUN_TIMEOUT = timedelta(minutes=10)
+"""After this time, a run that was due and has not started points to a broken controller."""
+SCHEDULE_POLL_SECONDS = 5.0
 LATE = "has not started"
-RECENT = 20
-"""So many runs are looked at: at most ten of a schedule go on at once."""
+MOST_RECENT_RUNS = 20
+"""So many runs of a schedule are read. At most ten of a schedule go on at once."""
 
 
 @dataclass(frozen=True)
-class Recurring:
-    """A recurring run of ours, as it is at the server."""
+class RecurringRun:
+    """A recurring run that setlist created, as the server has it.
+
+    Attributes:
+        document: the server's JSON.
+        notes: the lines of its description, the first word of each by itself.
+    """
 
     document: Json
-    said: dict[str, str]
-    """The lines of its description: the first word, and the others."""
+    notes: dict[str, str]
 
     @property
     def id(self) -> str:
-        """Of the server."""
+        """The server's id."""
         return str(self.document["recurring_run_id"])
 
     @property
     def store(self) -> str:
-        """Where its runs push to."""
+        """The store that its runs push to."""
         parameters = self.document.get("runtime_config", {}).get("parameters", {})
         return str(parameters.get("store", ""))
 
     @property
     def enabled(self) -> bool:
-        """Whether it fires."""
+        """Whether it starts runs."""
         return bool(self.document.get("mode") == "ENABLE")
 
     @property
     def cron(self) -> str:
-        """When it fires."""
+        """The cron line with its fire times."""
         return str(self.document["trigger"]["cron_schedule"]["cron"])
 
     @property
     def created(self) -> datetime:
-        """By the server's clock; what it fires at comes later."""
+        """The server's time of its creation; its fire times come later."""
         return datetime.fromisoformat(self.document["created_at"])
 
     @property
     def replaces(self) -> str:
-        """The id of the one that it takes the place of, "" for none."""
-        return self.said.get("replaces", "").partition(" ")[0]
+        """The id of the recurring run that it replaces; "" for none."""
+        return self.notes.get("replaces", "").partition(" ")[0]
 
     @property
     def pending(self) -> bool:
-        """Whether it waits to be enabled in the place of another."""
-        return not self.enabled and self.said.get("replaces", "").endswith(" running")
+        """Whether it still has to be enabled, in place of one that was enabled."""
+        return not self.enabled and self.notes.get("replaces", "").endswith(" running")
 
 
-def recurring_runs(kubeflow: Kubeflow, name: str, store: str) -> dict[str, list[Recurring]]:
-    """The recurring runs that were made for a model of a store, by schedule, the oldest first."""
-    found: dict[str, list[Recurring]] = {}
-    for schedule, one in _of_model(kubeflow, name):
-        if _same(one.store, store):
-            found.setdefault(schedule, []).append(one)
-    return found
+def recurring_runs(kubeflow: Kubeflow, name: str, store: str) -> dict[str, list[RecurringRun]]:
+    """The recurring runs of a model in a store, by schedule, the oldest first."""
+    by_schedule: dict[str, list[RecurringRun]] = {}
+    for schedule, recurring in _of_model(kubeflow, name):
+        if _same_store(recurring.store, store):
+            by_schedule.setdefault(schedule, []).append(recurring)
+    return by_schedule
 
 
-def of_other_stores(kubeflow: Kubeflow, name: str, store: str) -> list[tuple[str, Recurring]]:
-    """Those of a model of this name in other stores, with their schedules; they are not ours."""
-    return [pair for pair in _of_model(kubeflow, name) if not _same(pair[1].store, store)]
+def of_other_stores(kubeflow: Kubeflow, name: str, store: str) -> list[tuple[str, RecurringRun]]:
+    """The recurring runs of models of this name in other stores, each with its schedule."""
+    return [pair for pair in _of_model(kubeflow, name) if not _same_store(pair[1].store, store)]
 
 
-def _of_model(kubeflow: Kubeflow, name: str) -> Iterator[tuple[str, Recurring]]:
+def _of_model(kubeflow: Kubeflow, name: str) -> Iterator[tuple[str, RecurringRun]]:
     for document in kubeflow.pages(
         "recurringruns", "recurringRuns", page_size=100, sort_by="created_at asc", **kubeflow.scope
     ):
         lines = [line.partition(" ") for line in str(document.get("description", "")).splitlines()]
-        said = {word: rest for word, _, rest in lines}
-        owner, _, schedule = said.get(MARK, "").rpartition("/")
+        notes = {word: rest for word, _, rest in lines}
+        owner, _, schedule = notes.get(MARK, "").rpartition("/")
         if owner == name and schedule:
-            yield schedule, Recurring(document, said)
+            yield schedule, RecurringRun(document, notes)
 
 
-def _same(store: str, other: str) -> bool:
+def _same_store(store: str, other: str) -> bool:
     return store.rstrip("/") == other.rstrip("/")
 
 
-def digest(content: Json) -> str:
-    """What the content of a schedule is recognised by: 80 bits of its SHA-256."""
+def content_digest(content: Json) -> str:
+    """The first 80 bits of the SHA-256 of a JSON document, in hexadecimal."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def make(kubeflow: Kubeflow, body: Json, said: dict[str, str], enabled: bool) -> Recurring:
-    """Create a recurring run, once, also when the answer is lost."""
-    said = said | {"made": now().isoformat()}
-    description = "\n".join(f"{word} {rest}" for word, rest in said.items())
+def create(kubeflow: Kubeflow, body: Json, notes: dict[str, str], enabled: bool) -> RecurringRun:
+    """Create a recurring run, only once even when the response is lost."""
+    # The time makes the description unique, so that `find` recognises this very creation.
+    notes = notes | {"made": utc_now().isoformat()}
+    description = "\n".join(f"{word} {rest}" for word, rest in notes.items())
     body = body | {"description": description, "mode": "ENABLE" if enabled else "DISABLE"}
 
     def find() -> Json | None:
         listed = kubeflow.pages("recurringruns", "recurringRuns", page_size=100, **kubeflow.scope)
-        return next((one for one in listed if one.get("description") == description), None)
+        return next((entry for entry in listed if entry.get("description") == description), None)
 
-    made, _ = kubeflow.ensure(find, lambda: kubeflow.post("recurringruns", body))
-    return Recurring(made, said)
+    document, _ = kubeflow.ensure(find, lambda: kubeflow.post("recurringruns", body))
+    return RecurringRun(document, notes)
 
 
-def replace(kubeflow: Kubeflow, old: Recurring, body: Json, said: dict[str, str], say: Say) -> None:
-    """Put another recurring run in the place of one, without a gap or a double.
+def replace(
+    kubeflow: Kubeflow, old: RecurringRun, body: Json, notes: dict[str, str], show: ShowLine
+) -> None:
+    """Replace a recurring run: no fire time is missed, and none is run twice.
 
-    A paused one is replaced by a paused one.
+    The replacement of a paused one is paused, too.
+
+    Raises:
+        ClusterError: a run of the old one that was due does not start.
     """
     cron = body["trigger"]["cron_schedule"]["cron"]
     state = "running" if old.enabled else "paused"
     while True:
-        _wait_until_quiet(kubeflow, old, cron, say)
-        new = make(kubeflow, body, said | {"replaces": f"{old.id} {state}"}, enabled=False)
-        if _unquiet(kubeflow, old, cron, SOON):  # the server took its time
+        _wait_until_quiet(kubeflow, old, cron, show)
+        new = create(kubeflow, body, notes | {"replaces": f"{old.id} {state}"}, enabled=False)
+        if _unquiet(kubeflow, old, cron, QUIET_AFTER_CREATION):  # the creation took too long
             kubeflow.delete(f"recurringruns/{new.id}")
-        elif _complete(kubeflow, new, old, say):
+        elif _take_over(kubeflow, new, old, show):
             return
 
 
-def finish(kubeflow: Kubeflow, group: list[Recurring], say: Say) -> Recurring | None:
-    """Take up what an earlier call left in the middle.
+def finish(kubeflow: Kubeflow, group: list[RecurringRun], show: ShowLine) -> RecurringRun | None:
+    """Complete the replacements that an earlier, interrupted call left half done.
+
+    Args:
+        kubeflow: the API.
+        group: the recurring runs of one schedule.
+        show: shows what is done.
 
     Returns:
-        The one that is left of a schedule's recurring runs, None when there was none.
+        The only recurring run that is left of the schedule, None when there was none.
     """
-    left = {one.id: one for one in group}
+    left = {recurring.id: recurring for recurring in group}
     for new in group:
         old = left.get(new.replaces)
         if old is None:
             continue
-        say("an earlier replacement was not finished; finishes it")
+        show("an earlier replacement was not finished; finishes it")
         if new.pending and old.enabled:
-            kubeflow.delete(f"recurringruns/{new.id}")  # it never ran, and may be out of date
+            # The new one never ran, and the settings may have changed since.
+            kubeflow.delete(f"recurringruns/{new.id}")
             del left[new.id]
         else:
-            del left[old.id if _complete(kubeflow, new, old, say) else new.id]
+            del left[old.id if _take_over(kubeflow, new, old, show) else new.id]
     if not left:
         return None
-    *others, last = sorted(left.values(), key=lambda one: (one.enabled, one.created))
-    for one in others:
-        say("there is more than one; deletes the others")
-        retire(kubeflow, one, say)
-    return Recurring(kubeflow.get(f"recurringruns/{last.id}"), last.said)
+    # Two are left where two people applied at once: the enabled one stays, else the newest.
+    *others, last = sorted(
+        left.values(), key=lambda recurring: (recurring.enabled, recurring.created)
+    )
+    for recurring in others:
+        show("there is more than one; deletes the others")
+        retire(kubeflow, recurring, show)
+    return RecurringRun(kubeflow.get(f"recurringruns/{last.id}"), last.notes)
 
 
-def pause(kubeflow: Kubeflow, one: Recurring) -> None:
-    """No runs until it is resumed."""
-    kubeflow.act(f"recurringruns/{one.id}:disable")
+def pause(kubeflow: Kubeflow, recurring: RecurringRun) -> None:
+    """Start no more runs until it is resumed."""
+    kubeflow.post_idempotent(f"recurringruns/{recurring.id}:disable")
 
 
-def resume(kubeflow: Kubeflow, one: Recurring, say: Say) -> None:
-    """Runs again, from now on: without catch-up, what was missed is not run.
+def resume(kubeflow: Kubeflow, recurring: RecurringRun, show: ShowLine) -> None:
+    """Start runs again from now on; without catch-up, missed times are not run.
 
-    Enabling would run the latest missed time at once; so if there is one, another takes its place.
+    The server runs the latest missed time at once when a recurring run is enabled. So if a time was
+    missed, a new recurring run takes the place of this one.
     """
-    last = max([one.created, *(_moment(run) for run in _runs(kubeflow, one))])
-    if one.document.get("no_catchup") and last_time(one.cron, now()) > last:
-        body = {key: one.document[key] for key in COPIED if key in one.document}
-        said = {key: rest for key, rest in one.said.items() if key != "replaces"}
-        new = make(kubeflow, body, said | {"replaces": f"{one.id} running"}, enabled=False)
-        _complete(kubeflow, new, one, say)
+    last = max([recurring.created, *(_moment(run) for run in _runs(kubeflow, recurring))])
+    if recurring.document.get("no_catchup") and last_time(recurring.cron, utc_now()) > last:
+        body = {key: recurring.document[key] for key in COPIED_KEYS if key in recurring.document}
+        notes = {word: rest for word, rest in recurring.notes.items() if word != "replaces"}
+        notes |= {"replaces": f"{recurring.id} running"}
+        new = create(kubeflow, body, notes, enabled=False)
+        _take_over(kubeflow, new, recurring, show)
     else:
-        kubeflow.act(f"recurringruns/{one.id}:enable")
+        kubeflow.post_idempotent(f"recurringruns/{recurring.id}:enable")
 
 
-def retire(kubeflow: Kubeflow, one: Recurring, say: Say) -> None:
-    """Delete it, after its runs: they would be ended with it."""
-    if one.enabled:
-        pause(kubeflow, one)
-    while going := _going(_runs(kubeflow, one)):
-        say(f"waits: its run {going['display_name']} goes on, and would be ended with it")
-        sleep(POLL)
-    kubeflow.delete(f"recurringruns/{one.id}")
+def retire(kubeflow: Kubeflow, recurring: RecurringRun, show: ShowLine) -> None:
+    """Delete a recurring run once its runs have ended, which the deletion would end."""
+    if recurring.enabled:
+        pause(kubeflow, recurring)
+    while run := _ongoing(_runs(kubeflow, recurring)):
+        show(f"waits: its run {run['display_name']} goes on, and the deletion would end it")
+        sleep(SCHEDULE_POLL_SECONDS)
+    kubeflow.delete(f"recurringruns/{recurring.id}")
 
 
-def latest_run(kubeflow: Kubeflow, one: Recurring) -> Json | None:
-    """Its latest run."""
-    return next(_runs(kubeflow, one), None)
+def latest_run(kubeflow: Kubeflow, recurring: RecurringRun) -> Json | None:
+    """The latest run of a recurring run; None where it has not run yet."""
+    return next(_runs(kubeflow, recurring), None)
 
 
-def now() -> datetime:
+def utc_now() -> datetime:
     """The present moment."""
     return datetime.now(UTC)
 
 
-def _complete(kubeflow: Kubeflow, new: Recurring, old: Recurring, say: Say) -> bool:
-    """Let the new one take over; False when the old one has run past that, and stays."""
+def _take_over(kubeflow: Kubeflow, new: RecurringRun, old: RecurringRun, show: ShowLine) -> bool:
+    """Let the new one take over; False if the old one has run a time of the new one, and stays."""
     if new.pending:
         pause(kubeflow, old)
-        if last_time(old.cron, now()) > new.created:
-            say("waits a minute, since a time fell in between")
-            sleep(BEFORE.total_seconds())  # until a run that has begun can be seen
+        if last_time(old.cron, utc_now()) > new.created:
+            show("waits a minute, since a time fell in between")
+            sleep(QUIET_BEFORE.total_seconds())  # until a run that has begun is in the list
         if any(_moment(run) > new.created for run in _runs(kubeflow, old)):
-            kubeflow.act(f"recurringruns/{old.id}:enable")
+            kubeflow.post_idempotent(f"recurringruns/{old.id}:enable")
             kubeflow.delete(f"recurringruns/{new.id}")
             return False
-        kubeflow.act(f"recurringruns/{new.id}:enable")
-    retire(kubeflow, old, say)
+        kubeflow.post_idempotent(f"recurringruns/{new.id}:enable")
+    retire(kubeflow, old, show)
     return True
 
 
-def _wait_until_quiet(kubeflow: Kubeflow, old: Recurring, cron: str, say: Say) -> None:
-    since = now()
-    while reason := _unquiet(kubeflow, old, cron, AFTER):
-        if reason.endswith(LATE) and now() - since > PATIENCE:
-            raise SetlistError(
-                f"{old.document['display_name']}: {reason} for ten minutes; see what "
-                "ml-pipeline-scheduledworkflow logs, or give that run up with `setlist schedule "
-                f"delete {old.said[MARK].rpartition('/')[2]} --config FILE` and apply again."
+def _wait_until_quiet(kubeflow: Kubeflow, old: RecurringRun, cron: str, show: ShowLine) -> None:
+    since = utc_now()
+    while reason := _unquiet(kubeflow, old, cron, QUIET_AFTER):
+        if reason.endswith(LATE) and utc_now() - since > LATE_RUN_TIMEOUT:
+            raise ClusterError(
+                f"{old.document['display_name']}: {reason} for ten minutes",
+                "see what ml-pipeline-scheduledworkflow logs, or give that run up with `setlist "
+                f"schedule delete {old.notes[MARK].rpartition('/')[2]} --config FILE` and apply "
+                "again",
             )
-        say(f"waits: {reason}")
-        sleep(POLL)
+        show(f"waits: {reason}")
+        sleep(SCHEDULE_POLL_SECONDS)
 
 
-def _unquiet(kubeflow: Kubeflow, old: Recurring, cron: str, after: timedelta) -> str:
-    """Why the old one cannot be replaced now; "" when it can, as one that is paused always can."""
+def _unquiet(kubeflow: Kubeflow, old: RecurringRun, cron: str, after: timedelta) -> str:
+    """Why a recurring run cannot be replaced now; "" when it can, as always when it is paused."""
     if not old.enabled:
         return ""
-    moment = now()
-    for one in (old.cron, cron):
-        if near := _near(one, moment, after):
+    moment = utc_now()
+    for line in (old.cron, cron):
+        if near := _near_time(line, moment, after):
             return f"it runs at {near:%H:%M:%S} UTC"
     runs = list(_runs(kubeflow, old))
-    if going := _going(runs):
-        return f"its run {going['display_name']} goes on"
+    if run := _ongoing(runs):
+        return f"its run {run['display_name']} goes on"
     due = last_time(old.cron, moment)
     if due > old.created and not any(_moment(run) >= due for run in runs):
         return f"the run of {due:%Y-%m-%d %H:%M:%S} UTC {LATE}"
     return ""
 
 
-def _near(cron: str, moment: datetime, after: timedelta) -> datetime | None:
+def _near_time(cron: str, moment: datetime, after: timedelta) -> datetime | None:
+    """A fire time less than QUIET_BEFORE before the moment, or less than `after` after it."""
     before, following = last_time(cron, moment), next_time(cron, moment)
-    if moment - before < BEFORE:
+    if moment - before < QUIET_BEFORE:
         return before
     return following if following - moment < after else None
 
 
-def _runs(kubeflow: Kubeflow, one: Recurring) -> Iterator[Json]:
-    """Its recent runs, the latest first."""
+def _runs(kubeflow: Kubeflow, recurring: RecurringRun) -> Iterator[Json]:
+    """The recent runs of a recurring run, the latest first."""
     runs = kubeflow.pages(
         "runs",
         "runs",
-        experiment_id=one.document["experiment_id"],
-        filter=equal("recurring_run_id", one.id),
+        experiment_id=recurring.document["experiment_id"],
+        filter=equals_filter("recurring_run_id", recurring.id),
         sort_by="created_at desc",
-        page_size=RECENT,
+        page_size=MOST_RECENT_RUNS,
     )
-    return islice(runs, RECENT)
+    return islice(runs, MOST_RECENT_RUNS)
 
 
 def _moment(run: Json) -> datetime:
-    """The time that a run was scheduled for, or else that it was created at."""
+    """The fire time of a run, or else the time of its creation."""
     scheduled = datetime.fromisoformat(run.get("scheduled_at") or run["created_at"])
+    # The server writes 1970-01-01 for a time that is not set.
     return scheduled if scheduled.year > 1970 else datetime.fromisoformat(run["created_at"])
 
 
-def _going(runs: Iterable[Json]) -> Json | None:
-    return next((run for run in runs if run.get("state") not in ENDED), None)
+def _ongoing(runs: Iterable[Json]) -> Json | None:
+    return next((run for run in runs if run.get("state") not in ENDED_STATES), None)

@@ -37,7 +37,7 @@ from setlist.models.training_record import TrainingRecord
 from setlist_pipelines.laptop.chatter import chatter_to
 from setlist_pipelines.settings.file import Settings
 
-Say = Callable[[str, str, float | None], None]
+ShowCut = Callable[[str, str, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def backtest(
     cuts: int,
     every_days: float | None,
     workdir: Path,
-    say: Say,
+    say: ShowCut,
 ) -> Backtest:
     """Replay the decision over past cuts, the last of them as of the settings' `as_of`.
 

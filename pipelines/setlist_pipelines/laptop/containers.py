@@ -10,7 +10,7 @@ from kfp import local
 
 from setlist.errors import SetlistError
 from setlist_pipelines.laptop.kfp_patches import wait_for_containers
-from setlist_pipelines.settings.file import ELSEWHERE, Settings
+from setlist_pipelines.settings.file import REMOTE_PATH, Settings
 
 CONFINED: dict[str, Any] = {
     "network_mode": "none",
@@ -57,7 +57,7 @@ def container_runner(
     user, _, group = run.get("user", attributes["Config"]["User"]).partition(":")
     # The containers write into the folder itself, to make the run's own, and into a local store.
     own = [workdir]
-    if not ELSEWHERE.match(settings.store) and Path(settings.store).is_dir():
+    if not REMOTE_PATH.match(settings.store) and Path(settings.store).is_dir():
         own += [Path(settings.store), *Path(settings.store).rglob("*")]
     for path in own:
         os.chown(path, int(user or 0), int(group or 0), follow_symlinks=False)
@@ -67,7 +67,7 @@ def container_runner(
 def _check_mounted(settings: Settings, workdir: Path) -> None:
     """A container sees the work folder and nothing else of this machine."""
     for key, path in settings.locations().items():
-        if not ELSEWHERE.match(path) and not Path(path).is_relative_to(workdir):
+        if not REMOTE_PATH.match(path) and not Path(path).is_relative_to(workdir):
             raise SetlistError(
                 f"{key}: {path} lies outside of {workdir}, which is all that the containers see; "
                 "move it there, or choose another --workdir."

@@ -29,7 +29,7 @@ REVISION = "org.opencontainers.image.revision"
 DIRTY = "-dirty"
 NO_ACCESS = ("unauthorized", "denied", "no basic auth credentials", "authentication required")
 """What engines and registries say of somebody who has not logged in or may not."""
-Say = Callable[[int, int], None]
+ShowPushedBytes = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def build_and_push(name: str, source: Source, base: str, platforms: str) -> str:
     return f"{parse_repository_tag(name)[0]}@{pushed}"
 
 
-def push(name: str, say: Say) -> str:
+def push(name: str, say: ShowPushedBytes) -> str:
     """Push the engine's image of this name.
 
     Args:

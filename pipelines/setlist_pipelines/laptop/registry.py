@@ -1,7 +1,7 @@
-"""Whether a registry has an image, asked as a cluster's node without a login would ask.
+"""Looks up an image in its registry without a login, as a node of a cluster does.
 
 As in the OCI distribution specification: HEAD /v2/NAME/manifests/DIGEST, and where the registry
-answers 401 with a Bearer challenge, once more with the token that anybody gets.
+answers 401 with a Bearer challenge, once more with the token that it gives to anybody.
 """
 
 from typing import Any, Literal
@@ -10,23 +10,24 @@ import requests  # type: ignore[import-untyped]
 from docker.auth import resolve_repository_name
 from requests.utils import parse_dict_header  # type: ignore[import-untyped]
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterError, ClusterUnreachableError
 
-TIMEOUT = 10.0
-"""Seconds to connect, and without a byte of the answer."""
+REGISTRY_TIMEOUT_SECONDS = 10.0
+"""Seconds to connect, and seconds without a byte of the response."""
 LOOPBACK = ("localhost", "127.0.0.1")
-KINDS = ", ".join(
+MANIFEST_TYPES = ", ".join(
     f"application/vnd.{kind}+json"
     for kind in (
         *("oci.image.index.v1", "oci.image.manifest.v1"),
         *("docker.distribution.manifest.list.v2", "docker.distribution.manifest.v2"),
     )
 )
-Answer = Literal["there", "absent", "login"]
+ImageAccess = Literal["public", "absent", "login"]
+"""Anybody may pull the image; the registry has none of this name; it needs a login."""
 
 
 def locate(name: str) -> tuple[str, str]:
-    """Registry and repository of an image: setlist is library/setlist at docker.io."""
+    """Registry and repository of an image's name: setlist is library/setlist at docker.io."""
     registry, repository = resolve_repository_name(name)
     official = registry == "docker.io" and "/" not in repository
     return registry, f"library/{repository}" if official else repository
@@ -37,54 +38,58 @@ def registry_of(image: str) -> str:
     return locate(image.partition("@")[0])[0]
 
 
-def look_up(image: str) -> Answer:
-    """Whether the registry has the image, hides it, or wants to know who asks.
+def look_up(image: str) -> ImageAccess:
+    """Whether anybody may pull the image, the registry does not have it, or it needs a login.
 
     Args:
         image: name@sha256:...
 
     Raises:
-        SetlistError: when the registry gives no such answer.
+        ClusterUnreachableError: the registry does not answer.
+        ClusterError: it answers with a fault of its own.
     """
     name, _, digest = image.partition("@")
     registry, repository = locate(name)
     if registry == "docker.io":
-        registry = "registry-1.docker.io"
+        registry = "registry-1.docker.io"  # docker.io is the website
     scheme = "http" if registry.partition(":")[0] in LOOPBACK else "https"
     url = f"{scheme}://{registry}/v2/{repository}/manifests/{digest}"
     try:
-        answer = requests.head(url, headers={"Accept": KINDS}, timeout=TIMEOUT)
-        if answer.status_code == 401 and (token := _token(answer, scheme)):
-            headers = {"Accept": KINDS, "Authorization": f"Bearer {token}"}
-            answer = requests.head(url, headers=headers, timeout=TIMEOUT)
+        response = requests.head(
+            url, headers={"Accept": MANIFEST_TYPES}, timeout=REGISTRY_TIMEOUT_SECONDS
+        )
+        if response.status_code == 401 and (token := _token(response, scheme)):
+            headers = {"Accept": MANIFEST_TYPES, "Authorization": f"Bearer {token}"}
+            response = requests.head(url, headers=headers, timeout=REGISTRY_TIMEOUT_SECONDS)
     except requests.RequestException as fault:
-        raise SetlistError(
-            f"{registry} does not answer ({type(fault).__name__}); check the image's name, and the "
-            "network."
+        raise ClusterUnreachableError(
+            f"{registry} does not answer ({type(fault).__name__})",
+            "check the image's name, and the network",
         ) from fault
-    status = int(answer.status_code)
+    status = int(response.status_code)
     if status == 404:
         return "absent"
     if status in (401, 403):
         return "login"
     if 200 <= status < 400:
-        return "there"
-    raise SetlistError(f"{registry} answers with {status}; try again later.")
+        return "public"
+    raise ClusterError(f"{registry} answers with {status}", "try again later")
 
 
 def _token(challenge: Any, scheme: str) -> str:  # noqa: ANN401 - requests has no types
-    """The token for anybody that a challenge points to, "" where there is none."""
-    kind, _, said = str(challenge.headers.get("WWW-Authenticate", "")).partition(" ")
-    named = parse_dict_header(said)
-    realm = str(named.get("realm", ""))
+    """The token for anybody from the address in a challenge; "" where there is none."""
+    kind, _, parameters = str(challenge.headers.get("WWW-Authenticate", "")).partition(" ")
+    fields = parse_dict_header(parameters)
+    realm = str(fields.get("realm", ""))
+    # The token is asked for over the scheme of the registry, never over a weaker one.
     if kind.lower() != "bearer" or not realm.startswith(f"{scheme}://"):
         return ""
-    query = {key: named[key] for key in ("service", "scope") if named.get(key)}
-    answer = requests.get(realm, params=query, timeout=TIMEOUT)
-    if answer.status_code != 200:
+    query = {key: fields[key] for key in ("service", "scope") if fields.get(key)}
+    response = requests.get(realm, params=query, timeout=REGISTRY_TIMEOUT_SECONDS)
+    if response.status_code != 200:
         return ""
     try:
-        document = answer.json()
+        document = response.json()
     except ValueError:
         return ""
     if not isinstance(document, dict):

@@ -20,17 +20,19 @@ import yaml
 from kfp import local
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
-from setlist.errors import SetlistError
+from setlist import errors
+from setlist.errors import SetlistError, SettingsError
 from setlist_pipelines.laptop.kfp_patches import name_outputs
 from setlist_pipelines.settings.file import Settings, with_absolute_paths
 
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-FAULT = re.compile(r"(?:[\w.]+\.)?(SetlistError|[A-Z]\w*(?:Error|Exception)): (.+)")
-SETTINGS = "settings.yaml"
+FAULT = re.compile(r"([\w.]+\.)?([A-Z]\w*(?:Error|Exception)): (.+)")
+"""The last line of a traceback: module, class, message."""
+SETTINGS_FILE = "settings.yaml"
 """What a run was told, in its folder: `setlist run --config RUN/settings.yaml` does it again."""
-Say = Callable[[str, str, float | None], None]
+ShowStep = Callable[[str, str, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Run:
 class _Log(io.TextIOBase):
     """Standard output while the pipeline runs: a file, and an eye on what is said."""
 
-    def __init__(self, file: TextIO, say: Say, titles: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, file: TextIO, say: ShowStep, titles: Mapping[str, str] | None = None
+    ) -> None:
         self.file = file
         self.say = say
         self.titles = titles or {}
@@ -85,7 +89,9 @@ class _Log(io.TextIOBase):
                 said = self.fault or "it ended without saying why, as when memory runs out"
                 self.failed = f"{said} (step {task})"
         elif fault := FAULT.fullmatch(line):
-            self.fault = fault[2] if fault[1] == "SetlistError" else f"{fault[1]}: {fault[2]}"
+            # A fault that its reader can mend is a sentence of its own; others need their class.
+            expected = fault[1] == f"{errors.__name__}."
+            self.fault = fault[3] if expected else f"{fault[2]}: {fault[3]}"
         elif self.task and line and not line.startswith("["):
             self.say(self.task, line, None)
 
@@ -106,7 +112,7 @@ def step_titles(spec: PipelineSpec) -> dict[str, str]:
 def run_local(
     settings: Settings,
     workdir: Path,
-    say: Say,
+    say: ShowStep,
     docker_image: str = "",
     container: Mapping[str, Any] | None = None,
 ) -> Run:
@@ -121,16 +127,19 @@ def run_local(
         container: arguments of `docker run` in place of ours, e.g. a network.
 
     Raises:
-        SetlistError: with the sentence of the step that failed, and where the log is.
+        SettingsError: the work folder cannot be made or written.
+        SetlistError: a step failed; the message is that of the step, and names the log.
     """
     settings = with_absolute_paths(settings)
     workdir = workdir.absolute()
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise SetlistError(f"{workdir} cannot be made: {fault.strerror}; use --workdir.") from fault
+        raise SettingsError(
+            f"{workdir} cannot be made: {fault.strerror}", "use another --workdir"
+        ) from fault
     if not os.access(workdir, os.W_OK | os.X_OK):
-        raise SetlistError(f"{workdir}: no permission to write; use --workdir.")
+        raise SettingsError(f"{workdir}: no permission to write", "use another --workdir")
     if docker_image:
         os.environ["SETLIST_IMAGE"] = docker_image
         from setlist_pipelines.laptop.containers import container_runner
@@ -158,7 +167,7 @@ def run_local(
     if failed:
         raise SetlistError(f"{screen.failed or failed}\nThe log is {log}")
     text = yaml.safe_dump(settings.document(), sort_keys=False, allow_unicode=True)
-    (root / SETTINGS).write_text(text, "utf-8")
+    (root / SETTINGS_FILE).write_text(text, "utf-8")
     # The artifact's own name has no ending, and a browser would show its source.
     if (page := root / "report" / "page").is_file():
         shutil.copyfile(page, root / "report.html")

@@ -28,11 +28,11 @@ from setlist.evaluation.results import EvaluationSettings
 from setlist.models.selection import ALONE, settings_of
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.runs.refit import DEFAULT_REFIT_OVERLAP
+from setlist_pipelines.settings.cron_schedule import Schedule, ScheduleName
 from setlist_pipelines.settings.platform import Platform
-from setlist_pipelines.settings.schedule import Schedule, ScheduleName
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
-ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+REMOTE_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 """How a path begins that does not lie on this machine's disk, or was meant not to (gs:/bucket)."""
 CANDIDATE = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 MOST_CANDIDATES = 32
@@ -293,9 +293,9 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 def with_absolute_paths(settings: Settings) -> Settings:
     """The settings with local paths made absolute, for steps that start elsewhere."""
     document = settings.document()
-    if not ELSEWHERE.match(settings.store):
+    if not REMOTE_PATH.match(settings.store):
         document["store"] = str(Path(settings.store).expanduser().absolute())
     for table in document["data"].values():
-        if table and not ELSEWHERE.match(table["path"]):
+        if table and not REMOTE_PATH.match(table["path"]):
             table["path"] = str(Path(table["path"]).expanduser().absolute())
     return Settings.model_validate(document)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-STEPS = (
+STEP_NAMES = (
     *("plan", "news", "curate", "transform", "resolve-live", "fit-heuristics", "train", "choose"),
     *("evaluate", "gate", "report", "transform-whole", "refit", "push", "announce"),
     "announce-failure",
@@ -105,9 +105,9 @@ class Platform(BaseModel):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        for step in self.steps.keys() - set(STEPS):
-            raise ValueError(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
-        for step in STEPS:
+        for step in self.steps.keys() - set(STEP_NAMES):
+            raise ValueError(f"there is no step {step!r}; the steps are {', '.join(STEP_NAMES)}")
+        for step in STEP_NAMES:
             self.of(step)
         return self
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from setlist.errors import SetlistError
 from setlist_pipelines.cli.main import app
-from setlist_pipelines.laptop.runner import SETTINGS
+from setlist_pipelines.laptop.runner import SETTINGS_FILE
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 
@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Path:
     dataset.mkdir(parents=True)
     (dataset / "counts.json").write_text(counts())
     settings = read_settings(SAMPLE, [f"store={tmp_path / 'store'}"])
-    (folder / SETTINGS).write_text(yaml.safe_dump(settings.document()))
+    (folder / SETTINGS_FILE).write_text(yaml.safe_dump(settings.document()))
     return folder
 
 
@@ -72,7 +72,10 @@ def test_a_page_that_cannot_be_written_is_one_sentence(run: Path):
     for output, said in (
         (run, f"{run} is a folder; name a file in it"),
         (run / "none" / "page", f"{run / 'none' / 'page'} cannot be written (No such file"),
-        (run / SETTINGS / "page", f"{run / SETTINGS / 'page'} cannot be written (Not a dir"),
+        (
+            run / SETTINGS_FILE / "page",
+            f"{run / SETTINGS_FILE / 'page'} cannot be written (Not a dir",
+        ),
     ):
         done = CliRunner().invoke(app, ["report", str(run), "-o", str(output)])
         assert isinstance(done.exception, SetlistError)

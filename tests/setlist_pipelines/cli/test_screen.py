@@ -11,7 +11,7 @@ from setlist.evaluation.policy import Policy
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, TrainingRecord
 from setlist_pipelines.cli.screen import (
-    Progress,
+    StepProgress,
     print_candidates,
     print_summary,
     screen,
@@ -125,11 +125,11 @@ def test_any_other_line_stays_as_it_is(line):
 
 
 def test_a_log_gets_no_bars(capsys):
-    with Progress() as progress:
-        progress.say("Train wide", "", None)
+    with StepProgress() as progress:
+        progress.show("Train wide", "", None)
         for share in range(100):
-            progress.say("Train wide", f"{share}% epoch 1 of at most 2", None)
-        progress.say("Train wide", "SUCCESS", 1.5)
+            progress.show("Train wide", f"{share}% epoch 1 of at most 2", None)
+        progress.show("Train wide", "SUCCESS", 1.5)
     assert capsys.readouterr().out.splitlines() == [
         "  Train wide ...",
         "✓ Train wide                  1.5 s",

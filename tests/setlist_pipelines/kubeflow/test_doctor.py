@@ -15,7 +15,7 @@ from setlist.store.objects import open_objects
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.kubeflow import api as kubeflow
 from setlist_pipelines.kubeflow import doctor as doctors
-from setlist_pipelines.kubeflow import scheduling
+from setlist_pipelines.kubeflow import schedule_sync
 from setlist_pipelines.settings.file import SAMPLE
 
 DIGEST = "sha256:" + "a" * 64
@@ -93,9 +93,9 @@ def doctor(monkeypatch, capsys, stub, registry, packaged, gcs_emulator, tmp_path
     """Runs `setlist doctor` where nothing is missing but what the test takes away."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(kubeflow, "TIMEOUT", (PATIENCE, PATIENCE))
-    for module in (doctors, scheduling):
-        monkeypatch.setattr(module, "package", packaged)
+    monkeypatch.setattr(kubeflow, "CALL_TIMEOUT_SECONDS", (PATIENCE, PATIENCE))
+    for module in (doctors, schedule_sync):
+        monkeypatch.setattr(module, "compile_package", packaged)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", stub.url)
     monkeypatch.setenv("SETLIST_IMAGE", f"{registry.url.removeprefix('http://')}/setlist@{DIGEST}")
@@ -131,7 +131,7 @@ def test_nothing_is_missing(doctor, registry):
     assert found["image"].startswith("ok 127.0.0.1")
     assert found["Kubeflow"].startswith("ok http://127.0.0.1")
     assert "Kubeflow Pipelines 2.17.0" in found["Kubeflow"]
-    assert "experiment home will be made by the first run" in found["access"]
+    assert "experiment home will be created by the first run" in found["access"]
     assert found["schedules"].startswith("ok none")
     assert found["store"] == "ok gs://doctored/models: listed, written, read, guarded, removed"
     assert found["data.events"] == "ok sample://events: bundled with setlist"
@@ -182,7 +182,7 @@ def test_an_image_that_is_not_there_is_missing(doctor, registry):
     other = registry.url.removeprefix("http://") + "/setlist@sha256:" + "b" * 64
     code, found, _ = doctor("--image", other)
     assert code == 1
-    assert "is not there → setlist image push" in found["image"]
+    assert "does not exist → setlist image push" in found["image"]
 
 
 def test_a_token_for_anybody_is_fetched_and_not_shown(doctor, registry):
@@ -198,7 +198,7 @@ def test_a_registry_that_wants_a_login_needs_pull_secrets(doctor, registry):
     registry.wants = "login"
     code, found, _ = doctor()
     assert code == 1
-    assert "wants a login → the cluster needs platform.image_pull_secrets" in found["image"]
+    assert "needs a login → the cluster needs platform.image_pull_secrets" in found["image"]
     code, found, _ = doctor("--set", "platform.image_pull_secrets=[regcred]")
     assert code == 0
     assert found["image"].startswith("not checked")
@@ -239,7 +239,7 @@ def test_another_version_is_a_warning(doctor, stub, ui):
     code, found, _ = doctor()
     assert code == 0
     assert found["Kubeflow"].startswith("unsure")
-    assert "2.5.1, and this was made for 2.17" in found["Kubeflow"]
+    assert "2.5.1, and setlist is made for 2.17" in found["Kubeflow"]
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -257,7 +257,7 @@ def test_a_wrong_token_is_told_and_no_secret_is_shown(doctor, stub, monkeypatch)
     monkeypatch.setenv("KFP_TOKEN", "wr0ng-token")
     code, found, said = doctor()
     assert code == 1
-    assert "does not accept who asks" in found["Kubeflow"] + found["access"]
+    assert "does not accept the credentials" in found["Kubeflow"] + found["access"]
     monkeypatch.setenv("KFP_TOKEN", TOKEN)
     stub.faults = [Fault("GET", "experiments", 400, echo=True)]
     said += doctor()[2]
@@ -295,7 +295,7 @@ def test_schedules_are_compared_with_the_cluster(doctor, stub):
     )
     code, found, _ = doctor()
     assert code == 1
-    assert "daily is on the cluster, and not in the settings" in found["schedules"]
+    assert "daily is on the cluster, but not in the settings" in found["schedules"]
     assert doctor("daily", settings=SCHEDULES, command="schedule pause")[0] == 0
     assert doctor(settings=SCHEDULES)[1]["schedules"] == "ok daily is paused"
 
@@ -311,7 +311,7 @@ def test_a_bucket_that_is_not_there_is_missing(doctor):
 
 
 def test_permissions_that_lack_are_named(doctor, monkeypatch):
-    held = [one for one in doctors.PERMISSIONS if not one.endswith("delete")]
+    held = [one for one in doctors.STORE_PERMISSIONS if not one.endswith("delete")]
     monkeypatch.setattr(
         "google.cloud.storage.Bucket.test_iam_permissions", lambda *_, **__: held
     )  # the emulator knows no permissions

@@ -15,11 +15,12 @@ from setlist.errors import SetlistError
 from setlist.runs.scheduled_time import resolve_scheduled, scheduled
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.kubeflow import api as kubeflow
+from setlist_pipelines.kubeflow import packages, schedule_sync
 from setlist_pipelines.kubeflow import recurring_runs as recurring
-from setlist_pipelines.kubeflow import scheduling, submission
-from setlist_pipelines.kubeflow.api import Access, Kubeflow
+from setlist_pipelines.kubeflow.access import Access
+from setlist_pipelines.kubeflow.api import Kubeflow
 from setlist_pipelines.kubeflow.recurring_runs import finish, recurring_runs
-from setlist_pipelines.kubeflow.scheduling import apply, wanted
+from setlist_pipelines.kubeflow.schedule_sync import apply_schedules, desired_schedule
 from setlist_pipelines.settings.file import SAMPLE, Settings, read_settings
 
 IMAGE = "registry.example/setlist@sha256:" + "a" * 64
@@ -38,12 +39,12 @@ class Killed(BaseException):
 @pytest.fixture
 def stub(monkeypatch):
     with serve() as stub:
-        monkeypatch.setattr(recurring, "now", lambda: stub.clock.now)
+        monkeypatch.setattr(recurring, "utc_now", lambda: stub.clock.now)
         monkeypatch.setattr(
             recurring, "sleep", lambda seconds: stub.clock.advance(timedelta(seconds=seconds))
         )
-        monkeypatch.setattr(recurring, "POLL", 20.0)
-        monkeypatch.setattr(kubeflow, "PAUSES", (0.01, 0.02, 0.04))
+        monkeypatch.setattr(recurring, "SCHEDULE_POLL_SECONDS", 20.0)
+        monkeypatch.setattr(kubeflow, "RETRY_PAUSES_SECONDS", (0.01, 0.02, 0.04))
         for name in VARIABLES:
             monkeypatch.delenv(name, raising=False)
         yield stub
@@ -58,8 +59,8 @@ def compiled(packaged):
 def client(stub, compiled, monkeypatch):
     """The API; to compile takes seconds, so here another image is all that changes a package."""
     monkeypatch.setattr(
-        scheduling,
-        "package",
+        schedule_sync,
+        "compile_package",
         lambda settings, image: replace(compiled, content=compiled.content + f"# {image}".encode()),
     )
     return Kubeflow(Access(stub.url))
@@ -68,8 +69,8 @@ def client(stub, compiled, monkeypatch):
 @pytest.fixture
 def setlist(monkeypatch, capsys, stub, packaged, tmp_path):
     """Runs the command line against the stub; its exit code and all that it printed."""
-    for module in (scheduling, submission):
-        monkeypatch.setattr(module, "package", packaged)
+    for module in (schedule_sync, packages):
+        monkeypatch.setattr(module, "compile_package", packaged)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", stub.url)
     monkeypatch.setenv("SETLIST_IMAGE", IMAGE)
 
@@ -96,7 +97,7 @@ def settings(schedules: dict | None = None, **changes) -> Settings:
 
 
 def applied(client, wanted: Settings, image: str = IMAGE) -> dict[str, str]:
-    return apply(client, wanted, image, lambda name, line: None)
+    return apply_schedules(client, wanted, image, lambda name, line: None)
 
 
 def times(cron: str, start: datetime, end: datetime) -> list[datetime]:
@@ -167,7 +168,7 @@ def test_an_entry_that_cannot_be_is_refused(entry, words):
 )
 def test_what_a_schedule_sets_is_checked_like_the_settings(key, value, words):
     with pytest.raises((SetlistError, ValueError), match=words):
-        wanted(settings({"one": {"cron": DAILY, "set": {key: value}}}), "one")
+        desired_schedule(settings({"one": {"cron": DAILY, "set": {key: value}}}), "one")
 
 
 def test_the_document_of_settings_with_schedules_says_the_same():
@@ -182,8 +183,8 @@ def test_runs_of_a_schedule_end_early_without_new_data_unless_it_says_otherwise(
         "two": {"cron": DAILY, "set": {"only_new_data": False}},
     }
     there = settings(schedules)
-    assert wanted(there, "one").arguments["only_new_data"] is True
-    assert wanted(there, "two").arguments["only_new_data"] is False
+    assert desired_schedule(there, "one").arguments["only_new_data"] is True
+    assert desired_schedule(there, "two").arguments["only_new_data"] is False
 
 
 # The moment
@@ -287,7 +288,7 @@ def test_settings_of_another_store_leave_those_of_the_same_name_alone_and_say_so
     applied(client, settings())
     said = []
     staging = settings(store="gs://staging/models")
-    apply(client, staging, IMAGE, lambda name, line: said.append(f"{name} {line}"))
+    apply_schedules(client, staging, IMAGE, lambda name, line: said.append(f"{name} {line}"))
     assert f"--set store={STORE}` removes it" in said[-1]
     stores = [one["runtime_config"]["parameters"]["store"] for one in stub.recurringruns]
     assert stores == [STORE, "gs://staging/models"]
@@ -326,7 +327,7 @@ def follow(stub, client, start: datetime, change: dict, kill: int, done: bool, p
     stub.clock.__init__(now=start - 2 * DAY, lasts=2 * MINUTE)
     applied(client, settings())
     stub.clock.advance(start - stub.clock.now)
-    ask, left = client._ask, kill
+    ask, left = client._call, kill
 
     def killed(method, *arguments, **named):
         nonlocal left
@@ -339,12 +340,12 @@ def follow(stub, client, start: datetime, change: dict, kill: int, done: bool, p
         return answer
 
     changed = settings({"daily": {"cron": DAILY} | change})
-    client._ask = killed
+    client._call = killed
     try:
         applied(client, changed)
     except Killed:
         stub.clock.advance(pause)
-    client._ask = ask
+    client._call = ask
     applied(client, changed)
     switched = datetime.fromisoformat(stub.recurringruns[0]["created_at"])
     stub.clock.advance(3 * DAY)
@@ -389,7 +390,7 @@ def test_each_time_runs_once_when_a_call_takes_minutes_and_a_time_passes(
     stub.clock.__init__(now=begin - DAY, lasts=2 * MINUTE)
     applied(client, settings())
     stub.clock.advance(begin - stub.clock.now)
-    ask, slow = client._ask, []
+    ask, slow = client._call, []
 
     def slowly(method, path, *arguments, **named):
         hit = not slow and method != "GET" and f"{method} {path}".endswith(call)
@@ -405,7 +406,7 @@ def test_each_time_runs_once_when_a_call_takes_minutes_and_a_time_passes(
             stub.clock.advance(4 * MINUTE)
         return answer
 
-    client._ask = slowly
+    client._call = slowly
     applied(client, settings({"daily": {"cron": DAILY} | CHANGES[what]}))
     assert slow
     [new] = stub.recurringruns
@@ -432,7 +433,7 @@ def test_it_waits_for_a_time_that_is_near_and_says_so(stub, client):
     stub.clock.now = datetime(2026, 11, 25, 4, 58, 30, tzinfo=UTC)
     applied(client, settings())
     said = []
-    apply(client, settings(), OTHER, lambda name, line: said.append(line))
+    apply_schedules(client, settings(), OTHER, lambda name, line: said.append(line))
     assert "waits: it runs at 05:00:00 UTC" in said
     assert any("goes on" in line for line in said)  # and then for that run
     assert not [run for run in stub.clock.fired if run["state"] != "SUCCEEDED"]
@@ -457,7 +458,7 @@ def test_a_deletion_waits_for_a_run_that_it_would_end(stub, client):
 
 
 def test_an_answer_that_comes_too_late_leaves_one_recurring_run(stub, client, monkeypatch):
-    monkeypatch.setattr(kubeflow, "TIMEOUT", stub.time_out)
+    monkeypatch.setattr(kubeflow, "CALL_TIMEOUT_SECONDS", stub.time_out)
     applied(client, settings())
     key = stub.recurringruns[0]["recurring_run_id"]
     stub.faults = [
@@ -557,7 +558,7 @@ def test_a_resume_that_was_killed_is_finished_by_the_next_call(stub, client, mon
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(recurring, "_complete", killed)
+        patch.setattr(recurring, "_take_over", killed)
         with pytest.raises(Killed):
             recurring.resume(client, only(client), lambda line: None)
     assert len(stub.recurringruns) == 2

@@ -13,11 +13,13 @@ from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.runs.record import RunRecord
 from setlist_pipelines.cli.main import main
+from setlist_pipelines.kubeflow import access, packages, submission
 from setlist_pipelines.kubeflow import api as kubeflow
-from setlist_pipelines.kubeflow import submission
-from setlist_pipelines.kubeflow.api import Access, Kubeflow, find_access
-from setlist_pipelines.kubeflow.pod_logs import _continued
-from setlist_pipelines.kubeflow.submission import check_arguments, parameters, submit
+from setlist_pipelines.kubeflow.access import Access, find_access
+from setlist_pipelines.kubeflow.api import Kubeflow
+from setlist_pipelines.kubeflow.packages import check_arguments
+from setlist_pipelines.kubeflow.pod_logs import _extend_hash
+from setlist_pipelines.kubeflow.submission import flat_arguments, submit_run
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 IMAGE = "registry.example/setlist@sha256:" + "a" * 64
@@ -35,10 +37,10 @@ FAST = (0.01, 0.02, 0.04)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch, packaged):
     """Short pauses, and no variable or home directory of whoever runs the tests."""
-    monkeypatch.setattr(submission, "package", packaged)
-    monkeypatch.setattr(kubeflow, "PAUSES", FAST)
-    monkeypatch.setattr(kubeflow, "TIMEOUT", (PATIENCE, PATIENCE))
-    monkeypatch.setattr(submission, "POLL", 0.01)
+    monkeypatch.setattr(packages, "compile_package", packaged)
+    monkeypatch.setattr(kubeflow, "RETRY_PAUSES_SECONDS", FAST)
+    monkeypatch.setattr(kubeflow, "CALL_TIMEOUT_SECONDS", (PATIENCE, PATIENCE))
+    monkeypatch.setattr(submission, "RUN_POLL_SECONDS", 0.01)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
@@ -75,7 +77,7 @@ def setlist(monkeypatch, capsys, stub):
 
 
 def started(stub, compiled, key="once", **access):
-    return submit(Kubeflow(Access(stub.url, **access)), *compiled, "home", key)
+    return submit_run(Kubeflow(Access(stub.url, **access)), *compiled, "home", key)
 
 
 def test_a_run_is_started_with_every_argument_and_its_link_is_printed(setlist, stub):
@@ -259,7 +261,7 @@ def test_a_conflict_with_something_that_cannot_be_found_is_an_error(compiled, st
 def test_a_run_that_was_created_before_the_time_out_is_not_started_again(
     compiled, stub, monkeypatch
 ):
-    monkeypatch.setattr(kubeflow, "TIMEOUT", stub.time_out)
+    monkeypatch.setattr(kubeflow, "CALL_TIMEOUT_SECONDS", stub.time_out)
     stub.faults = [Fault("POST", "runs", late=True)]
     done = started(stub, compiled)
 
@@ -291,7 +293,7 @@ def test_a_run_that_was_not_created_is_looked_for_and_then_started(compiled, stu
 
 
 def test_a_server_that_keeps_failing_is_an_error_that_names_the_key_to_repeat(compiled, stub):
-    stub.faults = [Fault("POST", "runs", 500)] * kubeflow.ATTEMPTS
+    stub.faults = [Fault("POST", "runs", 500)] * kubeflow.CREATION_ATTEMPTS
     with pytest.raises(SetlistError, match="repeat with --id once"):
         started(stub, compiled)
     assert stub.faults == []
@@ -361,15 +363,15 @@ def test_questions_are_repeated_with_pauses(stub, compiled, monkeypatch, status)
 
 def test_a_server_that_is_not_there_is_one_sentence(compiled):
     with pytest.raises(SetlistError, match=r"127\.0\.0\.1:9 does not answer \(no connection\)"):
-        submit(Kubeflow(Access(REFUSED)), *compiled, "home", "x")
+        submit_run(Kubeflow(Access(REFUSED)), *compiled, "home", "x")
 
 
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (401, "does not accept who asks"),
-        (302, "does not accept who asks"),
-        (403, "forbids it"),
+        (401, "does not accept the credentials"),
+        (302, "does not accept the credentials"),
+        (403, "does not allow this"),
         (404, "check the id"),
         (400, "refuses pipelines"),
     ],
@@ -441,11 +443,11 @@ def test_a_netrc_file_does_not_replace_the_token(stub, tmp_path, monkeypatch):
 def test_in_a_pod_the_pods_own_token_goes_to_the_pods_own_cluster_only(tmp_path, monkeypatch):
     file = tmp_path / "token"
     file.write_text(TOKEN)
-    monkeypatch.setattr(kubeflow, "POD_TOKEN", file)
+    monkeypatch.setattr(access, "POD_TOKEN", file)
     pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
     inside = find_access(environment=pod)
-    assert inside == Access(kubeflow.POD_HOST, token_file=file), "no namespace that is no profile"
+    assert inside == Access(access.POD_HOST, token_file=file), "no namespace that is no profile"
     assert find_access("elsewhere.example", environment=pod) == Access("https://elsewhere.example")
     chosen = find_access("http://h/", environment=pod | {"KF_PIPELINES_SA_TOKEN_PATH": str(file)})
     assert chosen == Access("http://h", token_file=file)
@@ -508,7 +510,7 @@ def test_compare_shows_the_arguments_that_differ(setlist, stub):
 
 def test_a_number_that_the_server_made_a_double_compares_as_it_was():
     run = {"runtime_config": {"parameters": {"model": {"epochs": 60.0, "rate": 0.002}, "n": {}}}}
-    assert parameters(run) == {"model.epochs": "60", "model.rate": "0.002", "n": "{}"}
+    assert flat_arguments(run) == {"model.epochs": "60", "model.rate": "0.002", "n": "{}"}
 
 
 # Logs
@@ -576,13 +578,13 @@ def test_whoever_may_not_see_logs_is_told(setlist, stub, ended):
     path = f"/apis/v1alpha1/runs/{ended}/nodes/{pod('plan')}/log"
     stub.faults = [Fault("GET", path, 403)]
     code, said = setlist("runs", "logs", ended, "plan")
-    assert (code, "forbids it" in said) == (1, True)
+    assert (code, "does not allow this" in said) == (1, True)
 
 
 def test_the_hash_of_an_attempt_follows_from_that_of_its_parent():
     # The published vectors of FNV-1a for "foo" and "foobar".
     assert fnv("foo") == 0xA9F37ED7
-    assert _continued(0xA9F37ED7, "bar") == fnv("foobar") == 0xBF9CF968
+    assert _extend_hash(0xA9F37ED7, "bar") == fnv("foobar") == 0xBF9CF968
 
 
 # What came of runs

@@ -453,6 +453,21 @@ def test_a_step_that_dies_silently_is_named():
 
 
 @pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("setlist.errors.DataError: x.csv is empty; export it again.", "x.csv is empty; export it"),
+        ("setlist.errors.StoreConflictError: HEAD has moved.", "HEAD has moved."),
+        ("builtins.ValueError: no number", "ValueError: no number"),
+        ("elsewhere.DataError: no number", "DataError: no number"),
+    ],
+)
+def test_a_fault_of_setlist_is_its_sentence_and_another_has_its_class(line, sentence):
+    log = _Log(io.StringIO(), lambda *_: None)
+    log.write(f"Executing task 'train'\n{line}\nTask 'train' finished with status FAILURE\n")
+    assert log.failed.startswith(sentence)
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         (["data.events.path=none.csv"], "none.csv: there is no such file or folder"),

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from setlist_pipelines.kubeflow.compilation import compile_pipeline
 from setlist_pipelines.retraining import retraining
 from setlist_pipelines.settings.file import SAMPLE, read_settings
-from setlist_pipelines.settings.platform import OURS, STEPS, Platform, quantity, seconds
+from setlist_pipelines.settings.platform import OURS, STEP_NAMES, Platform, quantity, seconds
 
 CLUSTER = "store=gs://your-bucket/setlist"
 PLATFORM = {
@@ -132,8 +132,10 @@ def test_a_laptop_repeats_nothing():
 def test_the_known_steps_are_those_of_the_graph():
     spec = retraining(("one", "two"), refit=True).pipeline_spec
     labels = {one.executor_label for one in spec.components.values() if one.executor_label}
-    assert {label.removeprefix("exec-").rstrip("-0123456789") for label in labels} == set(STEPS)
-    assert OURS.keys() <= set(STEPS)
+    assert {label.removeprefix("exec-").rstrip("-0123456789") for label in labels} == set(
+        STEP_NAMES
+    )
+    assert OURS.keys() <= set(STEP_NAMES)
 
 
 @pytest.mark.parametrize(

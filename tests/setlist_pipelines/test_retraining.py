@@ -263,7 +263,7 @@ def test_resources_for_gitops_carry_the_pipeline_and_a_version_by_content(tmp_pa
 def test_resources_for_gitops_name_no_image_by_its_tag(tmp_path):
     done = compiled_resources(tmp_path / "p.yaml", "registry.example/setlist:latest")
     assert done.returncode == 1
-    assert "name it by digest" in done.stderr
+    assert "is not named by digest" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -53,7 +53,8 @@ def compile_pipeline(settings: Settings, output: Path, namespace: str | None = N
             f"{output} cannot be written ({fault.strerror})", "name another --output"
         ) from fault
     finally:
-        scratch.unlink(missing_ok=True)
+        if scratch.exists():  # `unlink` fails where the parent of the output is a file
+            scratch.unlink()
 
 
 def _compiled(

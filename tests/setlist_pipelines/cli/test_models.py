@@ -275,7 +275,7 @@ def test_card_prints_the_card(models, pushed, uri, tmp_path):  # noqa: F811
     out = well(models("card", 1))
     assert out.startswith("# home, revision 1\n\nVerdict: run-1 is better.\n")
     assert out == open_store(uri).card("home", 1)
-    assert "| made by run | run-1 |" in out
+    assert "| trained by run | run-1 |" in out
     assert r"**better than \[most_popular\]**: it is, says run-1." in out
     folder = model(tmp_path / "by hand", "by hand", "2026-02-01")
     some = {"run_id": "by hand", "training_window": {}, "metadata": {}}

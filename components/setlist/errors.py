@@ -95,35 +95,44 @@ class ClusterUnreachableError(ClusterError):
     """The cluster does not answer."""
 
 
-class MissingExtraError(SetlistError):
+class MissingExtraError(SetlistError, ModuleNotFoundError):
     """A package that the base installation does not have.
 
-    The remedy names the extra that brings it.
+    The remedy names the extra that brings it. `name` is the package, as in every
+    ModuleNotFoundError, so that `except ImportError` catches it as well.
     """
 
 
 EXTRAS = {
-    "tensorflow": "train",
-    "tensorflow_recommenders": "train",
-    "tf_keras": "train",
-    "jinja2": "train",
-    "matplotlib": "train",
-    "kfp": "train,kubeflow",  # what imports kfp runs or compiles the steps, which need both
-    "docker": "kubeflow",
-    "fastapi": "serve",
-    "starlette": "serve",
-    "uvicorn": "serve",
-    "altair": "dashboard",
-    "streamlit": "dashboard",
+    "tensorflow": ("train", "serve", "dashboard"),
+    "tensorflow_recommenders": ("train",),
+    "tf_keras": ("train",),
+    "jinja2": ("train", "dashboard"),
+    "matplotlib": ("train",),
+    "kfp": ("train,kubeflow",),  # what imports kfp runs or compiles the steps, which need both
+    "docker": ("kubeflow",),
+    "fastapi": ("serve",),
+    "starlette": ("serve",),
+    "uvicorn": ("serve",),
+    "altair": ("dashboard",),
+    "streamlit": ("dashboard",),
 }
-"""The extra that brings a package, by the name under which the package is imported."""
+"""The extras that bring a package, by the name under which the package is imported."""
 
 
-def missing_extra(fault: ModuleNotFoundError) -> MissingExtraError | None:
-    """The sentence for a package that an extra brings; None for any other package."""
+def missing_extra(fault: ModuleNotFoundError, extra: str = "") -> MissingExtraError | None:
+    """The sentence for a package that an extra brings; None for any other package.
+
+    Args:
+        fault: what the import raised.
+        extra: the extra to name if it is one of several that bring the package.
+    """
     package = (fault.name or "").partition(".")[0]
     if package not in EXTRAS:
         return None
-    return MissingExtraError(
-        f"{package} is not installed", f"install it with: pip install 'setlist[{EXTRAS[package]}]'"
+    named = extra if extra in EXTRAS[package] else EXTRAS[package][0]
+    error = MissingExtraError(
+        f"{package} is not installed", f"install it with: pip install 'setlist[{named}]'"
     )
+    error.name = package
+    return error

@@ -40,15 +40,15 @@ def histories(number: int) -> list[list[str]]:
 
 def in_process(model: Path) -> None:
     """Print p50 and p99 in ms; the process is for this alone."""
-    from setlist.serving.served_model import Question, ServedModel
+    from setlist.serving.served_model import Query, ServedModel
 
     served = ServedModel(1, model)
     ages = [float(age) for age in range(HISTORY)]
     seconds = []
     for history in histories(ASKED):
         began = time.perf_counter()
-        question = Question(history, ages, [], {"country": "Chile"}, K)
-        served.render(served.lists([question])[0])
+        query = Query(history, ages, [], {"country": "Chile"}, K)
+        served.render(served.lists([query])[0])
         seconds.append(time.perf_counter() - began)
     print(json.dumps([float(np.percentile(seconds, share) * 1e3) for share in (50, 99)]))
 

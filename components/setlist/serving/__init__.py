@@ -1,18 +1,18 @@
-"""From a revision that is live in the store to lists: followed, served, watched.
+"""Serve the live model of a store: follow HEAD, answer requests, watch what is served.
 
-kept       revisions on this disk, verified, and which one was good
-follow     polls HEAD, downloads beside, hands over; keeps the last good model on any fault
-metrics    what followers and server tell Prometheus
-status     /healthz, /readyz and /metrics of a process that serves nothing else
-base_path  the model base path of TensorFlow Serving
-warm_up    the first questions to a model, before listeners ask
-model      a model that is being served: lists with titles
-batching   requests that wait for the model are asked together
-api        what a request may say, and the answers
-candidate  another revision in the live one's shadow, or on a share of listeners
-log        what was shown to whom and why, as Parquet
-served     what the log says was served, counted
-skew       what was served beside what was trained on
-service    what is served, and all that runs beside it
-server     the HTTP service over it
+local_revisions  verified revisions on the local disk, and which of them was good last
+follower         polls HEAD, downloads, hands over; keeps the last good model on any fault
+monitoring       metrics of followers, and status pages of a process without a server
+tf_serving       the model base path of TensorFlow Serving
+served_model     a loaded, warm model: queries, ranked lists, their JSON
+batching         asks a model for several waiting requests at once
+messages         JSON of requests, responses and errors, with their limits
+canary           a candidate as a shadow of the live model, or on a share of listeners
+request_log      what was shown to whom and what the model read, as Parquet
+log_reader       counts the feature values in the request log
+skew             compares them with what the model was trained on
+service          the live model, a candidate, and what runs beside them
+http_app         the HTTP interface of a service
+
+`follower` needs the base installation only; `http_app` needs the extra `serve`.
 """

@@ -1,4 +1,7 @@
-"""Another revision before it is promoted to all: in the shadow, or on a share of listeners."""
+"""Try a revision before it is promoted: as a shadow, or on a share of the listeners.
+
+A shadow is asked the same as the live model, after the answer, and nobody sees its lists.
+"""
 
 import hashlib
 import os
@@ -10,67 +13,75 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from setlist.serving.served_model import Listed, Question, ServedModel
+from setlist.serving.served_model import Query, RankedList, ServedModel
 
-WAITING = 64
-"""Requests that wait for the shadow; more are left out, so that it never holds up the live one."""
-NICE = 10
+MAX_WAITING_QUERIES = 64
+"""Queries that wait for the shadow; further ones are left out, so that memory stays bounded."""
+SHADOW_NICENESS = 10
+"""Priority of the shadow's thread (Linux, 0 to 19): the live model gets the processor first."""
 
 
-def chosen(listener: str | None, revision: int, share: float) -> bool:
-    """Whether a listener gets the candidate: always the same answer for the same revision.
+def gets_candidate(listener: str | None, revision: int, share: float) -> bool:
+    """Whether a listener gets the candidate; a listener without an id gets the live model.
 
-    Another revision is given to another share of the listeners. Who has no id gets the live model.
+    The answer for a listener and a revision is always the same. Each revision gets a new sample of
+    the listeners.
+
+    Args:
+        listener: the id.
+        revision: of the candidate.
+        share: of the listeners who get it, from 0 to 1.
     """
     if listener is None:
         return False
+    # The hash is a uniform number from 0 to 2^64, the same in every process and replica.
     digest = hashlib.sha256(f"{revision}:{listener}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the live model answered."""
+class AnsweredQuery:
+    """A query and the list that a revision answered."""
 
     revision: int
-    question: Question
-    listed: Listed
+    query: Query
+    ranked: RankedList
     listener: str | None
     request_id: str
 
 
 class Shadow:
-    """Asks the candidate what the live model was asked, after the answer; shows it to nobody."""
+    """Asks the candidate what the live model has answered, and compares the two lists."""
 
     def __init__(
         self,
         candidate: Callable[[], ServedModel | None],
-        log: Callable[[ServedModel, Shown], None],
+        log: Callable[[ServedModel, AnsweredQuery], None],
         registry: CollectorRegistry,
     ) -> None:
-        """Nothing runs before `start`.
+        """Create it; the thread starts with `start`.
 
         Args:
-            candidate: the model, or None while there is none.
-            log: is told the candidate and what it listed.
-            registry: for overlap@k and the requests left out.
+            candidate: returns the candidate's model, None while it is not loaded.
+            log: called with the candidate's model and its answer.
+            registry: for overlap@k, and the numbers of queries left out and failed.
         """
         self._candidate, self._log = candidate, log
-        self._waiting: queue.Queue[Shown | None] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[AnsweredQuery | None] = queue.Queue(MAX_WAITING_QUERIES)
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         labels = ("revision", "live")
         self._overlap = Histogram(
             "setlist_shadow_overlap",
-            "Share of the live list that the candidate lists too, at the k that was asked for.",
+            "Share of the live list that the candidate lists too, at the requested k.",
             labels,
             buckets=[number / 10 for number in range(11)],
             registry=registry,
         )
         self._missed = Counter(
-            "setlist_shadow_missed", "Requests that the shadow left out.", registry=registry
+            "setlist_shadow_missed", "Queries that the shadow left out.", registry=registry
         )
         self._failed = Counter(
-            "setlist_shadow_failed", "Requests that the candidate failed.", registry=registry
+            "setlist_shadow_failed", "Queries on which the candidate failed.", registry=registry
         )
 
     def start(self) -> None:
@@ -78,33 +89,36 @@ class Shadow:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what waits, then end."""
+        """Ask the candidate the waiting queries, then end the thread."""
         self._waiting.put(None)
         self._thread.join(timeout=10)
 
-    def show(self, shown: Shown) -> None:
-        """Compare when there is time for it; never waits."""
+    def compare(self, live: AnsweredQuery) -> None:
+        """Compare with the candidate later; returns at once, also when too many queries wait."""
         try:
-            self._waiting.put_nowait(shown)
+            self._waiting.put_nowait(live)
         except queue.Full:
             self._missed.inc()
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        while shown := self._waiting.get():
+        if sys.platform == "linux":  # other systems give a priority to processes only
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SHADOW_NICENESS)
+        while live := self._waiting.get():
             model = self._candidate()
-            if model is None or model.revision == shown.revision:
+            # After its promotion the candidate is the live model: there is nothing to compare.
+            if model is None or model.revision == live.revision:
                 continue
             try:
-                (listed,) = model.lists([shown.question])
-            except Exception as fault:  # a stranger's graph may raise anything
+                (ranked,) = model.lists([live.query])
+            except Exception as fault:  # a foreign SavedModel may raise anything
                 self._failed.inc()
                 print(f"shadow: revision {model.revision} failed: {fault}", flush=True)
                 continue
-            both = len(set(listed.item_ids) & set(shown.listed.item_ids))
-            self._overlap.labels(model.revision, shown.revision).observe(
-                both / max(len(shown.listed.item_ids), 1)
+            in_both = len(set(ranked.item_ids) & set(live.ranked.item_ids))
+            self._overlap.labels(model.revision, live.revision).observe(
+                in_both / max(len(live.ranked.item_ids), 1)
             )
-            again = Shown(model.revision, shown.question, listed, shown.listener, shown.request_id)
-            self._log(model, again)
+            answer = AnsweredQuery(
+                model.revision, live.query, ranked, live.listener, live.request_id
+            )
+            self._log(model, answer)

@@ -1,9 +1,11 @@
-"""Follow a model of a store: poll HEAD, fetch beside, hand over, and keep what works.
+"""Follow a model of a store: poll HEAD, download new revisions, hand them over to a callback.
 
 def swap(revision: int, folder: Path) -> None:
-    service.model = load_and_warm_up(folder)   # raise, and the last good model stays
+    service.model = load_and_warm_up(folder)   # if it raises, the last good model stays
 
 ModelFollower("gs://bucket/models", "home", Path("/var/models"), swap).start()
+
+This module needs the base installation only, no TensorFlow.
 """
 
 import random
@@ -16,25 +18,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from setlist.errors import SetlistError
-from setlist.serving.local_revisions import KeptRevisions
+from setlist.errors import SetlistError, StoreNotFoundError
+from setlist.serving.local_revisions import LocalRevisions
 from setlist.store.manifest import Manifest
 from setlist.store.model_store import ModelStore, open_store
 
-FIRST_RETRY = 5.0
-"""Seconds after a first fault; they double with every further one."""
-LONGEST_RETRY = 600.0
-"""Seconds between two attempts at a revision that cannot be had or loaded, or `every` if longer."""
+FIRST_RETRY_SECONDS = 5.0
+"""Pause after a first fault; it doubles with every further one."""
+LONGEST_RETRY_SECONDS = 600.0
+"""Longest pause before a revision that failed is tried again, or `every` if that is longer."""
 JITTER = 0.2
-"""Of every wait, so that many followers do not ask at once."""
+"""Share by which every pause varies at random, so that many followers do not poll at once."""
 
 Stage = Literal["head", "fetch", "hand over"]
 OnChange = Callable[[int, Path], None]
 
 
 @dataclass(frozen=True)
-class Live:
-    """The revision that is in use here."""
+class RevisionInUse:
+    """The revision that the callback took last, its folder, and when it was promoted (UTC, ISO)."""
 
     folder: Path
     manifest: Manifest
@@ -48,7 +50,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong last, at which stage, and when (UTC, ISO)."""
+    """What went wrong, at which stage, and when (UTC, ISO)."""
 
     stage: Stage
     sentence: str
@@ -56,10 +58,10 @@ class Fault:
 
 
 class ModelFollower:
-    """Keeps a folder and a callback at the live revision of a model, in a thread of its own.
+    """A thread that keeps a folder and a callback at the live revision of a model.
 
-    No fault ends it: the store away, a damaged file, a callback that raises are told by `health`
-    and counted, the last good model stays, and it tries again.
+    No fault ends the thread: an unreachable store, a damaged file or a callback that raises is
+    counted and reported by `health`, the last good model stays in use, and the thread tries again.
     """
 
     def __init__(
@@ -72,115 +74,121 @@ class ModelFollower:
         *,
         revision: int | None = None,
     ) -> None:
-        """Nothing happens before `start`.
+        """Create it; the thread starts with `start`.
 
         Args:
             store: a local folder or gs://bucket/prefix.
             name: of the model in the store.
             folder: where revisions are kept, for this follower alone.
-            on_change: called with a revision and its verified folder, from the follower's thread.
-                It warms the model up and swaps. When it raises, the swap has not happened. The
-                folder stays until the swap after the next.
-            every: the time between two looks at HEAD.
-            revision: hold this one instead of what HEAD names.
+            on_change: called with a revision and its verified folder, in the follower's thread.
+                It warms the model up and swaps. If it raises, the swap has not happened. The
+                folder is kept until the swap after the next.
+            every: the time between two polls of HEAD.
+            revision: follow this revision instead of the one that HEAD names.
         """
         self.store, self.name, self.every, self.pinned = store, name, every, revision
         self.swaps = 0
         self.faults: Counter[Stage] = Counter({"head": 0, "fetch": 0, "hand over": 0})
-        self.live: Live | None = None
-        self.wanted: int | None = revision
+        self.in_use: RevisionInUse | None = None
+        self.target: int | None = revision  # the revision that should be in use
         self.last_poll: float | None = None
         self.last_success: float | None = None
         self.last_fault: Fault | None = None
         self.fault: Fault | None = None
-        self._kept = KeptRevisions(folder, store, name)
-        self._keep: set[int] = set()
-        self._noted = False  # whether a restart will know what is in use
+        self._local = LocalRevisions(folder, store, name)
+        self._kept: set[int] = set()
+        self._recorded = False  # whether a restart will find the revision in use
         self._on_change = on_change
         self._opened: ModelStore | None = None
-        self._misses = 0
-        self._refused: int | None = None  # a revision that failed, and is left alone until
-        self._refusals, self._until = 0, 0.0
-        self._why: Fault | None = None
+        self._failed_polls = 0
+        # A revision that failed is not tried again before `_retry_at`; `_failure` says why.
+        self._failed_revision: int | None = None
+        self._failures, self._retry_at = 0, 0.0
+        self._failure: Fault | None = None
         self._random = random.Random()  # noqa: S311 - jitter, not a secret
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follow {name}", daemon=True)
 
-    def claim(self) -> None:
-        """Make the folder this process's own until `stop`; `start` does it as well.
+    def lock_folder(self) -> None:
+        """Reserve the folder for this process until `stop`; `start` calls this as well.
 
         Raises:
-            SetlistError: the folder is another follower's, or cannot be written.
+            SettingsError: another follower uses the folder, or it cannot be written.
         """
-        self._kept.claim()
+        self._local.lock()
 
     def start(self) -> "ModelFollower":
-        """Hand over what was good last, then follow HEAD until `stop`.
+        """Hand over the last good revision from the disk, then follow HEAD until `stop`.
 
         Raises:
-            SetlistError: the folder cannot be used.
+            SettingsError: the folder cannot be used.
         """
-        self.claim()
+        self.lock_folder()
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """End the thread; what it handed over stays in use."""
+        """End the thread; the model that was handed over stays in use."""
         self._stopping.set()
         self._thread.join(timeout=10)
-        self._kept.release()
+        self._local.unlock()
 
     def restore(self) -> bool:
-        """Hand over the revision that was good when the last process ended, without the store."""
+        """Hand over the revision that was good when the last process ended, without the store.
+
+        Returns whether there was one and the callback took it.
+        """
         try:
-            found = self._kept.remembered()
-        except Exception as fault:  # nor does a disk that fails end the thread
-            self._failed("fetch", fault)
+            last_good = self._local.last_good()
+        except Exception as fault:  # a failing disk must not end the thread either
+            self._record_fault("fetch", fault)
             return False
-        if found is None or self.pinned not in (None, found[1].manifest.revision):
+        if last_good is None:
             return False
-        folder, good = found
-        return self._hand_over(Live(folder, good.manifest, good.promoted))
+        folder, document = last_good
+        if self.pinned not in (None, document.manifest.revision):
+            return False
+        return self._hand_over(RevisionInUse(folder, document.manifest, document.promoted))
 
     def poll(self) -> bool:
-        """Look at HEAD once, and swap if it moved; whether it did."""
+        """Read HEAD once, and swap if it moved; whether a swap happened."""
         self.last_poll = time.time()
         try:
             self._opened = self._opened or open_store(self.store)
-            self.wanted = self.pinned or self._head(self._opened)
+            self.target = self.pinned or self._live_revision(self._opened)
         except Exception as fault:  # whatever a client library raises, the thread goes on
-            self._misses += 1
-            self._failed("head", fault)
+            self._failed_polls += 1
+            self._record_fault("head", fault)
             return False
-        self._misses = 0
-        if self.live and self.live.revision == self.wanted:
-            self._note(self.live)
+        self._failed_polls = 0
+        if self.in_use and self.in_use.revision == self.target:
+            self._record_good(self.in_use)
             return False
-        if self._refused == self.wanted and time.monotonic() < self._until:
-            self.fault = self._why
+        if self._failed_revision == self.target and time.monotonic() < self._retry_at:
+            self.fault = self._failure
             return False
         try:
-            live = self._fetch(self._opened, self.wanted)
-        except Exception as fault:
-            self._failed("fetch", fault)
-            self._refuse(self.wanted)
+            fetched = self._fetch(self._opened, self.target)
+        except Exception as fault:  # as above
+            self._record_fault("fetch", fault)
+            self._postpone(self.target)
             return False
-        if not self._hand_over(live):
-            self._refuse(self.wanted)
+        if not self._hand_over(fetched):
+            self._postpone(self.target)
             return False
-        self._note(live)
+        self._record_good(fetched)
         return True
 
     def health(self) -> dict[str, object]:
-        """How it stands, as JSON values; `fault` is None while all is well."""
-        live, fault = self.live, self.fault
+        """The state as JSON values; `fault` is None while everything works."""
+        in_use, fault = self.in_use, self.fault
         return {
             "name": self.name,
             "store": self.store,
-            "revision": live.revision if live else None,
-            "wanted": self.wanted,
-            "promoted": live.promoted if live else None,
-            "training_window": live.manifest.training_window if live else None,
+            "revision": in_use.revision if in_use else None,
+            "wanted": self.target,
+            "promoted": in_use.promoted if in_use else None,
+            "training_window": in_use.manifest.training_window if in_use else None,
             "last_poll": _iso(self.last_poll),
             "last_success": _iso(self.last_success),
             "last_error": vars(self.last_fault) if self.last_fault else None,
@@ -190,89 +198,97 @@ class ModelFollower:
         }
 
     def _run(self) -> None:
-        if not self.live:
+        if not self.in_use:
             self.restore()
         while not self._stopping.is_set():
             self.poll()
             self._stopping.wait(self._pause() * self._random.uniform(1 - JITTER, 1 + JITTER))
 
     def _pause(self) -> float:
-        """Seconds until the next look: sooner after a fault than `every`, and never more often."""
+        """Seconds until the next poll: after a fault less than `every`, never more."""
         every = self.every.total_seconds()
-        if self._misses:
-            return min(every, _backoff(self._misses))
-        if self._refused == self.wanted and self._refused is not None:
-            return min(every, max(self._until - time.monotonic(), 0.1))
+        if self._failed_polls:
+            return min(every, _backoff(self._failed_polls))
+        if self._failed_revision == self.target and self._failed_revision is not None:
+            return min(every, max(self._retry_at - time.monotonic(), 0.1))
         return every
 
-    def _head(self, store: ModelStore) -> int:
+    def _live_revision(self, store: ModelStore) -> int:
         head = store.head(self.name)
         if head is None:
-            raise SetlistError(
-                f"store {self.store}: nothing is live under {self.name} yet; run the pipeline, or "
-                "promote a staged revision."
+            raise StoreNotFoundError(
+                f"store {self.store}: nothing is live under {self.name} yet",
+                "run the pipeline, or promote a staged revision",
             )
         return head.live
 
-    def _fetch(self, store: ModelStore, revision: int) -> Live:
+    def _fetch(self, store: ModelStore, revision: int) -> RevisionInUse:
         manifest = store.manifest(self.name, revision)
-        folder = self._kept.fetch(store, manifest)
-        when = [one.when for one in store.history(self.name) if one.revision == revision]
-        return Live(folder, manifest, when[-1] if when else "")
+        folder = self._local.fetch(store, manifest)
+        promotions = [
+            promotion.when
+            for promotion in store.history(self.name)
+            if promotion.revision == revision
+        ]
+        return RevisionInUse(folder, manifest, promotions[-1] if promotions else "")
 
-    def _hand_over(self, live: Live) -> bool:
+    def _hand_over(self, fetched: RevisionInUse) -> bool:
         try:
-            self._on_change(live.revision, live.folder)
-        except Exception as fault:  # a callback is anybody's code
-            self._failed("hand over", fault)
+            self._on_change(fetched.revision, fetched.folder)
+        except Exception as fault:  # the callback is the user's code
+            self._record_fault("hand over", fault)
             return False
-        before, self.live = self.live, live
+        before, self.in_use = self.in_use, fetched
         self.swaps += 1
-        self._keep = {live.revision, before.revision if before else live.revision}
-        self._noted = False
+        # The revision before may still be read, by requests that began with it.
+        self._kept = {fetched.revision, before.revision if before else fetched.revision}
+        self._recorded = False
         return True
 
-    def _note(self, live: Live) -> None:
-        """Remember what is in use for a restart, at every look until that succeeds."""
-        if not self._noted:
+    def _record_good(self, revision: RevisionInUse) -> None:
+        """Record the revision for a restart; after a fault of the disk, again at the next poll."""
+        if not self._recorded:
             try:
-                self._kept.remember(live.manifest, live.promoted)
-                self._kept.sweep(self._keep)
+                self._local.record_good(revision.manifest, revision.promoted)
+                self._local.remove_others(self._kept)
             except OSError as fault:
-                self._failed("hand over", fault)
+                self._record_fault("hand over", fault)
                 return
-            self._noted = True
-        self._well()
+            self._recorded = True
+        self._clear_fault()
 
-    def _refuse(self, revision: int) -> None:
-        """Leave a revision that failed alone for a while: longer, the more often it failed."""
-        self._refusals = self._refusals + 1 if self._refused == revision else 1
-        longest = max(self.every.total_seconds(), LONGEST_RETRY)
-        pause = min(longest, _backoff(self._refusals))
-        self._refused, self._until, self._why = revision, time.monotonic() + pause, self.fault
+    def _postpone(self, revision: int) -> None:
+        """Do not try a revision that failed for a while: longer, the more often it failed."""
+        self._failures = self._failures + 1 if self._failed_revision == revision else 1
+        longest = max(self.every.total_seconds(), LONGEST_RETRY_SECONDS)
+        pause = min(longest, _backoff(self._failures))
+        self._failed_revision = revision
+        self._retry_at, self._failure = time.monotonic() + pause, self.fault
 
-    def _failed(self, stage: Stage, fault: Exception) -> None:
-        said = str(fault) if isinstance(fault, SetlistError) else f"{type(fault).__name__}: {fault}"
+    def _record_fault(self, stage: Stage, fault: Exception) -> None:
+        # Only the text of a SetlistError says what it is about without its class.
+        known = isinstance(fault, SetlistError)
+        sentence = str(fault) if known else f"{type(fault).__name__}: {fault}"
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        told = self.fault
-        self.fault = self.last_fault = Fault(stage, said, now)
+        before = self.fault
+        self.fault = self.last_fault = Fault(stage, sentence, now)
         self.faults[stage] += 1
-        if told is None or told.sentence != said:
-            print(f"{self.name}: {said}", flush=True)
+        if before is None or before.sentence != sentence:  # a lasting fault is printed once
+            print(f"{self.name}: {sentence}", flush=True)
 
-    def _well(self) -> None:
+    def _clear_fault(self) -> None:
         if self.fault:
-            print(f"{self.name}: all is well again", flush=True)
+            print(f"{self.name}: no fault any more", flush=True)
         self.fault, self.last_success = None, time.time()
-        self._refused, self._refusals = None, 0
+        self._failed_revision, self._failures = None, 0
 
 
 def _backoff(failures: int) -> float:
-    """Seconds; limited, as a float has an end and the failures of weeks have none."""
-    return FIRST_RETRY * 2.0 ** min(failures - 1, 30)
+    """Seconds to wait; the exponent is limited, because weeks of failures overflow a float."""
+    return FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 30)
 
 
-def _iso(moment: float | None) -> str | None:
-    if moment is None:
+def _iso(unix_seconds: float | None) -> str | None:
+    if unix_seconds is None:
         return None
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="seconds")

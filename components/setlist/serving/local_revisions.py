@@ -1,8 +1,8 @@
-"""Revisions on this disk: verified when they come and when they are found again.
+"""Revisions on the local disk: verified after the download, and again after a restart.
 
 FOLDER/REVISION/    the files of a model, exactly those of its manifest
-FOLDER/good.json    the revision that was last handed over well, with its manifest
-FOLDER/.lock        held by the process whose folder it is
+FOLDER/good.json    the revision that was last handed over without a fault, with its manifest
+FOLDER/.lock        locked by the process that uses the folder
 """
 
 import fcntl
@@ -12,18 +12,18 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from setlist.errors import SetlistError
+from setlist.errors import ModelError, SettingsError
 from setlist.store.manifest import Document, Manifest, NonEmptyText
 from setlist.store.model_store import ModelStore, describe_file
 
-GOOD = "good.json"
+GOOD_FILE = "good.json"
 
 
-class Good(Document):
-    """A revision that was handed over well.
+class LastGood(Document):
+    """The revision that was last handed over without a fault.
 
-    store, name  whose revision it is
-    promoted     when it went live last (UTC, ISO), "" where the store does not remember
+    store, name  of the model
+    promoted     when it went live last (UTC, ISO), "" if the store does not remember
     manifest     of the revision
     """
 
@@ -33,119 +33,124 @@ class Good(Document):
     manifest: Manifest
 
 
-class KeptRevisions:
-    """The revisions of one model of one store in a folder of this disk."""
+class LocalRevisions:
+    """The revisions of one model of one store in a folder of the local disk."""
 
     def __init__(self, folder: Path, store: str, name: str) -> None:
         """Nothing is read or written yet.
 
         Args:
-            folder: for this follower alone; it is made where it is missing.
+            folder: for this follower alone; it is created if it does not exist.
             store: the store's address.
-            name: of the model in it.
+            name: of the model in the store.
         """
         self.folder = folder.absolute()
         self._store, self._name = store, name
         self._lock: int | None = None
 
-    def claim(self) -> None:
-        """Make the folder this process's own until `release`.
+    def lock(self) -> None:
+        """Reserve the folder for this process until `unlock`.
 
         Raises:
-            SetlistError: the folder is another follower's, or it cannot be written.
+            SettingsError: another follower uses the folder, or it cannot be written.
         """
         if self._lock is not None:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+            # The kernel releases the lock of a killed process, so none is ever left behind.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
-            self.release()
+            self.unlock()
             reason = fault.strerror or fault
             if isinstance(fault, BlockingIOError):
-                reason = "another follower is at work in it"
-            raise SetlistError(
-                f"{self.folder}: cannot hold models ({reason}); name another folder."
+                reason = "another follower uses it"
+            raise SettingsError(
+                f"{self.folder}: cannot hold models ({reason})", "name another folder"
             ) from fault
 
-    def release(self) -> None:
-        """Let another process have the folder."""
+    def unlock(self) -> None:
+        """Let another process use the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def fetch(self, store: ModelStore, manifest: Manifest) -> Path:
-        """The folder of a revision: what is here if it is sound, else fetched anew.
+        """The folder of a revision; it is downloaded unless it is here and intact.
 
         Raises:
-            SetlistError: the store could not give all of it, each file as its manifest says.
+            StoreError: the store could not deliver every file as the manifest describes it.
         """
         folder = self.folder / str(manifest.revision)
         if folder.exists():
             try:
-                verify(folder, manifest)
-            except SetlistError:
+                verify_files(folder, manifest)
+            except ModelError:
                 shutil.rmtree(folder)
             else:
                 return folder
         return store.fetch(self._name, manifest.revision, folder)
 
-    def remember(self, manifest: Manifest, promoted: str) -> None:
-        """Note that a revision was handed over well."""
-        good = Good(store=self._store, name=self._name, promoted=promoted, manifest=manifest)
-        beside = self.folder / f".{GOOD}"
-        with beside.open("wb") as file:
-            file.write(good.to_bytes())
+    def record_good(self, manifest: Manifest, promoted: str) -> None:
+        """Record that a revision was handed over without a fault."""
+        document = LastGood(
+            store=self._store, name=self._name, promoted=promoted, manifest=manifest
+        )
+        # Written beside and renamed, so that a crash leaves the old record or the new one.
+        copy = self.folder / f".{GOOD_FILE}"
+        with copy.open("wb") as file:
+            file.write(document.to_bytes())
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self.folder / GOOD)
+        copy.replace(self.folder / GOOD_FILE)
 
-    def remembered(self) -> tuple[Path, Good] | None:
-        """The revision that was good, verified again; None where there is none.
+    def last_good(self) -> tuple[Path, LastGood] | None:
+        """The folder and record of the last good revision, verified again; None without a record.
 
         Raises:
-            SetlistError: there is one, but it was changed meanwhile.
+            SetlistError: the record or a file was changed meanwhile.
         """
-        path = self.folder / GOOD
+        path = self.folder / GOOD_FILE
         if not path.is_file():
             return None
-        good = Good.parse(path.read_bytes(), str(path))
-        if (good.store, good.name) != (self._store, self._name):
+        document = LastGood.parse(path.read_bytes(), str(path))
+        if (document.store, document.name) != (self._store, self._name):
             return None
-        folder = self.folder / str(good.manifest.revision)
-        verify(folder, good.manifest)
-        return folder, good
+        folder = self.folder / str(document.manifest.revision)
+        verify_files(folder, document.manifest)
+        return folder, document
 
-    def sweep(self, keep: Collection[int]) -> None:
-        """Remove all revisions but these, and what a killed download left."""
+    def remove_others(self, keep: Collection[int]) -> None:
+        """Remove all revisions but these, and unfinished downloads of a killed process."""
         for entry in self.folder.iterdir():
-            number = re.fullmatch(r"\.?(\d+)(\.[0-9a-f]{32})?", entry.name)
-            stale = number and (entry.name.startswith(".") or int(number[1]) not in keep)
+            # An unfinished download has a hidden name with a random ending: `.7.0123...`.
+            match = re.fullmatch(r"\.?(\d+)(\.[0-9a-f]{32})?", entry.name)
+            stale = match and (entry.name.startswith(".") or int(match[1]) not in keep)
             if stale and entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
 
 
-def verify(folder: Path, manifest: Manifest) -> None:
-    """Refuse a folder that does not hold exactly the files of the manifest.
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Check that a folder holds exactly the files of the manifest.
 
     Raises:
-        SetlistError: a file is missing, unlisted or changed; it is named.
+        ModelError: a file is missing, unlisted or changed; the message names it.
     """
-    there = {
+    files = {
         entry.relative_to(folder).as_posix(): entry
         for entry in sorted(folder.rglob("*"))
         if entry.is_symlink() or not entry.is_dir()
     }
-    for path in sorted(there.keys() | manifest.files.keys()):
-        if path not in there:
+    for path in sorted(files.keys() | manifest.files.keys()):
+        if path not in files:
             problem = "is missing"
-        elif path not in manifest.files or there[path].is_symlink():
-            problem = "is not of the model"
-        elif describe_file(there[path]) != manifest.files[path]:
+        elif path not in manifest.files or files[path].is_symlink():
+            problem = "is not a file of the model"
+        elif describe_file(files[path]) != manifest.files[path]:
             problem = "is damaged"
         else:
             continue
-        raise SetlistError(
-            f"{folder / path} {problem}; it is fetched again when the store answers."
+        raise ModelError(
+            f"{folder / path} {problem}; it is downloaded again when the store answers."
         )

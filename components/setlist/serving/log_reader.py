@@ -1,7 +1,7 @@
-"""What was served, counted: the requests of the serving log that one revision answered.
+"""Count what one revision read: the feature values of its requests in the request log.
 
-A listener with an id counts once, by her last request; a request without an id counts by itself.
-Memory grows with the number of listeners, by some 80 bytes each, not with that of requests.
+A listener with an id counts once, by the last request; a request without an id counts by itself.
+Memory grows with the number of listeners, by about 80 bytes each, not with that of requests.
 """
 
 import tempfile
@@ -16,20 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from setlist.errors import SetlistError
-from setlist.models.profile import (
-    AGE_BINS,
-    LENGTH_BINS,
-    ValueShares,
-    bin_ages,
-    bin_lengths,
-)
+from setlist.errors import DataError
+from setlist.models.profile import AGE_BINS, LENGTH_BINS, ValueShares, bin_ages, bin_lengths
 from setlist.store.objects import open_objects
 
-HISTORY, AGE, ITEMS = "history length", "age of last play", "history items"
-"""Features beside the named inputs; the name of an input has no blank."""
-_WHO, _WHEN, _OUTSIDE, _KNOWN = "of whom", "asked at", "items outside", "items in it"
-_READ = [
+# The features beside the named inputs. They cannot collide with the name of an input, which has no
+# blank.
+HISTORY_LENGTH, LAST_PLAY_AGE, HISTORY_ITEMS = "history length", "age of last play", "history items"
+_LISTENER, _TIME, _UNKNOWN_ITEMS, _KNOWN_ITEMS = "listener", "time", "items outside", "items in it"
+_COLUMNS = [
     "name",
     "revision",
     "role",
@@ -40,16 +35,20 @@ _READ = [
     "inputs",
 ]
 _FILES = "requests/date=*/*.parquet"
-BATCH, MOST_WAITING = 5_000, 500_000
-"""Requests that are decoded at once, and that wait before only the last of each are kept."""
+BATCH_ROWS = 5_000
+"""Requests that are decoded at once."""
+MAX_WAITING_ROWS = 500_000
+"""Requests that wait in memory before all but the last of each listener are dropped."""
+MAX_OTHER_VALUES = 2_000
+"""Unknown values that are counted by value: an input of free text must not fill the memory."""
 
 
-class InputCells:
-    """The values of a named input that are told apart, "" among them; all others are one more.
+class InputBins:
+    """The bins of a named input: one for each value of the profile and "", one for the rest.
 
     Attributes:
-        values: the values.
-        trained: float64[values + 1], their shares in training; the last one is of all others.
+        values: the values with a bin of their own.
+        trained: float64[values + 1], the shares in training; the last one is of all other values.
     """
 
     def __init__(self, values: ValueShares) -> None:
@@ -58,68 +57,71 @@ class InputCells:
         self.trained = np.array([*shares, values.rest])
         self._others: Counter[str] = Counter()
 
-    def encode(self, told: pa.Array) -> npt.NDArray[np.int16]:
-        """int16[values]: which each is; of the others the frequent ones are remembered."""
-        found = pc.index_in(told, value_set=pa.array(self.values, pa.string()))
-        for one in pc.value_counts(told.filter(found.is_null())).to_pylist():
-            self._others[one["values"]] += one["counts"]
-        if len(self._others) > 2_000:  # a value of free text must not fill the memory
-            self._others = Counter(dict(self._others.most_common(1_000)))
-        codes: npt.NDArray[np.int16] = found.fill_null(len(self.values)).to_numpy().astype(np.int16)
+    def encode(self, served: pa.Array) -> npt.NDArray[np.int16]:
+        """int16[values]: the bin of each value; the frequent ones of the last bin are counted."""
+        bins = pc.index_in(served, value_set=pa.array(self.values, pa.string()))
+        for count in pc.value_counts(served.filter(bins.is_null())).to_pylist():
+            self._others[count["values"]] += count["counts"]
+        if len(self._others) > MAX_OTHER_VALUES:
+            self._others = Counter(dict(self._others.most_common(MAX_OTHER_VALUES // 2)))
+        codes: npt.NDArray[np.int16] = bins.fill_null(len(self.values)).to_numpy().astype(np.int16)
         return codes
 
     def names(self) -> list[str]:
-        """For people: in quotes, not too long, and nothing in them that a screen obeys."""
+        """The bins for people: quoted, shortened, and without control characters."""
         others = "rare or unknown values" if self.trained[-1] else "unknown values"
-        often = [value for value, _ in self._others.most_common(1)]
-        quoted = [repr(one if len(one) < 40 else f"{one[:39]}…") for one in self.values + often]
+        frequent = [value for value, _ in self._others.most_common(1)]
+        quoted = [
+            repr(value if len(value) < 40 else f"{value[:39]}…") for value in self.values + frequent
+        ]
         return [
             *quoted[: len(self.values)],
             ", most often ".join([others, *quoted[len(self.values) :]]),
         ]
 
 
-class Served:
-    """Counts by feature.
+class ServedCounts:
+    """How often each value of each feature was served.
 
     Attributes:
-        counts: int64[cells] of each named input, of HISTORY (LENGTH_BINS), of AGE (AGE_BINS), and
-            of ITEMS: how many are outside the catalogue, how many in it.
-        listeners: with an id.
-        requests: without one.
+        counts: int64[bins] of each named input, of HISTORY_LENGTH (LENGTH_BINS), of LAST_PLAY_AGE
+            (AGE_BINS), and of HISTORY_ITEMS: how many are outside the catalogue, how many in it.
+        listeners: number of listeners with an id.
+        requests: number of requests without an id.
         first, last: when the first and the last request came.
     """
 
-    def __init__(self, inputs: dict[str, InputCells], catalogue: Sequence[str]) -> None:
+    def __init__(self, inputs: dict[str, InputBins], catalogue: Sequence[str]) -> None:
         self._inputs, self._catalogue = inputs, pa.array(catalogue, pa.string())
-        sizes = {HISTORY: len(LENGTH_BINS), AGE: len(AGE_BINS), ITEMS: 2}
-        sizes |= {name: len(one.trained) for name, one in inputs.items()}
+        sizes = {HISTORY_LENGTH: len(LENGTH_BINS), LAST_PLAY_AGE: len(AGE_BINS), HISTORY_ITEMS: 2}
+        sizes |= {name: len(bins.trained) for name, bins in inputs.items()}
         self.counts = {feature: np.zeros(size, np.int64) for feature, size in sizes.items()}
         self.listeners = self.requests = 0
         self.first, self.last = pd.Timestamp.max.tz_localize("UTC"), pd.Timestamp(0, tz="UTC")
         self._waiting: list[pd.DataFrame] = []
-        self._rows, self._limit = 0, MOST_WAITING
+        self._rows, self._limit = 0, MAX_WAITING_ROWS
 
     @property
-    def everybody(self) -> int:
-        """All that were counted."""
+    def total(self) -> int:
+        """Listeners with an id, and requests without one."""
         return self.listeners + self.requests
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count the requests without an id; the others wait until the last of each is known."""
-        moments = pc.min_max(batch["timestamp"]).as_py()
-        self.first = min(self.first, pd.Timestamp(moments["min"]))
-        self.last = max(self.last, pd.Timestamp(moments["max"]))
-        alone = pc.equal(batch["user_id"], "").to_numpy(zero_copy_only=False)
+        times = pc.min_max(batch["timestamp"]).as_py()
+        self.first = min(self.first, pd.Timestamp(times["min"]))
+        self.last = max(self.last, pd.Timestamp(times["max"]))
+        anonymous = pc.equal(batch["user_id"], "").to_numpy(zero_copy_only=False)
         frame = self._encode(batch)
-        self._count(frame[alone])
-        self.requests += int(alone.sum())
-        self._waiting.append(frame[~alone])
+        self._count(frame[anonymous])
+        self.requests += int(anonymous.sum())
+        self._waiting.append(frame[~anonymous])
         self._rows += len(self._waiting[-1])
         if self._rows > self._limit:
             self._waiting = [_last_of_each(self._waiting)]
             self._rows = len(self._waiting[0])
-            self._limit = 2 * self._rows + MOST_WAITING
+            # Twice what is left: with many listeners, each batch would sort all of them again.
+            self._limit = 2 * self._rows + MAX_WAITING_ROWS
 
     def finish(self) -> None:
         """Count the last request of each listener."""
@@ -131,99 +133,122 @@ class Served:
 
     def _count(self, frame: pd.DataFrame) -> None:
         for feature, counts in self.counts.items():
-            if feature == ITEMS:
-                counts += frame[[_OUTSIDE, _KNOWN]].sum().to_numpy()
+            if feature == HISTORY_ITEMS:
+                counts += frame[[_UNKNOWN_ITEMS, _KNOWN_ITEMS]].sum().to_numpy()
             else:
-                there = frame[feature][frame[feature] >= 0]
-                counts += np.bincount(there, minlength=len(counts))
+                bins = frame[feature][frame[feature] >= 0]
+                counts += np.bincount(bins, minlength=len(counts))
 
     def _encode(self, batch: pa.RecordBatch) -> pd.DataFrame:
-        """A row a request, a column a feature: its cell, -1 where there is none."""
-        number, history, ages = len(batch), batch["history"], batch["history_age_days"]
+        """A row for each request, a column for each feature: its bin, -1 without a value.
+
+        Items have two columns instead: how many are outside the catalogue, how many in it.
+        """
+        size, history = len(batch), batch["history"]
         lengths = pc.list_value_length(history).to_numpy()
-        strange = pc.invert(pc.is_in(history.flatten(), value_set=self._catalogue))
-        outside = np.bincount(
-            pc.list_parent_indices(history), strange.to_numpy(zero_copy_only=False), number
+        is_unknown = pc.invert(pc.is_in(history.flatten(), value_set=self._catalogue))
+        unknown = np.bincount(
+            pc.list_parent_indices(history), is_unknown.to_numpy(zero_copy_only=False), size
         ).astype(np.int32)
-        ends = ages.offsets.to_numpy()
-        aged = np.diff(ends) > 0
-        age = np.full(number, -1, np.int8)
-        age[aged] = bin_ages(ages.values.to_numpy()[ends[1:][aged] - 1])
         columns = {
-            _WHO: pd.util.hash_array(batch["user_id"].to_numpy(zero_copy_only=False)),
-            _WHEN: batch["timestamp"].cast(pa.int64()).to_numpy(),
-            HISTORY: bin_lengths(lengths).astype(np.int8),
-            AGE: age,
-            _OUTSIDE: outside,
-            _KNOWN: lengths.astype(np.int32) - outside,
+            # 8 bytes for a listener instead of an id of any length.
+            _LISTENER: pd.util.hash_array(batch["user_id"].to_numpy(zero_copy_only=False)),
+            _TIME: batch["timestamp"].cast(pa.int64()).to_numpy(),
+            HISTORY_LENGTH: bin_lengths(lengths).astype(np.int8),
+            LAST_PLAY_AGE: _last_age_bins(batch["history_age_days"]),
+            _UNKNOWN_ITEMS: unknown,
+            _KNOWN_ITEMS: lengths.astype(np.int32) - unknown,
         }
-        told = batch["inputs"]
-        starts = told.offsets.to_numpy()
-        rows = np.repeat(np.arange(number), np.diff(starts))
-        keys, values = (one[int(starts[0]) : int(starts[-1])] for one in (told.keys, told.items))
-        for name, cells in self._inputs.items():
-            own = pc.equal(keys, name)
-            codes = np.full(number, cells.values.index(""), np.int16)
-            codes[rows[own.to_numpy(zero_copy_only=False)]] = cells.encode(values.filter(own))
+        inputs = batch["inputs"]
+        starts = inputs.offsets.to_numpy()
+        rows = np.repeat(np.arange(size), np.diff(starts))
+        # The arrays below a map ignore that the batch may be a slice; its offsets do not.
+        keys, values = (
+            array[int(starts[0]) : int(starts[-1])] for array in (inputs.keys, inputs.items)
+        )
+        for name, bins in self._inputs.items():
+            is_input = pc.equal(keys, name)
+            codes = np.full(size, bins.values.index(""), np.int16)
+            codes[rows[is_input.to_numpy(zero_copy_only=False)]] = bins.encode(
+                values.filter(is_input)
+            )
             columns[name] = codes
         return pd.DataFrame(columns)
 
 
-def read_served(
+def _last_age_bins(ages: pa.ListArray) -> npt.NDArray[np.int8]:
+    """int8[requests]: the bin in AGE_BINS of each last age, -1 for a request without ages."""
+    ends = ages.offsets.to_numpy()
+    has_ages = np.diff(ends) > 0
+    bins = np.full(len(ages), -1, np.int8)
+    bins[has_ages] = bin_ages(ages.values.to_numpy()[ends[1:][has_ages] - 1])
+    return bins
+
+
+def count_served(
     log: str,
     name: str,
     revision: int,
-    inputs: dict[str, InputCells],
+    inputs: dict[str, InputBins],
     catalogue: Sequence[str],
     days: int | None,
-) -> Served:
-    """What listeners were shown by a revision, live or as a candidate; not what it told the shadow.
+) -> ServedCounts:
+    """Count the requests that a revision answered, live or as a candidate, not as a shadow.
 
     Args:
-        log: a local folder or gs://bucket/prefix, as `ServingLog` writes it.
+        log: a local folder or gs://bucket/prefix, as `RequestLog` writes it.
         name: of the model in its store.
         revision: that answered.
-        inputs: of the revision, by name.
+        inputs: the bins of its named inputs, by name.
         catalogue: of the revision.
-        days: only so many of the newest days (UTC, on which they were written) that the log has.
+        days: read only the newest days (UTC, of writing) that the log has, this many.
 
     Raises:
-        SetlistError: the log has no such request, or cannot be read.
+        DataError: the log has no such request, or cannot be read.
     """
-    served = Served(inputs, catalogue)
+    served = ServedCounts(inputs, catalogue)
     for file, label in _files(log, days):
         try:
             with pa.parquet.ParquetFile(file) as parquet:
-                if not {*_READ} <= {*parquet.schema_arrow.names}:
-                    raise SetlistError(f"{label} is none of the serving log's; move it elsewhere.")
-                for batch in parquet.iter_batches(BATCH, columns=_READ):
-                    shown = pc.not_equal(batch["role"], "shadow")
-                    its = pc.equal(batch["revision"], revision)
-                    ours = batch.filter(pc.and_(pc.and_(shown, its), pc.equal(batch["name"], name)))
-                    if ours.num_rows:
-                        served.add(ours)
+                if not {*_COLUMNS} <= {*parquet.schema_arrow.names}:
+                    raise DataError(
+                        f"{label} is not a file of the request log", "move it elsewhere"
+                    )
+                for batch in parquet.iter_batches(BATCH_ROWS, columns=_COLUMNS):
+                    is_shown = pc.not_equal(batch["role"], "shadow")
+                    is_revision = pc.and_(
+                        pc.equal(batch["revision"], revision), pc.equal(batch["name"], name)
+                    )
+                    answered = batch.filter(pc.and_(is_shown, is_revision))
+                    if answered.num_rows:
+                        served.add(answered)
         except (pa.ArrowException, OSError) as fault:
-            raise SetlistError(f"{label} cannot be read ({fault}); move it elsewhere.") from fault
+            raise DataError(f"{label} cannot be read ({fault})", "move it elsewhere") from fault
     served.finish()
-    if not served.everybody:
-        raise SetlistError(
-            f"log {log}: there is no request that revision {revision} of {name} answered; name "
-            "what `setlist serve --log` writes to, and a revision that was served."
+    if not served.total:
+        raise DataError(
+            f"log {log}: it has no request that revision {revision} of {name} answered",
+            "name what `setlist serve --log` writes to, and a revision that was served",
         )
     return served
 
 
 def _last_of_each(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    both = pd.concat(frames, ignore_index=True).sort_values(_WHEN, kind="stable")
-    return both.drop_duplicates(_WHO, keep="last")
+    """The last request of each listener."""
+    in_order = pd.concat(frames, ignore_index=True).sort_values(_TIME, kind="stable")
+    return in_order.drop_duplicates(_LISTENER, keep="last")
 
 
 def _files(log: str, days: int | None) -> Iterator[tuple[Path, str]]:
-    """The files of the newest days, one at a time on this disk, and what each is called."""
+    """The files of the newest days, each with its name for messages.
+
+    A file of a bucket is on this disk only until the next is asked for.
+    """
     if not log.startswith("gs://"):
+        # `open_objects` would create the folder of a mistyped path.
         folder = Path(log)
-        found = (path.relative_to(folder).as_posix() for path in folder.glob(_FILES))
-        yield from ((folder / key, str(folder / key)) for key in _newest(found, days))
+        paths = (path.relative_to(folder).as_posix() for path in folder.glob(_FILES))
+        yield from ((folder / key, str(folder / key)) for key in _newest(paths, days))
         return
     objects = open_objects(log)
     with tempfile.TemporaryDirectory() as scratch:

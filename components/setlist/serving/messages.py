@@ -1,4 +1,4 @@
-"""What a request may say, with its limits, and the shape of answers and errors."""
+"""The JSON of the HTTP service: requests with their limits, responses and errors."""
 
 import json
 from itertools import pairwise
@@ -16,31 +16,31 @@ from pydantic import (
     ValidationError,
 )
 
-from setlist.serving.served_model import Question
+from setlist.serving.served_model import Query
 
-MOST_LISTENERS = 64
-MOST_ITEMS = 500
-MOST_PLAYS = 2_000
-MOST_INPUTS = 64
-LONGEST = 512
+# The limits bound the time and memory that one request can cost.
+MAX_LISTENERS = 64
+MAX_ITEMS = 500
+MAX_PLAYS = 2_000
+MAX_INPUTS = 64
+MAX_TEXT_LENGTH = 512
 """Characters of an id, or of the value of an input."""
-BODY = 1 << 20
-"""Bytes of a request's body."""
+MAX_BODY_BYTES = 1 << 20
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
-Value = Annotated[str, StringConstraints(max_length=LONGEST)]
-
-
-def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever JSON held
-    """JSON Schema calls 5.0 an integer."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_LENGTH)]
+InputValue = Annotated[str, StringConstraints(max_length=MAX_TEXT_LENGTH)]
 
 
-Length = Annotated[int, Field(ge=1, le=MOST_ITEMS, strict=True)]
-K = Annotated[Length, BeforeValidator(_whole, json_schema_input_type=Length)]
+def _whole_number(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Turn 5.0 into 5, because JSON Schema counts 5.0 among the integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-class Play(BaseModel):
+ListLength = Annotated[int, Field(ge=1, le=MAX_ITEMS, strict=True)]
+K = Annotated[ListLength, BeforeValidator(_whole_number, json_schema_input_type=ListLength)]
+
+
+class AgedPlay(BaseModel):
     """A play and how long ago it was."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,15 +56,18 @@ class Play(BaseModel):
     )
 
 
-def _form(play: Any) -> Literal["play", "id"]:  # noqa: ANN401 - whatever JSON held
-    return "play" if isinstance(play, dict | Play) else "id"
+def _play_tag(play: Any) -> Literal["play", "id"]:  # noqa: ANN401 - any JSON value
+    return "play" if isinstance(play, dict | AgedPlay) else "id"
 
 
-AnyPlay = Annotated[Annotated[Id, Tag("id")] | Annotated[Play, Tag("play")], Discriminator(_form)]
+# With a tag, pydantic reports the faults of the intended form only, not those of both.
+Play = Annotated[
+    Annotated[Id, Tag("id")] | Annotated[AgedPlay, Tag("play")], Discriminator(_play_tag)
+]
 
 
-class Ask(BaseModel):
-    """One listener who is asked for."""
+class ListRequest(BaseModel):
+    """A request for one listener's list."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -73,56 +76,57 @@ class Ask(BaseModel):
     )
 
     listener: Id | None = Field(
-        default=None, description="a stable id: for a candidate's share and for logs, never a model"
+        default=None,
+        description="a stable id, for a candidate's share and for logs; no model reads it",
     )
-    history: list[AnyPlay] = Field(
+    history: list[Play] = Field(
         default=[],
-        max_length=MOST_PLAYS,
-        description="plays, oldest first: ids, or ids with ages, which are 0 where left out",
+        max_length=MAX_PLAYS,
+        description="plays, oldest first: ids, or ids with ages; an age that is left out is 0",
     )
     exclude: list[Id] = Field(
         default=[],
-        max_length=MOST_PLAYS,
-        description="ids that must not be listed; the history is not excluded by itself",
+        max_length=MAX_PLAYS,
+        description="ids that must not be listed; items of the history can be listed",
     )
-    inputs: dict[Id, Value] = Field(
+    inputs: dict[Id, InputValue] = Field(
         default={},
-        max_length=MOST_INPUTS,
-        description="named inputs; those that the model does not know are not read",
+        max_length=MAX_INPUTS,
+        description="named inputs; the model ignores those that it does not know",
     )
     k: K = 10
 
-    def question(self) -> Question:
-        """The same as models are asked."""
-        plays = self.history
-        return Question(
-            [one if isinstance(one, str) else one.item for one in plays],
-            [0.0 if isinstance(one, str) else one.age_days for one in plays],
+    def query(self) -> Query:
+        """The query to a model."""
+        return Query(
+            [play if isinstance(play, str) else play.item for play in self.history],
+            [0.0 if isinstance(play, str) else play.age_days for play in self.history],
             self.exclude,
             self.inputs,
             self.k,
         )
 
 
-class Batch(BaseModel):
-    """Several listeners at once."""
+class BatchRequest(BaseModel):
+    """A request for the lists of several listeners."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    requests: list[Ask] = Field(min_length=1, max_length=MOST_LISTENERS)
+    requests: list[ListRequest] = Field(min_length=1, max_length=MAX_LISTENERS)
 
 
-def _kind(body: Any) -> Literal["batch", "single"]:  # noqa: ANN401 - whatever JSON held
+def _body_tag(body: Any) -> Literal["batch", "single"]:  # noqa: ANN401 - any JSON value
     return "batch" if isinstance(body, dict) and "requests" in body else "single"
 
 
-Body = Annotated[
-    Annotated[Ask, Tag("single")] | Annotated[Batch, Tag("batch")], Discriminator(_kind)
+RequestBody = Annotated[
+    Annotated[ListRequest, Tag("single")] | Annotated[BatchRequest, Tag("batch")],
+    Discriminator(_body_tag),
 ]
-BODIES: TypeAdapter[Ask | Batch] = TypeAdapter(Body)
+REQUEST_BODY: TypeAdapter[ListRequest | BatchRequest] = TypeAdapter(RequestBody)
 
 
-class Item(BaseModel):
+class ListedItem(BaseModel):
     """An item of a list."""
 
     item_id: str
@@ -131,27 +135,24 @@ class Item(BaseModel):
     score: float
 
 
-class Answer(BaseModel):
-    """A list, best first, and what made it."""
+class BatchList(BaseModel):
+    """A list of a batch: items, best first, and the revision and model that ranked them."""
 
     revision: int
     model: str
-    items: list[Item]
+    items: list[ListedItem]
+
+
+class ListResponse(BatchList):
+    """The response to a request for one list."""
+
     request_id: str
 
 
-class One(BaseModel):
-    """A list of a batch."""
-
-    revision: int
-    model: str
-    items: list[Item]
-
-
-class Answers(BaseModel):
+class BatchResponse(BaseModel):
     """The lists of a batch, in the order of its requests."""
 
-    answers: list[One]
+    answers: list[BatchList]
     request_id: str
 
 
@@ -163,13 +164,13 @@ class Problem(BaseModel):
     where: str = Field(description="the place in the body, such as requests.0.k, or empty")
 
 
-class Problems(BaseModel):
-    """The one shape of all errors."""
+class ErrorResponse(BaseModel):
+    """The response to every request that fails."""
 
     error: Problem
 
 
-class ModelAnswer(BaseModel):
+class ModelResponse(BaseModel):
     """The model that answers now."""
 
     name: str
@@ -181,38 +182,42 @@ class ModelAnswer(BaseModel):
     catalogue_size: int
     training_window: dict[str, str]
     promoted: str
-    candidate: int | None = Field(description="the revision that runs beside it")
+    candidate: int | None = Field(description="the revision that runs beside the live one")
     share: float | None = Field(description="of listeners who get the candidate; None: shadow")
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer
-    """A request that is answered with a problem."""
+class RefusedRequest(Exception):  # noqa: N818 - it is a response
+    """A request that is answered with a `Problem`."""
 
     def __init__(self, status: int, message: str, where: str = "") -> None:
-        """The three fields of `Problem`."""
+        """Take the three fields of `Problem`."""
         super().__init__(message)
         self.status, self.message, self.where = status, message, where
 
     def content(self) -> bytes:
-        """The JSON of `Problems`."""
+        """The JSON of `ErrorResponse`.
+
+        The json module also writes text that pydantic refuses to, such as half a surrogate pair.
+        """
         problem = {"status": self.status, "message": self.message, "where": self.where}
         return json.dumps({"error": problem}).encode()
 
 
-def parse(body: bytes) -> Ask | Batch:
-    """The request that a body holds.
+def parse_body(body: bytes) -> ListRequest | BatchRequest:
+    """The request in a body.
 
     Raises:
-        Refused: it is no JSON (400), or not what is asked for (422).
+        RefusedRequest: the body is not JSON (400), or not a valid request (422).
     """
     try:
-        return BODIES.validate_json(body)
+        return REQUEST_BODY.validate_json(body)
     except ValidationError as fault:
         first = fault.errors(include_url=False, include_input=False, include_context=False)[0]
         status = 400 if first["type"] == "json_invalid" else 422
+        # Pydantic's place begins with the tag of the body, and has the tag of a play after its row.
         where = [
             str(part)
             for before, part in pairwise(first["loc"])
             if part != "[key]" and not (isinstance(before, int) and part in ("id", "play"))
         ]
-        raise Refused(status, first["msg"], ".".join(where)) from fault
+        raise RefusedRequest(status, first["msg"], ".".join(where)) from fault

@@ -1,4 +1,4 @@
-"""What was shown to whom, and what the model saw, as Parquet: the way back into training.
+"""The request log: what was shown to whom, and what the model read, as Parquet.
 
     LOG/impressions/date=2026-05-01/*.parquet   one row for every item of every list
         user_id, item_id, timestamp, position (from 1), score, revision, role, request_id
@@ -7,9 +7,9 @@
         inputs, exclude, item_ids, scores
 
 `role` is live, candidate (shown to a share of listeners) or shadow (shown to nobody). `timestamp`
-is UTC, in microseconds. `impressions` has the columns of events, so `curate` reads it as it is;
-`requests` holds the features of a list as the model saw them: cut to what it reads. A listener
-without an id is "". A file appears whole or not at all.
+is UTC, in microseconds. `impressions` has the columns of events, so `curate` reads it without a
+conversion. `requests` holds the features of a list as the model read them: history and ages are cut
+to the length that it reads. A listener without an id is "". A file appears complete or not at all.
 """
 
 import queue
@@ -30,23 +30,25 @@ import pyarrow.parquet
 from prometheus_client import CollectorRegistry, Counter
 
 from setlist.errors import SetlistError
-from setlist.serving.served_model import Listed
+from setlist.serving.served_model import RankedList
 from setlist.store.objects import Objects, open_objects
 
-MOST_WAITING = 10_000
-MOST_ROWS = 5_000
-"""Lists in a file; a day of them is many files, an hour of a busy server is not one list a file."""
-AT_ONCE = 100
-"""Lists that become columns together: the interpreter is held for a millisecond or two."""
-MOST_SECONDS = 60.0
+MAX_WAITING_LISTS = 10_000
+"""Lists that are kept in memory while the log cannot be written; beyond it lists are dropped."""
+MAX_FILE_LISTS = 5_000
+"""Lists after which a file is written: a day has many files, but far fewer than lists."""
+ENCODED_LISTS = 100
+"""Lists that are turned into columns at once: it takes 1 to 2 ms, in which no request runs."""
+MAX_FILE_SECONDS = 60.0
+"""Time after which a file is written, however few lists it has."""
 
-Role = Literal["live", "candidate", "shadow"]
-_TIME = pa.timestamp("us", "UTC")
+ServingRole = Literal["live", "candidate", "shadow"]
+_TIMESTAMP = pa.timestamp("us", "UTC")
 REQUESTS = pa.schema(
     [
         ("request_id", pa.string()),
         ("user_id", pa.string()),
-        ("timestamp", _TIME),
+        ("timestamp", _TIMESTAMP),
         ("name", pa.string()),
         ("revision", pa.int64()),
         ("role", pa.string()),
@@ -63,7 +65,7 @@ IMPRESSIONS = pa.schema(
     [
         ("user_id", pa.string()),
         ("item_id", pa.string()),
-        ("timestamp", _TIME),
+        ("timestamp", _TIMESTAMP),
         ("position", pa.int32()),
         ("score", pa.float32()),
         ("revision", pa.int64()),
@@ -74,62 +76,66 @@ IMPRESSIONS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One list, as it is logged."""
+class LoggedList:
+    """One list as it is logged; `time` is in Unix seconds."""
 
     request_id: str
     listener: str
     name: str
     revision: int
-    role: Role
+    role: ServingRole
     k: int
     history: list[str]
     ages: list[float]
     inputs: dict[str, str]
     exclude: list[str]
-    listed: Listed
+    ranked: RankedList
     time: float
 
 
 @dataclass
-class _File:
-    """Lists under one name until all parts are written, so that none is there twice."""
+class _PendingFile:
+    """Lists of one file name.
+
+    The name is kept until both parts are written: a second attempt writes the same keys, so that no
+    list is in the log twice.
+    """
 
     name: str
     lists: int
     parts: dict[str, pa.Table]
 
 
-class ServingLog:
-    """Writes a sample of all requests from a thread of its own; a request never waits for it."""
+class RequestLog:
+    """A thread that writes a sample of the requests; no request waits for it."""
 
     def __init__(
-        self, to: str, rate: float, registry: CollectorRegistry, every: float = MOST_SECONDS
+        self, to: str, rate: float, registry: CollectorRegistry, every: float = MAX_FILE_SECONDS
     ) -> None:
-        """Nothing is written before `start`.
+        """Create it; the thread starts with `start`.
 
         Args:
             to: a local folder or gs://bucket/prefix.
-            rate: share of the requests that are logged, drawn at random by request.
-            registry: for the lists written and dropped, and for the attempts that failed.
-            every: seconds after which a file is written however few lists there are.
+            rate: share of the requests that are logged, a random sample.
+            registry: for the numbers of lists written and dropped, and of failed attempts.
+            every: seconds after which a file is written, however few lists it has.
         """
-        counts = Counter(
+        counter = Counter(
             "setlist_log_lists",
-            "Lists of the serving log; `failed` is files that could not be written at an attempt.",
+            "Lists of the request log; `failed` counts attempts to write a file that failed.",
             ["outcome"],
             registry=registry,
         )
         self._written, self._dropped, self._failed = map(
-            counts.labels, ("written", "dropped", "failed")
+            counter.labels, ("written", "dropped", "failed")
         )
         self.fault: str | None = None
         self._to, self._rate, self._every = to, rate, every
-        self._waiting: queue.Queue[Entry | None] = queue.Queue(MOST_WAITING)
-        self._thread = threading.Thread(target=self._run, name="serving log", daemon=True)
+        self._waiting: queue.Queue[LoggedList | None] = queue.Queue(MAX_WAITING_LISTS)
+        self._thread = threading.Thread(target=self._run, name="request log", daemon=True)
         self._objects: Objects | None = None
-        self._ready: list[tuple[pa.RecordBatch, pa.RecordBatch]] = []
-        self._file: _File | None = None
+        self._encoded: list[tuple[pa.RecordBatch, pa.RecordBatch]] = []
+        self._pending: _PendingFile | None = None
         self._host = socket.gethostname()
         self._random = random.Random()  # noqa: S311 - a sample, not a secret
 
@@ -138,7 +144,10 @@ class ServingLog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits, then end; what cannot be written is counted as dropped."""
+        """Write the waiting lists, then end the thread; lists that cannot be written are dropped.
+
+        Dropped lists are counted.
+        """
         try:
             self._waiting.put(None, timeout=5)
         except queue.Full:
@@ -146,121 +155,126 @@ class ServingLog:
         self._thread.join(timeout=20)
 
     def sampled(self) -> bool:
-        """Whether the next request is one of the sample."""
+        """Whether the next request belongs to the sample."""
         return self._random.random() < self._rate
 
-    def put(self, entry: Entry) -> None:
-        """Log a list; it is dropped and counted when too many wait."""
+    def put(self, row: LoggedList) -> None:
+        """Log a list; if too many lists wait, it is dropped and counted."""
         try:
-            self._waiting.put_nowait(entry)
+            self._waiting.put_nowait(row)
         except queue.Full:
             self._dropped.inc()
 
     def _run(self) -> None:
-        entries: list[Entry] = []
+        rows: list[LoggedList] = []
         due = time.monotonic() + self._every
-        going = True
-        while going:
+        running = True
+        while running:
             try:
-                entry = self._waiting.get(timeout=max(due - time.monotonic(), 0.01))
-                going = entry is not None
-                if entry is not None:
-                    entries.append(entry)
+                row = self._waiting.get(timeout=max(due - time.monotonic(), 0.01))
+                running = row is not None
+                if row is not None:
+                    rows.append(row)
             except queue.Empty:
-                pass
-            late = time.monotonic() >= due or not going
-            if len(entries) >= AT_ONCE or (late and entries):
-                self._ready.append((_requests(entries), _impressions(entries)))
-                entries = []
-                while self._rows() > MOST_WAITING:
-                    self._dropped.inc(self._ready.pop(0)[0].num_rows)
-            # After a fault it waits: to try at every list would take a core from those who ask.
-            if late or (self.fault is None and self._rows() >= MOST_ROWS):
+                pass  # no request came until the file is due
+            late = time.monotonic() >= due or not running
+            if len(rows) >= ENCODED_LISTS or (late and rows):
+                self._encoded.append((_requests(rows), _impressions(rows)))
+                rows = []
+                while self._encoded_lists() > MAX_WAITING_LISTS:
+                    self._dropped.inc(self._encoded.pop(0)[0].num_rows)
+            # After a fault only time triggers an attempt: one after every list would take a
+            # processor core from the requests.
+            if late or (self.fault is None and self._encoded_lists() >= MAX_FILE_LISTS):
                 self._flush()
                 due = time.monotonic() + self._every
-        self._dropped.inc(self._rows() + (self._file.lists if self._file else 0))
+        self._dropped.inc(self._encoded_lists() + (self._pending.lists if self._pending else 0))
 
-    def _rows(self) -> int:
-        return sum(requests.num_rows for requests, _ in self._ready)
+    def _encoded_lists(self) -> int:
+        return sum(requests.num_rows for requests, _ in self._encoded)
 
     def _flush(self) -> None:
-        """Write all that is ready; after a fault what is not written is kept for the next time."""
+        """Write all encoded lists; after a fault the rest is kept for the next attempt."""
         try:
             while file := self._next_file():
                 self._write(file)
                 self._written.inc(file.lists)
-                self._file = self.fault = None
+                self._pending = self.fault = None
         except (SetlistError, OSError) as fault:
             self._failed.inc()
-            if self.fault is None:
-                print(f"serving log: {fault}", flush=True)
+            if self.fault is None:  # a lasting fault is printed once
+                print(f"request log: {fault}", flush=True)
             self.fault = str(fault)
 
-    def _next_file(self) -> _File | None:
-        """What was left over by a fault, or else all that is ready."""
-        if self._file is None and self._ready:
+    def _next_file(self) -> _PendingFile | None:
+        """The file that a fault left unwritten, or else a new one of all encoded lists."""
+        if self._pending is None and self._encoded:
             now = datetime.now(UTC)
-            self._file = _File(
+            self._pending = _PendingFile(
                 f"date={now:%Y-%m-%d}/{now:%H%M%S}-{self._host}-{uuid.uuid4().hex[:12]}.parquet",
-                self._rows(),
+                self._encoded_lists(),
                 {
-                    folder: pa.Table.from_batches([part[place] for part in self._ready])
-                    for place, folder in enumerate(("requests", "impressions"))
+                    folder: pa.Table.from_batches([batches[part] for batches in self._encoded])
+                    for part, folder in enumerate(("requests", "impressions"))
                 },
             )
-            self._ready = []
-        return self._file
+            self._encoded = []
+        return self._pending
 
-    def _write(self, file: _File) -> None:
+    def _write(self, file: _PendingFile) -> None:
         objects = self._objects = self._objects or open_objects(self._to)
         with tempfile.TemporaryDirectory() as scratch:
             for folder, table in file.parts.items():
                 path, key = Path(scratch) / folder, f"{folder}/{file.name}"
                 pa.parquet.write_table(table, path, compression="zstd")
-                if not objects.holds(path, key):  # an upload may have arrived without its answer
+                # The upload of an earlier attempt may have arrived though its response was lost.
+                if not objects.holds(path, key):
                     objects.upload(path, key)
 
 
-def _requests(entries: list[Entry]) -> pa.RecordBatch:
-    def column(name: str, of: Callable[[Entry], Any]) -> pa.Array:
-        return pa.array([of(entry) for entry in entries], REQUESTS.field(name).type)
+def _requests(rows: list[LoggedList]) -> pa.RecordBatch:
+    def column(name: str, value: Callable[[LoggedList], Any]) -> pa.Array:
+        return pa.array([value(row) for row in rows], REQUESTS.field(name).type)
 
     columns = {
-        "request_id": column("request_id", lambda one: one.request_id),
-        "user_id": column("user_id", lambda one: one.listener),
-        "timestamp": column("timestamp", lambda one: int(one.time * 1e6)),
-        "name": column("name", lambda one: one.name),
-        "revision": column("revision", lambda one: one.revision),
-        "role": column("role", lambda one: one.role),
-        "k": column("k", lambda one: one.k),
-        "history": column("history", lambda one: one.history),
-        "history_age_days": column("history_age_days", lambda one: one.ages),
-        "inputs": column("inputs", lambda one: list(one.inputs.items())),
-        "exclude": column("exclude", lambda one: one.exclude),
-        "item_ids": column("item_ids", lambda one: one.listed.item_ids),
-        "scores": column("scores", lambda one: one.listed.scores),
+        "request_id": column("request_id", lambda row: row.request_id),
+        "user_id": column("user_id", lambda row: row.listener),
+        "timestamp": column("timestamp", lambda row: int(row.time * 1e6)),
+        "name": column("name", lambda row: row.name),
+        "revision": column("revision", lambda row: row.revision),
+        "role": column("role", lambda row: row.role),
+        "k": column("k", lambda row: row.k),
+        "history": column("history", lambda row: row.history),
+        "history_age_days": column("history_age_days", lambda row: row.ages),
+        "inputs": column("inputs", lambda row: list(row.inputs.items())),
+        "exclude": column("exclude", lambda row: row.exclude),
+        "item_ids": column("item_ids", lambda row: row.ranked.item_ids),
+        "scores": column("scores", lambda row: row.ranked.scores),
     }
     return pa.record_batch(columns, schema=REQUESTS)
 
 
-def _impressions(entries: list[Entry]) -> pa.RecordBatch:
-    lengths = [len(one.listed.item_ids) for one in entries]
+def _impressions(rows: list[LoggedList]) -> pa.RecordBatch:
+    lengths = [len(row.ranked.item_ids) for row in rows]
+    # The number of the list, for each of its items.
+    list_of_item = pa.array(
+        [number for number, length in enumerate(lengths) for _ in range(length)], pa.int32()
+    )
 
     def repeated(values: list[Any], name: str) -> pa.Array:
-        rows = [row for row, length in enumerate(lengths) for _ in range(length)]
-        return pa.array(values, IMPRESSIONS.field(name).type).take(pa.array(rows, pa.int32()))
+        return pa.array(values, IMPRESSIONS.field(name).type).take(list_of_item)
 
-    items = [item for one in entries for item in one.listed.item_ids]
-    scores = [score for one in entries for score in one.listed.scores]
-    positions = [place for length in lengths for place in range(1, length + 1)]
+    items = [item for row in rows for item in row.ranked.item_ids]
+    scores = [score for row in rows for score in row.ranked.scores]
+    positions = [position for length in lengths for position in range(1, length + 1)]
     columns = {
-        "user_id": repeated([one.listener for one in entries], "user_id"),
+        "user_id": repeated([row.listener for row in rows], "user_id"),
         "item_id": pa.array(items, pa.string()),
-        "timestamp": repeated([int(one.time * 1e6) for one in entries], "timestamp"),
+        "timestamp": repeated([int(row.time * 1e6) for row in rows], "timestamp"),
         "position": pa.array(positions, pa.int32()),
         "score": pa.array(scores, pa.float32()),
-        "revision": repeated([one.revision for one in entries], "revision"),
-        "role": repeated([one.role for one in entries], "role"),
-        "request_id": repeated([one.request_id for one in entries], "request_id"),
+        "revision": repeated([row.revision for row in rows], "revision"),
+        "role": repeated([row.role for row in rows], "role"),
+        "request_id": repeated([row.request_id for row in rows], "request_id"),
     }
     return pa.record_batch(columns, schema=IMPRESSIONS)

@@ -1,12 +1,13 @@
-"""The model base path of TensorFlow Serving: the live revision only, whole or not at all.
+"""The model base path of TensorFlow Serving: a folder that holds the live revision only, complete.
 
     DIR/7/saved_model.pb, variables/, assets/    what TensorFlow Serving loads
     DIR/7/assets.extra/                          model.json, catalogue.txt, items.parquet, ...
-    DIR/.setlist/                                the follower's own; no number, so it is passed over
+    DIR/.setlist/                                the follower's working folder; TensorFlow Serving
+                                                 ignores it, as its name is no number
 
-TensorFlow Serving loads the highest number that it sees, and unloads what it no longer sees once
-another has been loaded. So a revision is put in place before all others vanish: there is never a
-moment without one, and after a rollback the lower number is the highest.
+TensorFlow Serving loads the highest number that it sees. It unloads a revision whose folder is gone
+after it has loaded another. So a revision is put in place before the others are removed: at every
+moment one is complete, and after a rollback the lower number is the highest.
 """
 
 import re
@@ -16,84 +17,92 @@ import sys
 import uuid
 from pathlib import Path
 
-from setlist.errors import SetlistError
+from setlist.errors import ModelError, SettingsError
 from setlist.models.contract import folder_digest
 
-WORK = ".setlist"
-PATIENCE = 300
-"""Seconds that a model may take to load and answer."""
+WORK_FOLDER = ".setlist"
+WARM_UP_TIMEOUT_SECONDS = 300
+"""Time for a model to load and answer; a large one takes about a minute."""
 
 
 class BasePath:
     """A folder that TensorFlow Serving watches."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder where it is missing."""
+        """Create the folder if it does not exist.
+
+        Raises:
+            SettingsError: it cannot be created.
+        """
         self.folder = folder.absolute()
-        self._work = self.folder / WORK / "serving"
+        self._work = self.folder / WORK_FOLDER / "serving"
         try:
             self._work.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
-            raise SetlistError(
-                f"{folder}: cannot hold models ({fault.strerror or fault}); name another folder."
+            raise SettingsError(
+                f"{folder}: cannot hold models ({fault.strerror or fault})", "name another folder"
             ) from fault
 
-    def put(self, revision: int, model: Path) -> None:
-        """Check the model in a process of its own, put it in place, remove all others.
+    def install(self, revision: int, model: Path) -> None:
+        """Test a model in a process of its own, put it in place, remove all other revisions.
 
-        Only the follower that has claimed the folder may call it: it begins by removing what a
-        killed process left half-made.
+        Only the follower that has locked the folder may call this: it first removes what a killed
+        process left in the working folder.
 
         Raises:
-            SetlistError: the model does not load or answer; the folder is as it was.
-            OSError: it could not be copied; the same.
+            ModelError: the model does not load or answer; the folder is unchanged.
+            OSError: the model could not be copied; the folder is unchanged.
         """
-        warm_up_apart(model)
+        warm_up_in_subprocess(model)
         self._clear()
         try:
-            self._swap(revision, model)
+            self._replace(revision, model)
         finally:
             self._clear()
 
-    def _swap(self, revision: int, model: Path) -> None:
-        beside = self._work / uuid.uuid4().hex
-        shutil.copytree(model / "saved_model", beside)
-        extra = beside / "assets.extra"
+    def _replace(self, revision: int, model: Path) -> None:
+        # The copy is completed in the working folder, then renamed: a rename is atomic.
+        copy = self._work / uuid.uuid4().hex
+        shutil.copytree(model / "saved_model", copy)
+        extra = copy / "assets.extra"
         extra.mkdir(exist_ok=True)
         for file in model.iterdir():
             if file.is_file():
                 shutil.copyfile(file, extra / file.name)
         target = self.folder / str(revision)
-        if not (target.is_dir() and folder_digest(target) == folder_digest(beside)):
-            self._take_away(target)
-            beside.rename(target)
+        if not (target.is_dir() and folder_digest(target) == folder_digest(copy)):
+            self._move_away(target)
+            copy.rename(target)
         for other in self.folder.iterdir():
             if re.fullmatch(r"\d+", other.name) and other != target:
-                self._take_away(other)
+                self._move_away(other)
 
     def _clear(self) -> None:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(exist_ok=True)
 
-    def _take_away(self, folder: Path) -> None:
-        """Out of sight in one step; removed afterwards."""
+    def _move_away(self, folder: Path) -> None:
+        """Hide a folder in one step; `_clear` removes it, which takes many."""
         if folder.exists():
             folder.rename(self._work / uuid.uuid4().hex)
 
 
-def warm_up_apart(model: Path) -> None:
-    """Load a model and ask it, in a process that takes the memory, or a crash, with it.
+def warm_up_in_subprocess(model: Path) -> None:
+    """Load and call a model in a process of its own, which takes its memory, or a crash, with it.
 
     Raises:
-        SetlistError: it does not load or answer.
+        ModelError: it does not load or answer.
     """
-    command = [sys.executable, "-m", "setlist.serving.warm_up", str(model)]
+    command = [sys.executable, "-m", "setlist.serving.served_model", str(model)]
     try:
-        done = subprocess.run(  # noqa: S603 - our own module
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        done = subprocess.run(  # noqa: S603 - a module of this package
+            command, capture_output=True, text=True, timeout=WARM_UP_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as fault:
-        raise SetlistError(f"{model}: no answer within {PATIENCE} s; it is not used.") from fault
+        raise ModelError(
+            f"{model}: no answer within {WARM_UP_TIMEOUT_SECONDS} s; it is not used."
+        ) from fault
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise SetlistError(f"{model} cannot be used: {last}")
+        # The sentence of a SetlistError, or the last line of a traceback.
+        last_line = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise ModelError(f"{model} cannot be used: {last_line}")

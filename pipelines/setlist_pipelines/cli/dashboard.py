@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import EvaluationError, SetlistError, SettingsError, missing_extra
-from setlist_pipelines.cli.address import bound
+from setlist.errors import EvaluationError, SetlistError, SettingsError
+from setlist_pipelines.cli.address import bound_socket
 from setlist_pipelines.cli.connection import examples
 from setlist_pipelines.laptop.chatter import chatter_to
 
@@ -53,19 +53,15 @@ def dashboard(
     The explorer reads runs and the store and changes nothing. It has no log-in: everybody who can
     reach the address sees everything.
     """
-    try:
-        # TensorFlow prints to the screen when it is imported.
-        with Path(os.devnull).open("w") as nowhere, chatter_to(nowhere):
-            from setlist.explorer.launch import serve_explorer
-            from setlist.explorer.resources import Scene
-    except ModuleNotFoundError as fault:
-        # Another missing module is a defect of this program, which the traceback shows.
-        raise missing_extra(fault) or fault from fault
+    # TensorFlow prints to the screen when it is imported.
+    with Path(os.devnull).open("w") as nowhere, chatter_to(nowhere):
+        from setlist.explorer.launch import serve_explorer
+        from setlist.explorer.resources import Scene
     from setlist.store.model_store import open_store
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     # Tried here, because Streamlit reports a port that is taken late and in words of its own.
-    bound(host, port).close()
+    bound_socket(host, port).close()
     named_runs = [run_folders(run) for run in runs or []]
     named_runs.sort(key=lambda folders: folders.name, reverse=True)
 

@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from setlist.errors import SetlistError
+from setlist.errors import SetlistError, missing_extra
 from setlist_pipelines.cli.connection import Config, Set
 from setlist_pipelines.cli.dashboard import dashboards
 from setlist_pipelines.cli.image import image
@@ -168,14 +168,27 @@ app.add_typer(kind, name="kind")
 app.add_typer(image, name="image")
 
 
+EXTRA_OF_COMMAND = {"serve": "serve", "follow": "serve", "dashboard": "dashboard"}
+"""The extra that a command needs, where several bring the package that is missing."""
+
+
 def main() -> None:
     """Run the command line; a fault that the user can mend is one sentence and exit code 1."""
     sys.path.insert(0, "")  # metrics of your own are imported from the working folder
     try:
         app()
-    except SetlistError as fault:
-        typer.secho(f"setlist: {fault}", fg="red", err=True)
-        sys.exit(1)
+    except ModuleNotFoundError as fault:
+        error = missing_extra(fault, EXTRA_OF_COMMAND.get(sys.argv[1], ""))
+        if error is None:  # a metric of the user's own, or a fault of this package
+            raise
+        _end(error)
+    except SetlistError as error:
+        _end(error)
+
+
+def _end(error: SetlistError) -> NoReturn:
+    typer.secho(f"setlist: {error}", fg="red", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,59 +1,61 @@
-"""`setlist serve` and `setlist follow`: from the store to listeners."""
+"""`setlist serve` and `setlist follow`: bring the live model of a store to listeners."""
 
 import re
 import signal
 import sys
 import threading
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from setlist.errors import SetlistError
-from setlist_pipelines.cli.address import bound
+from setlist.errors import SettingsError
+from setlist_pipelines.cli.address import bound_socket
 
 serving = typer.Typer()
 
-SECONDS_TO_END = 10
+SHUTDOWN_SECONDS = 10
+"""Time for open requests at SIGTERM: a client may never finish its request."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def duration(text: str) -> timedelta:
-    """The duration that a text such as 30s, 10m, 1.5h or 1d says.
+def parse_interval(text: str) -> timedelta:
+    """The time in a text such as 30s, 10m, 1.5h or 1d.
 
     Raises:
-        SetlistError: it says none, or one of no time at all.
+        SettingsError: the text is not such a time, or the time is 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not match or not float(match[1]):
-        raise SetlistError(f"--every: {text!r} is no duration; write it like 30s, 10m or 1h.")
+        raise SettingsError(f"--every: {text!r} is no duration", "write it like 30s, 10m or 1h")
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
-Store = Annotated[
+StoreOption = Annotated[
     str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")
 ]
-ModelName = Annotated[str, typer.Option(help="The model's name in the store.")]
-Every = Annotated[str, typer.Option(help="Time between two looks at HEAD, such as 30s or 10m.")]
+NameOption = Annotated[str, typer.Option(help="The model's name in the store.")]
+EveryOption = Annotated[str, typer.Option(help="Time between two polls of HEAD, like 30s or 10m.")]
 
 
 @serving.command()
 def serve(
-    store: Store = ".setlist/store",
-    name: ModelName = "home",
+    store: StoreOption = ".setlist/store",
+    name: NameOption = "home",
     host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for all.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000,
-    every: Every = "1m",
+    every: EveryOption = "1m",
     folder: Annotated[
         Path | None,
         typer.Option(help="Where revisions are kept; .setlist/serving/NAME if left out."),
     ] = None,
     shadow: Annotated[
         int | None,
-        typer.Option(min=1, help="A revision that is asked the same after each answer, unseen."),
+        typer.Option(min=1, help="A revision to compare: it is asked the same, nobody sees it."),
     ] = None,
     candidate: Annotated[
         int | None, typer.Option(min=1, help="A revision that a --share of listeners gets.")
@@ -70,42 +72,39 @@ def serve(
 ) -> None:
     """Serve the live model over HTTP, and every model that goes live later.
 
-    POST /v1/recommend, GET /v1/model, /healthz, /readyz, /metrics; /docs describes them. It starts
-    without a model too, and is ready when there is one. SIGTERM ends it when all requests are
-    answered and the log is written.
+    POST /v1/recommend, GET /v1/model, /healthz, /readyz, /metrics; /docs describes them. The server
+    also starts without a model, and is ready as soon as there is one. At SIGTERM it answers all
+    open requests, writes the log and ends.
     """
-    try:
-        import uvicorn
+    import uvicorn
 
-        from setlist.serving.http_app import create_app
-        from setlist.serving.service import Service, Serving
-    except ModuleNotFoundError as fault:
-        raise SetlistError(
-            f"serve needs {fault.name}, which is not installed; install setlist[server]."
-        ) from fault
+    from setlist.serving.http_app import create_app
+    from setlist.serving.service import Service, ServiceSettings
+
     if (candidate is None) != (share is None) or (shadow and candidate):
-        raise SetlistError("give --candidate together with --share, or --shadow alone.")
-    told = Serving(
+        raise SettingsError("give --candidate together with --share, or --shadow alone.")
+    settings = ServiceSettings(
         store=store,
         name=name,
         folder=folder or Path(".setlist/serving") / name,
-        every=duration(every),
+        every=parse_interval(every),
         candidate=shadow or candidate,
         share=share,
         log=log,
         rate=log_rate,
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again in the end
-    service = Service(told)
-    service.claim()
-    with bound(host, port) as listener:
+    # After its shutdown uvicorn raises the signal again; without a handler that ends in code -15.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    service = Service(settings)
+    service.lock_folders()
+    with bound_socket(host, port) as listener:
         typer.echo(f"serving {name} of {store} at http://{host}:{port} (its API: /docs)")
         config = uvicorn.Config(
             create_app(service),
             log_level="warning",
             access_log=False,
             ws="none",
-            timeout_graceful_shutdown=SECONDS_TO_END,  # for a client that never ends its request
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         uvicorn.Server(config).run([listener])
 
@@ -115,9 +114,9 @@ def follow(
     to: Annotated[
         Path, typer.Option(help="The folder that holds the live revision, as DIR/REVISION/.")
     ],
-    store: Store = ".setlist/store",
-    name: ModelName = "home",
-    every: Every = "10m",
+    store: StoreOption = ".setlist/store",
+    name: NameOption = "home",
+    every: EveryOption = "10m",
     host: Annotated[str, typer.Option(help="The address of --port; 0.0.0.0 for all.")] = (
         "127.0.0.1"
     ),
@@ -128,25 +127,31 @@ def follow(
 ) -> None:
     """Keep a folder at the live model: the model base path of TensorFlow Serving.
 
-    A revision is verified and asked in a process of its own, then appears whole; the others vanish
-    after it. Whatever fails, the last good one stays. SIGTERM ends it.
+    A new revision is verified, and loaded and called in a process of its own. Then it appears in
+    the folder complete, and the others are removed. Whatever fails, the last good revision stays.
+    SIGTERM ends the command.
     """
     from setlist.serving.follower import ModelFollower
-    from setlist.serving.health import serve_status
-    from setlist.serving.tf_serving import WORK, BasePath
+    from setlist.serving.monitoring import serve_status
+    from setlist.serving.tf_serving import WORK_FOLDER, BasePath
 
-    base = BasePath(to)
+    # Only the process that tests a model imports it; without this check every test would fail.
+    if find_spec("tensorflow") is None:
+        raise ModuleNotFoundError("follow needs tensorflow", name="tensorflow")
+    base_path = BasePath(to)
 
-    def put(revision: int, folder: Path) -> None:
-        base.put(revision, folder)
+    def install(revision: int, folder: Path) -> None:
+        base_path.install(revision, folder)
         typer.echo(f"revision {revision} of {name} is in {to}")
 
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    follower = ModelFollower(store, name, to / WORK / "revisions", put, duration(every))
-    follower.claim()
-    server = serve_status(follower, bound(host, port)) if port else None
+    follower = ModelFollower(
+        store, name, to / WORK_FOLDER / "revisions", install, parse_interval(every)
+    )
+    follower.lock_folder()
+    server = serve_status(follower, bound_socket(host, port)) if port else None
     follower.start()
     ended.wait()
     if server:

@@ -1,20 +1,20 @@
-"""`setlist skew`: whether what is served looks like what was trained on."""
+"""`setlist skew`: compare what a model is asked in serving with what it was trained on."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import SetlistError
+from setlist.errors import ModelError, StoreNotFoundError
 from setlist_pipelines.cli.connection import add_row, examples, new_table
 
 if TYPE_CHECKING:
     from setlist.models.profile import Profile
-    from setlist.serving.skew import Compared
+    from setlist.serving.skew import FeatureSkew
     from setlist.store.reader import StoreReader
 
 skew = typer.Typer()
 
-ALERT = 3
+ALERT_EXIT_CODE = 3
 
 
 @skew.command(
@@ -36,17 +36,18 @@ def skew_(
         int | None, typer.Option(min=1, help="The revision; the live one if left out.")
     ] = None,
     days: Annotated[
-        int | None, typer.Option(min=1, help="The newest so many days of the log; all if left out.")
+        int | None, typer.Option(min=1, help="Read this many of the newest days; all if left out.")
     ] = None,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="The largest difference of a share that is allowed.")
     ] = 0.1,
 ) -> None:
-    """Hold what a model is asked in serving against what it was trained on.
+    """Compare what a model is asked in serving with what it was trained on.
 
-    For every named input, and for the histories, the largest difference of a share between the
-    training listeners and those who were served. It alerts above the threshold (of length and age
-    of the histories above three times that: who comes is more active), if chance stays below.
+    For every named input, and for the histories: the largest difference between the share of a
+    value among the training listeners and among the served ones. It alerts if the difference is
+    above the threshold, and larger than by chance. For length and age of the histories the
+    threshold is three times as high, because the listeners who come are more active.
 
     Ends with 0 when nothing alerts, with 3 when something does, with 1 on an error and with 2 when
     it was called wrongly.
@@ -55,15 +56,17 @@ def skew_(
     from setlist.store.model_store import open_store
     from setlist_pipelines.cli.screen import screen
 
-    place = open_store(store)
+    opened = open_store(store)
     if revision is None:
-        head = place.head(name)
+        head = opened.head(name)
         if head is None:
-            raise SetlistError(f"store {store}: nothing is live under {name}; name a --revision.")
+            raise StoreNotFoundError(
+                f"store {store}: nothing is live under {name}", "name a --revision"
+            )
         revision = head.live
-    profile = _profile(place, name, revision)
-    catalogue = (place.file(name, revision, "catalogue.txt") or b"").decode().split("\n")[:-1]
-    found = find_skew(log, name, revision, profile, catalogue, threshold, days)
+    profile = _profile(opened, name, revision)
+    catalogue = (opened.file(name, revision, "catalogue.txt") or b"").decode().split("\n")[:-1]
+    report = find_skew(log, name, revision, profile, catalogue, threshold, days)
     table = new_table(
         "feature",
         "distance",
@@ -75,45 +78,46 @@ def skew_(
         "unknown",
         "",
     )
-    for one in found.compared:
+    for row in report.features:
         add_row(
-            table, one.feature, f"{one.distance:.3f}", f"{one.allowed:.3f}", f"{one.chance:.3f}",
-            one.value, f"{one.trained:.1%}", f"{one.served:.1%}", _unknown(one),
-            "ALERT" if one.alert else "",
+            table, row.feature, f"{row.distance:.3f}", f"{row.allowed:.3f}", f"{row.chance:.3f}",
+            row.value, f"{row.trained:.1%}", f"{row.served:.1%}", _unknown(row),
+            "ALERT" if row.alert else "",
         )  # fmt: skip
     screen().print(table)
     typer.echo(
-        f"{found.listeners:,} listeners by the last request of each and {found.requests:,} "
-        f"requests without an id, {found.first:%Y-%m-%d %H:%M} to {found.last:%Y-%m-%d %H:%M}; "
-        f"{found.empty:.1%} without a history (in training there are none)"
+        f"{report.listeners:,} listeners by the last request of each and {report.requests:,} "
+        f"requests without an id, {report.first:%Y-%m-%d %H:%M} to {report.last:%Y-%m-%d %H:%M}; "
+        f"{report.empty:.1%} without a history (in training there are none)"
     )
-    alerts = [one for one in found.compared if one.alert]
+    alerts = [row for row in report.features if row.alert]
     if not alerts:
         typer.echo(f"revision {revision} of {name} is asked what it was trained on")
         return
-    said = "; ".join(
-        f"{one.feature}: {one.value} is {one.served:.1%} of what is served and {one.trained:.1%} "
+    reasons = "; ".join(
+        f"{row.feature}: {row.value} is {row.served:.1%} of what is served and {row.trained:.1%} "
         "of training"
-        for one in alerts
+        for row in alerts
     )
-    typer.echo(f"revision {revision} of {name} is not asked what it was trained on: {said}")
-    raise typer.Exit(ALERT)
+    typer.echo(f"revision {revision} of {name} is not asked what it was trained on: {reasons}")
+    raise typer.Exit(ALERT_EXIT_CODE)
 
 
-def _profile(place: "StoreReader", name: str, revision: int) -> "Profile":
+def _profile(store: "StoreReader", name: str, revision: int) -> "Profile":
     from setlist.models.profile import PROFILE, parse_profile
 
-    content = place.file(name, revision, PROFILE)
+    content = store.file(name, revision, PROFILE)
     if content is None:
-        raise SetlistError(
-            f"store {place.uri}: revision {revision} of {name} has no {PROFILE}, because it was "
-            "made before there was one, or elsewhere; train and push a new one, then compare that."
+        raise ModelError(
+            f"store {store.uri}: revision {revision} of {name} has no {PROFILE}, because it was "
+            "made elsewhere or by an older setlist",
+            "train and push a new model, then compare that one",
         )
-    return parse_profile(content, f"store {place.uri}: {PROFILE} of revision {revision} of {name}")
+    return parse_profile(content, f"store {store.uri}: {PROFILE} of revision {revision} of {name}")
 
 
-def _unknown(one: "Compared") -> str:
-    """Where training had rarer values than its profile names, it is an upper bound."""
-    if one.unknown is None:
+def _unknown(row: "FeatureSkew") -> str:
+    """The share of unknown values: an upper bound if training had values that are too rare."""
+    if row.unknown is None:
         return ""
-    return f"{'at most ' if one.rare else ''}{one.unknown:.1%}"
+    return f"{'at most ' if row.rare else ''}{row.unknown:.1%}"

@@ -9,7 +9,7 @@ from tests.setlist.serving.test_http_app import client_of, ready, recommend
 from tests.waiting import PATIENCE, until
 
 from setlist.errors import SetlistError
-from setlist.serving.canary import chosen
+from setlist.serving.canary import gets_candidate
 from setlist.serving.served_model import ServedModel
 
 ROWS = 20_000
@@ -31,16 +31,18 @@ def with_candidate(client):
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
 def test_the_share_is_the_one_asked_for(share):
-    got = sum(chosen(f"listener {number}", 2, share) for number in range(ROWS)) / ROWS
+    got = sum(gets_candidate(f"listener {number}", 2, share) for number in range(ROWS)) / ROWS
     assert got == pytest.approx(share, abs=4 * (share * (1 - share) / ROWS) ** 0.5)
 
 
 def test_a_listener_is_always_on_the_same_side_and_revisions_choose_anew():
-    sides = [[chosen(f"L{n}", revision, 0.5) for n in range(2_000)] for revision in (2, 2, 3)]
+    sides = [
+        [gets_candidate(f"L{n}", revision, 0.5) for n in range(2_000)] for revision in (2, 2, 3)
+    ]
     assert sides[0] == sides[1]
     both = sum(a and b for a, b in zip(sides[0], sides[2], strict=True)) / 2_000
     assert both == pytest.approx(0.25, abs=0.05)
-    assert not chosen(None, 2, 1.0), "who has no id gets the live model"
+    assert not gets_candidate(None, 2, 1.0), "who has no id gets the live model"
 
 
 def test_a_share_of_listeners_gets_the_candidate_also_within_a_batch(uri, tmp_path):
@@ -49,7 +51,7 @@ def test_a_share_of_listeners_gets_the_candidate_also_within_a_batch(uri, tmp_pa
         asks = [{"listener": f"L{number}", "k": 5} for number in range(64)]
         asks[7] = {"k": 5}
         answers = recommend(client, {"requests": asks})["answers"]
-        expected = [2 if chosen(ask.get("listener"), 2, 0.3) else 1 for ask in asks]
+        expected = [2 if gets_candidate(ask.get("listener"), 2, 0.3) else 1 for ask in asks]
         assert {1, 2} == set(expected)
         assert [answer["revision"] for answer in answers] == expected
         for answer in answers:

@@ -17,11 +17,11 @@ from tests.waiting import PATIENCE, until
 
 from setlist.errors import SetlistError
 from setlist.serving import follower as follow
-from setlist.serving import tf_serving as base_path
+from setlist.serving import tf_serving
 from setlist.serving.follower import ModelFollower
-from setlist.serving.local_revisions import KeptRevisions
-from setlist.serving.prometheus import FollowerMetrics
-from setlist.serving.tf_serving import WORK, BasePath
+from setlist.serving.local_revisions import LocalRevisions
+from setlist.serving.monitoring import FollowerMetrics
+from setlist.serving.tf_serving import WORK_FOLDER, BasePath
 from setlist.store import bucket
 from setlist.store.model_store import open_store
 
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_refused_by_name_and_the_old_model_stays(uri, follower
     assert "revisions/2/saved_model/saved_model.pb is damaged" in health["fault"]
     assert (health["revision"], health["wanted"]) == (1, 2)
     corrupt(uri, 2)  # the bit flips back
-    follower._until = 0.0  # the pause after a fault is over
+    follower._retry_at = 0.0  # the pause after a fault is over
     assert follower.poll()
     assert service.revisions == [1, 2]
     assert follower.health()["fault"] is None
@@ -115,13 +115,13 @@ def test_a_model_that_fails_its_warm_up_is_left_alone_for_a_while(
     for _ in range(20):
         assert not follower.poll()
     assert follower.faults["hand over"] == 1, "it was tried once"
-    assert follower.live.revision == 1
+    assert follower.in_use.revision == 1
     assert follower.health()["fault"] == "RuntimeError: out of memory"
     pauses = []
     for _ in range(9):
-        follower._until = 0.0
+        follower._retry_at = 0.0
         follower.poll()
-        pauses.append(follower._until - clock.monotonic())
+        pauses.append(follower._retry_at - clock.monotonic())
     assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
 
 
@@ -182,7 +182,7 @@ def test_a_disk_that_cannot_be_read_does_not_end_it(uri, tmp_path, service, monk
     def fail(_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(KeptRevisions, "remembered", fail)
+    monkeypatch.setattr(LocalRevisions, "last_good", fail)
     follower = ModelFollower(uri, "home", tmp_path / "kept", service.swap, timedelta(seconds=0.05))
     follower.start()
     until(lambda: service.revisions == [1])
@@ -212,7 +212,7 @@ def test_what_is_remembered_of_another_store_is_not_served(tmp_path, follower, s
 def test_a_folder_is_one_followers(follower, uri, tmp_path, service):
     follower.start()
     other = ModelFollower(uri, "home", tmp_path / "kept", service.swap)
-    with pytest.raises(SetlistError, match="another follower is at work in it"):
+    with pytest.raises(SetlistError, match="another follower uses it"):
         other.start()
     follower.stop()
     other.start()
@@ -233,7 +233,7 @@ def test_old_folders_stay_for_one_more_swap(uri, follower, service, towers):
     follower.poll()
     assert not one.exists()
     assert two.is_dir()
-    assert (first, second, follower.live.revision) == (1, 2, 3)
+    assert (first, second, follower.in_use.revision) == (1, 2, 3)
 
 
 def test_a_rollback_to_the_revision_before_downloads_nothing(uri, follower, service):
@@ -268,7 +268,7 @@ def test_an_outage_of_the_bucket_is_survived(gcs_uri, proxy, tmp_path, service, 
     proxy.be(mode)
     until(lambda: follower.faults["head"] > 0)
     assert "cannot read home/HEAD" in follower.health()["fault"]
-    assert follower.live.revision == 1
+    assert follower.in_use.revision == 1
     proxy.be("pass")
     promote(gcs_uri, 2)
     until(lambda: service.revisions == [1, 2])
@@ -287,7 +287,7 @@ def test_the_pause_grows_with_every_miss_up_to_the_usual_one(uri, tmp_path, serv
         pauses.append(follower._pause())
     assert pauses == [5, 10, 20, 40, 80, 160, 320, 600, 600]
     assert "nothing is live under home yet" in follower.health()["fault"]
-    follower._misses = 100_000
+    follower._failed_polls = 100_000
     assert follower._pause() == 600, "also after weeks"
 
 
@@ -320,14 +320,14 @@ def test_a_base_path_is_as_it_was_after_a_fault_and_untouched_by_who_comes_secon
 ):
     follower.poll()
     base = BasePath(tmp_path / "base")
-    base.put(*service.models[0])
+    base.install(*service.models[0])
     (model := tmp_path / "model").mkdir()
-    monkeypatch.setattr(base_path, "warm_up_apart", lambda _: None)
+    monkeypatch.setattr(tf_serving, "warm_up_in_subprocess", lambda _: None)
     with pytest.raises(FileNotFoundError):
-        base.put(2, model)
-    work = tmp_path / "base" / WORK / "serving"
+        base.install(2, model)
+    work = tmp_path / "base" / WORK_FOLDER / "serving"
     assert [*work.iterdir()] == []
-    assert {path.name for path in (tmp_path / "base").iterdir()} == {WORK, "1"}
+    assert {path.name for path in (tmp_path / "base").iterdir()} == {WORK_FOLDER, "1"}
     (work / "half a copy").mkdir()
     BasePath(tmp_path / "base")
     assert (work / "half a copy").exists(), "it is another follower's"

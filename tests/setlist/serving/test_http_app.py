@@ -20,19 +20,19 @@ from setlist.models.saved_model import SavedModel
 from setlist.serving import service
 from setlist.serving.batching import Batching
 from setlist.serving.http_app import create_app
-from setlist.serving.messages import BODY, Refused
-from setlist.serving.served_model import Question, ServedModel
-from setlist.serving.service import Service, Serving
+from setlist.serving.messages import MAX_BODY_BYTES, RefusedRequest
+from setlist.serving.served_model import Query, ServedModel
+from setlist.serving.service import Service, ServiceSettings
 from setlist.store import bucket
 from setlist_pipelines.cli.main import main
-from setlist_pipelines.cli.serving import duration
+from setlist_pipelines.cli.serving import parse_interval
 
 FAST = timedelta(seconds=0.05)
 CHILE = {"country": "Chile"}
 
 
 def client_of(uri, folder, **more):
-    return in_thread(create_app(Service(Serving(uri, "home", folder, FAST, **more))))
+    return in_thread(create_app(Service(ServiceSettings(uri, "home", folder, FAST, **more))))
 
 
 def ready(client, revision=1):
@@ -156,10 +156,10 @@ def test_any_text_is_an_id(client, text):
 
 
 def test_a_body_that_is_too_large_is_refused_also_in_chunks(client):
-    assert refusal(client, content=b" " * (BODY + 1))[0] == 413
+    assert refusal(client, content=b" " * (MAX_BODY_BYTES + 1))[0] == 413
     chunks = (b" " * 65_536 for _ in range(40))
     assert refusal(client, content=chunks)[0] == 413
-    assert refusal(client, content=b" " * BODY)[0] == 400, "it is read, and holds nothing"
+    assert refusal(client, content=b" " * MAX_BODY_BYTES)[0] == 400, "it is read, and holds nothing"
 
 
 def test_errors_of_the_framework_have_the_same_shape(client):
@@ -290,7 +290,7 @@ def test_one_poisoned_request_fails_alone():
     model = Poisoned()
 
     async def together():
-        asks = [[Question([], [], [name], {}, 1)] for name in ("a", "poison", "b", "c")]
+        asks = [[Query([], [], [name], {}, 1)] for name in ("a", "poison", "b", "c")]
         asked = [asyncio.create_task(batching.ask(model, one)) for one in asks]
         await asyncio.sleep(0)  # each has asked
         model.go.set()
@@ -317,7 +317,7 @@ def test_a_fault_of_the_model_is_one_answer(uri, tmp_path, monkeypatch):
 
 
 def test_refused_is_json_whatever_it_says():
-    assert b"\\ud800" in Refused(422, "\ud800").content()
+    assert b"\\ud800" in RefusedRequest(422, "\ud800").content()
 
 
 def test_the_document_describes_the_service(client):
@@ -383,8 +383,8 @@ def test_the_command_explains_a_folder_that_is_taken(uri, tmp_path):
         with serving(*told) as second:
             assert second.process.wait(timeout=PATIENCE) == 1
     assert second.lines[-1][1] == (
-        f"setlist: {tmp_path / 'kept' / 'live'}: cannot hold models (another follower is at work "
-        "in it); name another folder."
+        f"setlist: {tmp_path / 'kept' / 'live'}: cannot hold models (another follower uses "
+        "it); name another folder."
     )
 
 
@@ -420,4 +420,4 @@ def test_mistakes_on_the_command_line_are_one_sentence(arguments, sentence, monk
     ("text", "seconds"), [("30s", 30), ("10m", 600), ("1.5h", 5400), ("1d", 86400)]
 )
 def test_durations(text, seconds):
-    assert duration(text) == timedelta(seconds=seconds)
+    assert parse_interval(text) == timedelta(seconds=seconds)

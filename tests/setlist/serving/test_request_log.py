@@ -1,4 +1,4 @@
-"""The serving log: whole files, never in the way, and a way back into training."""
+"""The request log: whole files, never in the way, and a way back into training."""
 
 import threading
 import time
@@ -11,17 +11,17 @@ from tests.waiting import PATIENCE, until
 
 from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.schema import Window
-from setlist.serving import request_log as serving_log
-from setlist.serving.request_log import Entry, ServingLog
-from setlist.serving.served_model import Listed
+from setlist.serving import request_log
+from setlist.serving.request_log import LoggedList, RequestLog
+from setlist.serving.served_model import RankedList
 from setlist.store.objects import open_objects
 
 NOON = 1_780_000_000.25
 
 
 def entry(number, role="live"):
-    listed = Listed([f"i{number}", f"i{number + 1}"], [1.5, 0.5])
-    return Entry(
+    ranked = RankedList([f"i{number}", f"i{number + 1}"], [1.5, 0.5])
+    return LoggedList(
         request_id=f"request {number}",
         listener=f"u{number % 7}",
         name="home",
@@ -32,7 +32,7 @@ def entry(number, role="live"):
         ages=[2.0, 0.5],
         inputs={"country": "SE"},
         exclude=["i9"],
-        listed=listed,
+        ranked=ranked,
         time=NOON + number,
     )
 
@@ -42,7 +42,7 @@ class Written:
 
     def __init__(self, to, every=60.0):
         self.registry = CollectorRegistry()
-        self.log = ServingLog(str(to), 1.0, self.registry, every)
+        self.log = RequestLog(str(to), 1.0, self.registry, every)
 
     def count(self, outcome):
         return self.registry.get_sample_value("setlist_log_lists_total", {"outcome": outcome})
@@ -84,7 +84,7 @@ def test_what_was_put_is_what_is_read(tmp_path):
 
 
 def test_it_is_written_by_size_and_by_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(serving_log, "MOST_ROWS", 200)
+    monkeypatch.setattr(request_log, "MAX_FILE_LISTS", 200)
     written = Written(tmp_path, every=3600)
     written.log.start()
     for number in range(250):
@@ -100,7 +100,7 @@ def test_it_is_written_by_size_and_by_time(tmp_path, monkeypatch):
 
 
 def test_when_too_many_wait_they_are_dropped_and_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(serving_log, "MOST_WAITING", 10)
+    monkeypatch.setattr(request_log, "MAX_WAITING_LISTS", 10)
     written = Written(tmp_path)
 
     def put():
@@ -147,8 +147,8 @@ def test_a_part_that_fails_is_written_alone(tmp_path):
 
 
 def test_a_place_that_is_away_is_not_asked_at_every_list(tmp_path, monkeypatch):
-    monkeypatch.setattr(serving_log, "MOST_ROWS", 200)
-    monkeypatch.setattr(serving_log, "MOST_WAITING", 1_000)
+    monkeypatch.setattr(request_log, "MAX_FILE_LISTS", 200)
+    monkeypatch.setattr(request_log, "MAX_WAITING_LISTS", 1_000)
     (tmp_path / "log").write_text("a file is in the way")
     written = Written(tmp_path / "log", every=3600)
     written.log.start()

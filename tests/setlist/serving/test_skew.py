@@ -14,10 +14,10 @@ from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
 from setlist.models.contract import ModelInfo
 from setlist.models.profile import profile_of
-from setlist.serving import log_reader as served
-from setlist.serving.log_reader import AGE, HISTORY, ITEMS
-from setlist.serving.request_log import ServingLog
-from setlist.serving.skew import FEWEST, chance, find_skew
+from setlist.serving import log_reader
+from setlist.serving.log_reader import HISTORY_ITEMS, HISTORY_LENGTH, LAST_PLAY_AGE
+from setlist.serving.request_log import RequestLog
+from setlist.serving.skew import MIN_SERVED, chance_distance, find_skew
 
 TRAINED = listeners(1_000)
 SOME = [TRAINED[row] for row in np.random.default_rng(1).choice(1_000, 300, replace=False)]
@@ -35,7 +35,7 @@ def profile():
 
 def write(to, entries):
     """Through the log of the server."""
-    log = ServingLog(str(to), 1.0, CollectorRegistry())
+    log = RequestLog(str(to), 1.0, CollectorRegistry())
     log.start()
     for entry in entries:
         log.put(entry)
@@ -57,17 +57,22 @@ def look(profile, tmp_path):
 
 
 def alerts(skew):
-    return {one.feature for one in skew.compared if one.alert}
+    return {one.feature for one in skew.features if one.alert}
 
 
 def of(skew, feature):
-    return next(one for one in skew.compared if one.feature == feature)
+    return next(one for one in skew.features if one.feature == feature)
 
 
 def test_a_sample_of_the_training_listeners_is_no_alert(look, profile):
     skew = look([one.entry() for one in SOME])
     assert alerts(skew) == set()
-    assert [one.feature for one in skew.compared] == ["country", HISTORY, AGE, ITEMS]
+    assert [one.feature for one in skew.features] == [
+        "country",
+        HISTORY_LENGTH,
+        LAST_PLAY_AGE,
+        HISTORY_ITEMS,
+    ]
     assert (skew.listeners, skew.requests, skew.empty) == (300, 0, 0)
     country = of(skew, "country")
     value = country.value.strip("'")
@@ -75,13 +80,13 @@ def test_a_sample_of_the_training_listeners_is_no_alert(look, profile):
     assert country.served == sum(one.country == value for one in SOME) / 300
     assert country.distance == pytest.approx(abs(country.served - country.trained))
     assert country.distance < country.chance < country.allowed == 0.1
-    assert of(skew, ITEMS).distance == 0
+    assert of(skew, HISTORY_ITEMS).distance == 0
 
 
 def test_all_of_the_training_listeners_are_no_distance_away(look):
     """Length and age are binned by the same rule on both sides."""
     skew = look([one.entry() for one in TRAINED])
-    assert [one.distance for one in skew.compared] == [0, 0, 0, 0]
+    assert [one.distance for one in skew.features] == [0, 0, 0, 0]
 
 
 def test_an_input_that_nobody_sends_is_named(look):
@@ -133,11 +138,11 @@ def test_what_a_stranger_sends_is_shown_harmlessly(look):
 @pytest.mark.parametrize(
     ("feature", "change"),
     [
-        (AGE, lambda one: {"ages": [0.0] * len(one.ages)}),  # only ids are sent
-        (AGE, lambda one: {"ages": [24 * age for age in one.ages]}),  # in hours
-        (AGE, lambda one: {"ages": one.ages[::-1]}),  # newest first
-        (HISTORY, lambda one: {"history": one.history[-3:]}),
-        (ITEMS, lambda one: {"history": [item.upper() for item in one.history]}),
+        (LAST_PLAY_AGE, lambda one: {"ages": [0.0] * len(one.ages)}),  # only ids are sent
+        (LAST_PLAY_AGE, lambda one: {"ages": [24 * age for age in one.ages]}),  # in hours
+        (LAST_PLAY_AGE, lambda one: {"ages": one.ages[::-1]}),  # newest first
+        (HISTORY_LENGTH, lambda one: {"history": one.history[-3:]}),
+        (HISTORY_ITEMS, lambda one: {"history": [item.upper() for item in one.history]}),
     ],
 )
 def test_histories_that_are_sent_otherwise_are_found(look, feature, change):
@@ -147,10 +152,10 @@ def test_histories_that_are_sent_otherwise_are_found(look, feature, change):
 
 
 def test_more_active_listeners_are_not_a_mistake(look):
-    """Who comes daily has the longer history: this is why `HABITS` is."""
+    """Who comes daily has the longer history: this is why `HABIT_FACTOR` is."""
     often = sorted(TRAINED, key=lambda one: len(one.history))[200:]
     skew = look([one.entry() for one in often])
-    assert 0.1 < of(skew, HISTORY).distance < 0.3
+    assert 0.1 < of(skew, HISTORY_LENGTH).distance < 0.3
     assert alerts(skew) == set()
 
 
@@ -159,23 +164,27 @@ def test_newcomers_are_counted_and_held_against_nothing(look):
     skew = look([*(one.entry() for one in SOME), *new])
     assert alerts(skew) == set()
     assert skew.empty == 0.25
-    assert [of(skew, one).counted for one in ("country", HISTORY, AGE)] == [400, 300, 300]
+    assert [of(skew, one).counted for one in ("country", HISTORY_LENGTH, LAST_PLAY_AGE)] == [
+        400,
+        300,
+        300,
+    ]
     only = look(new, days=1)
     assert only.listeners == 400, "the log was added to"
 
 
 def test_nothing_is_said_of_histories_where_there_are_none(look):
     skew = look([one.entry(history=[], ages=[]) for one in SOME])
-    assert [one.feature for one in skew.compared] == ["country"]
+    assert [one.feature for one in skew.features] == ["country"]
     assert skew.empty == 1
 
 
 def test_a_few_requests_do_not_alert(look):
     few = [one.entry(inputs={"country": ""}) for one in SOME]
-    skew = look(few[: FEWEST - 1])
+    skew = look(few[: MIN_SERVED - 1])
     assert alerts(skew) == set()
     assert of(skew, "country").distance == 1
-    assert alerts(look(few[:FEWEST])) == {"country"}
+    assert alerts(look(few[:MIN_SERVED])) == {"country"}
 
 
 @pytest.mark.parametrize(("times", "alert"), [(1, set()), (10, {"country"})])
@@ -190,7 +199,7 @@ def test_what_chance_reaches_is_no_alert(look, times, alert):
 
 @pytest.mark.parametrize("counted", [50, 400, 5_000])
 def test_chance_is_the_quantile_of_a_binomial(counted):
-    bound = chance(np.array([0.3, 0.7]), 10**9, counted)
+    bound = chance_distance(np.array([0.3, 0.7]), 10**9, counted)
     shares = np.arange(counted + 1) / counted
     weights = scipy.stats.binom.pmf(np.arange(counted + 1), counted, 0.3)
     order = np.argsort(np.abs(shares - 0.3))
@@ -200,21 +209,21 @@ def test_chance_is_the_quantile_of_a_binomial(counted):
 
 def test_chance_counts_the_listeners_of_training_as_a_sample_too():
     shares = np.array([0.3, 0.7])
-    one, both = chance(shares, 10**9, 1_000), chance(shares, 1_000, 1_000)
+    one, both = chance_distance(shares, 10**9, 1_000), chance_distance(shares, 1_000, 1_000)
     assert both == pytest.approx(np.sqrt(2) * one, rel=0.1)
 
 
 def test_false_alarms_are_as_rare_as_they_say(profile):
     """Among 500 samples of 60 listeners each, the bound is passed by about 1 in 100."""
     shares = np.array([*profile.inputs["country"].shares.values()])
-    bound = chance(shares, 1_000, 60)
+    bound = chance_distance(shares, 1_000, 60)
     drawn = np.random.default_rng(8).multinomial(60, shares, 500) / 60
     assert (np.abs(drawn - shares).max(axis=1) > bound).mean() < 0.025
 
 
 @pytest.mark.parametrize("waiting", [500_000, 100])
 def test_a_listener_counts_once_by_the_last_request(look, monkeypatch, waiting):
-    monkeypatch.setattr(served, "MOST_WAITING", waiting)
+    monkeypatch.setattr(log_reader, "MAX_WAITING_ROWS", waiting)
     wrong = {"country": ""}
     early = [one.entry(inputs=wrong, time=NOON - 60 * turn) for turn in (1, 2) for one in SOME]
     skew = look([*early[:300], *(one.entry() for one in SOME), *early[300:]])
@@ -278,5 +287,5 @@ def test_what_cannot_be_read_is_named(look, tmp_path, profile):
         find_skew(str(log), "home", 1, profile, CATALOGUE, 0.1)
     (other,) = log.glob("impressions/*/*.parquet")
     shutil.copy(other, file)
-    with pytest.raises(SetlistError, match=f"{file} is none of the serving log's"):
+    with pytest.raises(SetlistError, match=f"{file} is not a file of the request log"):
         find_skew(str(log), "home", 1, profile, CATALOGUE, 0.1)

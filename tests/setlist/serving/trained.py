@@ -7,8 +7,8 @@ import pandas as pd
 from tests.setlist.serving.models import WINDOW
 
 from setlist.data.features import Features
-from setlist.serving.request_log import Entry
-from setlist.serving.served_model import Listed
+from setlist.serving.request_log import LoggedList
+from setlist.serving.served_model import RankedList
 
 NOON = 1_780_000_000.0
 SHARES = {"Chile": 0.5, "Japan": 0.3, "Sweden": 0.2}
@@ -23,7 +23,7 @@ class Listener:
     history: list[str]
     ages: list[float]
 
-    def entry(self, **other) -> Entry:
+    def entry(self, **other) -> LoggedList:
         """What the server logs of her request."""
         said = {
             "request_id": f"of {self.name}",
@@ -36,10 +36,10 @@ class Listener:
             "ages": self.ages[-50:],
             "inputs": {"country": self.country},
             "exclude": [],
-            "listed": Listed(["r1-00001"], [1.0]),
+            "ranked": RankedList(["r1-00001"], [1.0]),
             "time": NOON,
         }
-        return Entry(**said | other)
+        return LoggedList(**said | other)
 
     def body(self) -> dict[str, object]:
         """Her request."""

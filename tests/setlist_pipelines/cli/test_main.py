@@ -4,12 +4,15 @@ They run in this process, through the same `main` as the command.
 """
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from setlist.evaluation.policy import schema
+from setlist_pipelines.cli.main import main
 
 LENIENT = {"guardrails": [], "believable": None}
 
@@ -112,3 +115,40 @@ def test_policy_prints_the_published_schema(setlist):
     published = Path(__file__).parents[3] / "docs" / "policy.schema.json"
     assert done.out == published.read_text("utf-8")
     assert json.loads(done.out)["title"] == "Policy"
+
+
+# An extra that is not installed
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [
+        ("fastapi", ["serve"], "serve"),
+        ("uvicorn", ["serve"], "serve"),
+        ("tensorflow", ["serve"], "serve"),
+        ("tensorflow", ["follow", "--to", "models"], "serve"),
+        ("tensorflow", ["dashboard"], "dashboard"),
+        ("streamlit", ["dashboard"], "dashboard"),
+        ("kfp", ["compile", "--output", "pipeline.yaml"], "kubeflow"),
+    ],
+)
+def test_a_missing_extra_is_one_sentence(tmp_path, package, arguments, extra):
+    code = f"import sys; sys.modules[{package!r}] = None; import setlist_pipelines.cli.main as cli"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; cli.main()", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"setlist: {package} is not installed; install it with: pip install 'setlist[{extra}]'.\n"
+    )
+
+
+def test_a_missing_module_that_no_extra_brings_keeps_its_traceback(monkeypatch):
+    monkeypatch.setitem(sys.modules, "setlist.evaluation.policy", None)
+    monkeypatch.setattr(sys, "argv", ["setlist", "policy"])
+    with pytest.raises(ModuleNotFoundError, match=r"setlist\.evaluation\.policy"):
+        main()

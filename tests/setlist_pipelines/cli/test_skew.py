@@ -68,7 +68,7 @@ def test_it_ends_with_3_and_names_what_is_wrong(setlist, store, logs):
         (["--revision", 2], "revision 2 of home has no profile.json"),
         (["--revision", 3], "home has no revision 3"),
         (["--name", "evening"], "nothing is live under evening; name a --revision"),
-        (["--log", "elsewhere"], "there is no request that revision 1 of home answered"),
+        (["--log", "elsewhere"], "it has no request that revision 1 of home answered"),
     ],
 )
 def test_it_ends_with_1_and_a_sentence(setlist, store, logs, options, sentence):

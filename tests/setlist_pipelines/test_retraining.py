@@ -205,6 +205,7 @@ def test_every_later_step_takes_the_plans_values(spec):
         "setlist.evaluation.gate",
         "setlist.runs.promotion, setlist.runs.refit, setlist.runs.checkpoints",
         "setlist.report.page",
+        "setlist.serving.follower",
         "setlist_pipelines.cli.main, setlist_pipelines.cli.screen, setlist_pipelines.retraining",
         "setlist_pipelines.settings.file, setlist_pipelines.laptop.runner",
     ],

@@ -3,6 +3,7 @@
 import errno
 import gc
 import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -15,8 +16,12 @@ from tests.setlist.serving.models import promote, stage
 from tests.setlist.serving.processes import SETLIST
 from tests.waiting import PATIENCE, until
 
+<<<<<<< HEAD
 from setlist.errors import SetlistError
 from setlist.serving import follower as follow
+=======
+from setlist.errors import EXTRAS, SetlistError
+>>>>>>> 43af30a (Follower: proven to follow with the base installation only)
 from setlist.serving import tf_serving
 from setlist.serving.follower import ModelFollower
 from setlist.serving.local_revisions import LocalRevisions
@@ -383,3 +388,14 @@ def test_the_command_keeps_the_base_path_of_tensorflow_serving(uri, tmp_path):
         over.set()
         watcher.join()
     assert torn == []
+
+
+def test_it_follows_with_the_base_installation_only(uri, tmp_path):
+    """In a process in which no package of an extra can be imported."""
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({list(EXTRAS)}))\n"
+        "from pathlib import Path; from setlist.serving.follower import ModelFollower\n"
+        "follower = ModelFollower(sys.argv[1], 'home', Path(sys.argv[2]), lambda *_: None)\n"
+        "follower.lock_folder(); assert follower.poll(), follower.health()"
+    )
+    subprocess.run([sys.executable, "-c", code, uri, str(tmp_path / "kept")], check=True)

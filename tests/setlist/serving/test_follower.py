@@ -16,12 +16,8 @@ from tests.setlist.serving.models import promote, stage
 from tests.setlist.serving.processes import SETLIST
 from tests.waiting import PATIENCE, until
 
-<<<<<<< HEAD
-from setlist.errors import SetlistError
-from setlist.serving import follower as follow
-=======
 from setlist.errors import EXTRAS, SetlistError
->>>>>>> 43af30a (Follower: proven to follow with the base installation only)
+from setlist.serving import follower as follow
 from setlist.serving import tf_serving
 from setlist.serving.follower import ModelFollower
 from setlist.serving.local_revisions import LocalRevisions

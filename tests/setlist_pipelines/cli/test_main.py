@@ -129,7 +129,7 @@ def test_policy_prints_the_published_schema(setlist):
         ("tensorflow", ["follow", "--to", "models"], "serve"),
         ("tensorflow", ["dashboard"], "dashboard"),
         ("streamlit", ["dashboard"], "dashboard"),
-        ("kfp", ["compile", "--output", "pipeline.yaml"], "kubeflow"),
+        ("kfp", ["compile", "--output", "pipeline.yaml"], "train,kubeflow"),
     ],
 )
 def test_a_missing_extra_is_one_sentence(tmp_path, package, arguments, extra):

@@ -7,11 +7,13 @@ from pathlib import Path
 import google.cloud.storage
 import pytest
 from tests.conftest import BUCKET
+from tests.http_stub import served
 
 from setlist.store.model_store import ModelStore
 from setlist.store.objects import Objects, open_objects
 
 from .process import Worker
+from .proxy import Proxy
 
 
 @pytest.fixture
@@ -19,6 +21,15 @@ def gcs_uri(gcs_bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A fresh, empty store in the bucket."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_bucket)
     return f"gs://{BUCKET}/stores/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def proxied(gcs_bucket: str, gcs_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a store behind the proxy."""
+    Proxy.server_address_of_gcs, Proxy.refuse_with, Proxy.drop_answer_to = gcs_bucket, 0, None
+    with served(Proxy) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        yield gcs_uri
 
 
 @pytest.fixture(params=["local", "gcs"])

@@ -3,15 +3,9 @@
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
-from tests.http_stub import Handler, served
-from tests.waiting import PATIENCE
 
 from setlist.errors import SetlistError
 from setlist.store import bucket
@@ -19,6 +13,7 @@ from setlist.store.model_store import ModelStore, open_store
 from setlist.store.objects import open_objects
 
 from .conftest import Behind, read_tree, write_model
+from .proxy import Proxy
 
 
 def refused(pattern: str):
@@ -148,49 +143,8 @@ def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path:
         open_store("gs://setlist/x")
 
 
-class Proxy(Handler):
-    """Passes requests on to the real server, except where a test asks for trouble."""
-
-    server_address_of_gcs: ClassVar[str]
-    forbid: ClassVar[bool]
-    drop_answer_to: ClassVar[bytes | None]
-
-    def pass_on(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length) if self.command == "POST" else None
-        if Proxy.forbid:
-            self.send_error(403, "does not have storage.objects.list access")
-            return
-        request = urllib.request.Request(
-            Proxy.server_address_of_gcs + self.path, body, dict(self.headers), method=self.command
-        )
-        try:
-            answer = urllib.request.urlopen(request, timeout=PATIENCE)
-        except urllib.error.HTTPError as refusal:
-            answer = refusal
-        with answer:
-            content = answer.read()
-        if body and Proxy.drop_answer_to and Proxy.drop_answer_to in body:
-            Proxy.drop_answer_to = None
-            self.close_connection = True
-            return
-        own = ("content-length", "transfer-encoding", "connection")
-        headers = {key: value for key, value in answer.headers.items() if key.lower() not in own}
-        self.respond(answer.status, content, **headers)
-
-    do_GET = do_POST = pass_on  # noqa: N815
-
-
-@pytest.fixture
-def proxied(gcs_bucket: str, gcs_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    Proxy.server_address_of_gcs, Proxy.forbid, Proxy.drop_answer_to = gcs_bucket, False, None
-    with served(Proxy) as url:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-        yield gcs_uri
-
-
 def test_an_account_without_permission_is_told_so(proxied: str):
-    Proxy.forbid = True
+    Proxy.refuse_with = 403
     with refused("cannot open the bucket .403 .* sign in with an account that may use this bucket"):
         open_store(proxied)
 

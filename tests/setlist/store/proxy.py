@@ -36,7 +36,9 @@ class Proxy(Handler):
             self.close_connection = True
             return
         hop_headers = ("content-length", "transfer-encoding", "connection")
-        headers = {key: value for key, value in answer.headers.items() if key.lower() not in hop_headers}
+        headers = {
+            key: value for key, value in answer.headers.items() if key.lower() not in hop_headers
+        }
         self.respond(answer.status, content, **headers)
 
     do_GET = do_POST = pass_on  # noqa: N815

@@ -1,4 +1,8 @@
-"""A warm start: the towers begin where those of the live model ended, matched by names."""
+"""Where the towers begin: at the directions in which listeners differ, or where the live model ended.
+
+`spectral` is the start without a live model. A warm start takes the vectors of the live model,
+matched by the names of items, tags and input values.
+"""
 
 from pathlib import Path
 
@@ -10,6 +14,11 @@ from setlist.errors import SetlistError
 from setlist.models.settings import ModelSettings
 from setlist.models.two_tower.network import ItemStart, UserTower, with_any
 from setlist.models.two_tower.saved_towers import SavedTowers
+
+ROUNDS, SPARE = 4, 10
+"""Rounds of the subspace iteration, and how many directions it carries beyond those asked for."""
+SCALE = 0.1
+"""Root mean square of the coordinates that the vectors start with."""
 
 
 def read_former(live: Path, settings: ModelSettings) -> SavedTowers | None:
@@ -81,20 +90,20 @@ def start_user_tower(
 def matched(known: list[str], values: Float32s, names: list[str]) -> Float32s:
     """The rows of `values` for the names, 0 for a name that is not among the known."""
     code = {name: place for place, name in enumerate(known)}
-    found = np.zeros((len(names), *values.shape[1:]), np.float32)
+    rows = np.zeros((len(names), *values.shape[1:]), np.float32)
     for place, name in enumerate(names):
         if name in code:
-            found[place] = values[code[name]]
-    return found
-
-
-ROUNDS, SPARE = 4, 10
-SCALE = 0.1
-"""Root mean square of the coordinates that the vectors start with."""
+            rows[place] = values[code[name]]
+    return rows
 
 
 def spectral(plays: sparse.csr_array, dimension: int, generator: np.random.Generator) -> Float32s:
-    """float32[items, dimension]: a vector for each item.
+    """A start that costs no training: float32[items, dimension], a vector for each item.
+
+    The truncated singular value decomposition of the matrix of plays, each entry divided by the
+    square roots of the sums of its row and its column, by subspace iteration (Halko, Martinsson and
+    Tropp 2011). From this start a few epochs are enough; from random numbers it takes several times
+    as many.
 
     Args:
         plays: float32[listeners, items], 1 where the listener played the item.
@@ -109,5 +118,5 @@ def spectral(plays: sparse.csr_array, dimension: int, generator: np.random.Gener
     for _ in range(ROUNDS):
         basis, _ = np.linalg.qr(scaled.T @ (scaled @ basis))
     _, _, turned = np.linalg.svd(scaled @ basis, full_matrices=False)
-    found = (basis @ turned.T)[:, :dimension] * np.sqrt(size) * SCALE
-    return np.pad(found, [(0, 0), (0, dimension - found.shape[1])]).astype(np.float32)
+    vectors = (basis @ turned.T)[:, :dimension] * np.sqrt(size) * SCALE
+    return np.pad(vectors, [(0, 0), (0, dimension - vectors.shape[1])]).astype(np.float32)

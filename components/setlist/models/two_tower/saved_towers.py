@@ -175,7 +175,10 @@ class Servable(DotProduct):
 
 
 def pack(arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> bytes:
-    """An .npz of the arrays (numbers and booleans only) and the document, the same for the same."""
+    """Named arrays and a JSON document in one .npz file, which is read without pickle.
+
+    The arrays hold numbers and booleans only. Equal arguments give equal bytes.
+    """
     text = json.dumps(document, allow_nan=False).encode()
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays, **{DOCUMENT: np.frombuffer(text, np.uint8)})

@@ -23,7 +23,7 @@ from setlist.data import sample
 from setlist.data.conversion import TimestampUnit
 from setlist.data.formats import SUFFIXES, TableFile, format_of, open_table
 from setlist.data.schema import parse_instant
-from setlist.errors import SetlistError
+from setlist.errors import DataError
 
 TIMEOUT = 60  # seconds, for one request to Google Cloud Storage
 
@@ -65,7 +65,7 @@ def listing(source: TableSource) -> list[tuple[str, int, str]]:
     its options and the digest of its code.
 
     Raises:
-        SetlistError: when there is no file, or one that is in no known format.
+        DataError: when there is no file, or one that is in no known format.
     """
     with _files(source) as files:
         return [(file.name, file.size, file.version) for file in files]
@@ -75,7 +75,7 @@ def fingerprint(sources: Mapping[str, TableSource]) -> str:
     """The sha256, in hex, of the settings and the listings: equal ones read the same tables.
 
     Raises:
-        SetlistError: as `listing`.
+        DataError: as `listing`.
     """
     document = {
         name: {"settings": source.model_dump(mode="json"), "files": listing(source)}
@@ -99,14 +99,14 @@ def read(
         optional: our names of those it may have; None means every other column, under its name.
 
     Raises:
-        SetlistError: when a file is missing, unreadable or lacks a column, or a setting is wrong.
+        DataError: when a file is missing, unreadable or lacks a column, or a setting is wrong.
     """
     if optional is not None:
         for name in source.columns:
             if name not in (*required, *optional):
-                raise SetlistError(
-                    f"columns: {name!r} is no column of this table ({source.path}); "
-                    f"the names are {', '.join((*required, *optional))}."
+                raise DataError(
+                    f"columns: {name!r} is no column of this table ({source.path})",
+                    f"the names are {', '.join((*required, *optional))}",
                 )
     parts = []
     rows = 0
@@ -132,13 +132,13 @@ def _names(
     present = f"{table.label} (it has: {', '.join(table.columns)})"
     for column, _, _ in source.where:
         if column not in table.columns:
-            raise SetlistError(f"where: there is no column {column!r} in {present}; correct it.")
+            raise DataError(f"where: there is no column {column!r} in {present}", "correct it")
     mapped = {**{name: name for name in required}, **source.columns}
     for ours, theirs in mapped.items():
         if theirs not in table.columns:
-            raise SetlistError(
-                f"columns: there is no column {theirs!r} in {present}; name the one that holds "
-                f"{ours}, like columns: {{{ours}: NAME}}."
+            raise DataError(
+                f"columns: there is no column {theirs!r} in {present}",
+                f"name the one that holds {ours}, like columns: {{{ours}: NAME}}",
             )
     if optional is None:
         optional = [name for name in table.columns if name not in mapped.values()]
@@ -156,9 +156,9 @@ def _holds(column: pd.Series, op: Comparison, value: str | float | bool) -> pd.S
     elif not isinstance(value, str):
         left = pd.to_numeric(column, errors="coerce")
     elif pd.api.types.is_numeric_dtype(column.dtype):
-        raise SetlistError(
-            f"where: column {column.name!r} holds {column.dtype} values, but {value!r} is text; "
-            "write the value without quotes."
+        raise DataError(
+            f"where: column {column.name!r} holds {column.dtype} values, but {value!r} is text",
+            "write the value without quotes",
         )
     else:
         left = column.astype("str")
@@ -186,8 +186,8 @@ def _files(source: TableSource) -> Iterator[list[_File]]:
         with _objects(source.path) as files:
             yield _checked(source.path, files)
     elif scheme:
-        raise SetlistError(
-            f"{source.path}: {scheme}:// cannot be read; give a local path, gs:// or sample://."
+        raise DataError(
+            f"{source.path}: {scheme}:// cannot be read", "give a local path, gs:// or sample://"
         )
     else:
         yield _checked(source.path, _local(Path(source.path)))
@@ -196,17 +196,17 @@ def _files(source: TableSource) -> Iterator[list[_File]]:
 def _checked(path: str, files: list[_File]) -> list[_File]:
     files = sorted(files, key=lambda file: file.name)
     if not files:
-        raise SetlistError(f"{path}: there are no files in it; correct the path.")
+        raise DataError(f"{path}: there are no files in it", "correct the path")
     for file in files:
         if format_of(file.name) is None:
-            raise SetlistError(
-                f"{path}: {file.name} is in no known format; leave it out, or use one that ends "
-                f"in {', '.join(SUFFIXES)}."
+            raise DataError(
+                f"{path}: {file.name} is in no known format",
+                f"leave it out, or use one that ends in {', '.join(SUFFIXES)}",
             )
         if format_of(file.name) != format_of(files[0].name):
-            raise SetlistError(
-                f"{path}: {files[0].name} and {file.name} are in different formats; "
-                "keep the files of one format in a folder."
+            raise DataError(
+                f"{path}: {files[0].name} and {file.name} are in different formats",
+                "keep the files of one format in a folder",
             )
     return files
 
@@ -227,7 +227,7 @@ def _local(path: Path) -> list[_File]:
         found = {file: file.relative_to(path).as_posix() for file in path.rglob("*")}
         return [entry(f, name) for f, name in found.items() if f.is_file() and _is_data(name)]
     if not path.exists():
-        raise SetlistError(f"{path}: there is no such file or folder; correct the path.")
+        raise DataError(f"{path}: there is no such file or folder", "correct the path")
     return [entry(path, path.name)]
 
 
@@ -238,7 +238,7 @@ def _objects(path: str) -> Iterator[list[_File]]:
 
     bucket, _, prefix = path.removeprefix("gs://").partition("/")
     if not bucket:
-        raise SetlistError(f"{path}: the bucket is missing; write it like gs://bucket/folder.")
+        raise DataError(f"{path}: the bucket is missing", "write it like gs://bucket/folder")
     folder = prefix and prefix.rstrip("/") + "/"
     with _google(path):
         emulated = "STORAGE_EMULATOR_HOST" in os.environ
@@ -279,8 +279,9 @@ def _google(label: str) -> Iterator[None]:
         yield
     except (GoogleAPIError, GoogleAuthError, OSError) as fault:  # requests raises OSErrors
         reason = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")[:200]
-        raise SetlistError(
-            f"{label}: cannot be read ({reason}); check the name and that this account may read it."
+        raise DataError(
+            f"{label}: cannot be read ({reason})",
+            "check the name and that this account may read it",
         ) from fault
 
 
@@ -294,9 +295,10 @@ def _sample_file(path: str) -> _File:
         or not options["seed"].isdecimal()
         or options["planted"] not in ("none", "one_region")
     ):
-        raise SetlistError(
-            f"{path}: there is no such sample; write sample:// and events, playlists or listeners, "
-            "with or without ?seed=7&planted=one_region."
+        raise DataError(
+            f"{path}: there is no such sample",
+            "write sample:// and events, playlists or listeners, "
+            "with or without ?seed=7&planted=one_region",
         )
     code = hashlib.sha256()
     for module in sorted(Path(sample.__file__).parent.glob("sample*.py")):

@@ -28,7 +28,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from setlist.data.schema import HISTORY_AGE
-from setlist.errors import SetlistError
+from setlist.errors import ModelError
 
 EMPTY, FOREIGN = -1, -2
 """Codes of a position that was not filled, and of an id outside the caller's catalogue."""
@@ -64,26 +64,29 @@ def read_info(folder: Path) -> ModelInfo:
     """The description of the model in `folder`.
 
     Raises:
-        SetlistError: when there is no readable `model.json` or no SavedModel beside it.
+        ModelError: when there is no readable `model.json` or no SavedModel beside it.
     """
     path = folder / "model.json"
     if not path.is_file() or not (folder / "saved_model" / "saved_model.pb").is_file():
-        raise SetlistError(
-            f"{folder} is not a model folder; it must hold model.json and saved_model/."
+        raise ModelError(
+            f"{folder} is not a model folder", "name one that holds model.json and saved_model/"
         )
     try:
         return ModelInfo.model_validate_json(path.read_bytes())
     except ValidationError as fault:
         first = fault.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise SetlistError(f"{path}: {key}: {first['msg']}.") from fault
+        raise ModelError(f"{path}: {key}: {first['msg']}.") from fault
 
 
 def read_catalogue(folder: Path) -> list[str]:
     """The ids that the model can recommend, in its own order."""
     path = folder / "catalogue.txt"
     if not path.is_file():
-        raise SetlistError(f"{path} is missing; it lists the ids that the model can recommend.")
+        raise ModelError(
+            f"{path}, the list of the ids that the model can recommend, is missing",
+            "export it again",
+        )
     return path.read_text("utf-8").split("\n")[:-1]
 
 
@@ -96,12 +99,12 @@ def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below `folder`, keyed by its relative POSIX path, sorted.
 
     Raises:
-        SetlistError: when the folder holds a link, which could lead outside of it.
+        ModelError: when the folder holds a link, which could lead outside of it.
     """
     digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            raise SetlistError(f"{path} is a link; a model folder holds plain files only.")
+            raise ModelError(f"{path} is a link", "copy the file itself into the model folder")
         if path.is_file():
             with path.open("rb") as file:
                 digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(

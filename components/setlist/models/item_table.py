@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from setlist.errors import SetlistError
+from setlist.errors import ModelError
 from setlist.models.contract import read_catalogue
 
 ITEMS = "items.parquet"
@@ -34,7 +34,7 @@ def read_item_table(model: Path) -> pd.DataFrame:
     A title that is not known is the id, tags are then empty, `released` is NaT and `listeners` 0.
 
     Raises:
-        SetlistError: when the table is not that of the model's catalogue.
+        ModelError: when the table is not that of the model's catalogue.
     """
     catalogue = read_catalogue(model)
     if not (model / ITEMS).is_file():
@@ -49,5 +49,5 @@ def read_item_table(model: Path) -> pd.DataFrame:
         )
     items = pd.read_parquet(model / ITEMS)
     if list(items.columns) != COLUMNS or items["item_id"].tolist() != catalogue:
-        raise SetlistError(f"{model / ITEMS} is not the table of catalogue.txt; train again.")
+        raise ModelError(f"{model / ITEMS} is not the table of catalogue.txt", "train again")
     return items

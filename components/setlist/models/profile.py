@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from setlist.arrays import Float32s, Int64s
 from setlist.data.features import Features
 from setlist.data.schema import HISTORY_AGE
-from setlist.errors import SetlistError
+from setlist.errors import ModelError
 from setlist.models.contract import ModelInfo, read_info
 
 PROFILE = "profile.json"
@@ -89,7 +89,7 @@ def read_profile(model: Path) -> Profile | None:
     """The profile of the model in a folder; None where it has none, such as a stranger's.
 
     Raises:
-        SetlistError: it cannot be read.
+        ModelError: it cannot be read.
     """
     path = model / PROFILE
     return parse_profile(path.read_bytes(), str(path)) if path.is_file() else None
@@ -99,15 +99,15 @@ def parse_profile(content: bytes, where: str) -> Profile:
     """The profile that a file holds.
 
     Raises:
-        SetlistError: it is none; the sentence names `where`.
+        ModelError: it is none; the sentence names `where`.
     """
     try:
         return Profile.model_validate_json(content)
     except ValidationError as fault:
         first = fault.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise SetlistError(
-            f"{where}: {key}{': ' if key else ''}{first['msg']}; train the model again."
+        raise ModelError(
+            f"{where}: {key}{': ' if key else ''}{first['msg']}", "train the model again"
         ) from fault
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from setlist.arrays import Float32s, Int32s, Int64s, Ragged, Strings
 from setlist.data.schema import HISTORY_AGE
-from setlist.errors import SetlistError
+from setlist.errors import ModelError
 from setlist.models.contract import (
     EMPTY,
     FOREIGN,
@@ -37,14 +37,15 @@ class SavedModel:
         """Load the folder.
 
         Raises:
-            SetlistError: when it is no model folder, or its SavedModel lacks `recommend`.
+            ModelError: when it is no model folder, or its SavedModel lacks `recommend`.
         """
         self.info: ModelInfo = read_info(folder)
         self._loaded = tf.saved_model.load(str(folder / "saved_model"))
         if "recommend" not in self._loaded.signatures:
-            raise SetlistError(
-                f"{folder}: the SavedModel has no signature `recommend`; "
-                f"it has {', '.join(self._loaded.signatures) or 'none'}."
+            raise ModelError(
+                f"{folder}: the SavedModel has no signature `recommend`, only "
+                f"{', '.join(self._loaded.signatures) or 'none'}",
+                "export it with the signature of the contract",
             )
         self._signatures = self._loaded.signatures
         self._folder = folder
@@ -74,7 +75,7 @@ class SavedModel:
             scores: float32 of the same shape, -inf there.
 
         Raises:
-            SetlistError: when the model answers with NaN or with a wrong shape.
+            ModelError: when the model answers with NaN or with a wrong shape.
         """
         keep = self.info.history_length
         ages = history_age_days and [age[-keep:] for age in history_age_days]
@@ -126,7 +127,7 @@ class SavedModel:
             scores: float32 of the same shape, -inf where nothing is listed.
 
         Raises:
-            SetlistError: when the model answers with NaN, with a wrong shape or more than k.
+            ModelError: when the model answers with NaN, with a wrong shape or more than k.
         """
         number = len(plays.offsets) - 1
         columns = self._columns(inputs or {}, number)
@@ -147,9 +148,9 @@ class SavedModel:
                 at(aged, position, 0),
             )
             if ids.shape[1] > k:
-                raise SetlistError(
-                    f"model {self.info.name} listed {ids.shape[1]} items where {k} were asked "
-                    "for; the contract clips k."
+                raise ModelError(
+                    f"model {self.info.name} listed {ids.shape[1]} items where {k} were asked for",
+                    "clip k to the size of the catalogue",
                 )
             listed = np.reshape(item_ids.get_indexer(pd.Index(ids.ravel())), ids.shape)
             listed[(listed < 0) & (ids != "")] = FOREIGN
@@ -170,9 +171,9 @@ class SavedModel:
         own = pd.Index(read_catalogue(self._folder), dtype=object)
         items = self._answer("items", {})["items"]
         if items.ndim != 2 or len(items) != len(own) or not own.is_unique:
-            raise SetlistError(
-                f"model {self.info.name} answered {items.shape} item vectors; the contract asks "
-                f"for one for each of the {len(own)} lines of its catalogue.txt, each of them once."
+            raise ModelError(
+                f"model {self.info.name} answered {items.shape} item vectors",
+                f"give one for each of the {len(own)} lines of its catalogue.txt, each once",
             )
         code = own.get_indexer(item_ids).astype(np.int32)
         users = np.empty((len(plays.offsets) - 1, items.shape[1]), np.float32)
@@ -185,15 +186,16 @@ class SavedModel:
                 arguments[HISTORY_AGE] = at(ages, position, 0)
             vectors = self._answer("embed", arguments)["users"]
             if vectors.shape != (len(rows), items.shape[1]):
-                raise SetlistError(
+                raise ModelError(
                     f"model {self.info.name} answered {vectors.shape} vectors for {len(rows)} "
-                    f"listeners; those of its items have {items.shape[1]} dimensions."
+                    "listeners",
+                    f"give them the {items.shape[1]} dimensions of its items",
                 )
             users[rows] = vectors
         try:
             codes, scores = top(users, items, k, exclude.offsets, code[exclude.codes])
         except ValueError as fault:
-            raise SetlistError(f"model {self.info.name} is unusable: {fault}.") from fault
+            raise ModelError(f"model {self.info.name} is unusable: {fault}.") from fault
         theirs = item_ids.get_indexer(own).astype(np.int32)
         theirs[theirs < 0] = FOREIGN
         return np.append(theirs, np.int32(EMPTY))[codes], scores
@@ -215,11 +217,12 @@ class SavedModel:
         answer = self._answer("recommend", arguments)
         ids, scores = answer["item_ids"], answer["scores"]
         if np.isnan(scores).any():
-            raise SetlistError(f"model {self.info.name} answered with NaN scores; it is unusable.")
+            raise ModelError(f"model {self.info.name} answered with NaN scores", "train it again")
         if ids.shape != scores.shape or ids.ndim != 2 or len(ids) != len(history):
-            raise SetlistError(
+            raise ModelError(
                 f"model {self.info.name} answered {ids.shape} ids and {scores.shape} scores for "
-                f"{len(history)} listeners; the contract asks for [batch, k] of both."
+                f"{len(history)} listeners",
+                "answer with [batch, k] of both",
             )
         return np.char.decode(ids.astype(np.bytes_), "utf-8").astype(object), scores
 
@@ -232,7 +235,7 @@ class SavedModel:
             answer = self._signatures[signature](**tensors)
         except tf.errors.InvalidArgumentError as fault:
             nan = "its scores contain NaN" if "contain NaN" in fault.message else fault.message
-            raise SetlistError(f"model {self.info.name} failed: {nan}.") from fault
+            raise ModelError(f"model {self.info.name} failed: {nan}.") from fault
         return {name: tensor.numpy() for name, tensor in answer.items()}
 
 

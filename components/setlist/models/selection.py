@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from setlist.errors import SetlistError
+from setlist.errors import SettingsError
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import CHECK_K, CHOSEN, TrainingRecord, read_training_records
 
@@ -31,13 +31,13 @@ def settings_of(model: ModelSettings, candidates: Changes, label: str) -> ModelS
         label: whose.
 
     Raises:
-        SetlistError: when no candidate has that name.
+        SettingsError: when no candidate has that name.
     """
     if label not in (candidates or (ALONE,)):
         have = ", ".join(candidates or (ALONE,))
-        raise SetlistError(
-            f"candidates: {label} is none of this run's ({have}); compile the pipeline with the "
-            "settings that it is run with."
+        raise SettingsError(
+            f"candidates: {label} is none of this run's ({have})",
+            "compile the pipeline with the settings that it is run with",
         )
     changes = candidates[label].model_dump(exclude_unset=True) if candidates else {}
     return ModelSettings.model_validate(model.model_dump() | changes)
@@ -55,13 +55,14 @@ def check_compiled(candidates: Iterable[str], compiled: Sequence[str]) -> None:
     """Refuse a run that names other candidates than its graph has tasks for.
 
     Raises:
-        SetlistError: with both lists of names.
+        SettingsError: with both lists of names.
     """
     named = list(candidates) or [ALONE]
     if sorted(named) != sorted(compiled):
-        raise SetlistError(
+        raise SettingsError(
             f"candidates: this run names {', '.join(named)}, but the pipeline was compiled for "
-            f"{', '.join(compiled)}; compile it with the settings that it is run with."
+            f"{', '.join(compiled)}",
+            "compile it with the settings that it is run with",
         )
 
 
@@ -69,25 +70,25 @@ def winner(trainings: Sequence[TrainingRecord]) -> TrainingRecord:
     """The one with the best held-out plays; of equals the first.
 
     Raises:
-        SetlistError: when one of several cannot be compared.
+        SettingsError: when one of several cannot be compared.
     """
     if len(trainings) > 1:
         for one in trainings:
             if one.ndcg is None or not math.isfinite(one.ndcg):
-                raise SetlistError(
+                raise SettingsError(
                     f"candidates: {one.label} has no NDCG@{CHECK_K} of held-out plays, so that "
-                    f"{', '.join(other.label for other in trainings)} cannot be compared; widen "
-                    "window.train_days, or name one candidate only."
+                    f"{', '.join(other.label for other in trainings)} cannot be compared",
+                    "widen window.train_days, or name one candidate only",
                 )
         if len({one.warm for one in trainings}) > 1:
             cold = next(one.label for one in trainings if not one.warm)
-            raise SetlistError(
+            raise SettingsError(
                 f"candidates: {cold} could not start from the live model as others did, which are "
-                "tried on other held-out plays, so that they cannot be compared; give all of them "
-                "the live model's dimension, or set warm_start to false."
+                "tried on other held-out plays, so that they cannot be compared",
+                "give all of them the live model's dimension, or set warm_start to false",
             )
         if len({one.listeners for one in trainings}) > 1:
-            raise SetlistError(
+            raise SettingsError(
                 "candidates: the held-out plays are of "
                 + " and ".join(f"{one.listeners:,} ({one.label})" for one in trainings)
                 + " listeners, so that they cannot be compared; train them on the same features."
@@ -99,7 +100,7 @@ def chosen(folder: Path) -> TrainingRecord:
     """The training of the chosen model: the only one in the folder, or the one that was named.
 
     Raises:
-        SetlistError: when there are several and none, or another one, is named.
+        SettingsError: when there are several and none, or another one, is named.
     """
     trainings = {one.label: one for one in read_training_records(folder)}
     named = folder / CHOSEN
@@ -108,7 +109,7 @@ def chosen(folder: Path) -> TrainingRecord:
     else:
         label = next(iter(trainings)) if len(trainings) == 1 else None
     if label not in trainings:
-        raise SetlistError(f"{folder} does not say which candidate was chosen; choose again.")
+        raise SettingsError(f"{folder} does not say which candidate was chosen", "choose again")
     return trainings[label]
 
 
@@ -134,14 +135,14 @@ def choose(
         The training of the chosen one.
 
     Raises:
-        SetlistError: when they cannot be compared, or two candidates have one name.
+        SettingsError: when they cannot be compared, or two candidates have one name.
     """
     one, other = chosen(first_training), chosen(second_training)
     both = [path.name for path in (*first_training.glob("*.json"), *second_training.glob("*.json"))]
     if len(both) > len(set(both)):
-        raise SetlistError(
-            f"candidates: {first_training} and {second_training} hold a candidate of the same "
-            "name; give each a name of its own."
+        raise SettingsError(
+            f"candidates: {first_training} and {second_training} hold a candidate of the same name",
+            "give each a name of its own",
         )
     best = winner([one, other])
     shutil.copytree(second if best is other else first, better, dirs_exist_ok=True)

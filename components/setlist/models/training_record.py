@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from setlist.errors import SetlistError
+from setlist.errors import ModelError
 from setlist.models.settings import ModelSettings
 
 CHECK_K = 100
@@ -66,14 +66,14 @@ def read_training_records(folder: Path) -> list[TrainingRecord]:
     """The trainings in a folder, by label.
 
     Raises:
-        SetlistError: when there is none, or one cannot be read.
+        ModelError: when there is none, or one cannot be read.
     """
     paths = sorted(path for path in folder.glob("*.json") if path.name != CHOSEN)
     if not paths:
-        raise SetlistError(f"{folder} holds no training; train the candidates again.")
+        raise ModelError(f"{folder} holds no training", "train the candidates again")
     try:
         return [TrainingRecord.model_validate_json(path.read_bytes()) for path in paths]
     except ValidationError as fault:
-        raise SetlistError(
+        raise ModelError(
             f"{folder}: a training cannot be read: {fault.errors()[0]['msg']}."
         ) from fault

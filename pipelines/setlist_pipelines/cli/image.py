@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterError
 
 image = typer.Typer(
     no_args_is_help=True,
@@ -57,7 +57,7 @@ def push(name: Name, base: Base = "", platform: Platform = "") -> None:
         commit = source.commit
         reference = build_and_push(name, source, base, platform)
     elif base:
-        raise SetlistError("--base builds nothing here; add --platform, or see `image build`.")
+        raise ClusterError("--base builds nothing here", "add --platform, or see `image build`")
     else:
         commit = revision(name)
         from rich.console import Console

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import SetlistError
+from setlist.errors import SetlistError, SettingsError
 from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def list_(name: Name = HOME, store: Store = HERE) -> None:
             manifest.digest[:12], f"{_size(manifest) / 1e6:,.1f}",
         )  # fmt: skip
     if not table.row_count:
-        raise SetlistError(f"store {store}: there is no revision under {name}; check both.")
+        raise SettingsError(f"store {store}: there is no revision under {name}", "check both")
     screen().print(table)
 
 
@@ -96,7 +96,7 @@ def verify(
     faults = 0
     asked = place.revisions(name) if revision is None else [revision]
     if not asked:
-        raise SetlistError(f"store {store}: there is no revision under {name}; check both.")
+        raise SettingsError(f"store {store}: there is no revision under {name}", "check both")
     for one in asked:
         found = place.verify(name, one)
         faults += len(found)
@@ -233,7 +233,9 @@ def card(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
 
     text = open_store(store).card(name, revision)
     if text is None:
-        raise SetlistError(f"store {store}: revision {revision} of {name} was staged without card.")
+        raise SettingsError(
+            f"store {store}: revision {revision} of {name} was staged without card."
+        )
     typer.echo(text, nl=False)
 
 
@@ -257,7 +259,7 @@ def refresh_items(
 
     settings = read_settings(config or SAMPLE, change)
     if settings.data.items is None:
-        raise SetlistError("data.items is not set, so there is no table of items to read.")
+        raise SettingsError("data.items is not set, so there is no table of items to read.")
     as_of = parse_instant(settings.as_of or pd.Timestamp.now("UTC").isoformat(), "as_of")
     revision, new = refresh_live(settings.store, settings.name, settings.data.items, as_of)
     typer.echo(f"revision {revision} of {settings.name} can recommend {len(new):,} new items")

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from setlist.data.curation import TEST_DAYS, curate, resolve_window
 from setlist.data.schema import Window, parse_instant
 from setlist.data.transformation import transform
-from setlist.errors import SetlistError
+from setlist.errors import SetlistError, SettingsError
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Policy
@@ -170,12 +170,12 @@ def backtest(
             and (title, "SUCCESS", seconds) when it is decided.
 
     Raises:
-        SetlistError: when there are no data for a cut, or the window does not move with `as_of`.
+        SettingsError: when there are no data for a cut, or the window does not move with `as_of`.
     """
     if settings.window.split_at is not None:
-        raise SetlistError(
-            "window.split_at: a backtest moves the cut; leave it out and give train_days and "
-            "test_days instead."
+        raise SettingsError(
+            "window.split_at: a backtest moves the cut",
+            "leave it out and give train_days and test_days instead",
         )
     step = pd.Timedelta(days=every_days or settings.window.test_days or TEST_DAYS)
     last = parse_instant(settings.as_of or pd.Timestamp.now("UTC").floor("s").isoformat(), "as_of")
@@ -200,7 +200,7 @@ def backtest(
                 with redirect_stdout(log), chatter_to(log):
                     evaluation, made = _work(settings, window, folder, courses, partial(say, title))
             except SetlistError as fault:
-                raise SetlistError(f"as of {as_of[:10]}: {fault}") from fault
+                raise SettingsError(f"as of {as_of[:10]}: {fault}") from fault
             evaluations = folder / "evaluations"
             values = {
                 model.label: read_values(evaluations, model)[primary] for model in evaluation.models

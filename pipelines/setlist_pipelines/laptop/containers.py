@@ -8,7 +8,7 @@ from typing import Any
 import docker
 from kfp import local
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterError
 from setlist_pipelines.laptop.kfp_patches import wait_for_containers
 from setlist_pipelines.settings.file import REMOTE_PATH, Settings
 
@@ -36,19 +36,19 @@ def container_runner(
         container: arguments of `docker run` in place of these.
 
     Raises:
-        SetlistError: when no engine answers, the image is not there, or the settings name a local
+        ClusterError: when no engine answers, the image is not there, or the settings name a local
             path outside of `workdir`.
     """
     _check_mounted(settings, workdir)
     try:
         attributes = docker.from_env().images.get(image).attrs
     except docker.errors.ImageNotFound as fault:
-        raise SetlistError(
-            f"the image {image} is not on this machine; build it with `make image IMAGE={image}`."
+        raise ClusterError(
+            f"the image {image} is not on this machine", f"build it with `make image IMAGE={image}`"
         ) from fault
     except docker.errors.DockerException as fault:
-        raise SetlistError(
-            f"no Docker engine answers ({fault}); start one, or leave out --docker."
+        raise ClusterError(
+            f"no Docker engine answers ({fault})", "start one, or leave out --docker"
         ) from fault
     wait_for_containers()
     run = CONFINED | dict(container)
@@ -68,7 +68,7 @@ def _check_mounted(settings: Settings, workdir: Path) -> None:
     """A container sees the work folder and nothing else of this machine."""
     for key, path in settings.locations().items():
         if not REMOTE_PATH.match(path) and not Path(path).is_relative_to(workdir):
-            raise SetlistError(
-                f"{key}: {path} lies outside of {workdir}, which is all that the containers see; "
-                "move it there, or choose another --workdir."
+            raise ClusterError(
+                f"{key}: {path} lies outside of {workdir}, which is all that the containers see",
+                "move it there, or choose another --workdir",
             )

@@ -19,7 +19,7 @@ from typing import Any
 import docker
 from docker.utils import parse_repository_tag
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterError, SetlistError
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = "components/Dockerfile"
@@ -49,11 +49,11 @@ def read_source(root: Path = ROOT) -> Source:
     """Version and commit of the clone at `root`; the commit is "unknown" outside of git.
 
     Raises:
-        SetlistError: `root` is no clone, as where setlist was installed without its Dockerfile.
+        ClusterError: `root` is no clone, as where setlist was installed without its Dockerfile.
     """
     if not (root / DOCKERFILE).is_file():
-        raise SetlistError(
-            f"{root} has no {DOCKERFILE}; build the image with the `setlist` of a clone (make)."
+        raise ClusterError(
+            f"{root} has no {DOCKERFILE}", "build the image with the `setlist` of a clone (make)"
         )
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
     commit = _git(root, "rev-parse", "HEAD") or "unknown"
@@ -105,7 +105,7 @@ def build(name: str, source: Source, base: str = "", platforms: str = "") -> Non
     """Build the image with what the engine says on the screen; see `build_command`.
 
     Raises:
-        SetlistError: there is no engine, no buildx though it is needed, or the build failed.
+        ClusterError: there is no engine, no buildx though it is needed, or the build failed.
     """
     _engine(platforms)
     _run(build_command(name, source, base, platforms))
@@ -115,7 +115,7 @@ def build_and_push(name: str, source: Source, base: str, platforms: str) -> str:
     """Build for several platforms and push them as one; the reference with the digest of all.
 
     Raises:
-        SetlistError: as for `build`.
+        ClusterError: as for `build`.
     """
     _pushable(name)
     _engine(platforms)
@@ -137,7 +137,7 @@ def push(name: str, say: ShowPushedBytes) -> str:
         the reference with the digest that the registry gave it.
 
     Raises:
-        SetlistError: the image is not there, or the registry does not take it.
+        ClusterError: the image is not there, or the registry does not take it.
     """
     repository, tag = _pushable(name)
     client = _engine()
@@ -154,14 +154,14 @@ def push(name: str, say: ShowPushedBytes) -> str:
                 total = max(detail["total"], detail["current"])
                 sizes[event["id"]] = (detail["current"], total)
                 say(*(sum(column) for column in zip(*sizes.values(), strict=True)))
-    raise SetlistError(f"{name} was pushed, but no digest came back; ask `setlist image digest`.")
+    raise ClusterError(f"{name} was pushed, but no digest came back", "ask `setlist image digest`")
 
 
 def digest(name: str) -> str:
     """The reference, name@sha256:..., of what the registry has under this name now.
 
     Raises:
-        SetlistError: the registry does not answer, has no such image, or does not let us see it.
+        ClusterError: the registry does not answer, has no such image, or does not let us see it.
     """
     client = _engine()
     with _at_registry(name):
@@ -178,21 +178,22 @@ def _local(client: docker.DockerClient, name: str) -> Any:  # noqa: ANN401 - doc
     try:
         return client.images.get(name)
     except docker.errors.ImageNotFound as fault:
-        raise SetlistError(
-            f"the image {name} is not on this machine; build it with `setlist image build {name}`."
+        raise ClusterError(
+            f"the image {name} is not on this machine",
+            f"build it with `setlist image build {name}`",
         ) from fault
 
 
 def _engine(platforms: str = "") -> docker.DockerClient:
     """The engine, which answers, and builds for these platforms if there are any."""
     if not shutil.which("docker"):
-        raise SetlistError("there is no `docker` here; install Docker Engine, or Docker Desktop.")
+        raise ClusterError("there is no `docker` here", "install Docker Engine, or Docker Desktop")
     try:
         client = docker.from_env()
         client.ping()
     except docker.errors.DockerException as fault:
-        raise SetlistError(
-            f"no Docker engine answers ({fault}); start one, or see that you may use it."
+        raise ClusterError(
+            f"no Docker engine answers ({fault})", "start one, or see that you may use it"
         ) from fault
     if (
         platforms
@@ -202,9 +203,9 @@ def _engine(platforms: str = "") -> docker.DockerClient:
             check=False,
         ).returncode
     ):
-        raise SetlistError(
-            "--platform needs buildx, a plugin that this docker lacks; install it, or leave "
-            "--platform out to build for this machine."
+        raise ClusterError(
+            "--platform needs buildx, a plugin that this docker lacks",
+            "install it, or leave --platform out to build for this machine",
         )
     return client
 
@@ -219,15 +220,15 @@ def _run(command: list[str]) -> None:
                 "; several platforms need a builder that can (docker buildx create --use) and, for "
                 "those that are not this machine's, QEMU"
             )
-        raise SetlistError(f"the image was not built, the reason stands above{advice}.")
+        raise ClusterError(f"the image was not built, the reason stands above{advice}.")
 
 
 def _pushable(name: str) -> tuple[str, str]:
     """Repository and tag of a name that a registry could have."""
     repository, tag = parse_repository_tag(name)
     if "/" not in repository or "@" in name:
-        raise SetlistError(
-            f"{name} cannot be pushed; name registry and tag, as in registry.example/setlist:1."
+        raise ClusterError(
+            f"{name} cannot be pushed", "name registry and tag, as in registry.example/setlist:1"
         )
     return repository, tag or "latest"
 

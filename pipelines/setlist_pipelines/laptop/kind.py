@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 from docker.utils import parse_repository_tag
 
-from setlist.errors import SetlistError
+from setlist.errors import ClusterError
 from setlist_pipelines.laptop.registry import locate
 
 KIND = (0, 30)
@@ -45,7 +45,7 @@ def up(kubeflow: bool) -> None:
         kubeflow: also install Kubeflow Pipelines, standalone.
 
     Raises:
-        SetlistError: a program is missing or too old, or a command failed.
+        ClusterError: a program is missing or too old, or a command failed.
     """
     _need("docker", "kind", "kubectl", *(["git"] if kubeflow else []))
     if CLUSTER not in _output("kind", "get", "clusters").split():
@@ -79,13 +79,13 @@ def load(image: str) -> str:
         its reference by digest, for SETLIST_IMAGE; only this cluster has it.
 
     Raises:
-        SetlistError: a program, the cluster or the image is missing, or a command failed.
+        ClusterError: a program, the cluster or the image is missing, or a command failed.
     """
     _need("docker", "kind")
     _running()
     if "@" in image or not _output("docker", "image", "ls", "--quiet", image).strip():
-        raise SetlistError(
-            f"the image {image} is not on this machine; build it with `setlist image build`."
+        raise ClusterError(
+            f"the image {image} is not on this machine", "build it with `setlist image build`"
         )
     _run("kind", "load", "docker-image", image, "--name", CLUSTER)
     repository, tag = parse_repository_tag(image)
@@ -108,12 +108,14 @@ def test(image: str, kubeflow: bool, arguments: Sequence[str]) -> int:
         arguments: more of pytest's.
 
     Raises:
-        SetlistError: a program, the cluster, the suite or Kubeflow Pipelines is missing.
+        ClusterError: a program, the cluster, the suite or Kubeflow Pipelines is missing.
     """
     _need("kind", "kubectl")
     _running()
     if not (ROOT / SUITE).is_dir():
-        raise SetlistError(f"{ROOT} has no {SUITE}; run this with the `setlist` of a clone (make).")
+        raise ClusterError(
+            f"{ROOT} has no {SUITE}", "run this with the `setlist` of a clone (make)"
+        )
     command = [sys.executable, "-m", "pytest", str(SUITE), "--context", CONTEXT, "--image", image]
     if not kubeflow:
         return _call([*command, *arguments])
@@ -136,22 +138,24 @@ def pinned_node() -> str:
 def _need(*programs: str) -> None:
     for program in programs:
         if not shutil.which(program):
-            raise SetlistError(f"{program} is missing; {INSTALL[program]}.")
+            raise ClusterError(f"{program} is missing", f"{INSTALL[program]}")
     if not MANIFESTS.is_dir():
-        raise SetlistError(
-            f"{MANIFESTS} is missing; run this with the `setlist` of a clone (make)."
+        raise ClusterError(
+            f"{MANIFESTS} is missing", "run this with the `setlist` of a clone (make)"
         )
     if "docker" in programs and _fails("docker", "info"):
-        raise SetlistError("no Docker engine answers; start one.")
+        raise ClusterError("no Docker engine answers", "start one")
     if "kind" in programs:
         version = _output("kind", "--version").split()[-1]
         if tuple(int(part) for part in version.lstrip("v").split(".")[:2]) < KIND:
-            raise SetlistError(f"kind is {version}, which is too old; {INSTALL['kind']}.")
+            raise ClusterError(f"kind is {version}, which is too old", f"{INSTALL['kind']}")
 
 
 def _running() -> None:
     if CLUSTER not in _output("kind", "get", "clusters").split():
-        raise SetlistError("there is no cluster on this machine; create it with `setlist kind up`.")
+        raise ClusterError(
+            "there is no cluster on this machine", "create it with `setlist kind up`"
+        )
 
 
 def full_name(repository: str, tag: str) -> str:
@@ -172,9 +176,9 @@ def _forwarded() -> Iterator[str]:
         try:
             line = tunnel.stdout.readline() if tunnel.stdout else ""
             if "->" not in line:
-                raise SetlistError(
-                    "Kubeflow Pipelines is not in the cluster; add it with "
-                    "`setlist kind up --kubeflow`."
+                raise ClusterError(
+                    "Kubeflow Pipelines is not in the cluster",
+                    "add it with `setlist kind up --kubeflow`",
                 )
             yield f"http://{line.split(' -> ')[0].removeprefix('Forwarding from ')}"
         finally:
@@ -187,7 +191,7 @@ def _kubectl(*arguments: str) -> None:
 
 def _run(*command: str) -> None:
     if _call(command):
-        raise SetlistError(f"`{shlex.join(command)}` failed; the reason stands above.")
+        raise ClusterError(f"`{shlex.join(command)}` failed", "the reason stands above")
 
 
 def _call(command: Sequence[str]) -> int:
@@ -199,7 +203,7 @@ def _call(command: Sequence[str]) -> int:
 def _output(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise SetlistError(f"`{shlex.join(command)}` failed: {done.stderr.strip()}")
+        raise ClusterError(f"`{shlex.join(command)}` failed: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from setlist.data.curation import CurationSettings, DataSettings, WindowSettings
-from setlist.errors import SetlistError
+from setlist.errors import SetlistError, SettingsError
 from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import EvaluationSettings
 from setlist.models.selection import ALONE, settings_of
@@ -188,7 +188,7 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
             the value is YAML.
 
     Raises:
-        SetlistError: one sentence that names the file, the line and the key.
+        SettingsError: one sentence that names the file, the line and the key.
     """
     document, node = _read(path, "a settings file is a mapping of sections")
     if isinstance(document.get("policy"), str):
@@ -199,9 +199,9 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
         settings = Settings.model_validate(document)
         check_policy(settings.policy, settings.evaluation.metric_infos())
     except ValidationError as fault:
-        raise SetlistError(_sentence(fault, path, node, overrides or [])) from fault
+        raise SettingsError(_sentence(fault, path, node, overrides or [])) from fault
     except SetlistError as fault:
-        raise SetlistError(f"{path}: {fault}") from fault
+        raise SettingsError(f"{path}: {fault}") from fault
     return settings
 
 
@@ -209,13 +209,13 @@ def read_policy(path: Path) -> Policy:
     """Read and check a policy file: the `policy` section of a settings file, by itself.
 
     Raises:
-        SetlistError: one sentence that names the file, the line and the key.
+        SettingsError: one sentence that names the file, the line and the key.
     """
     document, node = _read(path, "a policy is a mapping of rules")
     try:
         return Policy.model_validate(document)
     except ValidationError as fault:
-        raise SetlistError(_sentence(fault, path, node, [])) from fault
+        raise SettingsError(_sentence(fault, path, node, [])) from fault
 
 
 def _read(path: Path, what: str) -> tuple[dict[str, Any], yaml.Node | None]:
@@ -225,17 +225,17 @@ def _read(path: Path, what: str) -> tuple[dict[str, Any], yaml.Node | None]:
         node = yaml.compose(text, Loader=_Loader)
         document = yaml.load(text, Loader=_Loader)  # noqa: S506
     except FileNotFoundError as fault:
-        raise SetlistError(f"{path} does not exist; correct the path.") from fault
+        raise SettingsError(f"{path} does not exist", "correct the path") from fault
     except (OSError, UnicodeDecodeError) as fault:
-        raise SetlistError(f"{path} cannot be read: {fault}.") from fault
+        raise SettingsError(f"{path} cannot be read: {fault}.") from fault
     except yaml.MarkedYAMLError as fault:
         line = fault.problem_mark.line + 1 if fault.problem_mark else 1
-        raise SetlistError(f"{path}, line {line}: this is not YAML: {fault.problem}.") from fault
+        raise SettingsError(f"{path}, line {line}: this is not YAML: {fault.problem}.") from fault
     except (yaml.YAMLError, ValueError) as fault:
         reason = str(fault).splitlines()[0]
-        raise SetlistError(f"{path}: this is not YAML: {reason}.") from fault
+        raise SettingsError(f"{path}: this is not YAML: {reason}.") from fault
     if not isinstance(document, dict):
-        raise SetlistError(f"{path}: {what}, and this is not.")
+        raise SettingsError(f"{path}: {what}, and this is not.")
     return document, node
 
 
@@ -261,17 +261,17 @@ def _sentence(
 def _override(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals:
-        raise SetlistError(f"--set {override}: write it as key=value, e.g. policy.primary=mrr@10.")
+        raise SettingsError(f"--set {override}: write it as key=value, e.g. policy.primary=mrr@10.")
     *parents, last = key.split(".")
     section = document
     for parent in parents:
         section = section.setdefault(parent, {})
         if not isinstance(section, dict):
-            raise SetlistError(f"--set {override}: {parent} is not a section.")
+            raise SettingsError(f"--set {override}: {parent} is not a section.")
     try:
         section[last] = yaml.load(text, Loader=_Loader)  # noqa: S506
     except (yaml.YAMLError, ValueError) as fault:
-        raise SetlistError(f"--set {override}: the value is not YAML.") from fault
+        raise SettingsError(f"--set {override}: the value is not YAML.") from fault
 
 
 def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:

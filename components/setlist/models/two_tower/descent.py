@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from setlist.arrays import Float32s, Int32s
-from setlist.errors import SetlistError
+from setlist.errors import ModelError
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K, Epoch
@@ -126,7 +126,7 @@ def descend(
         checkpoint: read before the first epoch, written between epochs.
 
     Raises:
-        SetlistError: when the loss is not finite.
+        ModelError: when the loss is not finite.
     """
     everything = np.ones(len(towers.played), np.float32)
     spec = [specification(inputs.shape[1], len(everything))]
@@ -169,9 +169,9 @@ def descend(
         check, ndcg = likelihood_and_ndcg(towers, held, inputs, no_prior)
         descent.place(running)
         if not np.isfinite([loss, loss if check is None else check]).all():
-            raise SetlistError(
-                f"the loss of epoch {number} is {loss}, of the held-out plays {check}; lower "
-                f"model.learning_rate (now {settings.learning_rate})."
+            raise ModelError(
+                f"the loss of epoch {number} is {loss}, of the held-out plays {check}",
+                f"lower model.learning_rate (now {settings.learning_rate})",
             )
         if check is None or check < descent.lowest:
             descent.best, descent.best_weights = number, averaged

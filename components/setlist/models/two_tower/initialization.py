@@ -1,4 +1,4 @@
-"""Where the towers begin: at the directions in which listeners differ, or where the live model ended.
+"""Where the towers begin: at the directions in which listeners differ, or at the live model.
 
 `spectral` is the start without a live model. A warm start takes the vectors of the live model,
 matched by the names of items, tags and input values.

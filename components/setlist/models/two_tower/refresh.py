@@ -11,7 +11,7 @@ import pandas as pd
 
 from setlist.arrays import Float32s
 from setlist.data.schema import tie_order
-from setlist.errors import SetlistError
+from setlist.errors import ModelError
 from setlist.models.item_table import read_item_table, write_item_table
 from setlist.models.profile import PROFILE, read_profile
 from setlist.models.two_tower.initialization import matched
@@ -35,7 +35,7 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
         The ids that the model could not recommend before.
 
     Raises:
-        SetlistError: when the model is no such two-tower, or knows none of the items.
+        ModelError: when the model is no such two-tower, or knows none of the items.
     """
     former = SavedTowers.read(model)
     there = items[~(items["released"] > as_of)].set_index("item_id")
@@ -43,9 +43,9 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
     before = set(former.catalogue)
     new = [item for item in catalogue if item not in before]
     if len(new) == len(catalogue):
-        raise SetlistError(
-            f"{model} knows none of the {len(catalogue):,} items of the table; its ids are of "
-            "another kind, or the table is empty."
+        raise ModelError(
+            f"{model} knows none of the {len(catalogue):,} items of the table",
+            "give a table that is not empty, with ids of the same kind",
         )
 
     def placed(values: Float32s) -> Float32s:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from setlist.arrays import Float32s, Float64s
 from setlist.data.schema import HISTORY_AGE, Window
-from setlist.errors import SetlistError
+from setlist.errors import ModelError
 from setlist.models.recommender import DotProduct, string_table
 from setlist.models.tf import tf
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
@@ -97,11 +97,11 @@ class SavedTowers:
         """What `export` wrote.
 
         Raises:
-            SetlistError: when the model is no two-tower of ours, or damaged.
+            ModelError: when the model is no two-tower of ours, or damaged.
         """
         path = model / TOWERS
         if not path.is_file():
-            raise SetlistError(f"{path} is missing; {model} is not a two-tower that was made here.")
+            raise ModelError(f"{path} is missing, so {model} is no two-tower that setlist trained.")
         arrays, document = unpack(path.read_bytes(), str(path))
         try:
             plays, recency, fresh = (
@@ -112,7 +112,7 @@ class SavedTowers:
                 weights=arrays, plays=plays, prior=Prior(recency, fresh), window=window, **document
             )
         except (KeyError, TypeError) as fault:
-            raise SetlistError(f"{path} lacks {fault}; train the model again.") from fault
+            raise ModelError(f"{path} lacks {fault}", "train the model again") from fault
 
 
 def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Float32s:
@@ -189,11 +189,11 @@ def unpack(content: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict
     """The arrays and the document that `pack` put together.
 
     Raises:
-        SetlistError: when it is something else; the sentence says `name`.
+        ModelError: when it is something else; the sentence says `name`.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         return arrays, json.loads(arrays.pop(DOCUMENT).tobytes())
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as fault:
-        raise SetlistError(f"{name} is damaged ({fault}); remove it and train again.") from fault
+        raise ModelError(f"{name} is damaged ({fault})", "remove it and train again") from fault

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from setlist.arrays import Float64s, Int32s
 from setlist.data.features import Features
-from setlist.errors import SetlistError
+from setlist.errors import DataError
 from setlist.models.item_table import write_item_table
 from setlist.models.profile import write_profile
 from setlist.models.settings import ModelSettings
@@ -59,18 +59,19 @@ def train(
         The record.
 
     Raises:
-        SetlistError: when there is nothing to learn from, or the loss is not finite.
+        DataError: when there is nothing to learn from, or the loss is not finite.
     """
     began = time.perf_counter()
     size = len(features.items)
     if size < 2:
-        raise SetlistError(
-            f"the catalogue has {size} item; a model needs at least two to choose from: widen the "
-            "window or lower curation.min_item_events."
+        raise DataError(
+            f"the catalogue has {size} item",
+            "a model needs at least two to choose from: widen the "
+            "window or lower curation.min_item_events",
         )
     histories = Histories.of(features)
     if not (np.diff(histories.offsets) >= 2).any():
-        raise SetlistError(
+        raise DataError(
             "no listener has two plays in the training period, so there is nothing to learn from: "
             "widen window.train_days."
         )

@@ -102,8 +102,18 @@ def until(page: Page, holds: Callable[[], bool]) -> None:
 
 
 def pick(page: Page, label: str, option: str) -> None:
-    page.get_by_role("combobox", name=label, exact=True).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    """Choose an option; the list is opened again where a rerun of the page has closed it."""
+    box = page.get_by_role("combobox", name=label, exact=True)
+    choice = page.get_by_role("option", name=option, exact=True)
+
+    def opened() -> bool:
+        if not choice.is_visible():
+            box.click()
+            page.wait_for_timeout(1_000)  # longer than a rerun that was on its way
+        return choice.is_visible()
+
+    until(page, opened)
+    choice.click()
 
 
 def say(page: Page, label: str, text: str) -> None:

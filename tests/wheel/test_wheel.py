@@ -196,7 +196,7 @@ def test_nothing_is_imported_under_the_folders_names():
         cwd=ROOT,
     )
     assert loaded.stdout == "[]\n"
-    pattern = r"(from|import) (components|pipelines)\b"
+    pattern = r"^\s*(from|import) (components|pipelines)\b"
     found = subprocess.run(
         ["git", "grep", "-nE", pattern, "--", "*.py", "*.md", "*.yaml"],
         cwd=ROOT,

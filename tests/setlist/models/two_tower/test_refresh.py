@@ -70,7 +70,9 @@ def test_it_is_still_the_training_that_it_was(models, table, tmp_path):
 
 
 def test_a_heuristic_cannot_be_refreshed(models, table, tmp_path):
-    with pytest.raises(SetlistError, match=r"towers.npz is missing; .* was made here"):
+    with pytest.raises(
+        SetlistError, match=r"towers.npz is missing, so .* is no two-tower that setlist trained"
+    ):
         refresh_items(models / "most_popular", table, MOMENT, tmp_path / "new")
 
 

@@ -17,7 +17,7 @@ from setlist.evaluation.contenders import read_rivals
 from setlist.evaluation.verdict import Verdict
 from setlist.models.contract import folder_digest, model_folders, read_info
 from setlist.models.selection import chosen
-from setlist.runs.refit import RefitRecord
+from setlist.runs.refit_record import RefitRecord
 from setlist.store.manifest import Manifest
 from setlist.store.model_store import Head, ModelStore, open_store
 from setlist.store.retention import Pruned, prune

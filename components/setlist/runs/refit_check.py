@@ -32,7 +32,7 @@ from setlist.evaluation.results import (
 from setlist.evaluation.rules import fit_to_serve
 from setlist.models.contract import EMPTY, folder_digest
 from setlist.models.saved_model import SavedModel
-from setlist.runs.refit import COMPARED_RANKS, RefitRecord
+from setlist.runs.refit_record import COMPARED_RANKS, RefitRecord
 
 LABEL = "refitted"
 

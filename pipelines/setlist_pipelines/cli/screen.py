@@ -24,7 +24,7 @@ from setlist.evaluation.statistics import CONFIDENCE_LEVEL, bootstrap
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
 from setlist.models.training_record import CHECK_K, read_training_records
-from setlist.runs.refit import COMPARED_RANKS, RefitRecord
+from setlist.runs.refit_record import COMPARED_RANKS, RefitRecord
 from setlist_pipelines.laptop.backtest import Backtest
 from setlist_pipelines.laptop.runner import Run
 from setlist_pipelines.settings.file import Settings

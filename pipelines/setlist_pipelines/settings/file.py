@@ -27,7 +27,7 @@ from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import EvaluationSettings
 from setlist.models.selection import ALONE, settings_of
 from setlist.models.settings import HeuristicSettings, ModelSettings
-from setlist.runs.refit import DEFAULT_REFIT_OVERLAP
+from setlist.runs.refit_record import DEFAULT_REFIT_OVERLAP
 from setlist_pipelines.settings.cron_schedule import Schedule, ScheduleName
 from setlist_pipelines.settings.platform import Platform
 

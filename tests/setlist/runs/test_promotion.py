@@ -22,7 +22,7 @@ from setlist.runs.promotion import (
     resolve_live,
     rollback,
 )
-from setlist.runs.refit import RefitRecord
+from setlist.runs.refit_record import RefitRecord
 from setlist.store.model_store import open_store
 
 WINDOW = {"start": "2026-01-01T00:00:00+00:00", "end": "2026-04-01T00:00:00+00:00"}

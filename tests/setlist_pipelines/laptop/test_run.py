@@ -34,8 +34,8 @@ from setlist.models.selection import chosen
 from setlist.models.training_record import read_training_records
 from setlist.runs.promotion import promote_staged, push, resolve_live
 from setlist.runs.record import RunRecord
-from setlist.runs.refit import DEFAULT_REFIT_OVERLAP
 from setlist.runs.refit_check import check_refit
+from setlist.runs.refit_record import DEFAULT_REFIT_OVERLAP
 from setlist.store.model_store import open_store
 from setlist_pipelines.laptop.runner import _Log
 from setlist_pipelines.settings.file import SAMPLE

@@ -235,7 +235,7 @@ def resolve_live(store: str, name: str, rivals: list[Any], live: Output[Model]) 
 
     from setlist.runs.promotion import resolve_live
 
-    folders = resolve_live(store, name, [int(one) for one in rivals], Path(live.path))
+    folders = resolve_live(store, name, [int(revision) for revision in rivals], Path(live.path))
     live.metadata["live"] = folders[0] if folders else "none"
 
 
@@ -453,8 +453,10 @@ def announce(
 
     from setlist.runs.announcement import announce
 
-    said, record = (Path(one.path) if one else None for one in (verdict, pushed))
-    announce(store, name, run_id, said, record)
+    verdict_path, pushed_path = (
+        Path(artifact.path) if artifact else None for artifact in (verdict, pushed)
+    )
+    announce(store, name, run_id, verdict_path, pushed_path)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -26,21 +26,21 @@ def pipeline_config(platform: Platform) -> dsl.PipelineConfig:
 def place(platform: Platform, task: PipelineTask) -> None:
     """Give a task what its step gets, and every step the secrets that the settings name."""
     step = task.component_spec.name
-    own = platform.of(step)
+    needs = platform.of(step)
     for kind in ("cpu_request", "cpu_limit", "memory_request", "memory_limit"):
-        if value := getattr(own, kind):
+        if value := getattr(needs, kind):
             getattr(task, f"set_{kind}")(value)
-    if own.retries:
-        task.set_retry(own.retries, **BACKOFF)
-    if own.timeout:
-        kubernetes.set_timeout(task, seconds(own.timeout))
-    if own.accelerator:
-        task.set_accelerator_type(own.accelerator.type)
-        task.set_accelerator_limit(own.accelerator.count)
-        task.set_env_variable(ACCELERATOR, own.accelerator.type)
-    for label, value in (own.node_selector or {}).items():
+    if needs.retries:
+        task.set_retry(needs.retries, **BACKOFF)
+    if needs.timeout:
+        kubernetes.set_timeout(task, seconds(needs.timeout))
+    if needs.accelerator:
+        task.set_accelerator_type(needs.accelerator.type)
+        task.set_accelerator_limit(needs.accelerator.count)
+        task.set_env_variable(ACCELERATOR, needs.accelerator.type)
+    for label, value in (needs.node_selector or {}).items():
         kubernetes.add_node_selector(task, label, value)
-    for toleration in own.tolerations or ():
+    for toleration in needs.tolerations or ():
         kubernetes.add_toleration(task, **toleration.model_dump())
     if platform.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(platform.image_pull_secrets))

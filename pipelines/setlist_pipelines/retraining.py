@@ -197,20 +197,20 @@ def retraining(
                         **ships,
                     ).set_display_name("Push to the store")
                     pushed.set_caching_options(False)
-                    told = steps.announce(
+                    announced = steps.announce(
                         store=store,
                         name=name,
                         run_id=run,
                         verdict=verdict,
                         pushed=pushed.outputs["pushed"],
                     ).set_display_name("Announce the promotion")
-                    told.after(shown).set_caching_options(False)
+                    announced.after(shown).set_caching_options(False)
 
                 with dsl.Else(name="refused"):
-                    told = steps.announce(
+                    announced = steps.announce(
                         store=store, name=name, run_id=run, verdict=verdict
                     ).set_display_name("Announce the refusal")
-                    told.after(shown).set_caching_options(False)
+                    announced.after(shown).set_caching_options(False)
 
             with dsl.Else(name="nothing-new"):
                 steps.announce(store=store, name=name, run_id=run).set_display_name(

@@ -62,11 +62,11 @@ def _graded(ranking: Ranking, k: int, gains: Float64s) -> Float64s:
     truth = ranking.truth
     ranks = ranking.hits.until(k).ranks
     at_hits = gains[ranking.hit_truth[: len(ranks)]]
-    found = _sum(ranking, k, at_hits * _discounts(ranking.top.shape[1])[ranks])
+    gained = _sum(ranking, k, at_hits * _discounts(ranking.top.shape[1])[ranks])
     place = np.arange(len(gains)) - np.repeat(truth.offsets[:-1], truth.lengths)
     best = np.where(place < k, gains[ranking.best_first] / np.log2(place + 2), 0)
-    ideal = np.bincount(truth.rows, best, minlength=len(found))
-    return np.divide(found, ideal, out=np.zeros(len(found)), where=ideal > 0)
+    ideal = np.bincount(truth.rows, best, minlength=len(gained))
+    return np.divide(gained, ideal, out=np.zeros(len(gained)), where=ideal > 0)
 
 
 @metric()

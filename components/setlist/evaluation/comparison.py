@@ -26,21 +26,26 @@ def surpasses(case: Case, rival: EvaluatedModel) -> bool:
 def compare(case: Case, rule: str, rival: EvaluatedModel, factor: float) -> Reason:
     """The candidate's primary metric against `factor` times the rival's, listener by listener."""
     primary = case.policy.primary
-    ours, theirs = case.values(case.candidate, primary), case.values(rival, primary)
-    needed = (factor - 1) * float(theirs.mean())
+    candidate_values, rival_values = (
+        case.values(case.candidate, primary),
+        case.values(rival, primary),
+    )
+    needed = (factor - 1) * float(rival_values.mean())
     # The interval of ours - factor * theirs, so that the margin is resampled with the rival.
-    interval = bootstrap((ours - factor * theirs)[:, None])[0]
+    interval = bootstrap((candidate_values - factor * rival_values)[:, None])[0]
     outcome: Outcome = "undecided"
-    if len(ours) >= MIN_LISTENERS and interval.low > 0:
+    if len(candidate_values) >= MIN_LISTENERS and interval.low > 0:
         outcome = "pass"
-    elif len(ours) >= MIN_LISTENERS and interval.high < 0:
+    elif len(candidate_values) >= MIN_LISTENERS and interval.high < 0:
         outcome = "fail"
     shown = Interval(
-        float(ours.mean() - theirs.mean()), interval.low + needed, interval.high + needed
+        float(candidate_values.mean() - rival_values.mean()),
+        interval.low + needed,
+        interval.high + needed,
     )
-    detectable = smallest_detectable_lift(ours - theirs)
+    detectable = smallest_detectable_lift(candidate_values - rival_values)
     sentence = (
-        f"{primary} {ours.mean():.4f}, {rival.label} {theirs.mean():.4f}: "
+        f"{primary} {candidate_values.mean():.4f}, {rival.label} {rival_values.mean():.4f}: "
         f"{shown.mean:+.4f} [{shown.low:+.4f}, {shown.high:+.4f}], needed above {needed:+.4f}"
     )
     if np.isfinite(detectable):

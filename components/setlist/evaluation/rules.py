@@ -125,15 +125,22 @@ def no_group_worse_off(case: Case) -> Iterator[Reason]:
                     "take it out, or choose an accuracy",
                 )
             for part in ITEM_PARTS:
-                ours, theirs = (
+                candidate_values, rival_values = (
                     case.column(model, f"{primary} {part}") for model in (case.candidate, rival)
                 )
-                groups.append(ListenerGroup(column, part, np.isfinite(ours), ours, theirs))
+                groups.append(
+                    ListenerGroup(
+                        column, part, np.isfinite(candidate_values), candidate_values, rival_values
+                    )
+                )
         else:
-            ours, theirs = case.values(case.candidate, primary), case.values(rival, primary)
+            candidate_values, rival_values = (
+                case.values(case.candidate, primary),
+                case.values(rival, primary),
+            )
             labels = _labels(case, column)
             groups += [
-                ListenerGroup(column, value, labels == value, ours, theirs)
+                ListenerGroup(column, value, labels == value, candidate_values, rival_values)
                 for value in np.unique(labels)
             ]
     yield from harm_reasons(groups, policy, primary, rival.label)

@@ -168,14 +168,14 @@ class SavedModel:
         ages: Float32s,
     ) -> tuple[Int32s, Float32s]:
         """`lists` by the vectors of listeners and items."""
-        own = pd.Index(read_catalogue(self._folder), dtype=object)
+        known_ids = pd.Index(read_catalogue(self._folder), dtype=object)
         items = self._answer("items", {})["items"]
-        if items.ndim != 2 or len(items) != len(own) or not own.is_unique:
+        if items.ndim != 2 or len(items) != len(known_ids) or not known_ids.is_unique:
             raise ModelError(
                 f"model {self.info.name} answered {items.shape} item vectors",
-                f"give one for each of the {len(own)} lines of its catalogue.txt, each once",
+                f"give one for each of the {len(known_ids)} lines of its catalogue.txt, each once",
             )
-        code = own.get_indexer(item_ids).astype(np.int32)
+        code = known_ids.get_indexer(item_ids).astype(np.int32)
         users = np.empty((len(plays.offsets) - 1, items.shape[1]), np.float32)
         history = code[plays.codes]
         for rows in batches(plays.offsets):
@@ -196,9 +196,9 @@ class SavedModel:
             codes, scores = top(users, items, k, exclude.offsets, code[exclude.codes])
         except ValueError as fault:
             raise ModelError(f"model {self.info.name} is unusable: {fault}.") from fault
-        theirs = item_ids.get_indexer(own).astype(np.int32)
-        theirs[theirs < 0] = FOREIGN
-        return np.append(theirs, np.int32(EMPTY))[codes], scores
+        callers_codes = item_ids.get_indexer(known_ids).astype(np.int32)
+        callers_codes[callers_codes < 0] = FOREIGN
+        return np.append(callers_codes, np.int32(EMPTY))[codes], scores
 
     def _columns(self, inputs: Mapping[str, Sequence[str]], number: int) -> dict[str, Array]:
         """The categorical inputs that the model requires: object[number], "" where not known."""

@@ -47,7 +47,7 @@ def candidate_settings(
     model: Mapping[str, Any], candidates: Mapping[str, Mapping[str, Any]], label: str
 ) -> ModelSettings:
     """`settings_of` for sections as a pipeline hands them on."""
-    changes = {name: ModelSettings.model_validate(one) for name, one in candidates.items()}
+    changes = {name: ModelSettings.model_validate(section) for name, section in candidates.items()}
     return settings_of(ModelSettings.model_validate(model), changes, label)
 
 
@@ -73,27 +73,29 @@ def winner(trainings: Sequence[TrainingRecord]) -> TrainingRecord:
         SettingsError: when one of several cannot be compared.
     """
     if len(trainings) > 1:
-        for one in trainings:
-            if one.ndcg is None or not math.isfinite(one.ndcg):
+        for training in trainings:
+            if training.ndcg is None or not math.isfinite(training.ndcg):
                 raise SettingsError(
-                    f"candidates: {one.label} has no NDCG@{CHECK_K} of held-out plays, so that "
-                    f"{', '.join(other.label for other in trainings)} cannot be compared",
+                    f"candidates: {training.label} has no NDCG@{CHECK_K} of held-out plays, so "
+                    f"that {', '.join(other.label for other in trainings)} cannot be compared",
                     "widen window.train_days, or name one candidate only",
                 )
-        if len({one.warm for one in trainings}) > 1:
-            cold = next(one.label for one in trainings if not one.warm)
+        if len({training.warm for training in trainings}) > 1:
+            cold = next(training.label for training in trainings if not training.warm)
             raise SettingsError(
                 f"candidates: {cold} could not start from the live model as others did, which are "
                 "tried on other held-out plays, so that they cannot be compared",
                 "give all of them the live model's dimension, or set warm_start to false",
             )
-        if len({one.listeners for one in trainings}) > 1:
+        if len({training.listeners for training in trainings}) > 1:
             raise SettingsError(
                 "candidates: the held-out plays are of "
-                + " and ".join(f"{one.listeners:,} ({one.label})" for one in trainings)
+                + " and ".join(
+                    f"{training.listeners:,} ({training.label})" for training in trainings
+                )
                 + " listeners, so that they cannot be compared; train them on the same features."
             )
-    return max(trainings, key=lambda one: one.ndcg or 0.0)
+    return max(trainings, key=lambda training: training.ndcg or 0.0)
 
 
 def chosen(folder: Path) -> TrainingRecord:
@@ -102,7 +104,7 @@ def chosen(folder: Path) -> TrainingRecord:
     Raises:
         SettingsError: when there are several and none, or another one, is named.
     """
-    trainings = {one.label: one for one in read_training_records(folder)}
+    trainings = {training.label: training for training in read_training_records(folder)}
     named = folder / CHOSEN
     if named.is_file():
         label = json.loads(named.read_text("utf-8")).get("chosen")
@@ -137,35 +139,35 @@ def choose(
     Raises:
         SettingsError: when they cannot be compared, or two candidates have one name.
     """
-    one, other = chosen(first_training), chosen(second_training)
+    first_choice, second_choice = chosen(first_training), chosen(second_training)
     both = [path.name for path in (*first_training.glob("*.json"), *second_training.glob("*.json"))]
     if len(both) > len(set(both)):
         raise SettingsError(
             f"candidates: {first_training} and {second_training} hold a candidate of the same name",
             "give each a name of its own",
         )
-    best = winner([one, other])
-    shutil.copytree(second if best is other else first, better, dirs_exist_ok=True)
+    best = winner([first_choice, second_choice])
+    shutil.copytree(second if best is second_choice else first, better, dirs_exist_ok=True)
     for folder in (first_training, second_training):
         shutil.copytree(folder, training, dirs_exist_ok=True)
     (training / CHOSEN).write_text(json.dumps({"chosen": best.label}) + "\n", "utf-8")
-    for each in (one, other):
-        print(f"{each.label}: NDCG@{CHECK_K} {each.ndcg:.4f}", flush=True)
+    for choice in (first_choice, second_choice):
+        print(f"{choice.label}: NDCG@{CHECK_K} {choice.ndcg:.4f}", flush=True)
     print(f"{best.label} is chosen", flush=True)
     return best
 
 
 def differences(trainings: Sequence[TrainingRecord]) -> dict[str, str]:
     """The settings in which the trainings differ, by label, e.g. "dimension 128"."""
-    settings = {one.label: one.settings.model_dump() for one in trainings}
+    settings = {training.label: training.settings.model_dump() for training in trainings}
     keys = [
         key
         for key in ModelSettings.model_fields
         if len({str(s[key]) for s in settings.values()}) > 1
     ]
     return {
-        label: ", ".join(f"{key} {_written(own[key])}" for key in keys)
-        for label, own in settings.items()
+        label: ", ".join(f"{key} {_written(changes[key])}" for key in keys)
+        for label, changes in settings.items()
     }
 
 

@@ -139,13 +139,13 @@ def backtest(
 
     settings = read_settings(run / SETTINGS_FILE if run else config or SAMPLE, change)
     policies = {path.stem: read_policy(path) for path in policy or []}
-    for one in policies.values():
-        check_policy(one, settings.evaluation.metric_infos())
+    for chosen in policies.values():
+        check_policy(chosen, settings.evaluation.metric_infos())
     with StepProgress() as progress:
-        found = backtest(
+        replayed = backtest(
             settings, policies or {"policy": settings.policy}, cuts, every, workdir, progress.show
         )
-    print_backtest(found)
+    print_backtest(replayed)
     typer.echo(f"all of it  {workdir / 'backtest.json'}")
 
 

@@ -64,13 +64,15 @@ def show(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
         "run": manifest.run_id,
         "created": manifest.created,
         "digest": manifest.digest,
-        "data": " to ".join(manifest.training_window.get(one, "?") for one in ("start", "end")),
+        "data": " to ".join(manifest.training_window.get(end, "?") for end in ("start", "end")),
         "size": f"{_size(manifest) / 1e6:,.1f} MB in {len(manifest.files)} files",
     }.items():
         add_row(about, what, value)
-    for key, said in manifest.metadata.items():
-        judged = key == "verdict" and isinstance(said, dict) and said
-        add_row(about, key, f"{judged['decision']}: {judged['sentence']}" if judged else said)
+    for key, entry in manifest.metadata.items():
+        if key == "verdict" and isinstance(entry, dict) and entry:
+            add_row(about, key, f"{entry['decision']}: {entry['sentence']}")
+        else:
+            add_row(about, key, entry)
     for path, file in manifest.files.items():
         add_row(files, path, f"{file.size:,}", file.sha256)
     console = screen()
@@ -94,16 +96,16 @@ def verify(
 
     place = open_store(store)
     faults = 0
-    asked = place.revisions(name) if revision is None else [revision]
-    if not asked:
+    revisions = place.revisions(name) if revision is None else [revision]
+    if not revisions:
         raise SettingsError(f"store {store}: there is no revision under {name}", "check both")
-    for one in asked:
-        found = place.verify(name, one)
-        faults += len(found)
-        for fault in found:
+    for revision in revisions:
+        damages = place.verify(name, revision)
+        faults += len(damages)
+        for fault in damages:
             typer.echo(str(fault))
-        if not found:
-            typer.echo(f"revision {one} of {name} is whole")
+        if not damages:
+            typer.echo(f"revision {revision} of {name} is whole")
     if faults:
         raise typer.Exit(1)
 
@@ -178,8 +180,16 @@ def history(name: Name = HOME, store: Store = HERE) -> None:
     from setlist_pipelines.cli.screen import screen
 
     table = new_table("when", "revision", "", "who", "run", "why")
-    for one in open_store(store).history(name):
-        add_row(table, one.when, one.revision, one.action, one.who, one.run_id, one.why)
+    for promotion in open_store(store).history(name):
+        add_row(
+            table,
+            promotion.when,
+            promotion.revision,
+            promotion.action,
+            promotion.who,
+            promotion.run_id,
+            promotion.why,
+        )
     screen().print(table)
 
 
@@ -221,8 +231,8 @@ def prune(
 
     done = prune_models(store, name, keep, dry_run=dry_run)
     for what, numbers in (("revisions", done.revisions), ("half-written", done.leftovers)):
-        said = ", ".join(map(str, numbers)) or "none"
-        typer.echo(f"{what} {'that would be removed' if dry_run else 'removed'}: {said}")
+        listed = ", ".join(map(str, numbers)) or "none"
+        typer.echo(f"{what} {'that would be removed' if dry_run else 'removed'}: {listed}")
     typer.echo(f"revisions {'that would stay' if dry_run else 'kept'}: {done.kept}")
 
 

@@ -72,8 +72,8 @@ def working(title: str, line: str) -> RenderableType:
         return Text(f"{title}  {line}")
     table = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=100, completed=min(int(share[1]), 100), width=24)
-    said = Text(f"{share[1]:>3}%  {share[2]}", overflow="ellipsis", no_wrap=True)
-    table.add_row(Text(title, no_wrap=True), bar, said)
+    words = Text(f"{share[1]:>3}%  {share[2]}", overflow="ellipsis", no_wrap=True)
+    table.add_row(Text(title, no_wrap=True), bar, words)
     return table
 
 
@@ -159,15 +159,15 @@ def print_candidates(console: Console, folder: Path) -> None:
     for column in ("epochs", "seconds", "loss", f"ndcg @{CHECK_K}"):
         table.add_column(column, justify="right")
     table.add_column("")
-    for one in trainings:
+    for training in trainings:
         table.add_row(
-            Text(one.label, "bold" if one.label == best.label else ""),
-            Text(differs[one.label] or "nothing"),
-            str(len(one.epochs)),
-            f"{one.seconds:.1f}",
-            "none" if one.loss is None else f"{one.loss:.4f}",
-            "none" if one.ndcg is None else f"{one.ndcg:.4f}",
-            "chosen" if one.label == best.label else "",
+            Text(training.label, "bold" if training.label == best.label else ""),
+            Text(differs[training.label] or "nothing"),
+            str(len(training.epochs)),
+            f"{training.seconds:.1f}",
+            "none" if training.loss is None else f"{training.loss:.4f}",
+            "none" if training.ndcg is None else f"{training.ndcg:.4f}",
+            "chosen" if training.label == best.label else "",
         )
     console.print(table)
 

@@ -70,7 +70,7 @@ class Course:
 
     def rivals(self) -> list[Shipped]:
         """What has to be evaluated at the next cut for its sake."""
-        return [one for one in (self.live, self.anchor) if one]
+        return [model for model in (self.live, self.anchor) if model]
 
     def step(self, cut: int, folder: Path, evaluation: Evaluation, made: dict[str, Path]) -> None:
         """Decide at one cut.
@@ -108,8 +108,8 @@ class Course:
 
     def _cast(self, evaluation: Evaluation) -> Evaluation:
         """The evaluation with this course's live model and anchor, and nobody else's."""
-        roles: dict[str, Role] = {one.name: "anchor" for one in (self.anchor,) if one}
-        roles |= {one.name: "live" for one in (self.live,) if one}
+        roles: dict[str, Role] = {shipped.name: "anchor" for shipped in (self.anchor,) if shipped}
+        roles |= {shipped.name: "live" for shipped in (self.live,) if shipped}
         models: list[EvaluatedModel] = []
         for model in evaluation.models:
             if model.label in roles:
@@ -187,7 +187,7 @@ def backtest(
     ]
     shutil.rmtree(workdir, ignore_errors=True)
     workdir.mkdir(parents=True)
-    found: list[Cut] = []
+    replayed: list[Cut] = []
     with (workdir / "log").open("w", encoding="utf-8") as log:
         for number in range(1, cuts + 1):
             as_of = (last - (cuts - number) * step).isoformat()
@@ -205,8 +205,8 @@ def backtest(
             values = {
                 model.label: read_values(evaluations, model)[primary] for model in evaluation.models
             }
-            heuristics = [one.label for one in evaluation.models if one.role == "heuristic"]
-            found.append(
+            heuristics = [model.label for model in evaluation.models if model.role == "heuristic"]
+            replayed.append(
                 Cut(
                     as_of=as_of,
                     listeners=evaluation.listeners,
@@ -220,7 +220,7 @@ def backtest(
                 course.step(number, evaluations, evaluation, made)
             say(title, "SUCCESS", time.monotonic() - began)
     result = Backtest(
-        primary=primary, cuts=found, courses={one.name: one.entries for one in courses}
+        primary=primary, cuts=replayed, courses={course.name: course.entries for course in courses}
     )
     (workdir / "backtest.json").write_text(result.model_dump_json(indent=1) + "\n", "utf-8")
     return result
@@ -249,22 +249,24 @@ def _work(
     trained: list[TrainingRecord] = []
     for label in settings.labels:
         say(f"train {label}", None)
-        own = settings_of(settings.model, settings.candidates, label)
+        model_settings = settings_of(settings.model, settings.candidates, label)
         output = folder / "candidates" / label
-        trained.append(train_candidate(features, own, output, folder / "training", label))
+        trained.append(
+            train_candidate(features, model_settings, output, folder / "training", label)
+        )
     (folder / "candidates" / winner(trained).label).rename(folder / "candidate")
-    heuristics = {one.name: one for one in model_folders(folder / "heuristics")}
-    rivals = {one.name: one for course in courses for one in course.rivals()}
+    heuristics = {model.name: model for model in model_folders(folder / "heuristics")}
+    rivals = {model.name: model for course in courses for model in course.rivals()}
     say("evaluate all models", None)
     evaluation = evaluate(
         [
             Contender(folder / "candidate", "candidate", "candidate"),
             # Which of them is live differs from course to course; `Course` casts them anew.
             *(
-                Contender(one.folder, name, "live" if place == 0 else "anchor", one.cut)
-                for place, (name, one) in enumerate(rivals.items())
+                Contender(shipped.folder, name, "live" if place == 0 else "anchor", shipped.cut)
+                for place, (name, shipped) in enumerate(rivals.items())
             ),
-            *(Contender(one, name, "heuristic") for name, one in heuristics.items()),
+            *(Contender(shipped, name, "heuristic") for name, shipped in heuristics.items()),
         ],
         features,
         dataset,

@@ -56,10 +56,10 @@ def container_runner(
         return local.DockerRunner(**{"user": f"{os.getuid()}:{os.getgid()}"} | run)
     user, _, group = run.get("user", attributes["Config"]["User"]).partition(":")
     # The containers write into the folder itself, to make the run's own, and into a local store.
-    own = [workdir]
+    writable = [workdir]
     if not REMOTE_PATH.match(settings.store) and Path(settings.store).is_dir():
-        own += [Path(settings.store), *Path(settings.store).rglob("*")]
-    for path in own:
+        writable += [Path(settings.store), *Path(settings.store).rglob("*")]
+    for path in writable:
         os.chown(path, int(user or 0), int(group or 0), follow_symlinks=False)
     return local.DockerRunner(**run)
 

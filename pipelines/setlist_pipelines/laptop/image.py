@@ -165,8 +165,8 @@ def digest(name: str) -> str:
     """
     client = _engine()
     with _at_registry(name):
-        found = client.images.get_registry_data(name).id
-    return f"{parse_repository_tag(name)[0]}@{found}"
+        digest_of_name = client.images.get_registry_data(name).id
+    return f"{parse_repository_tag(name)[0]}@{digest_of_name}"
 
 
 def revision(name: str) -> str:
@@ -241,14 +241,14 @@ def _at_registry(name: str) -> Iterator[None]:
         raise _refused(name, str(getattr(fault, "explanation", None) or fault)) from fault
 
 
-def _refused(name: str, said: str) -> SetlistError:
+def _refused(name: str, answer: str) -> SetlistError:
     registry = parse_repository_tag(name)[0].split("/")[0]
-    if any(words in said.lower() for words in NO_ACCESS):
+    if any(words in answer.lower() for words in NO_ACCESS):
         remedy = f"log in with `docker login {registry}`, or ask for access"
-    elif "manifest unknown" in said or "name unknown" in said:
+    elif "manifest unknown" in answer or "name unknown" in answer:
         remedy = f"push it with `setlist image push {name}`, or mend the name"
-    elif "invalid reference" in said:
+    elif "invalid reference" in answer:
         remedy = "mend the name"
     else:
         remedy = f"see that {registry} can be reached from here"
-    return SetlistError(f"{name}: the engine says {said.strip()!r}; {remedy}.")
+    return SetlistError(f"{name}: the engine says {answer.strip()!r}; {remedy}.")

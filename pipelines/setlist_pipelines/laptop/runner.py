@@ -86,8 +86,8 @@ class _Log(io.TextIOBase):
             self.say(task, finished[2], time.monotonic() - self.began[task])
             if finished[2] == "FAILURE" and not self.failed:
                 # Branches that do not depend on it go on; what they say is not the reason.
-                said = self.fault or "it ended without saying why, as when memory runs out"
-                self.failed = f"{said} (step {task})"
+                reason = self.fault or "it ended without saying why, as when memory runs out"
+                self.failed = f"{reason} (step {task})"
         elif fault := FAULT.fullmatch(line):
             # A fault that its reader can mend is a sentence of its own; others need their class.
             expected = fault[1] == f"{errors.__name__}."
@@ -101,7 +101,7 @@ class _Log(io.TextIOBase):
 
 def step_titles(spec: PipelineSpec) -> dict[str, str]:
     """The display name of each task, by the name under which `kfp.local` runs it."""
-    dags = [spec.root.dag, *(one.dag for one in spec.components.values())]
+    dags = [spec.root.dag, *(component.dag for component in spec.components.values())]
     return {
         task.component_ref.name.removeprefix("comp-"): task.task_info.name
         for dag in dags

@@ -96,12 +96,12 @@ def check_cron(cron: str) -> None:
 
 
 def _fits(part: str, least: int, greatest: int, names: tuple[str, ...]) -> bool:
-    found = PART.fullmatch(part.lower())
-    if not found or found["all"]:
-        return bool(found)
+    match = PART.fullmatch(part.lower())
+    if not match or match["all"]:
+        return bool(match)
     ends = [
         names.index(end) + least if end in names else int(end) if end.isdecimal() else -1
-        for end in (found["low"], found["high"] or found["low"])
+        for end in (match["low"], match["high"] or match["low"])
     ]
     return least <= ends[0] <= ends[1] <= greatest
 

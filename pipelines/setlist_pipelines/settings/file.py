@@ -46,8 +46,8 @@ class _Loader(yaml.SafeLoader):
     """YAML in which dates stay the text that was written, and no key stands twice."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -120,8 +120,8 @@ class Settings(BaseModel):
     def document(self) -> dict[str, Any]:
         """A settings file that says the same; `Settings.model_validate(s.document()) == s`."""
         changes = {
-            label: one.model_dump(mode="json", exclude_unset=True)
-            for label, one in self.candidates.items()
+            label: changes.model_dump(mode="json", exclude_unset=True)
+            for label, changes in self.candidates.items()
         }
         return self.model_dump(mode="json", exclude_none=True) | {"candidates": changes}
 
@@ -140,14 +140,14 @@ def named_candidates(document: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: when a name is none or stands twice, or there are too many.
     """
-    found = {str(name): changes for name, changes in document.items() if name != GRID}
+    candidates = {str(name): changes for name, changes in document.items() if name != GRID}
     grid = document.get(GRID, {})
     if not isinstance(grid, dict):
         raise ValueError("write the grid as a list of values for each setting")
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
             raise ValueError(f"write a list of values for grid.{key}, e.g. [{values}]")
-    number = len(found) + (math.prod(map(len, grid.values())) if grid else 0)
+    number = len(candidates) + (math.prod(map(len, grid.values())) if grid else 0)
     if number > MOST_CANDIDATES:
         raise ValueError(
             f"these are {number:,} candidates, and at most {MOST_CANDIDATES} are trained and "
@@ -156,10 +156,10 @@ def named_candidates(document: dict[str, Any]) -> dict[str, Any]:
     for values in product(*grid.values()) if grid else ():
         changes = dict(zip(grid, values, strict=True))
         name = "-".join(f"{key}-{_spelled(value)}" for key, value in changes.items())
-        if name in found:
+        if name in candidates:
             raise ValueError(f"{name} stands twice")
-        found[name] = changes
-    for name, changes in found.items():
+        candidates[name] = changes
+    for name, changes in candidates.items():
         if not CANDIDATE.fullmatch(name) or name in TAKEN:
             raise ValueError(
                 f"{name!r} is no name for a candidate; write at most 100 lower-case letters, "
@@ -170,7 +170,7 @@ def named_candidates(document: dict[str, Any]) -> dict[str, Any]:
                 f"{name} sets something to null, which Kubeflow does not hand on; take the "
                 "setting out of `model` and give it to the other candidates"
             )
-    return found
+    return candidates
 
 
 def _spelled(value: Any) -> str:  # noqa: ANN401 - whatever stands in the file
@@ -279,10 +279,10 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
     line = 0
     for part in location:
         if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == str(part)]
-            if not found:
+            pairs = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not pairs:
                 break
-            key, node = found[0]
+            key, node = pairs[0]
             line = key.start_mark.line + 1
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             node = node.value[part]

@@ -60,8 +60,8 @@ class StepPlatform(BaseModel):
 
     def over(self, other: "StepPlatform") -> "StepPlatform":
         """These settings, completed by those of another."""
-        own = self.model_dump(exclude_none=True)
-        return StepPlatform.model_validate(other.model_dump(exclude_none=True) | own)
+        settings = self.model_dump(exclude_none=True)
+        return StepPlatform.model_validate(other.model_dump(exclude_none=True) | settings)
 
 
 USUAL = StepPlatform(
@@ -117,16 +117,16 @@ class Platform(BaseModel):
         So the defaults take nothing away from a step that needs more, or no retries, than others;
         what they leave out is USUAL.
         """
-        own, ours = self.steps.get(step, StepPlatform()), OURS.get(step, StepPlatform())
-        own = own.over(ours).over(self.defaults).over(USUAL)
+        needs, known = self.steps.get(step, StepPlatform()), OURS.get(step, StepPlatform())
+        needs = needs.over(known).over(self.defaults).over(USUAL)
         for kind in ("cpu", "memory"):
-            request, limit = getattr(own, f"{kind}_request"), getattr(own, f"{kind}_limit")
+            request, limit = getattr(needs, f"{kind}_request"), getattr(needs, f"{kind}_limit")
             if request and limit and quantity(request) > quantity(limit):
                 raise ValueError(
                     f"{step} asks for {request} of {kind} and is limited to {limit}; raise the "
                     f"limit, {kind}_limit, or lower the request"
                 )
-        return own
+        return needs
 
 
 def seconds(duration: str) -> int:

@@ -63,17 +63,19 @@ class Descent:
         self.generator = generator
         self.epochs: list[Epoch] = []
         self.best = 0
-        self.best_weights = [one.numpy() for one in self.variables]
+        self.best_weights = [variable.numpy() for variable in self.variables]
 
     @property
     def lowest(self) -> float:
         """The lowest held-out loss so far."""
-        return min((one.check for one in self.epochs if one.check is not None), default=np.inf)
+        return min(
+            (epoch.check for epoch in self.epochs if epoch.check is not None), default=np.inf
+        )
 
     def state(self) -> bytes:
         """All of it."""
-        tensors = {f"{place}": one.numpy() for place, one in enumerate(self._tensors())}
-        best = {f"best_{place}": one for place, one in enumerate(self.best_weights)}
+        tensors = {f"{place}": tensor.numpy() for place, tensor in enumerate(self._tensors())}
+        best = {f"best_{place}": tensor for place, tensor in enumerate(self.best_weights)}
         document = {
             "epochs": self.epochs,
             "best": self.best,
@@ -84,10 +86,10 @@ class Descent:
     def restore(self, content: bytes) -> None:
         """Go back to where `state` was taken."""
         arrays, document = unpack(content, "the checkpoint of this training")
-        for place, one in enumerate(self._tensors()):
-            one.assign(arrays[f"{place}"])
+        for place, tensor in enumerate(self._tensors()):
+            tensor.assign(arrays[f"{place}"])
         self.best_weights = [arrays[f"best_{place}"] for place in range(len(self.variables))]
-        self.epochs = [Epoch(*one) for one in document["epochs"]]
+        self.epochs = [Epoch(*values) for values in document["epochs"]]
         self.best = document["best"]
         self.generator.bit_generator.state = document["generator"]
 
@@ -147,7 +149,7 @@ def descend(
     writer = tf.summary.create_file_writer(str(logs))
     curves(writer, descent.epochs)
     before = descent.epochs[-1].seconds if descent.epochs else 0.0
-    began = said = kept = time.monotonic()
+    began = shown_at = saved_at = time.monotonic()
     learners = int((held.learn.last_first() >= 0).sum())
     batches = -(-learners // batch)
     most = settings.epochs if held.check else min(settings.epochs, UNCHECKED)
@@ -158,13 +160,15 @@ def descend(
         for examples in epoch(held.learn, batch, settings.history_length, generator):
             known = (generator.random(len(everything)) < KNOWN).astype(np.float32)
             losses.append(step(tensors(examples, inputs, known)))
-            if time.monotonic() - said > SAY_SECONDS:
-                said = time.monotonic()
+            if time.monotonic() - shown_at > SAY_SECONDS:
+                shown_at = time.monotonic()
                 done = (number - 1) + len(losses) / batches
-                print(progress(done, most, before + said - began, float(losses[-1])), flush=True)
-        loss = float(np.mean([one.numpy() for one in losses]))
-        running = [one.numpy() for one in descent.variables]
-        averaged = [one.numpy() for one in descent.adam.averages]
+                print(
+                    progress(done, most, before + shown_at - began, float(losses[-1])), flush=True
+                )
+        loss = float(np.mean([tensor.numpy() for tensor in losses]))
+        running = [tensor.numpy() for tensor in descent.variables]
+        averaged = [variable.numpy() for variable in descent.adam.averages]
         descent.place(averaged)
         check, ndcg = likelihood_and_ndcg(towers, held, inputs, no_prior)
         descent.place(running)
@@ -178,11 +182,11 @@ def descend(
         seconds = round(before + time.monotonic() - began, 3)
         descent.epochs.append(Epoch(number, loss, check, ndcg, seconds))
         curves(writer, descent.epochs[-1:])
-        said = time.monotonic()
-        print(progress(number, most, before + said - began, loss, ndcg), flush=True)
-        if checkpoint and time.monotonic() - kept > SAVE_SECONDS:
+        shown_at = time.monotonic()
+        print(progress(number, most, before + shown_at - began, loss, ndcg), flush=True)
+        if checkpoint and time.monotonic() - saved_at > SAVE_SECONDS:
             checkpoint.write(descent.state())
-            kept = time.monotonic()
+            saved_at = time.monotonic()
     descent.place(descent.best_weights)
     return descent
 
@@ -214,9 +218,9 @@ def progress(done: float, most: int, seconds: float, loss: float, ndcg: float | 
 def curves(writer: tf.summary.SummaryWriter, epochs: list[Epoch]) -> None:
     """Write the losses of some epochs as TensorBoard logs."""
     with writer.as_default():
-        for one in epochs:
-            tf.summary.write("loss", one.loss, one.number, SCALAR)
-            if one.check is not None:
-                tf.summary.write("held_out_loss", one.check, one.number, SCALAR)
-                tf.summary.write("held_out_ndcg", one.ndcg, one.number, SCALAR)
+        for epoch in epochs:
+            tf.summary.write("loss", epoch.loss, epoch.number, SCALAR)
+            if epoch.check is not None:
+                tf.summary.write("held_out_loss", epoch.check, epoch.number, SCALAR)
+                tf.summary.write("held_out_ndcg", epoch.ndcg, epoch.number, SCALAR)
     writer.flush()

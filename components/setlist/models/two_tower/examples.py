@@ -167,8 +167,8 @@ def epoch(
         moments = histories.ages[histories.offsets[chosen] + cuts]
         whole = examples(histories, histories, chosen, cuts, moments, length)
         kept = generator.random(len(whole.rows)) >= FORGOTTEN
-        told = {name: getattr(whole, name)[kept] for name in ("rows", "items", "ranks", "ages")}
-        yield replace(whole, **told)
+        history = {name: getattr(whole, name)[kept] for name in ("rows", "items", "ranks", "ages")}
+        yield replace(whole, **history)
 
 
 @dataclass(frozen=True)
@@ -234,9 +234,9 @@ def hold_out(histories: Histories, latest: float, length: int, batch: int) -> He
 def _checkable(histories: Histories, late: Bools) -> Int64s:
     """The listeners who play something before the late plays, and discover something in them."""
     whose, number = histories.listeners, len(histories.offsets) - 1
-    found = np.bincount(whose[late & histories.first], minlength=number) > 0
+    discovers_late = np.bincount(whose[late & histories.first], minlength=number) > 0
     known = np.bincount(whose[~late], minlength=number) > 0
-    return np.flatnonzero(found & known)
+    return np.flatnonzero(discovers_late & known)
 
 
 def _own_last(histories: Histories) -> Bools:

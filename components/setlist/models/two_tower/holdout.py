@@ -88,9 +88,9 @@ def likelihood_and_ndcg(
     for batch, scores in scores_of(towers, held, inputs):
         scores += prior
         scores -= scores.max(axis=1, keepdims=True)
-        own = scores[batch.target_rows, batch.targets]
+        target_scores = scores[batch.target_rows, batch.targets]
         total = np.log(np.exp(scores).sum(axis=1))
-        entropy += float(((total[batch.target_rows] - own) * batch.weights).sum())
+        entropy += float(((total[batch.target_rows] - target_scores) * batch.weights).sum())
         gain += float(ndcg(scores, batch.target_rows, batch.targets).sum())
     if not held.check:
         return None, None
@@ -112,6 +112,6 @@ def ndcg(scores: Float64s, rows: Int32s, targets: Int32s) -> Float64s:
     place = np.full(scores.shape, items, np.int32)
     np.put_along_axis(place, np.take_along_axis(top, best, axis=1), np.arange(k), axis=1)
     discount = np.append(1 / np.log2(np.arange(2, k + 2)), np.zeros(items - k + 1))
-    found = np.bincount(rows, discount[place[rows, targets]], listeners)
+    gains = np.bincount(rows, discount[place[rows, targets]], listeners)
     ideal = np.cumsum(discount[:k])[np.minimum(np.bincount(rows, minlength=listeners), k) - 1]
-    return found / ideal
+    return gains / ideal

@@ -169,7 +169,10 @@ class TwoTower(tfrs.Model):
 
     def weights(self) -> dict[str, Float32s]:
         """The trained values by name."""
-        return {one.name.partition(":")[0]: one.numpy() for one in self.trainable_variables}
+        return {
+            variable.name.partition(":")[0]: variable.numpy()
+            for variable in self.trainable_variables
+        }
 
     def item_tower(self, known: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """float32[items, dimension] and float32[items]: the vectors and biases of the catalogue.
@@ -178,9 +181,9 @@ class TwoTower(tfrs.Model):
             known: float32[items], 0 for an item that is placed by its tags alone; None for all
                 that have been played.
         """
-        own = self.played if known is None else self.played * known
-        vectors = self.item_embedding * own[:, None] + self.tags @ self.tag_embedding
-        bias = self.item_bias * own + tf.linalg.matvec(self.tags, self.tag_bias)
+        has_vector = self.played if known is None else self.played * known
+        vectors = self.item_embedding * has_vector[:, None] + self.tags @ self.tag_embedding
+        bias = self.item_bias * has_vector + tf.linalg.matvec(self.tags, self.tag_bias)
         return vectors, bias
 
     def user_vectors(self, inputs: Mapping[str, tf.Tensor], vectors: tf.Tensor) -> tf.Tensor:
@@ -208,8 +211,8 @@ class TwoTower(tfrs.Model):
         if self.full_softmax or not training:
             logits = tf.matmul(users, vectors, transpose_b=True)
             logits += bias + (self.played - 1) * UNPLAYED
-            own = tf.gather_nd(logits, tf.stack([rows, targets], axis=1))
-            entropy = tf.gather(tf.reduce_logsumexp(logits, axis=1), rows) - own
+            target_logits = tf.gather_nd(logits, tf.stack([rows, targets], axis=1))
+            entropy = tf.gather(tf.reduce_logsumexp(logits, axis=1), rows) - target_logits
             total = tf.reduce_sum(entropy * weights)
         else:
             queries = tf.gather(users, rows)
@@ -261,5 +264,5 @@ def _ridge(tags: Float32s, values: Float64s, use: Bools) -> Float32s:
     """float64[tags, columns]: the values as a sum over tags, from the items in use."""
     design = tags[use].astype(np.float64)
     square = design.T @ design + 10 * np.eye(tags.shape[1])
-    found: Float32s = np.linalg.solve(square, design.T @ values[use])
-    return found
+    solution: Float32s = np.linalg.solve(square, design.T @ values[use])
+    return solution

@@ -27,16 +27,16 @@ class AveragedAdam(tf.Module):
             variables: what is trained.
             learning_rate: of every step.
             decay: by the name of a variable, how much of it decays in a step of rate 1; of its
-                shape or one that spreads over it.
+                shape or variable that spreads over it.
         """
         super().__init__()
-        self.decay = [decay.get(one.name.partition(":")[0], 0.0) for one in variables]
+        self.decay = [decay.get(variable.name.partition(":")[0], 0.0) for variable in variables]
         self.variables_ = list(variables)
         self.learning_rate = learning_rate
         self.step = tf.Variable(0.0)
-        self.moments = [tf.Variable(tf.zeros_like(one)) for one in variables]
-        self.squares = [tf.Variable(tf.zeros_like(one)) for one in variables]
-        self.averages = [tf.Variable(one) for one in variables]
+        self.moments = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
+        self.squares = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
+        self.averages = [tf.Variable(variable) for variable in variables]
 
     def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> None:
         """One step, in the graph; a variable without a gradient stays."""

@@ -38,8 +38,8 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
         ModelError: when the model is no such two-tower, or knows none of the items.
     """
     former = SavedTowers.read(model)
-    there = items[~(items["released"] > as_of)].set_index("item_id")
-    catalogue = tie_order(there.index)
+    released = items[~(items["released"] > as_of)].set_index("item_id")
+    catalogue = tie_order(released.index)
     before = set(former.catalogue)
     new = [item for item in catalogue if item not in before]
     if len(new) == len(catalogue):
@@ -51,15 +51,15 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
     def placed(values: Float32s) -> Float32s:
         return matched(former.catalogue, values, catalogue)
 
-    own = {name: placed(former.weights[name]) for name in ("item_embedding", "item_bias")}
+    item_weights = {name: placed(former.weights[name]) for name in ("item_embedding", "item_bias")}
     refreshed = replace(
         former,
         catalogue=catalogue,
-        weights=former.weights | own,
+        weights=former.weights | item_weights,
         plays=placed(former.plays),
         prior=Prior(placed(former.prior.recency), former.prior.fresh),
     )
-    newer = there.loc[catalogue].reset_index()
+    newer = released.loc[catalogue].reset_index()
     refreshed.export(newer, as_of, output)
     heard = (
         read_item_table(model).set_index("item_id")["listeners"].reindex(catalogue, fill_value=0)

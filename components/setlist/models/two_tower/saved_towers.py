@@ -118,7 +118,7 @@ class SavedTowers:
 def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Float32s:
     """float32[items, names]: 1 / (number of the item's tags among the names) for each of them."""
     code = {tag: position for position, tag in enumerate(names)}
-    known_tags = [[code[tag] for tag in own if tag in code] for own in tags]
+    known_tags = [[code[tag] for tag in item_tags if tag in code] for item_tags in tags]
     weights = np.zeros((len(known_tags), len(names)), np.float32)
     for row, known in enumerate(known_tags):
         weights[row, known] = 1 / max(len(known), 1)

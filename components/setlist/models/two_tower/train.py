@@ -89,7 +89,7 @@ def train(
     batch = settings.batch or scaled_batch(len(held.learn.offsets) - 1)
     settings = settings.model_copy(update={"dimension": dimension, "batch": batch})
     vocabularies = {name: sorted(set(features.users[name]) - {""}) for name in features.inputs}
-    tags = sorted({tag for own in features.items["tags"] for tag in own})
+    tags = sorted({tag for item_tags in features.items["tags"] for tag in item_tags})
     generator = np.random.default_rng(settings.seed)
     towers = build(held.learn, features, settings, dimension, tags, vocabularies, former, generator)
     inputs = encode_inputs(features, vocabularies)

@@ -12,11 +12,11 @@ import numpy as np
 
 from setlist.arrays import Bools, Float32s, Int32s, Int64s
 
-BLOCK = 2**24
+BLOCK_SCORES = 2**24
 """Scores in memory at a time: 64 MiB. The matrix product packs the items once a block."""
-PART = 2**20
+PART_SCORES = 2**20
 """Scores that a thread selects from at a time, so that its second pass finds them in the cache."""
-GROUPS = 5
+ITEM_GROUPS = 5
 """Groups of items for each place in the list: more make a closer bound that costs more to find."""
 NOTHING = np.int64(0x7F800000_FFFFFFFF)
 """The key of a place without an item: of score -inf and code -1."""
@@ -50,9 +50,9 @@ def top(
     places = min(codes.shape[1], len(items))
     if places == 0 or len(users) == 0:
         return codes, scores
-    blocks = -(-len(users) * len(items) // BLOCK)
+    blocks = -(-len(users) * len(items) // BLOCK_SCORES)
     height = -(-len(users) // blocks)
-    part = max(1, PART // len(items))
+    part = max(1, PART_SCORES // len(items))
     share = -(-height // (os.cpu_count() or 1))
     buffer = np.empty((height, len(items)), np.float32)
 
@@ -89,7 +89,7 @@ def best(block: Float32s, reached: Bools, k: int) -> tuple[Int32s, Float32s]:
         k: at least 1, at most the number of items.
     """
     rows, items = block.shape
-    groups = min(GROUPS * k, items)
+    groups = min(ITEM_GROUPS * k, items)
     whole = items - items % groups
     maxima = block[:, :whole].reshape(rows, -1, groups).max(axis=1)
     rest = items - whole

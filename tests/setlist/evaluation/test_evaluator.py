@@ -319,7 +319,7 @@ def test_what_is_no_model_is_refused(world, tmp_path):
     assert "model is not a model folder" in refusal(lambda: run(world, tmp_path, heuristic))
     candidate = Contender(tmp_path / "model", "candidate", "candidate")
     shutil.rmtree(tmp_path / "out")
-    assert "catalogue.txt is missing" in refusal(lambda: run(world, tmp_path, candidate))
+    assert "catalogue.txt, the list of the ids" in refusal(lambda: run(world, tmp_path, candidate))
 
 
 def test_two_models_of_one_name_are_refused(world, models, tmp_path):

@@ -47,7 +47,7 @@ def questions(draw):
 @given(questions(), st.sampled_from([(2**25, 2**20), (100, 30), (1, 1)]))
 def test_finds_what_a_sort_of_everything_finds(question, memory):
     block, part = memory
-    with mock.patch.multiple(retrieval, BLOCK=block, PART=part):
+    with mock.patch.multiple(retrieval, BLOCK_SCORES=block, PART_SCORES=part):
         codes, scores = retrieval.top(*question)
     expected = naive(*question)
     np.testing.assert_array_equal(codes, expected[0])

@@ -17,19 +17,23 @@ from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.optimizer import AveragedAdam
 from setlist.models.two_tower.saved_towers import pack, unpack
 
-UNCHECKED = 10
+# Without a holdout no loss can say when to stop, so the number is fixed.
+EPOCHS_WITHOUT_HOLDOUT = 10
 """Epochs where nobody can be held out."""
-KNOWN = 0.9
+# Chosen on MovieLens-1M and the bundled sample.
+SHARE_WITH_VECTOR = 0.9
 """In each batch so many of the items have their own embedding; the others learn to be placed by
 their tags, as an item without plays will be."""
-SHRINK, MOST_DECAY = 100.0, 30.0
+# Chosen on MovieLens-1M and the bundled sample.
+ITEM_DECAY, MAX_ITEM_DECAY = 100.0, 30.0
 """What an item has of its own is pulled towards what its tags say, the more the fewer plays it has:
-its decay is SHRINK over their number."""
+its decay is ITEM_DECAY over their number."""
 SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
 )
 """Says to TensorBoard what `tf.summary.scalar` says, which needs TensorBoard to be installed."""
-SAY_SECONDS, SAVE_SECONDS = 2.0, 5.0
+# A screen that stands still for longer looks stuck.
+SHOW_SECONDS, SAVE_SECONDS = 2.0, 5.0
 """Between two lines within an epoch, and between two checkpoints."""
 
 
@@ -58,7 +62,9 @@ class Descent:
         self, towers: TwoTower, learning_rate: float, generator: np.random.Generator
     ) -> None:
         self.variables = towers.trainable_variables
-        decay = {"item_embedding": np.minimum(SHRINK / (towers.plays + 1), MOST_DECAY)[:, None]}
+        decay = {
+            "item_embedding": np.minimum(ITEM_DECAY / (towers.plays + 1), MAX_ITEM_DECAY)[:, None]
+        }
         self.adam = AveragedAdam(self.variables, learning_rate, decay)
         self.generator = generator
         self.epochs: list[Epoch] = []
@@ -152,15 +158,15 @@ def descend(
     began = shown_at = saved_at = time.monotonic()
     learners = int((held.learn.last_first() >= 0).sum())
     batches = -(-learners // batch)
-    most = settings.epochs if held.check else min(settings.epochs, UNCHECKED)
+    most = settings.epochs if held.check else min(settings.epochs, EPOCHS_WITHOUT_HOLDOUT)
     no_prior = np.zeros(len(everything), np.float32)
 
     while not finished(descent, most, settings.patience):
         number, losses = len(descent.epochs) + 1, []
         for examples in epoch(held.learn, batch, settings.history_length, generator):
-            known = (generator.random(len(everything)) < KNOWN).astype(np.float32)
+            known = (generator.random(len(everything)) < SHARE_WITH_VECTOR).astype(np.float32)
             losses.append(step(tensors(examples, inputs, known)))
-            if time.monotonic() - shown_at > SAY_SECONDS:
+            if time.monotonic() - shown_at > SHOW_SECONDS:
                 shown_at = time.monotonic()
                 done = (number - 1) + len(losses) / batches
                 print(

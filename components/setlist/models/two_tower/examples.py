@@ -15,11 +15,15 @@ from setlist.arrays import Bools, Float32s, Int32s, Int64s
 from setlist.data.features import Features
 from setlist.models.tf import tf
 
-SHARE, MOST, FEWEST = 0.1, 1_000, 30
+# Bounded, because the holdout is ranked after every epoch; with too few listeners the mean of their
+# losses says nothing.
+HOLDOUT_SHARE, MAX_HOLDOUT_LISTENERS, MIN_HOLDOUT_LISTENERS = 0.1, 1_000, 30
 """Of the first plays, how many are held out; and the most and the fewest listeners of them."""
-NEWCOMERS = 0.05
+# Chosen on MovieLens-1M and the bundled sample.
+NEWCOMER_SHARE = 0.05
 """The share of examples that are cut before the first play, however long the history is."""
-FORGOTTEN = 0.3
+# Chosen on MovieLens-1M and the bundled sample.
+FORGOTTEN_SHARE = 0.3
 """The share of the plays of a history that a listener's example in an epoch lacks."""
 
 
@@ -163,10 +167,10 @@ def epoch(
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
         cuts = np.floor(generator.random(len(chosen)) * (last[chosen] + 1)).astype(np.int64)
-        cuts[generator.random(len(chosen)) < NEWCOMERS] = 0
+        cuts[generator.random(len(chosen)) < NEWCOMER_SHARE] = 0
         moments = histories.ages[histories.offsets[chosen] + cuts]
         whole = examples(histories, histories, chosen, cuts, moments, length)
-        kept = generator.random(len(whole.rows)) >= FORGOTTEN
+        kept = generator.random(len(whole.rows)) >= FORGOTTEN_SHARE
         history = {name: getattr(whole, name)[kept] for name in ("rows", "items", "ranks", "ages")}
         yield replace(whole, **history)
 
@@ -195,9 +199,9 @@ class HeldOut:
 def hold_out(histories: Histories, latest: float, length: int, batch: int) -> HeldOut:
     """Hold out the last plays of listeners who played before and discovered something in them.
 
-    Those of the last days, which are to hold a `SHARE` of all first plays. Where fewer than
-    `FEWEST` listeners are there before and then (plays without a time, or of visitors who never
-    return), each listener's own last `SHARE` of first plays.
+    Those of the last days, which are to hold a `HOLDOUT_SHARE` of all first plays. Where fewer than
+    `MIN_HOLDOUT_LISTENERS` listeners play before these days and in them (plays without a time, or
+    of visitors who never return), each listener's own last `HOLDOUT_SHARE` of first plays.
 
     The same histories give the same choice whatever else is set, so that trainings can be compared.
 
@@ -209,16 +213,16 @@ def hold_out(histories: Histories, latest: float, length: int, batch: int) -> He
     """
     generator = np.random.default_rng(0)
     whose, number = histories.listeners, len(histories.offsets) - 1
-    days = min(float(np.quantile(histories.ages[histories.first], SHARE)), latest)
+    days = min(float(np.quantile(histories.ages[histories.first], HOLDOUT_SHARE)), latest)
     since: float | None = days
     late = histories.ages < days
     chosen = _checkable(histories, late)
-    if len(chosen) < FEWEST:
+    if len(chosen) < MIN_HOLDOUT_LISTENERS:
         since = None
         late = _own_last(histories)
         chosen = _checkable(histories, late)
     # Never more than half: somebody's last plays have to be learnt from.
-    chosen = generator.permutation(chosen)[: min(MOST, number // 2)]
+    chosen = generator.permutation(chosen)[: min(MAX_HOLDOUT_LISTENERS, number // 2)]
     held = late & np.isin(whose, chosen)
     learn, future = histories.where(~held), histories.where(held)
     ends = np.diff(learn.offsets)
@@ -240,10 +244,10 @@ def _checkable(histories: Histories, late: Bools) -> Int64s:
 
 
 def _own_last(histories: Histories) -> Bools:
-    """bool[plays]: from the first play on that begins the last `SHARE` of a listener's."""
+    """bool[plays]: from the first play on that begins the last `HOLDOUT_SHARE` of a listener's."""
     discovered = np.concatenate([[0], np.cumsum(histories.first)])
     begin, stop = discovered[histories.offsets[:-1]], discovered[histories.offsets[1:]]
-    kept = np.minimum(np.ceil((1 - SHARE) * (stop - begin)), stop - begin - 1)
+    kept = np.minimum(np.ceil((1 - HOLDOUT_SHARE) * (stop - begin)), stop - begin - 1)
     place = discovered[1:] - begin[histories.listeners]
     return place > kept[histories.listeners]
 

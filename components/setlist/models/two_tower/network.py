@@ -24,12 +24,14 @@ import tensorflow_recommenders as tfrs  # noqa: E402  it fails in riddles with K
 
 UNPLAYED = 1e9
 """Takes an item out of the softmax; finite, because -inf times 0 is NaN in the gradient."""
-RANKS = 9
+# Nine octaves reach 511 plays, beyond the default `history_length`.
+RANK_BINS = 9
 """Plays have one weight each for the ranks 0, 1-2, 3-6, 7-14, ... from the latest back."""
-AGES = 16
+PLAY_AGE_BINS = 16
 """And one each for ages below 1 hour, 1-3, 3-7, 7-15 hours, ... up to 4 years."""
-HOURS = 24.0
-QUICK = 5.0
+HOURS_PER_DAY = 24.0
+# Chosen on MovieLens-1M and the bundled sample.
+GAIN_LEARNING_FACTOR = 5.0
 """How much faster than everything else c and d are learnt."""
 
 
@@ -62,11 +64,11 @@ class UserTower(tf.Module):
         self.history_length = history_length
         self.dimension = dimension
         octave = np.floor(np.log2(np.arange(1, history_length + 1))).astype(np.int32)
-        self._octave = tf.constant(np.minimum(octave, RANKS - 1))
-        self.rank_weight = tf.Variable(tf.zeros([RANKS]), name="rank_weight")
-        self.age_weight = tf.Variable(tf.zeros([AGES]), name="age_weight")
-        self.length_weight = tf.Variable(tf.zeros([RANKS]), name="length_weight")
-        self.input_weight = tf.Variable(tf.zeros([RANKS]), name="input_weight")
+        self._octave = tf.constant(np.minimum(octave, RANK_BINS - 1))
+        self.rank_weight = tf.Variable(tf.zeros([RANK_BINS]), name="rank_weight")
+        self.age_weight = tf.Variable(tf.zeros([PLAY_AGE_BINS]), name="age_weight")
+        self.length_weight = tf.Variable(tf.zeros([RANK_BINS]), name="length_weight")
+        self.input_weight = tf.Variable(tf.zeros([RANK_BINS]), name="input_weight")
         self.bag_scale = tf.Variable(tf.ones([dimension]), name="bag_scale")
         self.bag_kernel = tf.Variable(tf.zeros([dimension, dimension]), name="bag_kernel")
         self.input_embeddings = [
@@ -76,8 +78,10 @@ class UserTower(tf.Module):
 
     def weights(self, ranks: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """float32, of the shape of `ranks` and `ages`: what a play counts in the bag."""
-        octave = tf.math.log(1 + HOURS * tf.maximum(ages, 0)) / np.log(2)
-        by_age = tf.gather(self.age_weight, tf.cast(tf.minimum(octave, AGES - 1), tf.int32))
+        octave = tf.math.log(1 + HOURS_PER_DAY * tf.maximum(ages, 0)) / np.log(2)
+        by_age = tf.gather(
+            self.age_weight, tf.cast(tf.minimum(octave, PLAY_AGE_BINS - 1), tf.int32)
+        )
         return tf.exp(tf.gather(self.rank_weight, tf.gather(self._octave, ranks)) + by_age)
 
     def bag(self, vectors: tf.Tensor, history: tf.Tensor, ages: tf.Tensor) -> Bag:
@@ -119,9 +123,9 @@ class UserTower(tf.Module):
             inputs: for each named input int32[batch], -1 is a value that is not known.
         """
         octave = tf.cast(tf.math.log(1 + bag.counts) / np.log(2), tf.int32)
-        octave = tf.minimum(octave, RANKS - 1)
+        octave = tf.minimum(octave, RANK_BINS - 1)
         trust, weight = (
-            tf.exp(QUICK * tf.gather(learned, octave))[:, None]
+            tf.exp(GAIN_LEARNING_FACTOR * tf.gather(learned, octave))[:, None]
             for learned in (self.length_weight, self.input_weight)
         )
         user = trust * (self.bag_scale * bag.mean + bag.mean @ self.bag_kernel)

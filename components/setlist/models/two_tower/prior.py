@@ -20,11 +20,14 @@ import numpy as np
 
 from setlist.arrays import Bools, Float32s, Float64s, Int32s
 
-SMOOTHING = 10.0
+# Chosen on MovieLens-1M and the bundled sample.
+SMOOTHING_PLAYS = 10.0
 FRESH_DAYS = (7.0, 30.0)
-DOUBT = 10.0
+# Chosen on MovieLens-1M and the bundled sample.
+DOUBTING_LISTENERS = 10.0
 """As if so many more listeners had been held out, and had played regardless of the prior."""
-STEPS, LONGEST = 15, 1.0
+# The bound on a step keeps the first ones from overshooting.
+NEWTON_STEPS, LONGEST_NEWTON_STEP = 15, 1.0
 """Newton steps, and the longest one in any coordinate."""
 
 
@@ -64,7 +67,7 @@ def recency(items: Int32s, ages: Float32s, size: int, days: Sequence[float]) -> 
     for half_life in days:
         recent = np.bincount(items, 0.5 ** (ages / half_life), minlength=size)
         recent = recent * (plays.sum() / max(recent.sum(), 1e-300))
-        columns.append(np.log((recent + SMOOTHING) / (plays + SMOOTHING)))
+        columns.append(np.log((recent + SMOOTHING_PLAYS) / (plays + SMOOTHING_PLAYS)))
     return np.array(columns).reshape(len(columns), size).T
 
 
@@ -90,9 +93,9 @@ def fit(
     """
     listeners, kinds = len(scores), features.shape[1]
     beta = np.zeros(kinds)
-    doubt = DOUBT / listeners
+    doubt = DOUBTING_LISTENERS / listeners
     wanted = (features[targets] * weights[:, None]).sum(axis=0) / listeners
-    for _ in range(STEPS):
+    for _ in range(NEWTON_STEPS):
         logits = scores + features @ beta
         share = np.exp(logits - logits.max(axis=1, keepdims=True))
         share /= share.sum(axis=1, keepdims=True)
@@ -101,5 +104,5 @@ def fit(
         gradient = mean @ features - wanted + doubt * beta
         curvature = (features * mean[:, None]).T @ features - each.T @ each / listeners
         step = np.linalg.solve(curvature + doubt * np.eye(kinds), gradient)
-        beta -= np.clip(step, -LONGEST, LONGEST)
+        beta -= np.clip(step, -LONGEST_NEWTON_STEP, LONGEST_NEWTON_STEP)
     return beta

@@ -27,7 +27,8 @@ from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import recency
 from setlist.models.two_tower.saved_towers import DAY_SECONDS, SavedTowers, days_since, tag_weights
 
-CELLS = 10_000_000
+# 40 MB of float32.
+HOLDOUT_CELLS = 10_000_000
 """Scores of held-out listeners in memory."""
 
 
@@ -82,7 +83,7 @@ def train(
     latest = np.inf
     if former:
         latest = (features.window.cutoff - former.window.cutoff).total_seconds() / DAY_SECONDS
-    held = hold_out(histories, latest, settings.history_length, max(1, CELLS // size))
+    held = hold_out(histories, latest, settings.history_length, max(1, HOLDOUT_CELLS // size))
     dimension = settings.dimension or (
         former.dimension if former else scaled_dimension(size, int(held.learn.first.sum()))
     )

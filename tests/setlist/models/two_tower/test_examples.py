@@ -19,7 +19,7 @@ def flat(lists, dtype):
 @pytest.fixture
 def whole(monkeypatch):
     """No play of a history is left out."""
-    monkeypatch.setattr("setlist.models.two_tower.examples.FORGOTTEN", 0)
+    monkeypatch.setattr("setlist.models.two_tower.examples.FORGOTTEN_SHARE", 0)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_some_are_cut_before_their_first_play(monkeypatch):
         np.ones(999, np.bool_),
         np.array([0, 999]),
     )
-    monkeypatch.setattr("setlist.models.two_tower.examples.NEWCOMERS", 0.5)
+    monkeypatch.setattr("setlist.models.two_tower.examples.NEWCOMER_SHARE", 0.5)
     generator = np.random.default_rng(1)
     batches = [next(epoch(long, 1, 10, generator)) for _ in range(200)]
     newcomers = sum(len(batch.targets) == 999 for batch in batches)
@@ -146,8 +146,8 @@ def test_ages_are_counted_from_the_cut(histories, whole):
 @pytest.fixture
 def few(monkeypatch):
     """Two listeners are enough to hold out, and the last days hold four tenths."""
-    monkeypatch.setattr("setlist.models.two_tower.examples.FEWEST", 2)
-    monkeypatch.setattr("setlist.models.two_tower.examples.SHARE", 0.4)
+    monkeypatch.setattr("setlist.models.two_tower.examples.MIN_HOLDOUT_LISTENERS", 2)
+    monkeypatch.setattr("setlist.models.two_tower.examples.HOLDOUT_SHARE", 0.4)
 
 
 def test_what_is_held_out_is_not_learnt_from(histories, few):
@@ -184,7 +184,7 @@ def test_it_is_the_same_choice_every_time_in_batches(histories, few):
 
 def test_never_more_than_half_of_the_listeners_or_the_limit(histories, few, monkeypatch):
     assert hold_out(histories, np.inf, 10, 10).listeners == 2
-    monkeypatch.setattr("setlist.models.two_tower.examples.MOST", 1)
+    monkeypatch.setattr("setlist.models.two_tower.examples.MAX_HOLDOUT_LISTENERS", 1)
     assert hold_out(histories, np.inf, 10, 10).listeners == 1
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from setlist.models.two_tower.initialization import SCALE, spectral
+from setlist.models.two_tower.initialization import VECTOR_SCALE, spectral
 
 
 def blocks() -> sparse.csr_array:
@@ -29,7 +29,7 @@ def test_it_agrees_with_the_full_decomposition():
     table = plays.toarray()
     scaled = table / np.sqrt(table.sum(axis=1, keepdims=True)) / np.sqrt(table.sum(axis=0))
     _, _, exact = np.linalg.svd(scaled, full_matrices=False)
-    expected = exact[:3].T * np.sqrt(20) * SCALE
+    expected = exact[:3].T * np.sqrt(20) * VECTOR_SCALE
     signs = np.sign((vectors * expected).sum(axis=0))
     np.testing.assert_allclose(vectors * signs, expected, atol=5e-3)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from setlist.models.two_tower.prior import (
-    DOUBT,
+    DOUBTING_LISTENERS,
     FRESH_DAYS,
-    SMOOTHING,
+    SMOOTHING_PLAYS,
     Prior,
     fit,
     freshness,
@@ -20,7 +20,7 @@ def test_features_by_hand():
     ages = np.array([0, 7, 14, 14], np.float32)
     recent = np.array([1.5, 0.5, 0]) * 4 / 2
     plays = np.array([2, 2, 0])
-    expected = np.log((recent + SMOOTHING) / (plays + SMOOTHING))
+    expected = np.log((recent + SMOOTHING_PLAYS) / (plays + SMOOTHING_PLAYS))
     found = recency(items, ages, 3, [7])
     np.testing.assert_allclose(found, expected[:, None])
     assert found[2, 0] == 0
@@ -62,7 +62,7 @@ def test_the_betas_are_recovered():
 
 
 def test_few_listeners_are_doubted():
-    """The same evidence from a tenth of DOUBT's listeners moves the prior much less."""
+    """The same evidence from a tenth of so many listeners moves the prior much less."""
     features = np.array([[1.0], [0.0]])
     targets, betas = np.zeros(1, np.int32), []
     for listeners in (1, 1_000):
@@ -74,5 +74,7 @@ def test_few_listeners_are_doubted():
         )
         betas.append(beta[0])
     assert 0 < betas[0] < 0.1 < betas[1]
-    # By hand: the gradient 1 / (1 + e^-b) - 1 + DOUBT b is 0.
-    assert 1 / (1 + np.exp(-betas[0])) - 1 + DOUBT * betas[0] == pytest.approx(0, abs=1e-9)
+    # By hand: the gradient 1 / (1 + e^-b) - 1 + DOUBTING_LISTENERS b is 0.
+    assert 1 / (1 + np.exp(-betas[0])) - 1 + DOUBTING_LISTENERS * betas[0] == pytest.approx(
+        0, abs=1e-9
+    )

@@ -13,7 +13,7 @@ from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import read_training_records
 from setlist.models.two_tower import descent
-from setlist.models.two_tower.network import QUICK, Bag, UserTower
+from setlist.models.two_tower.network import GAIN_LEARNING_FACTOR, Bag, UserTower
 from setlist.models.two_tower.saved_towers import TOWERS, SavedTowers
 from setlist.models.two_tower.train import scaled_batch, scaled_dimension, train
 
@@ -66,7 +66,7 @@ def test_same_seed_same_model(features, tmp_path):
 
 
 def test_says_and_records_every_epoch(features, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(descent, "SAY_SECONDS", PATIENCE)  # no line within a slow epoch
+    monkeypatch.setattr(descent, "SHOW_SECONDS", PATIENCE)  # no line within a slow epoch
     settings = ModelSettings(dimension=4, epochs=3, patience=3)
     training = train(features, settings, tmp_path / "m", tmp_path / "record", "narrow")
     lines = [line for line in capsys.readouterr().out.splitlines() if "epoch" in line]
@@ -259,8 +259,10 @@ def test_trust_goes_by_the_length_of_the_history():
     """By hand: nobody's history has bucket 0, three plays bucket 2."""
     tower = UserTower([1], history_length=9, dimension=1)
     tower.input_embeddings[0].assign([[1.0], [0.0]])
-    tower.length_weight.assign(np.log(np.arange(2, 11)).astype(np.float32) / QUICK)
-    tower.input_weight.assign(np.log(np.arange(10, 100, 10)).astype(np.float32) / QUICK)
+    tower.length_weight.assign(np.log(np.arange(2, 11)).astype(np.float32) / GAIN_LEARNING_FACTOR)
+    tower.input_weight.assign(
+        np.log(np.arange(10, 100, 10)).astype(np.float32) / GAIN_LEARNING_FACTOR
+    )
     bags = Bag(tf.constant([[0.0], [0.5]]), tf.constant([0.0, 3.0]))
     users = tower(bags, [tf.constant([0, 0])])
     np.testing.assert_allclose(users, [[10], [0.5 * 4 + 30]], rtol=1e-5)
@@ -275,7 +277,7 @@ def test_what_few_have_played_is_what_its_tags_say(features, tmp_path, monkeypat
     settings = ModelSettings(dimension=8, epochs=20, patience=20, learning_rate=0.02)
     own = {}
     for shrink in (100.0, 0.0):
-        monkeypatch.setattr(descent, "SHRINK", shrink)
+        monkeypatch.setattr(descent, "ITEM_DECAY", shrink)
         train(thin, settings, tmp_path / str(shrink), tmp_path / "r")
         weights = SavedTowers.read(tmp_path / str(shrink)).weights
         own[shrink] = np.linalg.norm(weights["item_embedding"][rare])
@@ -284,7 +286,7 @@ def test_what_few_have_played_is_what_its_tags_say(features, tmp_path, monkeypat
 
 def test_what_is_played_more_of_late_is_put_first(features, tmp_path, monkeypatch):
     """All play i8 and i9 in the last days only, as the held-out listeners do."""
-    monkeypatch.setattr("setlist.models.two_tower.examples.FEWEST", 5)
+    monkeypatch.setattr("setlist.models.two_tower.examples.MIN_HOLDOUT_LISTENERS", 5)
     late = [features.items["item_id"].tolist().index(item) for item in ("i8", "i9")]
     ages = np.where(features.plays["item"].isin(late), 1.0, features.plays["age_days"] + 30)
     plays = features.plays.assign(age_days=ages.astype(np.float32))
@@ -301,7 +303,7 @@ def test_only_what_could_be_known_then_counts_against_the_unplayed(
     features, tmp_path, monkeypatch, released, sign
 ):
     """Nobody played "fresh": that says something if it was there before the held-out plays."""
-    monkeypatch.setattr("setlist.models.two_tower.examples.FEWEST", 5)
+    monkeypatch.setattr("setlist.models.two_tower.examples.MIN_HOLDOUT_LISTENERS", 5)
     items = features.items.copy()
     items.loc[items["item_id"] == "fresh", "released"] = pd.to_datetime(released, utc=True)
     settings = ModelSettings(dimension=8, epochs=3)

@@ -356,7 +356,9 @@ def european_csv_by_settings(folder):
 
 @case("error", "events.csv", "encoding")
 def latin_1_without_saying_so(folder):
-    return events(csv(folder, SMALL.assign(user_id="ö" + SMALL["user_id"].astype("str")), encoding="latin-1"))
+    return events(
+        csv(folder, SMALL.assign(user_id="ö" + SMALL["user_id"].astype("str")), encoding="latin-1")
+    )
 
 
 @case("reads")

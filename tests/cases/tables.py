@@ -388,7 +388,7 @@ def a_json_array(folder):
 
 @case("reads")
 def nested_json(folder):
-    rows = [{**row, "user": {"id": row.pop("user_id")}} for row in records(SMALL)]
+    rows = [{"user": {"id": row.pop("user_id")}, **row} for row in records(SMALL)]
     return events(lines(folder, rows), columns={"user_id": "user.id"})
 
 

@@ -5,7 +5,6 @@ together. Otherwise one file with floats would turn the integers of all others i
 ids above 2**53 that differ in their last digit would become one.
 """
 
-import re
 from collections.abc import Callable
 
 import numpy as np

@@ -1,92 +1,176 @@
-"""Converts raw values, as files hold them, to the types of the schema.
+"""Instants, numbers and tags from the columns of a file; a value that cannot be read is missing."""
 
-A value that cannot be read becomes a missing value. A column may arrive as strings (CSV), as
-Python objects (JSON lines) or typed (Parquet): equal values are read alike from all three.
-"""
-
-from typing import Any, Literal
+import json
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from setlist.arrays import Float64s, Int64s
+from setlist.arrays import Bools, Float64s, Int64s
+from setlist.data.keys import Column, label_text
 
-TimestampUnit = Literal["s", "ms", "us"]
+TimestampUnit = Literal["s", "ms", "us", "ns"]
 
-_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-_YEAR_MICROSECONDS = 366 * 86_400 * 1_000_000
-_END_OF_9999_MICROSECONDS = 253_402_300_799 * 1_000_000
-
-
-def text(values: pd.Series) -> pd.Series:
-    """The values as stripped strings; a missing value is "", and the float 858.0 is "858"."""
-    if values.dtype == object:
-        # First, because lists and dicts cannot be factorized.
-        values = values.map(_text_of, na_action="ignore")
-    # Each distinct value is converted once; a column has far fewer of them than rows.
-    places, distinct = pd.factorize(values)
-    texts = np.array([*map(_text_of, distinct), ""], dtype=object)  # place -1, missing, is the last
-    return pd.Series(texts[places], index=values.index, dtype="str")
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_YEAR_SECONDS = 366 * 86_400
+_LATEST_SECONDS = 253_402_300_799  # the end of the year 9999
+_UTC = r" ?UTC$"  # as BigQuery writes it, which ISO 8601 does not know
+_DOTTED = r"^\d{1,2}\.\d{1,2}\.\d{4}"
+"""Dates with dots have the day first wherever they are written, so they need no setting."""
+_OFFSET = r"(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 
 
-def labels(values: pd.Series) -> pd.Series:
-    """Ids and categories: as `text`, but "858.0", as a CSV holds a float, is "858" too."""
-    return text(values).str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
+def instants(
+    column: Column, unit: TimestampUnit, timestamp_format: str = "", timezone: str = "UTC"
+) -> tuple[Int64s, Bools]:
+    """The values as instants.
 
+    Dates and ISO 8601 text without an offset are in the time zone; where clocks go back and an hour
+    occurs twice, the first is meant. Numbers, and text of digits only, count units since 1970; a
+    number within a year of 1970 is no instant, because 1995 is meant as a year and 20260501 as a
+    date.
 
-def codes(values: pd.Series) -> tuple[Int64s, pd.Index]:
-    """int64[rows], the place of each row's id in the index of ids, -1 if missing; and the index."""
-    text_codes, texts = pd.factorize(text(values))
-    ids = labels(pd.Series(texts))
-    # Two texts, such as "858" and "858.0", may be the same id.
-    id_codes, distinct = pd.factorize(ids.where(ids != ""))
-    return np.asarray(id_codes, dtype=np.int64)[text_codes], pd.Index(distinct, dtype="str")
+    Args:
+        column: of one file.
+        unit: of numbers.
+        timestamp_format: of text, as `strptime` has it; "" for ISO 8601 and dates with dots.
+        timezone: of text that names none.
 
-
-def numbers(values: pd.Series) -> Float64s:
-    """The values as float64[rows], NaN where a value is no number."""
-    return pd.to_numeric(values, errors="coerce").to_numpy("float64", na_value=np.nan)
-
-
-def instants(values: pd.Series, unit: TimestampUnit) -> pd.Series:
-    """The values as UTC instants in microseconds, NaT where a value is no instant.
-
-    Dates and ISO 8601 text without an offset are UTC. Numbers, and text of digits only, count
-    `unit`s since 1970. A number within a year of 1970 is no instant: 1995 is meant as a year and
-    20260501 as a date.
+    Returns:
+        int64[rows], microseconds since 1970 in UTC, 0 where there is none; and bool[rows], whether
+        there is one.
     """
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return pd.to_datetime(values, utc=True).dt.as_unit("us")
-    count = numbers(values)
-    microseconds = np.rint(count * _MICROSECONDS[unit])
-    size = np.abs(microseconds)
-    usable = (size > _YEAR_MICROSECONDS) & (size < _END_OF_9999_MICROSECONDS)
-    times = np.where(usable, microseconds, 0).astype("int64").view("datetime64[us]")
-    times[~usable] = np.datetime64("NaT", "us")
-    result = pd.Series(times, index=values.index).dt.tz_localize("UTC")
-    words = values[np.isnan(count)].dropna().astype("str").str.strip()
+    kind = column.values.type
+    if pa.types.is_timestamp(kind):
+        values = column.values
+        if kind.tz is None and timezone != "UTC":
+            values = pc.assume_timezone(
+                values, timezone, ambiguous="earliest", nonexistent="latest"
+            )
+        return _filled(values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()))
+    if pa.types.is_date(kind):
+        return _filled(column.values.cast(pa.timestamp("us")).cast(pa.int64()))
+    if pa.types.is_integer(kind):
+        return _counted(column.values.cast(pa.int64(), safe=False), unit)
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _counted_floats(column.values.cast(pa.float64()).to_numpy(), unit)
+    text = pc.replace_substring_regex(label_text(column), _UTC, "Z")
+    digits = pc.match_substring_regex(text, r"^-?\d+$").fill_null(False)
+    short = pc.less_equal(pc.utf8_length(text), 18).fill_null(False)
+    whole = pc.if_else(pc.and_(digits, short), text, None)
+    micros, known = _counted(whole.cast(pa.int64()), unit)
+    decimal = pc.match_substring_regex(text, r"^-?\d+\.\d+([eE][+-]?\d+)?$|^-?\d+[eE][+-]?\d+$")
+    if pc.any(decimal).as_py():
+        floats = pc.if_else(decimal.fill_null(False), text, None).cast(pa.float64())
+        of_floats, known_floats = _counted_floats(floats.to_numpy(), unit)
+        micros[known_floats], known = of_floats[known_floats], known | known_floats
+    words = text.to_pandas()[~known & ~_bools(digits)].dropna()
+    for dates in _dates(words, timestamp_format, timezone):
+        micros[dates.index] = dates.dt.as_unit("us").astype("int64")
+        known[dates.index] = True
+    return micros, known
+
+
+def _dates(words: pd.Series, timestamp_format: str, timezone: str) -> Iterator[pd.Series]:
+    """The words that are dates as UTC instants, in groups that are written alike."""
+    if timestamp_format:
+        yield _in_utc(_parsed(words, timestamp_format, utc="%z" in timestamp_format), timezone)
+        return
+    dotted = words.str.match(_DOTTED)
+    for form in ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S.%f"):
+        yield _in_utc(_parsed(words[dotted], form), timezone)
     words = words[words.str.match(r"\d{4}")]  # pandas would read "now" and "today" as instants
-    if len(words):
-        dates = pd.to_datetime(words, format="ISO8601", utc=True, errors="coerce")
-        result[dates.index] = dates.dt.as_unit("us")
-    return result
+    offset = words.str.contains(_OFFSET)
+    yield _parsed(words[offset], "ISO8601", utc=True)
+    yield _in_utc(_parsed(words[~offset], "ISO8601"), timezone)
 
 
-def tag_lists(values: pd.Series, separator: str) -> list[list[str]]:
-    """The tags of every row, stripped, without empty tags; a string is split at the separator."""
+def _parsed(words: pd.Series, form: str, utc: bool = False) -> pd.Series:
+    """The words of that form as instants, the others left out."""
+    return pd.to_datetime(words, format=form, utc=utc, errors="coerce").dropna()
+
+
+def _in_utc(dates: pd.Series, timezone: str) -> pd.Series:
+    """Dates without a zone as UTC instants; `nonexistent` times are those that clocks skip."""
+    if dates.empty or dates.dt.tz is not None:
+        return dates
+    first = np.ones(len(dates), bool)  # of an hour that occurs twice, the first is summer time
+    local = dates.dt.tz_localize(timezone, ambiguous=first, nonexistent="shift_forward")
+    return local.dt.tz_convert("UTC")
+
+
+def numbers(column: Column, decimal: str = ".") -> Float64s:
+    """The values as float64[rows], NaN where a value is no number.
+
+    Args:
+        column: of one file.
+        decimal: between the whole and the fraction of a number in text.
+    """
+    kind = column.values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        text = label_text(column)
+        if decimal != ".":
+            text = pc.replace_substring(text, decimal, ".")
+        return pd.to_numeric(text.to_pandas(), errors="coerce").to_numpy("float64", na_value=np.nan)
+    values: Float64s = column.values.cast(pa.float64(), safe=False).to_numpy()
+    return values
+
+
+def tag_lists(column: Column, separator: str) -> list[list[str]]:
+    """The tags of every row, stripped, without empty tags.
+
+    Text that is a JSON list is that list; any other text is split at the separator.
+    """
+    if pa.types.is_nested(column.values.type):
+        rows = column.values.to_pylist()
+    else:
+        rows = [_split(text, separator) for text in label_text(column).to_pylist()]
     return [
-        [tag for tag in (str(part).strip() for part in _parts(value, separator)) if tag]
-        for value in values
+        [tag for tag in (str(part).strip() for part in row or () if part is not None) if tag]
+        for row in rows
     ]
 
 
-def _parts(value: Any, separator: str) -> list[Any]:  # noqa: ANN401
-    if isinstance(value, str):
-        return value.split(separator)
-    return list(value) if isinstance(value, list | tuple | np.ndarray) else []
+def _split(text: str | None, separator: str) -> Sequence[object]:
+    if text is None:
+        return ()
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            tags = json.loads(text)
+        except ValueError:
+            return text.split(separator)
+        return tags if isinstance(tags, list) else ()
+    return text.split(separator)
 
 
-def _text_of(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+def _filled(micros: pa.ChunkedArray) -> tuple[Int64s, Bools]:
+    known = ~_bools(micros.is_null())
+    # A copy, since Arrow's memory is read-only and later groups of values are filled in.
+    return np.array(micros.fill_null(0).to_numpy(), dtype=np.int64), known
+
+
+def _counted(counts: pa.ChunkedArray, unit: TimestampUnit) -> tuple[Int64s, Bools]:
+    """Counts of a unit since 1970, exact."""
+    values, known = _filled(counts)
+    per_second = _PER_SECOND[unit]
+    # In whole seconds, because a count of seconds beyond year 9999 overflows in microseconds.
+    seconds = np.abs(values // per_second)
+    known &= (seconds > _YEAR_SECONDS) & (seconds < _LATEST_SECONDS)
+    values = np.where(known, values, 0)
+    if per_second <= 10**6:
+        return values * (10**6 // per_second), known
+    return values // (per_second // 10**6), known
+
+
+def _counted_floats(values: Float64s, unit: TimestampUnit) -> tuple[Int64s, Bools]:
+    micros = np.rint(values * (10**6 / _PER_SECOND[unit]))
+    size = np.abs(micros)
+    known = (size > _YEAR_SECONDS * 1e6) & (size < _LATEST_SECONDS * 1e6)
+    return np.where(known, micros, 0).astype(np.int64), known
+
+
+def _bools(mask: pa.ChunkedArray) -> Bools:
+    return np.array(mask.fill_null(False).to_numpy(), dtype=bool)

@@ -4,133 +4,36 @@ Nothing at or after the cutoff decides which events are trained on: a rule looks
 rows of the same instant, or at rows on one side of the cutoff.
 """
 
-from typing import Literal
+import re
 
 import numpy as np
 import pandas as pd
-import pydantic
 
 from setlist.arrays import Bools
-from setlist.data.conversion import TimestampUnit, codes, instants, numbers
+from setlist.data.events import Events
 from setlist.data.schema import UNBOUNDED_END, Window
 from setlist.errors import DataError
 
 # Older timestamps are defaults and typing errors: nobody logged plays on a home page then.
 EARLIEST_EVENT = pd.Timestamp("1990-01-01", tz="UTC").as_unit("us")
 
-Fate = Literal["rejected", "outside", "not trained on"]
-
 _DAY_MICROSECONDS = 86_400_000_000
+_YEAR_SECONDS = 366 * 86_400
 
 
 def _microseconds(instant: pd.Timestamp) -> int:
     return int(instant.asm8.astype("datetime64[us]").astype("int64"))
 
 
-class RuleCount(pydantic.BaseModel, extra="forbid", frozen=True):
-    """The rows that are left after a rule, and the rows that the rule removed.
-
-    Attributes:
-        rule: its name.
-        rows, users, items: how many are left.
-        removed: the rows that the rule removed.
-        fate: why these are not trained on; None where a count removes nothing.
-    """
-
-    rule: str
-    rows: int
-    users: int
-    items: int
-    removed: int = 0
-    fate: Fate | None = None
-
-
-class Events:
-    """The raw events as arrays, and a mask of those that no rule has removed yet.
-
-    Attributes:
-        raw: [rows] the values as the files hold them.
-        user, item: int64[rows], place of the id in `users`, `items`; -1 where it is missing.
-        users, items: the distinct ids.
-        dated: bool[rows], whether the timestamp can be read.
-        time: int64[rows], microseconds since 1970; meaningless where `dated` is false.
-        weight: float64[rows], NaN where it cannot be read.
-        keep: bool[rows], false once a rule has removed the event.
-        counts: the count of the rows read, then one for each rule applied so far.
-    """
-
-    def __init__(self, raw: pd.DataFrame, unit: TimestampUnit) -> None:
-        self.raw = raw
-        self.user, self.users = codes(raw["user_id"])
-        self.item, self.items = codes(raw["item_id"])
-        timestamp = instants(raw["timestamp"], unit)
-        self.dated = timestamp.notna().to_numpy()
-        self.time = timestamp.dt.tz_localize(None).to_numpy("datetime64[us]").view("int64")
-        self.weight = numbers(raw["weight"]) if "weight" in raw else np.ones(len(raw))
-        self.keep: Bools = np.ones(len(raw), dtype=bool)
-        self.counts = [self.count("read", self.keep)]
-        # For each row the place in `counts` of the rule that removed it; 0 where no rule did.
-        self._rule = np.zeros(len(raw), dtype=np.int8)
-
-    def count(
-        self, rule: str, rows: Bools, removed: int = 0, fate: Fate | None = None
-    ) -> RuleCount:
-        """How many rows, users and items the mask selects."""
-        users, items = (
-            int(np.count_nonzero(np.bincount(code[rows & (code >= 0)])))
-            for code in (self.user, self.item)
-        )
-        return RuleCount(
-            rule=rule, rows=int(rows.sum()), users=users, items=items, removed=removed, fate=fate
-        )
-
-    def remove(self, rule: str, bad: Bools, fate: Fate) -> None:
-        """Remove the rows of the mask `bad` that are still kept, and count them."""
-        bad = bad & self.keep
-        self.keep &= ~bad
-        self._rule[bad] = len(self.counts)
-        self.counts.append(self.count(rule, self.keep, int(bad.sum()), fate))
-
-    def removed(self, fate: Fate) -> dict[str, int]:
-        """The number of removed rows of each rule with that fate."""
-        return {count.rule: count.removed for count in self.counts if count.fate == fate}
-
-    def span(self) -> str:
-        """The first and the last instant of the kept rows, as text for a message."""
-        first, last = (
-            pd.Timestamp(int(instant), unit="us", tz="UTC").isoformat()
-            for instant in (self.time[self.keep].min(), self.time[self.keep].max())
-        )
-        return f"{first} to {last}"
-
-    def table(self, rows: Bools) -> pd.DataFrame:
-        """The rows of a mask as EVENT_COLUMNS, by timestamp, then user_id and item_id."""
-        selected = np.flatnonzero(rows)
-        # Ranks of the distinct ids: far fewer strings to compare than rows.
-        ranks = (
-            np.argsort(np.argsort(ids.to_numpy(object)))[code[selected]]
-            for ids, code in ((self.items, self.item), (self.users, self.user))
-        )
-        selected = selected[np.lexsort((*ranks, self.time[selected]))]
-        return pd.DataFrame(
-            {
-                "user_id": self.users[self.user[selected]],
-                "item_id": self.items[self.item[selected]],
-                "timestamp": pd.to_datetime(self.time[selected].view("M8[us]"), utc=True),
-                "weight": self.weight[selected],
-            }
-        )
-
-    def rejected(self) -> pd.DataFrame:
-        """The rejected rows: row (from 1), the raw values as text ("" is missing), reason."""
-        reasons = np.array([c.rule if c.fate == "rejected" else "" for c in self.counts], object)
-        rows = reasons[self._rule] != ""
-        table = self.raw[rows].astype("str").fillna("")
-        if "weight" not in table:
-            table["weight"] = ""
-        table.insert(0, "row", self.raw.index[rows] + 1)
-        table["reason"] = reasons[self._rule[rows]]
-        return table
+def exclude(events: Events, users: set[str], items: set[str]) -> None:
+    """Remove the events of listeners and items that are to be left out, as if they never were."""
+    for rule, ids, codes, excluded in (
+        ("excluded listener", events.users, events.user, users),
+        ("excluded item", events.items, events.item, items),
+    ):
+        # A missing id has the code -1, which reads the last entry.
+        left_out = np.append(ids.isin(excluded), False)
+        events.remove(rule, left_out[codes], "excluded")
 
 
 def clean(
@@ -181,11 +84,63 @@ def clean(
     if not events.keep.any():
         reasons = events.removed("rejected")
         worst = max(reasons, key=lambda reason: reasons[reason])
+        example = events.example(worst)
         raise DataError(
             f"events: all {len(time):,} rows are rejected, most often for {worst!r} "
-            f"({reasons[worst]:,} rows)",
-            "check the column names and settings of the source",
+            f"({reasons[worst]:,} rows, the first is {_shown(example)})",
+            remedy(worst, example),
         )
+
+
+def remedy(rule: str, example: dict[str, str]) -> str:
+    """What mends the rows that a rule rejects, told from the first of them.
+
+    Args:
+        rule: its name, as in `RuleCount`.
+        example: the row as text, by column.
+    """
+    if rule == "bad timestamp":
+        return timestamp_remedy(example["timestamp"])
+    if rule == "unknown item":
+        return (
+            f"give item {example['item_id']!r} and the others to the items table, or see whether "
+            "both tables use the same ids"
+        )
+    if rule == "bad weight":
+        return (
+            "weights are numbers above 0: fill the missing ones, set `decimal`, or leave the "
+            "column out with another name under `columns`"
+        )
+    return "check the column names and settings of the source"
+
+
+def timestamp_remedy(value: str) -> str:
+    """The setting that would make a timestamp readable, told from its form."""
+    if not value:
+        return "fill the timestamps that are missing"
+    if re.fullmatch(r"-?\d+(\.\d+)?([eE]\+?\d+)?", value):
+        number = abs(float(value))
+        for unit, name, least in (
+            ("ns", "nanoseconds", 1e17),
+            ("us", "microseconds", 1e14),
+            ("ms", "milliseconds", 1e11),
+        ):
+            if number >= least:
+                return f"{value} looks like {name}: set timestamp_unit: {unit}"
+        if number > _YEAR_SECONDS:
+            return f"{value} looks like seconds: set timestamp_unit: s"
+    if re.match(r"\d{1,2}/\d{1,2}/\d{4}", value):
+        time = " %H:%M:%S" if value.count(":") == 2 else " %H:%M" if ":" in value else ""
+        return (
+            f"{value!r} has a day and a month in an order that only you know: set "
+            f'timestamp_format: "%m/%d/%Y{time}" or "%d/%m/%Y{time}"'
+        )
+    return f"{value!r} is no ISO 8601: set timestamp_format as strptime has it"
+
+
+def _shown(example: dict[str, str]) -> str:
+    row = ", ".join(f"{name} {value!r}" for name, value in example.items() if name != "row")
+    return f"row {example['row']}: {row}"[:300]
 
 
 def split(

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pydantic
 
-from setlist.data.cleaning import Events, RuleCount, clean, split
-from setlist.data.conversion import instants, labels, tag_lists, text
+from setlist.data.cleaning import clean, exclude, split
+from setlist.data.curation_report import CurationReport
+from setlist.data.events import Events, RawEvents
+from setlist.data.keys import key_text
 from setlist.data.schema import (
     EVENT_COLUMNS,
     ITEM_COLUMNS,
@@ -24,7 +26,8 @@ from setlist.data.schema import (
     Window,
     parse_instant,
 )
-from setlist.data.source import TableSource, read
+from setlist.data.snapshots import read_items, read_users
+from setlist.data.source import TableSource, read_parts
 from setlist.errors import DataError
 
 TRAIN_DAYS, TEST_DAYS = 90, 14
@@ -77,66 +80,17 @@ class CurationSettings(pydantic.BaseModel, extra="forbid", frozen=True):
 
 
 class DataSettings(pydantic.BaseModel, extra="forbid", frozen=True):
-    """The raw tables; without `items` or `users` only the ids in the events are known."""
+    """The raw tables; without `items` or `users` only the ids in the events are known.
+
+    Attributes:
+        exclude: listeners (`user_id`) and items (`item_id`) that are removed before anything else:
+            erased accounts, staff, bots, withdrawn titles.
+    """
 
     events: TableSource
     items: TableSource | None = None
     users: TableSource | None = None
-
-
-class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
-    """The counts of a curation; `read == train + test + rejected + outside + below_support`.
-
-    Attributes:
-        window: as `Window.to_json` returns it.
-        counts: "read", then one for each rule in order, then "training period" and "test period".
-        read, train, test: rows of events.
-        rejected: rows by reason, including the reasons without rows.
-        outside: rows outside the window.
-        below_support: rows of the training period whose item or user is too rare.
-        unknown_users: users of the dataset that the users table lacks.
-        items, users: rows of the two tables written.
-        notes: sentences on the tables of items and users.
-    """
-
-    window: dict[str, str]
-    counts: list[RuleCount]
-    read: int
-    train: int
-    test: int
-    rejected: dict[str, int]
-    outside: int
-    below_support: int
-    unknown_users: int
-    items: int
-    users: int
-    notes: list[str]
-
-    def markdown(self) -> str:
-        """The report as a page of Markdown."""
-        lines = [
-            "# Curation",
-            "",
-            f"Training period {self.window['start']} to {self.window['cut']}, "
-            f"test period to {self.window['end']} (each without its end).",
-            "",
-            "| after | events | users | items | removed | |",
-            "|---|--:|--:|--:|--:|---|",
-            *(
-                f"| {count.rule} | {count.rows:,} | {count.users:,} | {count.items:,} "
-                f"| {count.removed:,} | {count.fate or ''} |"
-                for count in self.counts
-            ),
-            "",
-            f"Rejected: {sum(self.rejected.values()):,} events (rejected.parquet).",
-            "",
-            *(f"- {reason}: {rows:,}" for reason, rows in self.rejected.items()),
-            "",
-            "Notes:",
-            "",
-            *(f"- {note}" for note in self.notes),
-        ]
-        return "\n".join(lines) + "\n"
+    exclude: TableSource | None = None
 
 
 def resolve_window(settings: WindowSettings, as_of: str, now: pd.Timestamp) -> Window:
@@ -192,14 +146,21 @@ def curate(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: it exists already", "remove it or name another folder")
     notes: list[str] = []
-    raw = read(data.events, required=("user_id", "item_id", "timestamp"), optional=("weight",))
-    if raw.empty:
+    raw = RawEvents.read(data.events)
+    if not len(raw):
         condition = " that `where` keeps" if data.events.where else ""
-        raise DataError(f"{data.events.path}: there are no events{condition}", "correct the source")
+        raise DataError(f"{data.events.name}: there are no events{condition}", "correct the source")
     items = None if data.items is None else read_items(data.items, window.cutoff, notes)
-    users = None if data.users is None else _users(data.users, window.cutoff, notes)
+    users = None if data.users is None else read_users(data.users, window.cutoff, notes)
+    excluded = _excluded_ids(data.exclude)
+    if items is not None:
+        items = items[~items["item_id"].isin(excluded["item_id"])]
+    if users is not None:
+        users = users[~users["user_id"].isin(excluded["user_id"])]
 
-    events = Events(raw, data.events.timestamp_unit)
+    events = Events(raw)
+    if data.exclude is not None:
+        exclude(events, excluded["user_id"], excluded["item_id"])
     known = None if items is None else items["item_id"]
     clean(events, known, window.cutoff, settings.max_events_per_day)
     train, test = split(events, window, settings.min_item_events, settings.min_user_events)
@@ -228,6 +189,7 @@ def curate(
         read=len(raw),
         train=int(train.sum()),
         test=int(test.sum()),
+        excluded=sum(events.removed("excluded").values()),
         rejected=events.removed("rejected"),
         outside=sum(events.removed("outside").values()),
         below_support=sum(events.removed("not trained on").values()),
@@ -250,74 +212,22 @@ def curate(
     return report
 
 
-def read_items(source: TableSource, cutoff: pd.Timestamp, notes: list[str]) -> pd.DataFrame:
-    """Read the items table as of the cutoff.
-
-    Args:
-        source: the table.
-        cutoff: rows that are valid only later are dropped.
-        notes: sentences on what was dropped or could not be read are appended to it.
-
-    Returns:
-        ITEM_COLUMNS, one row for each item.
-
-    Raises:
-        DataError: when the table cannot be read.
-        SettingsError: when the settings of the table do not fit its columns.
-    """
-    raw = read(source, required=["item_id"], optional=["title", "tags", "released", "valid_from"])
-    raw = _as_of(raw, "item_id", source, cutoff, notes)
-    items = pd.DataFrame({"item_id": raw["item_id"]})
-    title = text(raw["title"]) if "title" in raw else items["item_id"]
-    items["title"] = title.where(title != "", items["item_id"])
-    tags = tag_lists(raw["tags"], source.tags_separator) if "tags" in raw else [[]] * len(raw)
-    items["tags"] = pd.Series(tags, index=items.index, dtype=object)
-    if "released" in raw:
-        items["released"] = instants(raw["released"], source.timestamp_unit)
-        unreadable = int((items["released"].isna() & (text(raw["released"]) != "")).sum())
-        if unreadable:
-            notes.append(f"items: {unreadable:,} release dates cannot be read; taken as not known.")
-    else:
-        items["released"] = pd.NaT
-    return items
-
-
-def _users(source: TableSource, cutoff: pd.Timestamp, notes: list[str]) -> pd.DataFrame:
-    """user_id and every other column as strings, one row for each user, as of the cutoff."""
-    raw = _as_of(
-        read(source, required=["user_id"], optional=None), "user_id", source, cutoff, notes
-    )
-    others = raw.drop(columns=["user_id", "valid_from"], errors="ignore")
-    columns = {name: labels(column) for name, column in others.items()}
-    return pd.DataFrame({"user_id": raw["user_id"]} | columns)
-
-
-def _as_of(
-    raw: pd.DataFrame, key: str, source: TableSource, cutoff: pd.Timestamp, notes: list[str]
-) -> pd.DataFrame:
-    """One row for each id: the latest one valid at the cutoff, or the last without valid_from."""
-    table = key.removesuffix("_id") + "s"
-    raw = raw.reset_index(drop=True)
-    raw[key] = labels(raw[key])
-    nameless = int((raw[key] == "").sum())
-    if nameless:
-        notes.append(f"{table}: {nameless:,} rows without {key}; dropped.")
-        raw = raw[raw[key] != ""]
-    if "valid_from" in raw:
-        since = instants(raw["valid_from"], source.timestamp_unit)
-        valid = since <= cutoff
-        notes.append(
-            f"{table}: as of the cutoff; {int((since > cutoff).sum()):,} rows are valid only later "
-            f"and {int(since.isna().sum()):,} have no valid_from; dropped."
+def _excluded_ids(source: TableSource | None) -> dict[str, set[str]]:
+    """The ids of the table of exclusions, by column."""
+    ids: dict[str, set[str]] = {"user_id": set(), "item_id": set()}
+    if source is None:
+        return ids
+    found_column = False
+    for part in read_parts(source, required=(), optional=tuple(ids)):
+        for name in ids.keys() & part.names.keys():
+            found_column = True
+            ids[name].update(key for key in key_text(part[name]).to_pylist() if key is not None)
+    if not found_column:
+        raise DataError(
+            f"{source.name}: the table of exclusions has neither user_id nor item_id",
+            "name one of them, like columns: {user_id: NAME}",
         )
-        raw = raw.loc[since[valid].sort_values(kind="stable").index]
-    else:
-        repeated = int(raw[key].duplicated().sum())
-        note = f"{table}: a present-day snapshot (there is no valid_from)."
-        if repeated:
-            note += f" {repeated:,} rows repeat an earlier {key}; the last row counts."
-        notes.append(note)
-    return raw.drop_duplicates(key, keep="last").reset_index(drop=True)
+    return ids
 
 
 def _write(tables: Mapping[str, pa.Table], report: CurationReport, output: Path) -> None:

@@ -1,33 +1,33 @@
-"""Where tables come from: a file, a folder, Google Cloud Storage, or the bundled sample.
+"""Where tables come from: files, folders, Google Cloud Storage, or the bundled sample.
 
-`listing` and `fingerprint` say what a source holds without reading it; `read` reads it.
+`listing` and `fingerprint` say what a source holds without reading it; `read_parts` reads it, file
+by file, as Arrow.
 """
 
-import functools
 import hashlib
 import json
 import operator
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pydantic
 
-from setlist.data import sample
-from setlist.data.conversion import TimestampUnit
-from setlist.data.formats import SUFFIXES, TableFile, format_of, open_table
+from setlist.arrays import Bools, Int64s
+from setlist.data.conversion import TimestampUnit, instants, numbers
+from setlist.data.files import open_files
+from setlist.data.formats import FileOptions, TableFile
+from setlist.data.keys import Column, label_text
 from setlist.data.schema import parse_instant
 from setlist.errors import DataError
 
-TIMEOUT = 60  # seconds, for one request to Google Cloud Storage
-
-Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
+Comparison = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
 _COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -37,6 +37,17 @@ _COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 _TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
+Value = str | float | int | bool
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as fault:
+        raise ValueError(
+            f"there is no time zone {name!r}; write it like Europe/Stockholm"
+        ) from fault
+    return name
 
 
 class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
@@ -44,18 +55,82 @@ class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
 
     Attributes:
         path: a file, a folder of files of one format, `gs://bucket/object-or-prefix`, or
-            `sample://events` (`playlists`, `listeners`), with `?seed=7&planted=one_region`.
-        columns: our name of a column -> the file's name, e.g. {"user_id": "listener"}.
-        where: the rows kept, as (the file's column, one of == != < <= > >=, value); all must hold.
+            `sample://events` (`playlists`, `listeners`), with `?seed=7&planted=one_region`; or a
+            list of such paths. Folders named KEY=VALUE give a column KEY.
+        columns: our name of a column -> the file's name, e.g. {"user_id": "listener"}; a nested
+            field by its path, `user.id`.
+        where: the rows kept, as (the file's column, one of == != < <= > >= in, value); all must
+            hold. The value of `in` is a list.
         tags_separator: splits a `tags` column of strings.
         timestamp_unit: of numeric timestamps.
+        timestamp_format: of timestamps in text, as `strptime` has it; ISO 8601 and dates with dots
+            need none.
+        timezone: of timestamps that name none.
+        delimiter, encoding: of CSV files; the delimiter is found where it is left out, the encoding
+            is UTF-8.
+        decimal: between the whole and the fraction of numbers in text.
     """
 
-    path: str
+    path: str | Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
     columns: dict[str, str] = {}
-    where: list[tuple[str, Comparison, str | float | int | bool]] = []
+    where: list[tuple[str, Comparison, Value | list[Value]]] = []
     tags_separator: str = pydantic.Field("|", min_length=1)
     timestamp_unit: TimestampUnit = "s"
+    timestamp_format: str = ""
+    timezone: Annotated[str, pydantic.AfterValidator(_zone)] = "UTC"
+    delimiter: str | None = pydantic.Field(None, min_length=1, max_length=1)
+    encoding: str | None = None
+    decimal: Literal[".", ","] = "."
+
+    @pydantic.field_validator("where")
+    @classmethod
+    def _lists_for_in(cls, where: list[tuple[str, Comparison, Any]]) -> list[Any]:
+        for column, comparison, value in where:
+            if isinstance(value, list) != (comparison == "in"):
+                raise ValueError(
+                    f"{column} {comparison} {value}: write a list behind `in`, and a single value "
+                    "behind any other comparison"
+                )
+        return where
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of the table, one or several."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    @property
+    def name(self) -> str:
+        """The paths, for messages."""
+        return ", ".join(self.paths)
+
+    def instants(self, column: Column) -> tuple[Int64s, Bools]:
+        """The instants of a column, as `setlist.data.conversion.instants` returns them."""
+        return instants(column, self.timestamp_unit, self.timestamp_format, self.timezone)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one file that `where` keeps.
+
+    Attributes:
+        label: the file's name in messages.
+        start: the number of rows in the files before it.
+        rows: int64[rows], the number of each row in the file, from 0.
+        table: under our names.
+        names: our name of a column -> the file's.
+    """
+
+    label: str
+    start: int
+    rows: Int64s
+    table: pa.Table
+    names: Mapping[str, str]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str) -> Column:
+        return Column(self.table[name], self.label, self.names[name], self.rows)
 
 
 def listing(source: TableSource) -> list[tuple[str, int, str]]:
@@ -67,7 +142,7 @@ def listing(source: TableSource) -> list[tuple[str, int, str]]:
     Raises:
         DataError: when there is no file, or one that is in no known format.
     """
-    with _files(source) as files:
+    with open_files(source.paths) as files:
         return [(file.name, file.size, file.version) for file in files]
 
 
@@ -84,19 +159,23 @@ def fingerprint(sources: Mapping[str, TableSource]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def read(
-    source: TableSource, *, required: Sequence[str], optional: Sequence[str] | None
-) -> pd.DataFrame:
+def read_parts(
+    source: TableSource,
+    *,
+    required: Sequence[str],
+    optional: Sequence[str] | None,
+    say: Callable[[str], None] = print,
+) -> Iterator[Part]:
     """The rows that `where` keeps, under our names, with the values as the files hold them.
 
-    The index is the row's number, from 0, counted through all files in order of name, before
-    `where`. The values of a CSV are strings: "007" and "NA" stay what they are. An optional column
-    that no file has is absent.
+    Files come in order of their paths and names; empty files are left out. Text of CSV and JSON
+    files arrives as bytes. An optional column that a file does not have is absent from its part.
 
     Args:
         source: the table.
         required: our names of the columns that every file must have.
         optional: our names of those it may have; None means every other column, under its name.
+        say: told what was found out about how a file is written.
 
     Raises:
         DataError: when a file is missing, unreadable or lacks a column, or a setting is wrong.
@@ -105,24 +184,39 @@ def read(
         for name in source.columns:
             if name not in (*required, *optional):
                 raise DataError(
-                    f"columns: {name!r} is no column of this table ({source.path})",
+                    f"columns: {name!r} is no column of this table ({source.name})",
                     f"the names are {', '.join((*required, *optional))}",
                 )
-    parts = []
-    rows = 0
-    with _files(source) as files, tempfile.TemporaryDirectory() as scratch:
+    start = 0
+    options = FileOptions(source.delimiter, source.encoding)
+    with open_files(source.paths) as files, tempfile.TemporaryDirectory() as scratch:
         for file in files:
-            table = file.open(Path(scratch))
-            names = _names(source, table, required, optional)
+            table = file.open(Path(scratch), options)
+            for note in table.notes:
+                say(f"{table.label}: {note}")
+            columns = [*table.columns, *(key for key in file.keys if key not in table.columns)]
+            opened = TableFile(table.label, columns, table.load)
+            names = _names(source, opened, required, optional)
             filtered = [column for column, _, _ in source.where]
-            raw = table.load(list(dict.fromkeys([*names.values(), *filtered])))
-            raw.index = pd.RangeIndex(rows, rows + len(raw))
-            rows += len(raw)
-            kept = pd.Series(data=True, index=raw.index)
-            for column, op, value in source.where:
-                kept &= _holds(raw[column], op, value)
-            parts.append(raw.loc[kept, list(names.values())].set_axis(list(names), axis=1))
-    return pd.concat(parts)
+            wanted = dict.fromkeys([*names.values(), *filtered])
+            raw = table.load([name for name in wanted if name in table.columns])
+            size = len(raw) if raw.num_columns else _rows(table)
+            for key, value in file.keys.items():
+                if key in wanted and key not in table.columns:
+                    raw = raw.append_column(key, pa.array([value] * size, pa.large_string()))
+            kept = np.ones(size, bool)
+            for column, comparison, value in source.where:
+                every = Column(raw[column], table.label, column, np.arange(size))
+                kept &= _holds(every, comparison, value, source)
+            rows = np.flatnonzero(kept)
+            chosen = raw.select(list(names.values())).rename_columns(list(names))
+            yield Part(table.label, start, rows, chosen if kept.all() else chosen.take(rows), names)
+            start += size
+
+
+def _rows(table: TableFile) -> int:
+    """The number of rows of a file of which no column is wanted."""
+    return len(table.load(list(table.columns)[:1]))
 
 
 def _names(
@@ -134,186 +228,44 @@ def _names(
         if column not in table.columns:
             raise DataError(f"where: there is no column {column!r} in {present}", "correct it")
     mapped = {**{name: name for name in required}, **source.columns}
-    for ours, theirs in mapped.items():
-        if theirs not in table.columns:
+    for name, column in mapped.items():
+        if column not in table.columns:
             raise DataError(
-                f"columns: there is no column {theirs!r} in {present}",
-                f"name the one that holds {ours}, like columns: {{{ours}: NAME}}",
+                f"columns: there is no column {column!r} in {present}",
+                f"name the column that holds {name}, like columns: {{{name}: NAME}}",
             )
     if optional is None:
         optional = [name for name in table.columns if name not in mapped.values()]
     return mapped | {n: n for n in optional if n in table.columns and n not in mapped}
 
 
-def _holds(column: pd.Series, op: Comparison, value: str | float | bool) -> pd.Series:
-    """Where the condition holds; a missing value fulfils only `!=`."""
+def _holds(
+    column: Column, comparison: Comparison, value: Value | list[Value], source: TableSource
+) -> Bools:
+    """bool[rows]: where the condition holds; a missing value fulfils only `!=`."""
+    if isinstance(value, list):
+        conditions = [_holds(column, "==", each, source) for each in value]
+        return np.logical_or.reduce([np.zeros(len(column.rows), bool), *conditions])
     left: pd.Series
     right: Any = value
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        left, right = pd.to_datetime(column, utc=True), parse_instant(value, "where")
-    elif isinstance(value, bool) and not pd.api.types.is_bool_dtype(column.dtype):
-        left = column.astype("str").str.strip().str.lower().map(_TRUTH)
+    kind = column.values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        micros, known = source.instants(column)
+        left = pd.Series(micros, dtype="Int64").where(known)
+        right = int(parse_instant(value, "where").asm8.astype("datetime64[us]").astype("int64"))
+    elif isinstance(value, bool) and not pa.types.is_boolean(kind):
+        left = label_text(column).to_pandas().str.lower().map(_TRUTH)
+    elif isinstance(value, bool):
+        left = column.values.to_pandas().astype("boolean")
     elif not isinstance(value, str):
-        left = pd.to_numeric(column, errors="coerce")
-    elif pd.api.types.is_numeric_dtype(column.dtype):
+        left = pd.Series(numbers(column, source.decimal))
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
         raise DataError(
-            f"where: column {column.name!r} holds {column.dtype} values, but {value!r} is text",
+            f"where: column {column.name!r} holds {kind} values, but {value!r} is text",
             "write the value without quotes",
         )
     else:
-        left = column.astype("str")
-    holds: pd.Series = _COMPARE[op](left, right).astype("boolean")
-    return holds.fillna(op == "!=").astype(bool)
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file of a source; `open` gets a folder for what has to be downloaded."""
-
-    name: str
-    size: int
-    version: str
-    open: Callable[[Path], TableFile]
-
-
-@contextmanager
-def _files(source: TableSource) -> Iterator[list[_File]]:
-    """The files of the source by name, at least one and all of one format."""
-    scheme = source.path.partition("://")[0] if "://" in source.path else ""
-    if scheme == "sample":
-        yield [_sample_file(source.path)]
-    elif scheme == "gs":
-        with _objects(source.path) as files:
-            yield _checked(source.path, files)
-    elif scheme:
-        raise DataError(
-            f"{source.path}: {scheme}:// cannot be read", "give a local path, gs:// or sample://"
-        )
-    else:
-        yield _checked(source.path, _local(Path(source.path)))
-
-
-def _checked(path: str, files: list[_File]) -> list[_File]:
-    files = sorted(files, key=lambda file: file.name)
-    if not files:
-        raise DataError(f"{path}: there are no files in it", "correct the path")
-    for file in files:
-        if format_of(file.name) is None:
-            raise DataError(
-                f"{path}: {file.name} is in no known format",
-                f"leave it out, or use one that ends in {', '.join(SUFFIXES)}",
-            )
-        if format_of(file.name) != format_of(files[0].name):
-            raise DataError(
-                f"{path}: {files[0].name} and {file.name} are in different formats",
-                "keep the files of one format in a folder",
-            )
-    return files
-
-
-def _is_data(name: str) -> bool:
-    """Hidden files and those that engines leave beside the data (_SUCCESS, _metadata) are not."""
-    return not any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)
-
-
-def _local(path: Path) -> list[_File]:
-    def entry(file: Path, name: str) -> _File:
-        stat = file.stat()
-        return _File(
-            name, stat.st_size, str(stat.st_mtime_ns), lambda _: open_table(file, str(file))
-        )
-
-    if path.is_dir():
-        found = {file: file.relative_to(path).as_posix() for file in path.rglob("*")}
-        return [entry(f, name) for f, name in found.items() if f.is_file() and _is_data(name)]
-    if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder", "correct the path")
-    return [entry(path, path.name)]
-
-
-@contextmanager
-def _objects(path: str) -> Iterator[list[_File]]:
-    """The object of that name, or else all those below it, each in the generation listed."""
-    from google.cloud import storage  # slow to import, and rarely needed
-
-    bucket, _, prefix = path.removeprefix("gs://").partition("/")
-    if not bucket:
-        raise DataError(f"{path}: the bucket is missing", "write it like gs://bucket/folder")
-    folder = prefix and prefix.rstrip("/") + "/"
-    with _google(path):
-        emulated = "STORAGE_EMULATOR_HOST" in os.environ
-        client = storage.Client.create_anonymous_client() if emulated else storage.Client()
-    with closing(client):
-        with _google(path):
-            blobs = list(client.list_blobs(bucket, prefix=prefix.rstrip("/"), timeout=TIMEOUT))
-        exact = [blob for blob in blobs if blob.name == prefix and prefix != folder]
-
-        def entry(blob: Any, name: str) -> _File:  # noqa: ANN401
-            def download(scratch: Path) -> TableFile:
-                label = f"gs://{bucket}/{blob.name}"
-                local = scratch / "object"  # one at a time: the next one takes its place
-                with _google(label):
-                    blob.download_to_filename(
-                        local, if_generation_match=blob.generation, timeout=TIMEOUT
-                    )
-                return open_table(local, label)
-
-            return _File(name, blob.size, str(blob.generation), download)
-
-        yield [entry(blob, PurePosixPath(blob.name).name) for blob in exact] or [
-            entry(blob, name)
-            for blob in blobs
-            if blob.name.startswith(folder)
-            and not blob.name.endswith("/")
-            and _is_data(name := blob.name.removeprefix(folder))
-        ]
-
-
-@contextmanager
-def _google(label: str) -> Iterator[None]:
-    """Turns what Google Cloud Storage and the network raise into one sentence."""
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-
-    try:
-        yield
-    except (GoogleAPIError, GoogleAuthError, OSError) as fault:  # requests raises OSErrors
-        reason = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")[:200]
-        raise DataError(
-            f"{label}: cannot be read ({reason})",
-            "check the name and that this account may read it",
-        ) from fault
-
-
-def _sample_file(path: str) -> _File:
-    parts = urlsplit(path)
-    options = {"seed": "7", "planted": "none", **dict(parse_qsl(parts.query, strict_parsing=False))}
-    if (
-        parts.netloc not in ("events", "playlists", "listeners")
-        or parts.path
-        or set(options) != {"seed", "planted"}
-        or not options["seed"].isdecimal()
-        or options["planted"] not in ("none", "one_region")
-    ):
-        raise DataError(
-            f"{path}: there is no such sample",
-            "write sample:// and events, playlists or listeners, "
-            "with or without ?seed=7&planted=one_region",
-        )
-    code = hashlib.sha256()
-    for module in sorted(Path(sample.__file__).parent.glob("sample*.py")):
-        code.update(module.read_bytes())
-    version = f"seed={options['seed']}&planted={options['planted']}&code={code.hexdigest()}"
-
-    def generated(_: Path) -> TableFile:
-        made = _sample(int(options["seed"]), options["planted"])
-        frame: pd.DataFrame = getattr(made, parts.netloc)
-        return TableFile(path, list(frame.columns), lambda columns: frame[columns].copy())
-
-    return _File(parts.netloc, 0, version, generated)
-
-
-@functools.cache
-def _sample(seed: int, planted: Literal["none", "one_region"]) -> sample.Sample:
-    """The three tables of a seed, made once a process."""
-    return sample.generate(seed, planted)
+        left = label_text(column).to_pandas()
+    holds: pd.Series = _COMPARE[comparison](left, right).astype("boolean")
+    missing = left.isna()
+    return holds.where(~missing, comparison == "!=").fillna(False).to_numpy(bool)

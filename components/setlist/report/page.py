@@ -18,7 +18,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from setlist.arrays import Int32s
-from setlist.data.curation import CurationReport
+from setlist.data.curation_report import CurationReport
 from setlist.errors import EvaluationError, SettingsError
 from setlist.evaluation.results import (
     LEARNED_ROLES,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from setlist.data.curation import read_items
+from setlist.data.snapshots import read_items
 from setlist.data.source import TableSource
 from setlist.errors import StoreNotFoundError
 from setlist.models.contract import folder_digest, read_info

@@ -294,21 +294,22 @@ def _probe(objects: Objects) -> None:
 
 
 def _table(key: str, table: TableSource) -> Finding:
-    if not REMOTE_PATH.match(table.path):
+    local = [path for path in table.paths if not REMOTE_PATH.match(path)]
+    if local:
         return Finding(
             f"data.{key}",
             "missing",
-            f"{table.path} lies on this machine's disk",
+            f"{local[0]} lies on this machine's disk",
             f"--set data.{key}.path=gs://your-bucket/prefix",
         )
     files = listing(table)
-    if table.path.startswith("sample://"):
-        return Finding(f"data.{key}", "ok", f"{table.path}: bundled with setlist")
+    if table.paths[0].startswith("sample://"):
+        return Finding(f"data.{key}", "ok", f"{table.name}: bundled with setlist")
     size = sum(size for _, size, _ in files)
     return Finding(
         f"data.{key}",
         "ok",
-        f"{table.path}: {len(files):,} file{'' if len(files) == 1 else 's'}, {size:,} bytes",
+        f"{table.name}: {len(files):,} file{'' if len(files) == 1 else 's'}, {size:,} bytes",
     )
 
 

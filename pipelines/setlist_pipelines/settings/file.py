@@ -113,9 +113,13 @@ class Settings(BaseModel):
     def locations(self) -> dict[str, str]:
         """Where the store and the tables are, by the key of the setting."""
         tables = {key: getattr(self.data, key) for key in type(self.data).model_fields}
-        return {"store": self.store} | {
-            f"data.{key}.path": table.path for key, table in tables.items() if table
+        paths = {
+            f"data.{key}.path" + f".{place}" * (len(table.paths) > 1): path
+            for key, table in tables.items()
+            if table
+            for place, path in enumerate(table.paths)
         }
+        return {"store": self.store} | paths
 
     def document(self) -> dict[str, Any]:
         """A settings file that says the same; `Settings.model_validate(s.document()) == s`."""
@@ -296,6 +300,10 @@ def with_absolute_paths(settings: Settings) -> Settings:
     if not REMOTE_PATH.match(settings.store):
         document["store"] = str(Path(settings.store).expanduser().absolute())
     for table in document["data"].values():
-        if table and not REMOTE_PATH.match(table["path"]):
-            table["path"] = str(Path(table["path"]).expanduser().absolute())
+        paths = [table["path"]] if isinstance(table["path"], str) else table["path"]
+        absolute = [
+            path if REMOTE_PATH.match(path) else str(Path(path).expanduser().absolute())
+            for path in paths
+        ]
+        table["path"] = absolute if len(absolute) > 1 else absolute[0]
     return Settings.model_validate(document)

@@ -1,0 +1,214 @@
+"""The files of a table: in local folders, in Google Cloud Storage, or of the bundled sample."""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pandas as pd
+import pyarrow as pa
+
+from setlist.data import sample
+from setlist.data.formats import PACKED, SUFFIXES, FileOptions, TableFile, format_of, open_table
+from setlist.errors import DataError
+
+TIMEOUT = 60  # seconds, for one request to Google Cloud Storage
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of a source; `open` gets a folder for what has to be downloaded.
+
+    Attributes:
+        keys: column -> value, from folders named KEY=VALUE.
+    """
+
+    name: str
+    size: int
+    version: str
+    open: Callable[[Path, FileOptions], TableFile]
+    keys: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@contextmanager
+def open_files(paths: Sequence[str]) -> Iterator[list[SourceFile]]:
+    """The files of all paths, at least one with rows for each path and all of one format.
+
+    Raises:
+        DataError: when there is no file, or one that is in no known format.
+    """
+    with ExitStack() as stack:
+        files = [file for path in paths for file in stack.enter_context(_files_of(path))]
+        _check_formats(", ".join(paths), files)
+        yield files
+
+
+@contextmanager
+def _files_of(path: str) -> Iterator[list[SourceFile]]:
+    scheme = path.partition("://")[0] if "://" in path else ""
+    if scheme == "sample":
+        yield [_sample_file(path)]
+    elif scheme == "gs":
+        with _objects(path) as files:
+            yield _sorted(path, files)
+    elif scheme:
+        raise DataError(
+            f"{path}: {scheme}:// cannot be read", "give a local path, gs:// or sample://"
+        )
+    else:
+        yield _sorted(path, _local(Path(path)))
+
+
+def _sorted(path: str, files: list[SourceFile]) -> list[SourceFile]:
+    """The files by name, without empty ones: engines leave them where a part had no rows."""
+    if not files:
+        raise DataError(f"{path}: there are no files in it", "correct the path")
+    filled = sorted((file for file in files if file.size), key=lambda file: file.name)
+    if not filled:
+        raise DataError(f"{path}: all of its files are empty", "export the table again")
+    return filled
+
+
+def _check_formats(path: str, files: list[SourceFile]) -> None:
+    for file in files:
+        if file.version.startswith("seed="):
+            continue
+        if format_of(file.name) is None:
+            known = ", ".join((*SUFFIXES, *PACKED))
+            raise DataError(
+                f"{path}: {file.name} is in no known format",
+                f"leave it out, or use a file that ends in {known}",
+            )
+        if format_of(file.name) != format_of(files[0].name):
+            raise DataError(
+                f"{path}: {files[0].name} and {file.name} are in different formats",
+                "keep the files of one format in a folder",
+            )
+
+
+def _hive_keys(name: str) -> dict[str, str | None]:
+    """The columns that the folders of a file's name give, as in country=SE/date=2026-05-01/."""
+    pairs = [part.partition("=") for part in PurePosixPath(name).parts[:-1] if "=" in part]
+    return {key: None if value == _HIVE_NULL else unquote(value) for key, _, value in pairs}
+
+
+def _is_data(name: str) -> bool:
+    """Hidden files and those that engines leave beside the data (_SUCCESS, _metadata) are not."""
+    return not any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)
+
+
+def _local(path: Path) -> list[SourceFile]:
+    def entry(file: Path, name: str) -> SourceFile:
+        stat = file.stat()
+        return SourceFile(
+            name,
+            stat.st_size,
+            str(stat.st_mtime_ns),
+            lambda _, options: open_table(file, str(file), options),
+            _hive_keys(name),
+        )
+
+    if path.is_dir():
+        found = {file: file.relative_to(path).as_posix() for file in path.rglob("*")}
+        return [entry(f, name) for f, name in found.items() if f.is_file() and _is_data(name)]
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder", "correct the path")
+    return [entry(path, path.name)]
+
+
+@contextmanager
+def _objects(path: str) -> Iterator[list[SourceFile]]:
+    """The object of that name, or else all those below it, each in the generation listed."""
+    from google.cloud import storage  # slow to import, and rarely needed
+
+    bucket, _, prefix = path.removeprefix("gs://").partition("/")
+    if not bucket:
+        raise DataError(f"{path}: the bucket is missing", "write it like gs://bucket/folder")
+    folder = prefix and prefix.rstrip("/") + "/"
+    with _google(path):
+        emulated = "STORAGE_EMULATOR_HOST" in os.environ
+        client = storage.Client.create_anonymous_client() if emulated else storage.Client()
+    with closing(client):
+        with _google(path):
+            blobs = list(client.list_blobs(bucket, prefix=prefix.rstrip("/"), timeout=TIMEOUT))
+        exact = [blob for blob in blobs if blob.name == prefix and prefix != folder]
+
+        def entry(blob: Any, name: str) -> SourceFile:  # noqa: ANN401
+            def download(scratch: Path, options: FileOptions) -> TableFile:
+                label = f"gs://{bucket}/{blob.name}"
+                local = scratch / "object"  # one at a time: the next one takes its place
+                with _google(label):
+                    blob.download_to_filename(
+                        local, if_generation_match=blob.generation, timeout=TIMEOUT
+                    )
+                return open_table(local, label, options)
+
+            return SourceFile(name, blob.size, str(blob.generation), download, _hive_keys(name))
+
+        yield [entry(blob, PurePosixPath(blob.name).name) for blob in exact] or [
+            entry(blob, name)
+            for blob in blobs
+            if blob.name.startswith(folder)
+            and not blob.name.endswith("/")
+            and _is_data(name := blob.name.removeprefix(folder))
+        ]
+
+
+@contextmanager
+def _google(label: str) -> Iterator[None]:
+    """Turns what Google Cloud Storage and the network raise into one sentence."""
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except (GoogleAPIError, GoogleAuthError, OSError) as fault:  # requests raises OSErrors
+        reason = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")[:200]
+        raise DataError(
+            f"{label}: cannot be read ({reason})",
+            "check the name and that this account may read it",
+        ) from fault
+
+
+def _sample_file(path: str) -> SourceFile:
+    parts = urlsplit(path)
+    options = {"seed": "7", "planted": "none", **dict(parse_qsl(parts.query, strict_parsing=False))}
+    if (
+        parts.netloc not in ("events", "playlists", "listeners")
+        or parts.path
+        or set(options) != {"seed", "planted"}
+        or not options["seed"].isdecimal()
+        or options["planted"] not in ("none", "one_region")
+    ):
+        raise DataError(
+            f"{path}: there is no such sample",
+            "write sample:// and events, playlists or listeners, "
+            "with or without ?seed=7&planted=one_region",
+        )
+    code = hashlib.sha256()
+    for module in sorted(Path(sample.__file__).parent.glob("sample*.py")):
+        code.update(module.read_bytes())
+    version = f"seed={options['seed']}&planted={options['planted']}&code={code.hexdigest()}"
+
+    def generated(_: Path, __: FileOptions) -> TableFile:
+        tables = _sample(int(options["seed"]), options["planted"])
+        frame: pd.DataFrame = getattr(tables, parts.netloc)
+
+        def load(columns: Sequence[str]) -> pa.Table:
+            return pa.Table.from_pandas(frame[list(columns)], preserve_index=False)
+
+        return TableFile(path, list(frame.columns), load)
+
+    return SourceFile(parts.netloc, 1, version, generated)
+
+
+@functools.cache
+def _sample(seed: int, planted: Literal["none", "one_region"]) -> sample.Sample:
+    """The three tables of a seed, made once a process."""
+    return sample.generate(seed, planted)

@@ -98,7 +98,7 @@ class RawEvents:
         for part in self.parts:
             places = rows[(rows >= start) & (rows < start + len(part.rows))] - start
             start += len(part.rows)
-            columns = {"row": part.start + part.rows[places] + 1}
+            columns: dict[str, object] = {"row": part.start + part.rows[places] + 1}
             for name in ("user_id", "item_id", "timestamp", "weight"):
                 if name in part:
                     chosen = part[name].to(part[name].values.take(places))
@@ -110,15 +110,12 @@ class RawEvents:
 
 
 def _shown(values: pa.ChunkedArray) -> pd.Series:
-    texts = [
-        ""
-        if value is None
-        else value.decode(errors="replace")
-        if isinstance(value, bytes)
-        else str(value)
-        for value in values.to_pylist()
-    ]
-    return pd.Series(texts, dtype="str")
+    def text(value: object) -> str:
+        if value is None:
+            return ""
+        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+    return pd.Series([text(value) for value in values.to_pylist()], dtype="str")
 
 
 class Events:

@@ -205,9 +205,9 @@ def read_parts(
                 if key in wanted and key not in table.columns:
                     raw = raw.append_column(key, pa.array([value] * size, pa.large_string()))
             kept = np.ones(size, bool)
-            for column, comparison, value in source.where:
+            for column, comparison, operand in source.where:
                 every = Column(raw[column], table.label, column, np.arange(size))
-                kept &= _holds(every, comparison, value, source)
+                kept &= _holds(every, comparison, operand, source)
             rows = np.flatnonzero(kept)
             chosen = raw.select(list(names.values())).rename_columns(list(names))
             yield Part(table.label, start, rows, chosen if kept.all() else chosen.take(rows), names)

@@ -9,7 +9,8 @@ import pytest
 from google.cloud import storage
 
 from setlist.data import sample
-from setlist.data.source import TableSource, fingerprint, listing, read
+from setlist.data.keys import label_text
+from setlist.data.source import TableSource, fingerprint, listing, read_parts
 from setlist.errors import SetlistError
 
 KEYS = ("user_id", "item_id", "timestamp")
@@ -23,6 +24,17 @@ PLAYS = pd.DataFrame(
     }
 )
 RENAMED = {"user_id": "listener"}
+
+
+def read(source, *, required, optional):
+    """The rows of all files as text, by their number; a column that a file lacks is missing."""
+    return pd.concat(
+        pd.DataFrame(
+            {name: label_text(part[name]).to_pandas() for name in part.names},
+            index=range(len(part.rows)),
+        ).set_axis(part.start + part.rows)
+        for part in read_parts(source, required=required, optional=optional)
+    )
 
 
 def write(frame: pd.DataFrame, path: Path) -> Path:

@@ -37,6 +37,8 @@ class Case:
         words: what the sentence of an error, a stop or a warning has to hold.
         write: writes the tables into a folder and returns the sections of the settings.
         listeners: how many distinct listeners arrive, where the case reads.
+        rejected: how many rows are rejected, where the case reads.
+        times: whether the times that arrive are those of SMALL.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Case:
     words: tuple[str, ...]
     write: Callable[[Path], dict[str, Any]]
     listeners: int = 120
+    rejected: int = 0
+    times: bool = False
 
     def settings(self, folder: Path) -> Path:
         """Write the case into the folder; the path of its settings file."""
@@ -65,11 +69,11 @@ class Case:
 CASES: dict[str, Case] = {}
 
 
-def case(outcome: Outcome, *words: str, listeners: int = 120) -> Callable[..., Any]:
+def case(outcome: Outcome, *words: str, **expected: Any) -> Callable[..., Any]:
     """Register a function that writes a case, under its name."""
 
     def keep(write: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
-        CASES[write.__name__] = Case(write.__name__, outcome, words, write, listeners)
+        CASES[write.__name__] = Case(write.__name__, outcome, words, write, **expected)
         return write
 
     return keep
@@ -204,7 +208,7 @@ def unsigned_ids_beside_signed_ones(folder):
     return parts(folder, table(BIG[:half]), table(BIG[half:], user_id=unsigned))
 
 
-@case("reads")
+@case("reads", rejected=1)
 def unsigned_ids_with_a_missing_one(folder):
     ids = pa.array([None, *BIG["user_id"][1:].tolist()], pa.uint64())
     return parquet(folder, table(BIG, user_id=ids))
@@ -256,7 +260,9 @@ def a_line_break_in_an_id(folder):
 @case("error", "item_id", "control character")
 def a_null_character_in_an_id(folder):
     items = ["a\x00b" if item == 5 else str(item) for item in SMALL["item_id"]]
-    return events(lines(folder, [r | {"item_id": i} for r, i in zip(records(SMALL), items)]))
+    return events(
+        lines(folder, [r | {"item_id": i} for r, i in zip(records(SMALL), items, strict=True)])
+    )
 
 
 @case("error", "country", "Country", "case")
@@ -280,13 +286,13 @@ def large_ids_as_floats_in_the_users_table(folder):
 # Times.
 
 
-@case("reads")
+@case("reads", times=True)
 def times_of_bigquery(folder):
     times = SMALL["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S UTC")
     return events(csv(folder, SMALL.assign(timestamp=times)))
 
 
-@case("reads")
+@case("reads", times=True)
 def times_of_bigquery_with_fractions(folder):
     times = SMALL["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S.%f UTC")
     return events(csv(folder, SMALL.assign(timestamp=times)))
@@ -302,7 +308,7 @@ def nanoseconds_without_a_unit(folder):
     return events(csv(folder, SMALL.assign(timestamp=SECONDS * 10**9)))
 
 
-@case("reads")
+@case("reads", times=True)
 def nanoseconds(folder):
     path = csv(folder, SMALL.assign(timestamp=SECONDS * 10**9))
     return events(path, timestamp_unit="ns")
@@ -323,14 +329,14 @@ def american_dates_among_iso_dates(folder):
     return events(csv(folder, SMALL.assign(timestamp=mixed)))
 
 
-@case("reads")
+@case("reads", times=True)
 def american_dates_by_their_format(folder):
     times = SMALL["timestamp"].dt.strftime("%m/%d/%Y %H:%M:%S")
     path = csv(folder, SMALL.assign(timestamp=times))
     return events(path, timestamp_format="%m/%d/%Y %H:%M:%S")
 
 
-@case("reads")
+@case("reads", times=True)
 def local_times_by_their_zone(folder):
     local = SMALL["timestamp"].dt.tz_convert("Europe/Stockholm").dt.strftime("%Y-%m-%d %H:%M:%S")
     return events(csv(folder, SMALL.assign(timestamp=local)), timezone="Europe/Stockholm")
@@ -339,13 +345,13 @@ def local_times_by_their_zone(folder):
 # Files.
 
 
-@case("reads")
+@case("reads", times=True)
 def european_csv_found_by_itself(folder):
     times = SMALL["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S")
     return events(csv(folder, SMALL.assign(timestamp=times, city="Köln"), sep=";"))
 
 
-@case("reads")
+@case("reads", times=True)
 def european_csv_by_settings(folder):
     times = SMALL["timestamp"].dt.strftime("%d.%m.%Y %H:%M:%S")
     frame = SMALL.assign(timestamp=times, city="Köln", weight="1,5")

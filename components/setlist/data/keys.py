@@ -92,8 +92,7 @@ def key_text(column: Column) -> pa.ChunkedArray:
         control = pc.match_substring_regex(text, CONTROL).fill_null(False)
         fault = "a control character or line break in an id"
         column.refuse(_bools(control), fault, "remove it from the id")
-        like_floats = pc.all(pc.match_substring_regex(text, FLOAT_TEXT)).as_py()
-        if like_floats and text.null_count < len(text):
+        if _all_like_floats(text):
             return _integers(column, text.cast(pa.float64()))
         return text
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
@@ -125,13 +124,23 @@ def label_text(column: Column) -> pa.ChunkedArray:
         places = pc.index_in(values, values.unique())
         return pa.chunked_array([pa.array(text, pa.large_string()).take(places.combine_chunks())])
     if _is_text(kind):
-        return _decoded(column, "export it as text")
+        text = _decoded(column, "export it as text")
+        if _all_like_floats(text):
+            return label_text(column.to(text.cast(pa.float64())))
+        return text
     if pa.types.is_nested(kind):
         raise DataError(
             f"{column.label}: column {column.name} holds {kind}, which is no category or title",
             "name a column of single values, or leave it out",
         )
     return column.values.cast(pa.string()).cast(pa.large_string())
+
+
+def _all_like_floats(text: pa.ChunkedArray) -> bool:
+    """Whether every value is written as a program writes an integral float."""
+    if text.null_count == len(text):
+        return False
+    return bool(pc.all(pc.match_substring_regex(text, FLOAT_TEXT)).as_py())
 
 
 def _plain(column: Column) -> Column:

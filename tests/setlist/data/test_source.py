@@ -30,7 +30,7 @@ def read(source, *, required, optional):
     """The rows of all files as text, by their number; a column that a file lacks is missing."""
     return pd.concat(
         pd.DataFrame(
-            {name: label_text(part[name]).to_pandas() for name in part.names},
+            {name: label_text(part[name]).to_pandas().fillna("") for name in part.names},
             index=range(len(part.rows)),
         ).set_axis(part.start + part.rows)
         for part in read_parts(source, required=required, optional=optional)
@@ -125,7 +125,7 @@ def test_every_other_column_is_read_when_asked(tmp_path):
     source = TableSource(path=str(path), columns={"user_id": "listener", "age": "rating"})
     users = read(source, required=["user_id"], optional=None)
     assert set(users) == {"user_id", "age", "item_id", "timestamp", "exact"}
-    assert users["age"].tolist() == [3, 4, 5]
+    assert users["age"].tolist() == ["3", "4", "5"]
 
 
 def test_a_mapped_column_wins_over_one_of_that_name(tmp_path):
@@ -144,8 +144,7 @@ def test_long_integers_survive_beside_a_missing_one(tmp_path, suffix):
         row = {"item_id": "a", "timestamp": 1}
         path.write_text("\n\n".join(json.dumps(row | r) for r in rows))
     users = read_plays(path)["user_id"]
-    assert users.iloc[0] == long
-    assert users.isna().tolist() == [False, True, False]
+    assert users.tolist() == [str(long), "", "1"]
 
 
 def test_a_csv_may_have_a_byte_order_mark_or_be_unpacked_already(tmp_path):
@@ -178,11 +177,15 @@ def test_faults_of_the_path(tmp_path):
     ("name", "content", "reason"),
     [
         ("a.parquet", b"PAR1 but not really", "cannot be read as Parquet"),
-        ("a.parquet", b"", "cannot be read as Parquet"),
-        ("a.csv", b"", "Empty CSV file"),
+        ("a.parquet", b"", "all of its files are empty"),
+        ("a.csv", b"", "all of its files are empty"),
         ("a.csv", b"listener,item_id,timestamp\na,b\n", "Expected 3 columns, got 2"),
         ("a.csv", b"listener,item_id,timestamp\na,b,1,2\n", "Row #2"),
-        ("a.csv", b"listener,item_id,timestamp\n\xff,b,1\n", "UTF8"),
+        (
+            "a.csv",
+            b"listener,item_id,timestamp\n\xff,b,1\n",
+            "column listener, row 1: bytes that are not UTF-8",
+        ),
         ("a.csv", b"listener,listener\na,b\n", "two columns 'listener'"),
         (
             "a.csv.gz",
@@ -190,8 +193,8 @@ def test_faults_of_the_path(tmp_path):
             "cannot be read",
         ),
         ("a.jsonl", b'{"listener": 1}\n{"listener": \n', "line 2 is not JSON"),
-        ("a.json", b'[{"listener": 1}]', "line 1 is not an object"),
-        ("a.json", b'{"listener": "\xff"}', "line 1 is not JSON"),
+        ("a.json", b'[{"listener": 1}, 2]', "object 2 is not an object"),
+        ("a.json", b'{"listener": "\xff"}', "is not written in this encoding"),
     ],
 )
 def test_faults_of_a_file(tmp_path, name, content, reason):

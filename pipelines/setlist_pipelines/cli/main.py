@@ -134,7 +134,7 @@ def backtest(
     from setlist.evaluation.policy import check_policy
     from setlist_pipelines.cli.screen import StepProgress, print_backtest
     from setlist_pipelines.laptop.backtest import backtest
-    from setlist_pipelines.laptop.runner import SETTINGS_FILE
+    from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
     from setlist_pipelines.settings.file import SAMPLE, read_policy, read_settings
 
     settings = read_settings(run / SETTINGS_FILE if run else config or SAMPLE, change)

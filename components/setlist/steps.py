@@ -94,6 +94,38 @@ def curate(
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
+def check_data(
+    dataset: Input[Dataset],
+    window: dict[str, Any],
+    curation: Input[Markdown],
+    live: Input[Model],
+    inputs: list[Any],
+    policy: dict[str, Any],
+    verdict: Output[Artifact],
+) -> None:
+    """Judge the data; stop the run where no model may be trained on them. Never cached."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
+    from pathlib import Path
+
+    from setlist.data.schema import Window
+    from setlist.evaluation.policy import Policy
+    from setlist.runs.data_check import check_data
+
+    check_data(
+        Path(dataset.path),
+        Window.from_json(window),
+        curation.metadata["counts"],
+        Path(live.path),
+        tuple(inputs),
+        Policy.model_validate(policy).data,
+        Path(verdict.path),
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def transform(
     dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
 ) -> None:
@@ -309,6 +341,7 @@ def report(
     verdict: Input[Artifact],
     training: Input[Artifact],
     curation: Input[Markdown],
+    data_verdict: Input[Artifact],
     live: Input[Model],
     store: str,
     name: str,
@@ -329,6 +362,7 @@ def report(
         Path(page.path),
         Path(training.path),
         curation=curation.metadata.get("counts", ""),
+        data_verdict=Path(data_verdict.path),
         live_models=Path(live.path),
         store=store,
         name=name,
@@ -442,6 +476,7 @@ def announce(
     name: str,
     run_id: str,
     verdict: Input[Artifact] = None,
+    data_verdict: Input[Artifact] = None,
     pushed: Input[Artifact] = None,
 ) -> None:
     """Record what came of the run and tell it to whoever listens. Never cached."""
@@ -453,10 +488,10 @@ def announce(
 
     from setlist.runs.announcement import announce
 
-    verdict_path, pushed_path = (
-        Path(artifact.path) if artifact else None for artifact in (verdict, pushed)
+    verdict_path, data_path, pushed_path = (
+        Path(artifact.path) if artifact else None for artifact in (verdict, data_verdict, pushed)
     )
-    announce(store, name, run_id, verdict_path, pushed_path)
+    announce(store, name, run_id, verdict_path, pushed_path, data_path)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

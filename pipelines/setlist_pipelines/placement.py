@@ -1,43 +1,43 @@
-"""The `platform` settings, put on the tasks of a graph that is being compiled."""
+"""Puts the `platform` settings on the tasks of a pipeline while it is compiled."""
 
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 from setlist.runs.announcement import PUSH_GATEWAY_VARIABLE, WEBHOOK_VARIABLE
-from setlist_pipelines.settings.platform import Platform, seconds
+from setlist_pipelines.settings.platform import Platform, parse_seconds
 
-NOTIFICATIONS = "setlist-notifications"
-"""The Secret with the addresses of those who listen; a cluster without it is fine."""
-KEYS = {"webhook": WEBHOOK_VARIABLE, "pushgateway": PUSH_GATEWAY_VARIABLE}
-"""Its keys, and the variables that the steps read."""
-ACCELERATOR = "SETLIST_ACCELERATOR"
-"""Tells the steps that train what they were given, in vain where TensorFlow does not see it."""
-BACKOFF = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
+NOTIFICATION_ADDRESSES = "setlist-notifications"
+"""The Secret with the addresses that hear of the end of a run; a cluster may be without it."""
+NOTIFICATION_VARIABLES = {"webhook": WEBHOOK_VARIABLE, "pushgateway": PUSH_GATEWAY_VARIABLE}
+"""The variable of the environment that each key of the Secret becomes."""
+ACCELERATOR_VARIABLE = "SETLIST_ACCELERATOR"
+"""Tells a step which accelerator it was given, so that it fails if TensorFlow does not see it."""
+RETRY_PAUSES = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
 
 
 def pipeline_config(platform: Platform) -> dsl.PipelineConfig:
-    """What the pipeline as a whole gets."""
+    """The settings that hold for the pipeline as a whole."""
     return dsl.PipelineConfig(
-        ttl_seconds_after_finished=seconds(platform.ttl) if platform.ttl else None,
-        active_deadline_seconds=seconds(platform.deadline) if platform.deadline else None,
+        ttl_seconds_after_finished=parse_seconds(platform.ttl) if platform.ttl else None,
+        active_deadline_seconds=parse_seconds(platform.deadline) if platform.deadline else None,
     )
 
 
 def place(platform: Platform, task: PipelineTask) -> None:
-    """Give a task what its step gets, and every step the secrets that the settings name."""
+    """Give a task what its step gets, and the secrets and variables that every step gets."""
     step = task.component_spec.name
-    needs = platform.of(step)
+    needs = platform.for_step(step)
     for kind in ("cpu_request", "cpu_limit", "memory_request", "memory_limit"):
         if value := getattr(needs, kind):
             getattr(task, f"set_{kind}")(value)
     if needs.retries:
-        task.set_retry(needs.retries, **BACKOFF)
+        task.set_retry(needs.retries, **RETRY_PAUSES)
     if needs.timeout:
-        kubernetes.set_timeout(task, seconds(needs.timeout))
+        kubernetes.set_timeout(task, parse_seconds(needs.timeout))
     if needs.accelerator:
         task.set_accelerator_type(needs.accelerator.type)
         task.set_accelerator_limit(needs.accelerator.count)
-        task.set_env_variable(ACCELERATOR, needs.accelerator.type)
+        task.set_env_variable(ACCELERATOR_VARIABLE, needs.accelerator.type)
     for label, value in (needs.node_selector or {}).items():
         kubernetes.add_node_selector(task, label, value)
     for toleration in needs.tolerations or ():
@@ -48,5 +48,9 @@ def place(platform: Platform, task: PipelineTask) -> None:
         kubernetes.use_secret_as_env(task, name, keys)
     for name, keys in platform.config_maps.items():
         kubernetes.use_config_map_as_env(task, name, keys)
+    # Only the steps that announce see the addresses. The Secret is optional, because a pod that
+    # names a missing Secret never starts.
     if step.startswith("announce"):
-        kubernetes.use_secret_as_env(task, NOTIFICATIONS, KEYS, optional=True)
+        kubernetes.use_secret_as_env(
+            task, NOTIFICATION_ADDRESSES, NOTIFICATION_VARIABLES, optional=True
+        )

@@ -80,7 +80,7 @@ def retraining(
             changed.set_caching_options(False)
 
             with dsl.If(changed.output == "new", name="new-data"):
-                # 2. Data: clean tables, one cut in time, features fitted before it.
+                # 2. Data: clean tables, one cut in time, checked, features fitted before the cut.
                 curated = steps.curate(
                     data=data,
                     data_fingerprint=plan.outputs["data_fingerprint"],
@@ -88,18 +88,27 @@ def retraining(
                     curation=curation,
                 ).set_display_name("Curate the data")
                 dataset = curated.outputs["dataset"]
-                features = (
-                    steps.transform(dataset=dataset, window=plan.outputs["window"], inputs=inputs)
-                    .set_display_name("Transform to features")
-                    .outputs["features"]
-                )
-
-                # 3. Models: what is live today, the simple rules, and the candidates, side by side.
                 live = (
                     steps.resolve_live(store=store, name=name, rivals=plan.outputs["rivals"])
                     .set_display_name("Fetch the live model")
                     .outputs["live"]
                 )
+                # The gate for data: it ends the run here where the tables are not what was meant.
+                checked = steps.check_data(
+                    dataset=dataset,
+                    window=plan.outputs["window"],
+                    curation=curated.outputs["report"],
+                    live=live,
+                    inputs=inputs,
+                    policy=policy,
+                ).set_display_name("Check the data")
+                checked.set_caching_options(False)
+                transformed = steps.transform(
+                    dataset=dataset, window=plan.outputs["window"], inputs=inputs
+                ).set_display_name("Transform to features")
+                features = transformed.after(checked).outputs["features"]
+
+                # 3. Models: the simple rules and the candidates, side by side.
                 rules = (
                     steps.fit_heuristics(features=features, heuristics=heuristics)
                     .set_display_name("Fit the heuristics")
@@ -156,6 +165,7 @@ def retraining(
                     verdict=verdict,
                     training=training,
                     curation=curated.outputs["report"],
+                    data_verdict=checked.outputs["verdict"],
                     live=live,
                     store=store,
                     name=name,
@@ -202,13 +212,18 @@ def retraining(
                         name=name,
                         run_id=run,
                         verdict=verdict,
+                        data_verdict=checked.outputs["verdict"],
                         pushed=pushed.outputs["pushed"],
                     ).set_display_name("Announce the promotion")
                     announced.after(shown).set_caching_options(False)
 
                 with dsl.Else(name="refused"):
                     announced = steps.announce(
-                        store=store, name=name, run_id=run, verdict=verdict
+                        store=store,
+                        name=name,
+                        run_id=run,
+                        verdict=verdict,
+                        data_verdict=checked.outputs["verdict"],
                     ).set_display_name("Announce the refusal")
                     announced.after(shown).set_caching_options(False)
 

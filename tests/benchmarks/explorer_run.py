@@ -21,7 +21,7 @@ from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.verdict import Verdict
 from setlist.models.heuristics import CoVisited, Popular
 from setlist.models.item_table import write_item_table
-from setlist_pipelines.laptop.runner import SETTINGS_FILE
+from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 ITEMS, LISTENERS, NEWCOMERS, PLAYS, EVALUATED = 100_000, 950_000, 50_000, 20_000_000, 200_000

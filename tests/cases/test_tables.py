@@ -1,10 +1,11 @@
-"""Every case of `tests.cases.tables` through the curation: the rows that arrive, or the sentence."""
+"""Every case of `tests.cases.tables`: the rows that arrive, the sentence, or the verdict."""
 
 import pandas as pd
 import pytest
 from tests.cases.tables import CASES, SMALL
 
 from setlist.data.curation import curate, resolve_window
+from setlist.data.gate import judge_data
 from setlist.errors import DataError
 from setlist_pipelines.settings.file import read_settings
 
@@ -47,3 +48,24 @@ def test_what_cannot_be_what_was_meant_is_one_sentence(name, tmp_path):
     assert caught.value.remedy
     for word in case.words:
         assert word in sentence
+
+
+@pytest.mark.parametrize("name", [*names("stop"), *names("warn")])
+def test_the_gate_for_data_says_what_is_wrong(name, tmp_path):
+    case = CASES[name]
+    settings = read_settings(case.settings(tmp_path))
+    now = pd.Timestamp.now("UTC")
+    window = resolve_window(settings.window, settings.as_of, now)
+    report = curate(settings.data, window, settings.curation, tmp_path / "dataset")
+    verdict = judge_data(
+        tmp_path / "dataset", window, report, settings.inputs, None, settings.policy.data, now
+    )
+    assert verdict.decision == case.outcome
+    sentences = " ".join(f"{r.sentence}; {r.remedy}" for r in verdict.with_outcome(case.outcome))
+    for word in case.words:
+        assert word in sentences
+    if case.outcome == "stop":
+        with pytest.raises(DataError, match="the gate for data stops the run"):
+            verdict.refuse()
+    else:
+        verdict.refuse()

@@ -6,7 +6,7 @@ from tests.cluster.documents import step_pod
 from tests.cluster.pods import Cluster
 
 from setlist_pipelines.settings.file import SAMPLE, read_settings
-from setlist_pipelines.settings.platform import quantity
+from setlist_pipelines.settings.platform import parse_quantity
 
 PROBE = """
 import json, os
@@ -67,7 +67,9 @@ def test_each_step_gets_what_the_settings_say(first: Run, cluster: Cluster):
         given = main["resources"]
         asked = [own.cpu_request, own.memory_request, own.memory_limit]
         seen = [*(given["requests"][kind] for kind in ("cpu", "memory")), given["limits"]["memory"]]
-        assert [quantity(one) for one in seen] == [quantity(one) for one in asked if one], task
+        assert [parse_quantity(one) for one in seen] == [
+            parse_quantity(one) for one in asked if one
+        ], task
         assert main["image"] == cluster.image
         assert spec["activeDeadlineSeconds"] > 0, task
 

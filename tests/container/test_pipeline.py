@@ -14,7 +14,8 @@ from tests.container.conftest import Island, Watched, watch
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
 from setlist_pipelines.laptop.containers import container_runner
-from setlist_pipelines.laptop.runner import Run, run_local
+from setlist_pipelines.laptop.run_outputs import Run
+from setlist_pipelines.laptop.runner import run_local
 from setlist_pipelines.settings.file import SAMPLE, Settings, read_settings
 
 STORE = "gs://setlist/ci"

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from setlist_pipelines.laptop.image import read_source
-from setlist_pipelines.settings.platform import DIGEST
+from setlist_pipelines.settings.platform import IMAGE_BY_DIGEST
 
 LABEL = "org.opencontainers.image."
 PASSWORD = "only-for-this-test"
@@ -111,7 +111,7 @@ def test_the_image_runs_as_a_number_that_is_not_root(built, engine):
 def test_what_push_prints_is_what_a_submission_takes_and_the_registry_has(
     pushed, built, registry, request
 ):
-    assert DIGEST.fullmatch(pushed)
+    assert IMAGE_BY_DIGEST.fullmatch(pushed)
     repository, digest = pushed.split("@")
     assert f"{repository}:ci" == built
     address = f"http://{registry}/v2/team/setlist/manifests/{digest}"
@@ -172,7 +172,7 @@ def test_who_has_not_logged_in_is_told_how(engine, another, tmp_path):
             login, input=PASSWORD, text=True, check=True, capture_output=True, env=os.environ | home
         )
         reference = setlist("push", name, **home).stdout
-        assert DIGEST.fullmatch(reference.strip())
+        assert IMAGE_BY_DIGEST.fullmatch(reference.strip())
         assert setlist("digest", name, **home).stdout == reference
     engine.images.remove(name)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from setlist.arrays import Bools
+from setlist.data.curation_report import RejectedExample
 from setlist.data.events import Events
 from setlist.data.schema import UNBOUNDED_END, Window
 from setlist.errors import DataError
@@ -19,6 +20,7 @@ EARLIEST_EVENT = pd.Timestamp("1990-01-01", tz="UTC").as_unit("us")
 
 _DAY_MICROSECONDS = 86_400_000_000
 _YEAR_SECONDS = 366 * 86_400
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
 def _microseconds(instant: pd.Timestamp) -> int:
@@ -84,12 +86,18 @@ def clean(
     if not events.keep.any():
         reasons = events.removed("rejected")
         worst = max(reasons, key=lambda reason: reasons[reason])
-        example = events.example(worst)
+        first = rejected_example(events, worst)
         raise DataError(
             f"events: all {len(time):,} rows are rejected, most often for {worst!r} "
-            f"({reasons[worst]:,} rows, the first is {_shown(example)})",
-            remedy(worst, example),
+            f"({reasons[worst]:,} rows, the first is {first.row})",
+            first.remedy,
         )
+
+
+def rejected_example(events: Events, rule: str) -> RejectedExample:
+    """The first row that a rule rejected, and what mends it."""
+    row = events.example(rule)
+    return RejectedExample(row=_shown(row), remedy=remedy(rule, row))
 
 
 def remedy(rule: str, example: dict[str, str]) -> str:
@@ -106,6 +114,12 @@ def remedy(rule: str, example: dict[str, str]) -> str:
             f"give item {example['item_id']!r} and the others to the items table, or see whether "
             "both tables use the same ids"
         )
+    if rule == "exact duplicate":
+        return "load each event once; if plays of one second are meant, give finer timestamps"
+    if rule.startswith("bot"):
+        return "raise curation.max_events_per_day if listeners play so much"
+    if rule == "missing id":
+        return "fill the missing ids, or leave such rows out with `where`"
     if rule == "bad weight":
         return (
             "weights are numbers above 0: fill the missing ones, set `decimal`, or leave the "
@@ -118,17 +132,8 @@ def timestamp_remedy(value: str) -> str:
     """The setting that would make a timestamp readable, told from its form."""
     if not value:
         return "fill the timestamps that are missing"
-    if re.fullmatch(r"-?\d+(\.\d+)?([eE]\+?\d+)?", value):
-        number = abs(float(value))
-        for unit, name, least in (
-            ("ns", "nanoseconds", 1e17),
-            ("us", "microseconds", 1e14),
-            ("ms", "milliseconds", 1e11),
-        ):
-            if number >= least:
-                return f"{value} looks like {name}: set timestamp_unit: {unit}"
-        if number > _YEAR_SECONDS:
-            return f"{value} looks like seconds: set timestamp_unit: s"
+    if unit := numeric_unit(value):
+        return f"{value} looks like {_UNITS[unit]}: set timestamp_unit: {unit}"
     if re.match(r"\d{1,2}/\d{1,2}/\d{4}", value):
         time = " %H:%M:%S" if value.count(":") == 2 else " %H:%M" if ":" in value else ""
         return (
@@ -136,6 +141,36 @@ def timestamp_remedy(value: str) -> str:
             f'timestamp_format: "%m/%d/%Y{time}" or "%d/%m/%Y{time}"'
         )
     return f"{value!r} is no ISO 8601: set timestamp_format as strptime has it"
+
+
+def numeric_unit(value: str) -> str:
+    """The unit that a number of today would have as a timestamp; "" for what is none."""
+    if not re.fullmatch(r"-?\d+(\.\d+)?([eE]\+?\d+)?", value):
+        return ""
+    number = abs(float(value))
+    least = {"ns": 1e17, "us": 1e14, "ms": 1e11, "s": _YEAR_SECONDS}
+    return next((unit for unit, bound in least.items() if number >= bound), "")
+
+
+def guess_timestamp(values: pd.Series) -> dict[str, str]:
+    """The settings with which the timestamps of a column can be read; {} where none is needed.
+
+    Args:
+        values: as text, without missing values.
+    """
+    if not len(values):
+        return {}
+    unit = numeric_unit(str(values.iloc[0]))
+    if unit:
+        return {} if unit == "s" else {"timestamp_unit": unit}
+    parts = values.str.extract(r"^(\d{1,2})/(\d{1,2})/\d{4}(.*)$").dropna()
+    if parts.empty:
+        return {}
+    # Only a number above 12 tells the day from the month; without one the order stays a guess.
+    day_first = (parts[0].astype(int) > 12).any()
+    colons = str(parts[2].iloc[0]).count(":")
+    time = {0: "", 1: " %H:%M", 2: " %H:%M:%S"}.get(colons, "")
+    return {"timestamp_format": ("%d/%m/%Y" if day_first else "%m/%d/%Y") + time}
 
 
 def _shown(example: dict[str, str]) -> str:

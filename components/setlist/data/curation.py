@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pydantic
 
-from setlist.data.cleaning import clean, exclude, split
-from setlist.data.curation_report import CurationReport
+from setlist.data.cleaning import clean, exclude, rejected_example, split
+from setlist.data.curation_report import CurationReport, DayCount
 from setlist.data.events import Events, RawEvents
 from setlist.data.keys import key_text
 from setlist.data.schema import (
@@ -163,6 +163,7 @@ def curate(
         exclude(events, excluded["user_id"], excluded["item_id"])
     known = None if items is None else items["item_id"]
     clean(events, known, window.cutoff, settings.max_events_per_day)
+    latest = pd.Timestamp(int(events.time[events.keep].max()), unit="us", tz="UTC").isoformat()
     train, test = split(events, window, settings.min_item_events, settings.min_user_events)
 
     if items is None:
@@ -196,6 +197,15 @@ def curate(
         unknown_users=unknown,
         items=len(items),
         users=len(users),
+        items_table=data.items is not None,
+        users_table=data.users is not None,
+        examples={
+            rule: rejected_example(events, rule)
+            for rule, rows in events.removed("rejected").items()
+            if rows
+        },
+        days=_daily_counts(events, window),
+        latest=latest,
         notes=notes,
     )
     tables = {
@@ -210,6 +220,28 @@ def curate(
         removed = f" ({count.removed:,} {count.fate})" if count.fate else ""
         print(f"{count.rule}: {count.rows:,} events{removed}")
     return report
+
+
+def _daily_counts(events: Events, window: Window) -> list[DayCount]:
+    """The kept and the duplicate events of each day of the window."""
+    day_length = 86_400_000_000
+    first, end = (
+        int(instant.asm8.astype("datetime64[us]").astype("int64"))
+        for instant in (window.start, window.end)
+    )
+    inside = (events.time >= first) & (events.time < end)
+    counts = [
+        pd.Series(events.time[inside & rows] // day_length).value_counts()
+        for rows in (events.keep, events.removed_by("exact duplicate"))
+    ]
+    return [
+        DayCount(
+            day=str(np.datetime64(int(day), "D")),
+            events=int(counts[0].get(day, 0)),
+            duplicates=int(counts[1].get(day, 0)),
+        )
+        for day in sorted({*counts[0].index, *counts[1].index})
+    ]
 
 
 def _excluded_ids(source: TableSource | None) -> dict[str, set[str]]:

@@ -5,6 +5,32 @@ import pydantic
 from setlist.data.events import RuleCount
 
 
+class RejectedExample(pydantic.BaseModel, extra="forbid", frozen=True):
+    """The first row that a rule rejected.
+
+    Attributes:
+        row: its number and values, as the file holds them.
+        remedy: what mends it.
+    """
+
+    row: str
+    remedy: str
+
+
+class DayCount(pydantic.BaseModel, extra="forbid", frozen=True):
+    """The events of one UTC day of the window.
+
+    Attributes:
+        day: as in 2026-05-01.
+        events: rows that are kept.
+        duplicates: rows that are rejected as exact duplicates.
+    """
+
+    day: str
+    events: int
+    duplicates: int
+
+
 class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
     """The counts of a curation.
 
@@ -20,6 +46,10 @@ class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
         below_support: rows of the training period whose item or user is too rare.
         unknown_users: users of the dataset that the users table lacks.
         items, users: rows of the two tables written.
+        items_table, users_table: whether there are such tables in the source.
+        examples: the first row of each reason that rejected any.
+        days: of the window, in order; days without rows are left out.
+        latest: the instant of the latest event that is not rejected, of any period; ISO text.
         notes: sentences on the tables of items and users.
     """
 
@@ -35,6 +65,11 @@ class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
     unknown_users: int
     items: int
     users: int
+    items_table: bool = True
+    users_table: bool = True
+    examples: dict[str, RejectedExample] = {}
+    days: list[DayCount] = []
+    latest: str = ""
     notes: list[str]
 
     def markdown(self) -> str:

@@ -165,9 +165,13 @@ class Events:
 
     def example(self, rule: str) -> dict[str, str]:
         """The first row that a rule removed, as the file holds it."""
-        place = next(n for n, count in enumerate(self.counts) if count.rule == rule)
-        row = self.raw.text(np.flatnonzero(self._rule == place)[:1]).iloc[0]
+        row = self.raw.text(np.flatnonzero(self.removed_by(rule))[:1]).iloc[0]
         return {str(name): str(value) for name, value in row.items()}
+
+    def removed_by(self, rule: str) -> Bools:
+        """bool[rows]: which rows a rule removed."""
+        place = next(n for n, count in enumerate(self.counts) if count.rule == rule)
+        return self._rule == place
 
     def span(self) -> str:
         """The first and the last instant of the kept rows, as text for a message."""

@@ -7,6 +7,8 @@
     FEATURES/plays.parquet   the training events, by listener, oldest first. user, item (codes),
                              age_days (before the cutoff)
     FEATURES/features.json   the window and the names of the inputs
+    FEATURES/data_profile.json   what the weeks of the training period look like; the gate for data
+                             of the next run reads it from the model's folder
     FEATURES/newcomers.parquet   as users.parquet, the listeners with plays in the test period only;
                              their codes continue those of users.parquet. No model is fitted on it
 
@@ -24,12 +26,17 @@ import numpy as np
 import pandas as pd
 
 from setlist.arrays import Int64s
+from setlist.data.profile import DataProfile
 from setlist.data.schema import Window
+from setlist.documents import read_document
+from setlist.errors import DataError
+
+DATA_PROFILE = "data_profile.json"
 
 
 @dataclass(frozen=True)
 class Features:
-    """The features folder in memory: its four tables, the window and the names of the inputs."""
+    """The features folder in memory: its tables, the window, the inputs' names, the profile."""
 
     items: pd.DataFrame
     users: pd.DataFrame
@@ -37,6 +44,7 @@ class Features:
     plays: pd.DataFrame
     window: Window
     inputs: tuple[str, ...]
+    data_profile: DataProfile | None = None
 
     @property
     def offsets(self) -> Int64s:
@@ -57,11 +65,15 @@ class Features:
         self.plays.to_parquet(folder / "plays.parquet", index=False)
         document = {"window": self.window.to_json(), "inputs": list(self.inputs)}
         (folder / "features.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        if self.data_profile:
+            content = self.data_profile.model_dump_json(indent=1) + "\n"
+            (folder / DATA_PROFILE).write_text(content, "utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read a folder that `write` has written."""
         document = json.loads((folder / "features.json").read_text("utf-8"))
+        profile = folder / DATA_PROFILE
         return cls(
             items=pd.read_parquet(folder / "items.parquet"),
             users=pd.read_parquet(folder / "users.parquet"),
@@ -69,4 +81,9 @@ class Features:
             plays=pd.read_parquet(folder / "plays.parquet"),
             window=Window.from_json(document["window"]),
             inputs=tuple(document["inputs"]),
+            data_profile=(
+                read_document(profile, DataProfile, DataError, "transform the data again")
+                if profile.is_file()
+                else None
+            ),
         )

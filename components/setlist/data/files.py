@@ -2,12 +2,11 @@
 
 import functools
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pandas as pd
@@ -15,9 +14,8 @@ import pyarrow as pa
 
 from setlist.data import sample
 from setlist.data.formats import PACKED, SUFFIXES, FileOptions, TableFile, format_of, open_table
-from setlist.errors import DataError
+from setlist.errors import DataError, StoreError
 
-TIMEOUT = 60  # seconds, for one request to Google Cloud Storage
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -125,54 +123,47 @@ def _local(path: Path) -> list[SourceFile]:
 @contextmanager
 def _objects(path: str) -> Iterator[list[SourceFile]]:
     """The object of that name, or else all those below it, each in the generation listed."""
-    from google.cloud import storage  # slow to import, and rarely needed
+    from setlist.store.bucket import BucketReader, ListedObject
 
     bucket, _, prefix = path.removeprefix("gs://").partition("/")
     if not bucket:
         raise DataError(f"{path}: the bucket is missing", "write it like gs://bucket/folder")
     folder = prefix and prefix.rstrip("/") + "/"
-    with _google(path):
-        emulated = "STORAGE_EMULATOR_HOST" in os.environ
-        client = storage.Client.create_anonymous_client() if emulated else storage.Client()
-    with closing(client):
-        with _google(path):
-            blobs = list(client.list_blobs(bucket, prefix=prefix.rstrip("/"), timeout=TIMEOUT))
-        exact = [blob for blob in blobs if blob.name == prefix and prefix != folder]
+    with _readable(path):
+        reader = BucketReader(bucket)
+    with closing(reader):
+        with _readable(path):
+            listed = reader.listing(prefix.rstrip("/"))
+        exact = [each for each in listed if each.name == prefix and prefix != folder]
 
-        def entry(blob: Any, name: str) -> SourceFile:  # noqa: ANN401
+        def entry(listed: ListedObject, name: str) -> SourceFile:
             def download(scratch: Path, options: FileOptions) -> TableFile:
-                label = f"gs://{bucket}/{blob.name}"
+                label = f"gs://{bucket}/{listed.name}"
                 local = scratch / "object"  # one at a time: the next one takes its place
-                with _google(label):
-                    blob.download_to_filename(
-                        local, if_generation_match=blob.generation, timeout=TIMEOUT
-                    )
+                with _readable(label):
+                    reader.fetch(listed, local)
                 return open_table(local, label, options)
 
-            return SourceFile(name, blob.size, str(blob.generation), download, _hive_keys(name))
+            return SourceFile(name, listed.size, listed.generation, download, _hive_keys(name))
 
-        yield [entry(blob, PurePosixPath(blob.name).name) for blob in exact] or [
-            entry(blob, name)
-            for blob in blobs
-            if blob.name.startswith(folder)
-            and not blob.name.endswith("/")
-            and _is_data(name := blob.name.removeprefix(folder))
+        yield [entry(each, PurePosixPath(each.name).name) for each in exact] or [
+            entry(each, name)
+            for each in listed
+            if each.name.startswith(folder)
+            and not each.name.endswith("/")
+            and _is_data(name := each.name.removeprefix(folder))
         ]
 
 
 @contextmanager
-def _google(label: str) -> Iterator[None]:
-    """Turns what Google Cloud Storage and the network raise into one sentence."""
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-
+def _readable(label: str) -> Iterator[None]:
+    """Raise a fault of Google Cloud Storage as that of the table that it names."""
     try:
         yield
-    except (GoogleAPIError, GoogleAuthError, OSError) as fault:  # requests raises OSErrors
-        reason = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")[:200]
+    except StoreError as fault:
         raise DataError(
-            f"{label}: cannot be read ({reason})",
-            "check the name and that this account may read it",
+            f"{label}: cannot be read ({fault.message[:300]})",
+            f"{fault.remedy}; check the name and that this account may read it",
         ) from fault
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from setlist.data.features import Features
+from setlist.data.profile import Weeks
 from setlist.data.schema import HISTORY_AGE, UNBOUNDED_END, Window, tie_order
 from setlist.errors import SettingsError
 
@@ -109,6 +110,9 @@ def _fit(
         plays=plays,
         window=window,
         inputs=inputs,
+        data_profile=Weeks.of(
+            train, pd.read_parquet(dataset / "items.parquet"), table, window.cutoff
+        ).profile(inputs),
     )
     features.write(output)
     return features

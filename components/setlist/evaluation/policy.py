@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from setlist.data.policy import DataPolicy
 from setlist.errors import SettingsError
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import Mode
@@ -134,6 +135,7 @@ class Policy(Part):
         description="rules of installed packages by the name of their entry point, each with its "
         "settings, e.g. {fresh_enough: {bound: 0.3}}",
     )
+    data: DataPolicy = DataPolicy()
     bootstrap: Literal["none", "heuristic"] = Field(
         "heuristic", description="whether the best heuristic may go live while nothing else is"
     )

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from setlist.arrays import Float32s, Int64s
 from setlist.data.features import Features
+from setlist.data.profile import DataProfile
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import ModelError
 from setlist.models.contract import ModelInfo, read_info
@@ -59,6 +60,7 @@ class Profile(BaseModel):
         description="LENGTH_BINS: plays of a history, as they are read"
     )
     ages: dict[str, Share] | None = Field(description="AGE_BINS; None: the model reads no ages")
+    data: DataProfile | None = Field(None, description="the weeks of the training period")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -122,6 +124,7 @@ def profile_of(features: Features, info: ModelInfo) -> Profile:
         inputs={name: _values(users[name]) for name in info.categorical_inputs},
         lengths=_binned(bin_lengths(played), LENGTH_BINS),
         ages=_binned(bin_ages(latest), AGE_BINS) if aged else None,
+        data=features.data_profile,
     )
 
 

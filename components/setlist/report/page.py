@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from setlist.arrays import Int32s
 from setlist.data.curation_report import CurationReport
+from setlist.data.gate import DataVerdict
 from setlist.errors import EvaluationError, SettingsError
 from setlist.evaluation.results import (
     LEARNED_ROLES,
@@ -115,6 +116,7 @@ def write_report(
     training: Path | None = None,
     *,
     curation: str = "",
+    data_verdict: Path | None = None,
     live_models: Path | None = None,
     store: str = "",
     name: str = "",
@@ -130,6 +132,7 @@ def write_report(
         training: the folder with the training records of the candidates; None if the candidate was
             not trained by this run.
         curation: the account of the curation as JSON; "" if it is not available.
+        data_verdict: the verdict of the gate for data; None if it is not available.
         live_models: the folder into which `resolve_live` fetched; None if it is not available.
         store: where the settings of the live model are looked up; "" for nowhere.
         name: of the model in the store.
@@ -183,6 +186,7 @@ def write_report(
             ),
             candidates=candidates,
             curation=CurationReport.model_validate_json(curation) if curation else None,
+            data_verdict=DataVerdict.read(data_verdict) if data_verdict else None,
         )
     )
     partial = page.with_name(f".{page.name}.partial")

@@ -32,7 +32,12 @@ RETRIES = Retry(
 
 
 def announce(
-    store: str, name: str, run_id: str, verdict: Path | None, pushed: Path | None
+    store: str,
+    name: str,
+    run_id: str,
+    verdict: Path | None,
+    pushed: Path | None,
+    data_verdict: Path | None = None,
 ) -> RunRecord:
     """Record the result of a completed run, and announce it.
 
@@ -42,12 +47,13 @@ def announce(
         run_id: of the run.
         verdict: the gate's; None when the run ended before anything was trained.
         pushed: the document that push wrote; None when nothing was pushed.
+        data_verdict: that of the gate for data; None when the run ended before it.
 
     Raises:
         EvaluationError: the verdict cannot be read.
         StoreError: the record cannot be written.
     """
-    record = RunRecord.of_run(name, run_id, verdict, pushed)
+    record = RunRecord.of_run(name, run_id, verdict, pushed, data_verdict)
     record.write(store)
     notify(record)
     return record

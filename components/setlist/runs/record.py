@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from setlist.data.gate import DataVerdict
 from setlist.documents import parse_document
 from setlist.errors import StoreDamagedError
 from setlist.evaluation.verdict import Verdict
@@ -38,9 +39,18 @@ class RunRecord(BaseModel):
     """UTC, as in 2026-05-01T05:12:34Z."""
     verdict: Verdict | None = None
     """The gate's, where there was something to judge."""
+    data_verdict: DataVerdict | None = None
+    """That of the gate for data; None also in records of versions that had no such gate."""
 
     @classmethod
-    def of_run(cls, name: str, run_id: str, verdict: Path | None, pushed: Path | None) -> Self:
+    def of_run(
+        cls,
+        name: str,
+        run_id: str,
+        verdict: Path | None,
+        pushed: Path | None,
+        data_verdict: Path | None = None,
+    ) -> Self:
         """Make the record of a completed run.
 
         Args:
@@ -48,6 +58,7 @@ class RunRecord(BaseModel):
             run_id: of the run.
             verdict: the gate's; None when the run ended before anything was trained.
             pushed: the document that push wrote; None when nothing was pushed.
+            data_verdict: that of the gate for data.
 
         Raises:
             EvaluationError: the verdict cannot be read.
@@ -68,6 +79,7 @@ class RunRecord(BaseModel):
             revision=revision,
             ended=_now(),
             verdict=judged,
+            data_verdict=DataVerdict.read(data_verdict) if data_verdict else None,
         )
 
     @classmethod
@@ -124,7 +136,9 @@ class RunRecord(BaseModel):
     def line(self) -> str:
         """The record in one line, for a log or a message."""
         pushed = f" as revision {self.revision}" if self.revision else ""
-        return f"{self.name}: {self.outcome.replace('_', ' ')}{pushed}. {self.sentence}"
+        warnings = self.data_verdict.with_outcome("warn") if self.data_verdict else []
+        data = f" The data: {'; '.join(each.sentence for each in warnings)}." if warnings else ""
+        return f"{self.name}: {self.outcome.replace('_', ' ')}{pushed}. {self.sentence}{data}"
 
 
 def _key(name: str, run_id: str) -> str:

@@ -1,8 +1,9 @@
-"""A Google Cloud Storage prefix as a place of objects."""
+"""Google Cloud Storage: a bucket that is read, and a prefix of it as a place of objects."""
 
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from google_crc32c import Checksum
@@ -24,16 +25,28 @@ CHUNK_BYTES = 8 * 1024 * 1024
 """Bytes of a file in memory at a time; the library's own choice is 100 MiB."""
 
 
-class GoogleCloudStorage:
-    """Objects below a prefix of a bucket; `STORAGE_EMULATOR_HOST` is honoured."""
+@dataclass(frozen=True)
+class ListedObject:
+    """An object of a listing: its whole name, its size in bytes, and its generation."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    name: str
+    size: int
+    generation: str
+
+
+class BucketReader:
+    """A bucket by the whole names of its objects; `STORAGE_EMULATOR_HOST` is honoured.
+
+    Nothing is asked before the first listing, so an account that may read a part of the bucket only
+    can use it. Every fault is a StoreError.
+    """
+
+    def __init__(self, bucket: str, uri: str = "") -> None:
         # Imported here, so that a local store does not pay for the import.
         from google.cloud.storage import Client
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        self.uri = f"gs://{bucket}/{prefix}".rstrip("/")
-        self._prefix = f"{prefix}/" if prefix else ""
+        self.uri = uri or f"gs://{bucket}"
         self._limits = {
             "timeout": TIMEOUT_SECONDS,
             "retry": DEFAULT_RETRY.with_timeout(RETRY_SECONDS),
@@ -41,15 +54,90 @@ class GoogleCloudStorage:
         with self._store_errors("open", "the bucket"):
             self._client = Client()  # anonymous where STORAGE_EMULATOR_HOST is set
             self._bucket = self._client.bucket(bucket)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def listing(self, prefix: str) -> list[ListedObject]:
+        """The objects whose names begin with the prefix, by name."""
+        with self._store_errors("list", prefix):
+            blobs = self._client.list_blobs(self._bucket, prefix=prefix, **self._limits)
+            return [ListedObject(blob.name, blob.size, str(blob.generation)) for blob in blobs]
+
+    def fetch(self, listed: ListedObject, target: Path) -> None:
+        """Copy an object out in the generation that was listed, and check its CRC32C."""
+        blob = self._bucket.blob(listed.name)
+        with self._store_errors("read", listed.name):
+            blob.download_to_filename(
+                target,
+                if_generation_match=int(listed.generation),
+                checksum="crc32c",
+                **self._limits,
+            )
+
+    @contextmanager
+    def _store_errors(self, action: str, target: str) -> Iterator[None]:
+        """Raise an error of the client as the `StoreError` that says what it means.
+
+        Args:
+            action: such as "read".
+            target: what the action was applied to, such as a key.
+        """
+        from google.api_core.exceptions import (
+            ClientError,
+            Forbidden,
+            GoogleAPIError,
+            NotFound,
+            TooManyRequests,
+            Unauthorized,
+        )
+        from google.auth.exceptions import GoogleAuthError, TransportError
+        from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+
+        retry = "check the connection and try again"
+        # The first row that fits counts: later rows contain classes of earlier rows.
+        meanings: tuple[tuple[tuple[type[Exception], ...], type[StoreError], str], ...] = (
+            ((NotFound,), StoreNotFoundError, "create the bucket or correct the address"),
+            ((TransportError, TooManyRequests), StoreUnreachableError, retry),
+            (
+                (Forbidden, Unauthorized, GoogleAuthError),
+                StoreRefusedError,
+                "sign in with an account that may use this bucket",
+            ),
+            ((ClientError,), StoreRefusedError, "check the address and the settings of the bucket"),
+            ((DataCorruption,), StoreDamagedError, retry),
+            ((GoogleAPIError, InvalidResponse, OSError), StoreUnreachableError, retry),
+        )
+        try:
+            yield
+        except (
+            GoogleAPIError,
+            GoogleAuthError,
+            DataCorruption,
+            InvalidResponse,
+            OSError,
+        ) as fault:
+            error, remedy = next(
+                (error, remedy) for kinds, error, remedy in meanings if isinstance(fault, kinds)
+            )
+            reason = " ".join(str(fault).split())
+            raise error(f"store {self.uri}: cannot {action} {target} ({reason})", remedy) from fault
+
+
+class GoogleCloudStorage(BucketReader):
+    """Objects below a prefix of a bucket."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        super().__init__(bucket, f"gs://{bucket}/{prefix}".rstrip("/"))
+        self._prefix = f"{prefix}/" if prefix else ""
+        with self._store_errors("open", "the bucket"):
             self._check_bucket()
 
     def keys(self, folder: str) -> list[str]:
         """List all keys below a folder, in order."""
-        with self._store_errors("list", folder):
-            blobs = self._client.list_blobs(
-                self._bucket, prefix=self._prefix + folder, **self._limits
-            )
-            return sorted(blob.name.removeprefix(self._prefix) for blob in blobs)
+        listed = self.listing(self._prefix + folder)
+        return sorted(each.name.removeprefix(self._prefix) for each in listed)
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Return a small document and its generation, or None."""
@@ -153,54 +241,6 @@ class GoogleCloudStorage:
             self._bucket, prefix=self._prefix, max_results=1, **self._limits
         )
         next(iter(first_page), None)
-
-    @contextmanager
-    def _store_errors(self, action: str, target: str) -> Iterator[None]:
-        """Raise an error of the client as the `StoreError` that says what it means.
-
-        Args:
-            action: such as "read".
-            target: what the action was applied to, such as a key.
-        """
-        from google.api_core.exceptions import (
-            ClientError,
-            Forbidden,
-            GoogleAPIError,
-            NotFound,
-            TooManyRequests,
-            Unauthorized,
-        )
-        from google.auth.exceptions import GoogleAuthError, TransportError
-        from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-
-        retry = "check the connection and try again"
-        # The first row that fits counts: later rows contain classes of earlier rows.
-        meanings: tuple[tuple[tuple[type[Exception], ...], type[StoreError], str], ...] = (
-            ((NotFound,), StoreNotFoundError, "create the bucket or correct the address"),
-            ((TransportError, TooManyRequests), StoreUnreachableError, retry),
-            (
-                (Forbidden, Unauthorized, GoogleAuthError),
-                StoreRefusedError,
-                "sign in with an account that may use this bucket",
-            ),
-            ((ClientError,), StoreRefusedError, "check the address and the settings of the bucket"),
-            ((DataCorruption,), StoreDamagedError, retry),
-            ((GoogleAPIError, InvalidResponse, OSError), StoreUnreachableError, retry),
-        )
-        try:
-            yield
-        except (
-            GoogleAPIError,
-            GoogleAuthError,
-            DataCorruption,
-            InvalidResponse,
-            OSError,
-        ) as fault:
-            error, remedy = next(
-                (error, remedy) for kinds, error, remedy in meanings if isinstance(fault, kinds)
-            )
-            reason = " ".join(str(fault).split())
-            raise error(f"store {self.uri}: cannot {action} {target} ({reason})", remedy) from fault
 
 
 def _crc32c(source: Path) -> str:

@@ -1,10 +1,13 @@
-"""What several commands share: options, the connection to a cluster, help and tables."""
+"""What several commands share: options, connections, help and tables."""
 
 import shlex
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from setlist.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +24,10 @@ Set = Annotated[
         "--set", help="Replace one setting, e.g. --set as_of=2026-04-24 (can be repeated)."
     ),
 ]
+StoreOption = Annotated[
+    str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")
+]
+NameOption = Annotated[str, typer.Option(help="The model's name in the store.")]
 Image = Annotated[
     str, typer.Option(envvar="SETLIST_IMAGE", help="The image of every step, name@sha256:...")
 ]
@@ -70,6 +77,27 @@ def connect(
     from setlist_pipelines.kubeflow.api import Kubeflow
 
     return Kubeflow(find_access(host, namespace, token_file, cookies), retries)
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket that is bound to the address that a command listens at; the caller closes it.
+
+    Raises:
+        SettingsError: the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Without the protocol asyncio leaves Nagle's algorithm on, and responses wait 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # Without this, a server that is started again waits until the system forgets its old socket.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as fault:
+        listener.close()
+        raise SettingsError(
+            f"{host}:{port}: cannot listen there ({fault.strerror or fault})", "name another"
+        ) from fault
+    return listener
 
 
 def new_table(*columns: str) -> "Table":

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import EvaluationError, SetlistError, SettingsError
-from setlist_pipelines.cli.address import bound_socket
-from setlist_pipelines.cli.connection import examples
-from setlist_pipelines.laptop.chatter import chatter_to
+from setlist_pipelines.cli.connection import bound_socket, examples
 
 if TYPE_CHECKING:
     from setlist.explorer.run_folder import RunFolders
@@ -53,8 +51,10 @@ def dashboard(
     The explorer reads runs and the store and changes nothing. It has no log-in: everybody who can
     reach the address sees everything.
     """
+    from setlist_pipelines.laptop.run_outputs import stderr_to
+
     # TensorFlow prints to the screen when it is imported.
-    with Path(os.devnull).open("w") as nowhere, chatter_to(nowhere):
+    with Path(os.devnull).open("w") as nowhere, stderr_to(nowhere):
         from setlist.explorer.launch import serve_explorer
         from setlist.explorer.resources import Scene
     from setlist.store.model_store import open_store
@@ -97,7 +97,7 @@ def readable_runs(workdir: Path) -> tuple[list["RunFolders"], list[str]]:
 
 def judged_runs(workdir: Path) -> list[Path]:
     """The runs in a folder that have a verdict; a run without new data ends without a verdict."""
-    from setlist_pipelines.laptop.runner import SETTINGS_FILE
+    from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
 
     runs = [path.parent for path in workdir.glob(f"retraining-*/{SETTINGS_FILE}")]
     return [run for run in runs if (run / "gate" / "verdict").is_file()]
@@ -113,8 +113,7 @@ def run_folders(root: Path) -> "RunFolders":
     """
     from setlist.explorer.run_folder import RunFolders
     from setlist.models.contract import model_folders
-    from setlist_pipelines.cli.screen import training_step
-    from setlist_pipelines.laptop.runner import SETTINGS_FILE, Run
+    from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE, Run, training_step
     from setlist_pipelines.settings.file import read_settings
 
     run = Run(root=root, log=root)

@@ -9,6 +9,7 @@ import typer
 from setlist.errors import SetlistError, missing_extra
 from setlist_pipelines.cli.connection import Config, Set
 from setlist_pipelines.cli.dashboard import dashboards
+from setlist_pipelines.cli.data import data, init
 from setlist_pipelines.cli.image import image
 from setlist_pipelines.cli.kind import kind
 from setlist_pipelines.cli.models import models
@@ -134,7 +135,7 @@ def backtest(
     from setlist.evaluation.policy import check_policy
     from setlist_pipelines.cli.screen import StepProgress, print_backtest
     from setlist_pipelines.laptop.backtest import backtest
-    from setlist_pipelines.laptop.runner import SETTINGS_FILE
+    from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
     from setlist_pipelines.settings.file import SAMPLE, read_policy, read_settings
 
     settings = read_settings(run / SETTINGS_FILE if run else config or SAMPLE, change)
@@ -157,6 +158,8 @@ def policy_schema() -> None:
     typer.echo(schema(), nl=False)
 
 
+app.command(name="init")(init)
+app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(cluster)
 app.add_typer(reports)

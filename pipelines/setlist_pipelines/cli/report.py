@@ -33,8 +33,7 @@ def report(
     """
     # Imported here, because they are slow and other commands of the program do not need them.
     from setlist.report.page import write_report
-    from setlist_pipelines.cli.screen import training_step
-    from setlist_pipelines.laptop.runner import SETTINGS_FILE, Run
+    from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE, Run, training_step
     from setlist_pipelines.settings.file import read_settings
 
     if not (run / SETTINGS_FILE).is_file():

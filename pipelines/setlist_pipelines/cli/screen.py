@@ -1,11 +1,11 @@
-"""What a person sees of a run: progress while it goes on, and at the end what came of it."""
+"""What the terminal shows of a run: progress while it goes on, and its results at the end."""
 
 import json
 import re
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 from rich import box
@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from setlist.data.gate import DataVerdict
 from setlist.evaluation.results import (
     EvaluatedModel,
     read_evaluation,
@@ -25,21 +26,28 @@ from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
 from setlist.models.training_record import CHECK_K, read_training_records
 from setlist.runs.refit_record import COMPARED_RANKS, RefitRecord
-from setlist_pipelines.laptop.backtest import Backtest
-from setlist_pipelines.laptop.runner import Run
-from setlist_pipelines.settings.file import Settings
+from setlist_pipelines.laptop.run_outputs import training_step
 
-SHARE = re.compile(r"(\d{1,3})% (.+)")
-"""How a step says how far it is, e.g. "34% epoch 5 of at most 60, about 12 s left"."""
-MARKS = {"pass": Text("pass", "green"), "fail": Text("FAIL", "red")}
-COLOURS = {"promote": "green", "reject": "red", "undecided": "yellow"}
+# Most commands use this module for a table only, and not all of them have kfp and TensorFlow.
+if TYPE_CHECKING:
+    from setlist_pipelines.laptop.backtest import Backtest
+    from setlist_pipelines.laptop.run_outputs import Run
+    from setlist_pipelines.settings.file import Settings
+
+PROGRESS_LINE = re.compile(r"(\d{1,3})% (.+)")
+"""The line of a step that knows how far it is, e.g. "34% epoch 5 of at most 60, 12 s left"."""
+BAR_WIDTH = 24
+LOG_WIDTH = 120
+"""The width where the output is no terminal; rich would take 80 columns and cut the numbers."""
+OUTCOME_TEXTS = {"pass": Text("pass", "green"), "fail": Text("FAIL", "red")}
+DECISION_COLOURS = {"promote": "green", "reject": "red", "undecided": "yellow"}
 
 
 class StepProgress:
-    """One line a step on the terminal, and what the step says while it works."""
+    """Shows one line for each step, and below them what the present step prints."""
 
     def __init__(self) -> None:
-        # The real screen: standard output is redirected while the pipeline runs.
+        # The present standard output, because it is redirected while the pipeline runs.
         self.console = Console(file=sys.stdout, highlight=False)
         self.status = self.console.status("")
 
@@ -56,42 +64,47 @@ class StepProgress:
         self.status.stop()
 
     def show(self, title: str, line: str, seconds: float | None = None) -> None:
-        """Show that a step started (no line), said something, or ended (with its seconds)."""
+        """Show that a step began (no line), printed a line, or ended (with its seconds)."""
         if seconds is not None:
             mark = "[green]✓[/]" if line == "SUCCESS" else "[red]✗[/]"
             self.console.print(f"{mark} {title:<24}{seconds:7.1f} s")
         elif self.console.is_terminal:
-            self.status.update(working(title, line))
+            self.status.update(progress_text(title, line))
+        # A log gets one line when a step begins: it cannot take a line back.
         elif not line:
             self.console.print(f"  {title} ...")
 
 
-def working(title: str, line: str) -> RenderableType:
-    """What a step said last; with a bar where it says how far it is."""
-    if not (share := SHARE.fullmatch(line)):
+def progress_text(title: str, line: str) -> RenderableType:
+    """The latest line of a step, with a bar where the line says how far the step is."""
+    if not (match := PROGRESS_LINE.fullmatch(line)):
         return Text(f"{title}  {line}")
+    percent, text = match.groups()
     table = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=100, completed=min(int(share[1]), 100), width=24)
-    words = Text(f"{share[1]:>3}%  {share[2]}", overflow="ellipsis", no_wrap=True)
-    table.add_row(Text(title, no_wrap=True), bar, words)
+    bar = ProgressBar(total=100, completed=min(int(percent), 100), width=BAR_WIDTH)
+    # Cut at the edge: a second line would stay on the screen when the next text replaces it.
+    shown = Text(f"{percent:>3}%  {text}", overflow="ellipsis", no_wrap=True)
+    table.add_row(Text(title, no_wrap=True), bar, shown)
     return table
 
 
 def screen() -> Console:
-    """Standard output, wide enough for the figures."""
+    """Standard output, wide enough for tables of numbers."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 120  # a log has no edge; 80 columns would cut the figures
+        console.width = LOG_WIDTH
     return console
 
 
-def print_summary(run: Run, settings: Settings) -> None:
-    """Print models and metrics, the verdict with its reasons, and where everything is."""
+def print_summary(run: "Run", settings: "Settings") -> None:
+    """Print models and metrics, the verdict with its reasons, and the paths of all results."""
     console = screen()
+    # The gate runs unless there are no new data, and a run that failed comes to no summary.
     if not run.output("gate", "verdict").is_file():
-        console.print("nothing  there are no new data since the live model, so nothing was trained")
+        console.print("nothing  no new data since the live model, so no model was trained")
         console.print(f"log      {run.log}", soft_wrap=True)
         return
+    print_data_warnings(console, DataVerdict.read(run.output("check-data", "verdict")))
     evaluation_folder = run.output("evaluate", "evaluations")
     evaluation = read_evaluation(evaluation_folder)
     verdict = Verdict.read(run.output("gate", "verdict"))
@@ -106,6 +119,7 @@ def print_summary(run: Run, settings: Settings) -> None:
     )
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
+        # The space is where a narrow column may break: "ndcg" over "@10".
         table.add_column(metric.label.replace("_", " ").replace("@", " @"), justify="right")
     for model in evaluation.models:
         values = read_per_user(evaluation_folder, model.label)
@@ -119,8 +133,12 @@ def print_summary(run: Run, settings: Settings) -> None:
     pushed = run.output("push", "pushed")
     if pushed.is_file():
         record = json.loads(pushed.read_text("utf-8"))
-        where = f"revision {record['revision']} of {record['name']} in {record['store']}"
-        console.print(f"pushed   {verdict.ships} as {where}", soft_wrap=True)
+        # Without soft_wrap, rich would break a path, and nobody could copy it.
+        console.print(
+            f"pushed   {verdict.ships} as revision {record['revision']} of {record['name']} "
+            f"in {record['store']}",
+            soft_wrap=True,
+        )
         refitted = run.output("refit", "refitted")
         if settings.refit and (refit := RefitRecord.read(refitted)).refit_of:
             console.print(
@@ -139,18 +157,24 @@ def print_summary(run: Run, settings: Settings) -> None:
     console.print(f"log      {run.log}", soft_wrap=True)
 
 
-def training_step(settings: Settings) -> str:
-    """The step that leaves the trainings of all candidates behind."""
-    choices = len(settings.labels) - 1
-    return {0: "train", 1: "choose"}.get(choices, f"choose-{choices}")
+def print_data_warnings(console: Console, verdict: DataVerdict) -> None:
+    """Print what the gate for data warns of, and nothing where it passes."""
+    for reason in verdict.with_outcome("warn"):
+        line = Text.assemble((f"data     {reason.rule}", "yellow"), f": {reason.sentence}; ")
+        console.print(line.append(reason.remedy), soft_wrap=True)
 
 
 def print_candidates(console: Console, folder: Path) -> None:
-    """Print what the candidates differ in and how they did on the plays held out of training."""
-    trainings, best = read_training_records(folder), chosen(folder)
-    differs = differences(trainings)
+    """Print the settings in which the candidates differ, and their results on the holdout.
+
+    Args:
+        console: where to print.
+        folder: with the training record of each candidate, and the choice.
+    """
+    records, best = read_training_records(folder), chosen(folder)
+    changes = differences(records)
     table = Table(
-        title=f"\n{len(trainings)} candidates, {best.listeners:,} listeners with held-out plays",
+        title=f"\n{len(records)} candidates, {best.listeners:,} listeners with held-out plays",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
     )
@@ -159,15 +183,16 @@ def print_candidates(console: Console, folder: Path) -> None:
     for column in ("epochs", "seconds", "loss", f"ndcg @{CHECK_K}"):
         table.add_column(column, justify="right")
     table.add_column("")
-    for training in trainings:
+    for record in records:
         table.add_row(
-            Text(training.label, "bold" if training.label == best.label else ""),
-            Text(differs[training.label] or "nothing"),
-            str(len(training.epochs)),
-            f"{training.seconds:.1f}",
-            "none" if training.loss is None else f"{training.loss:.4f}",
-            "none" if training.ndcg is None else f"{training.ndcg:.4f}",
-            "chosen" if training.label == best.label else "",
+            Text(record.label, "bold" if record.label == best.label else ""),
+            Text(changes[record.label] or "nothing"),
+            str(len(record.epochs)),
+            f"{record.seconds:.1f}",
+            # Where no play is held out, there is neither.
+            "none" if record.loss is None else f"{record.loss:.4f}",
+            "none" if record.ndcg is None else f"{record.ndcg:.4f}",
+            "chosen" if record.label == best.label else "",
         )
     console.print(table)
 
@@ -176,9 +201,9 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     """Print the verdict with its reasons."""
     reasons = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for reason in verdict.reasons:
-        mark = MARKS.get(reason.outcome, Text(reason.outcome, "yellow"))
-        reasons.add_row(mark, Text.assemble((reason.rule, "bold"), ": ", reason.sentence))
-    colour = COLOURS[verdict.decision]
+        outcome = OUTCOME_TEXTS.get(reason.outcome, Text(reason.outcome, "yellow"))
+        reasons.add_row(outcome, Text.assemble((reason.rule, "bold"), ": ", reason.sentence))
+    colour = DECISION_COLOURS[verdict.decision]
     console.print(
         Panel(
             Group(Text(verdict.sentence, "bold"), "", reasons),
@@ -189,6 +214,8 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
 
 
 def _cell(model: EvaluatedModel, metric: str, values: pd.DataFrame) -> Text:
+    """A value and half of its interval; `values` has a row for each listener."""
+    # A corpus-level metric has one value of all lists, and so no interval over listeners.
     if metric in model.corpus:
         return Text(f"{model.corpus[metric]:.4f}")
     interval = bootstrap(values[[metric]].to_numpy())[0]
@@ -196,8 +223,8 @@ def _cell(model: EvaluatedModel, metric: str, values: pd.DataFrame) -> Text:
     return Text.assemble(f"{interval.mean:.4f}\n", (f"±{half:.4f}", "dim"))
 
 
-def print_backtest(result: Backtest) -> None:
-    """Print what every course shipped when, and what listeners would have got."""
+def print_backtest(result: "Backtest") -> None:
+    """Print what each course shipped at each cut, and what its listeners would have got."""
     console = screen()
     for name, entries in result.courses.items():
         table = Table(
@@ -210,15 +237,16 @@ def print_backtest(result: Backtest) -> None:
             table.add_column(column, no_wrap=True)
         table.add_column("listeners got", justify="right", no_wrap=True)
         for cut, entry in zip(result.cuts, entries, strict=True):
-            rule = cut.best_heuristic
+            heuristic = cut.best_heuristic
             decision: str = entry.verdict.decision if entry.verdict else "-"
+            # A verdict that ships a heuristic is a promotion; what the candidate got is shown too.
             if entry.verdict and entry.ships not in ("", "candidate"):
                 decision = f"heuristic, {decide(entry.verdict.reasons)}"
             table.add_row(
                 cut.as_of[:10],
                 f"{cut.values['candidate']:.4f}",
-                f"{cut.values[rule]:.4f} {rule}",
-                Text(decision, COLOURS.get(decision, "")),
+                f"{cut.values[heuristic]:.4f} {heuristic}",
+                Text(decision, DECISION_COLOURS.get(decision, "")),
                 Text(entry.live or "nothing", "bold" if entry.ships else ""),
                 "not known yet" if entry.got is None else f"{entry.got:.4f}",
             )
@@ -231,6 +259,7 @@ def print_backtest(result: Backtest) -> None:
                     f"  {cut.as_of[:10]}  {reason.outcome:<9}  {reason.rule}: {reason.sentence}"
                 )
 
+    # The last period has not been lived through: its models are not evaluated later.
     means = Table(
         title=f"\nwhat listeners got, mean {result.primary} of all periods but the last",
         box=box.SIMPLE_HEAD,
@@ -240,7 +269,7 @@ def print_backtest(result: Backtest) -> None:
     means.add_column("mean", justify="right")
     means.add_column("shipped", justify="right")
     for name, entries in result.courses.items():
-        got = [entry.got for entry in entries if entry.got is not None]
-        mean = f"{sum(got) / len(got):.4f}" if got else "nothing"
+        values = [entry.got for entry in entries if entry.got is not None]
+        mean = f"{sum(values) / len(values):.4f}" if values else "nothing"
         means.add_row(name, mean, str(sum(bool(entry.ships) for entry in entries)))
     console.print(means)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from setlist.errors import SettingsError
-from setlist_pipelines.cli.address import bound_socket
+from setlist_pipelines.cli.connection import NameOption, StoreOption, bound_socket
 
 serving = typer.Typer()
 
@@ -33,10 +33,6 @@ def parse_interval(text: str) -> timedelta:
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
-StoreOption = Annotated[
-    str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")
-]
-NameOption = Annotated[str, typer.Option(help="The model's name in the store.")]
 EveryOption = Annotated[str, typer.Option(help="Time between two polls of HEAD, like 30s or 10m.")]
 
 

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import ModelError, StoreNotFoundError
-from setlist_pipelines.cli.connection import add_row, examples, new_table
+from setlist_pipelines.cli.connection import (
+    NameOption,
+    StoreOption,
+    add_row,
+    examples,
+    new_table,
+)
 
 if TYPE_CHECKING:
     from setlist.models.profile import Profile
@@ -28,10 +34,8 @@ def skew_(
     log: Annotated[
         str, typer.Option(help="What `setlist serve --log` writes to: a folder or gs://bucket/...")
     ],
-    store: Annotated[
-        str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")
-    ] = ".setlist/store",
-    name: Annotated[str, typer.Option(help="The model's name in the store.")] = "home",
+    store: StoreOption = ".setlist/store",
+    name: NameOption = "home",
     revision: Annotated[
         int | None, typer.Option(min=1, help="The revision; the live one if left out.")
     ] = None,

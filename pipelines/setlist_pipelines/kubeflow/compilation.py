@@ -12,7 +12,7 @@ from setlist.errors import SettingsError
 from setlist.steps import IMAGE
 from setlist_pipelines.retraining import retraining
 from setlist_pipelines.settings.file import REMOTE_PATH, Settings
-from setlist_pipelines.settings.platform import DIGEST
+from setlist_pipelines.settings.platform import IMAGE_BY_DIGEST
 
 HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"
 
@@ -77,7 +77,7 @@ def _compiled(
 
 def _resources(content: str, namespace: str) -> KubernetesManifestOptions:
     """The options with which kfp writes resources, for a pipeline with this content."""
-    if not DIGEST.fullmatch(IMAGE):
+    if not IMAGE_BY_DIGEST.fullmatch(IMAGE):
         raise SettingsError(
             f"the image {IMAGE} is not named by digest, so it may change",
             "write registry/name@sha256:... in SETLIST_IMAGE",

@@ -22,7 +22,7 @@ from setlist_pipelines.kubeflow.recurring_runs import recurring_runs
 from setlist_pipelines.kubeflow.schedule_sync import DesiredSchedule, check_schedules, is_in_step
 from setlist_pipelines.laptop.registry import look_up, registry_of
 from setlist_pipelines.settings.file import REMOTE_PATH, Settings, read_settings
-from setlist_pipelines.settings.platform import DIGEST
+from setlist_pipelines.settings.platform import IMAGE_BY_DIGEST
 
 State = Literal["ok", "missing", "unsure", "not checked"]
 KUBEFLOW_VERSION = "2.17"
@@ -122,7 +122,7 @@ def _settings(config: Path, settings: Settings, desired: dict[str, DesiredSchedu
 
 
 def _image(image: str, settings: Settings) -> Finding:
-    if not DIGEST.fullmatch(image):
+    if not IMAGE_BY_DIGEST.fullmatch(image):
         return Finding(
             "image",
             "missing",
@@ -212,7 +212,9 @@ def _schedules(
     try:
         existing = recurring_runs(kubeflow, settings.name, settings.store)
         # Without an image by digest and remote paths, nothing can be compiled and compared.
-        compares = bool(DIGEST.fullmatch(image)) and _settings(Path(), settings, {}).state == "ok"
+        compares = (
+            bool(IMAGE_BY_DIGEST.fullmatch(image)) and _settings(Path(), settings, {}).state == "ok"
+        )
         for name, schedule in desired.items():
             group = existing.get(name, [])
             version = ""
@@ -315,7 +317,7 @@ def _table(key: str, table: TableSource) -> Finding:
 
 def _invisible(settings: Settings) -> Iterator[Finding]:
     """What only the cluster's administrators see; `describe` shows a Secret's keys, no values."""
-    from setlist_pipelines.placement import NOTIFICATIONS
+    from setlist_pipelines.placement import NOTIFICATION_ADDRESSES
 
     account = settings.platform.service_account or "the cluster's own"
     yield Finding(
@@ -325,10 +327,11 @@ def _invisible(settings: Settings) -> Iterator[Finding]:
         f"kubectl -n NAMESPACE describe serviceaccount "
         f"{settings.platform.service_account or 'pipeline-runner'}",
     )
-    for secret in (NOTIFICATIONS, *settings.platform.secrets):
+    for secret in (NOTIFICATION_ADDRESSES, *settings.platform.secrets):
         yield Finding(
-            "notifications" if secret == NOTIFICATIONS else "secrets",
+            "notifications" if secret == NOTIFICATION_ADDRESSES else "secrets",
             "not checked",
-            f"Secret {secret} of the cluster" + (", optional" if secret == NOTIFICATIONS else ""),
+            f"Secret {secret} of the cluster"
+            + (", optional" if secret == NOTIFICATION_ADDRESSES else ""),
             f"kubectl -n NAMESPACE describe secret {secret}",
         )

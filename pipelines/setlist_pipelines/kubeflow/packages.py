@@ -13,7 +13,7 @@ import yaml
 from setlist.errors import SettingsError
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
 from setlist_pipelines.settings.file import Settings
-from setlist_pipelines.settings.platform import DIGEST
+from setlist_pipelines.settings.platform import IMAGE_BY_DIGEST
 
 PARAMETER_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "STRING": ((str,), "a text"),
@@ -54,7 +54,7 @@ def compile_package(settings: Settings, image: str) -> Package:
     Raises:
         SettingsError: the image is not named by digest, or a path lies on this machine.
     """
-    if not DIGEST.fullmatch(image):
+    if not IMAGE_BY_DIGEST.fullmatch(image):
         raise SettingsError(
             f"the image {image or '(none)'} is not named by digest, so it may change",
             "write registry/name@sha256:... in SETLIST_IMAGE or --image",

@@ -34,7 +34,7 @@ from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import EvaluatedModel, Evaluation, Role, read_values
 from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.models.training_record import TrainingRecord
-from setlist_pipelines.laptop.chatter import chatter_to
+from setlist_pipelines.laptop.run_outputs import stderr_to
 from setlist_pipelines.settings.file import Settings
 
 ShowCut = Callable[[str, str, float | None], None]
@@ -197,7 +197,7 @@ def backtest(
             title = f"Decide as of {as_of[:10]}"
             say(title, "", None)
             try:
-                with redirect_stdout(log), chatter_to(log):
+                with redirect_stdout(log), stderr_to(log):
                     evaluation, made = _work(settings, window, folder, courses, partial(say, title))
             except SetlistError as fault:
                 raise SettingsError(f"as of {as_of[:10]}: {fault}") from fault

@@ -10,9 +10,8 @@ import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,37 +22,18 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 from setlist import errors
 from setlist.errors import SetlistError, SettingsError
 from setlist_pipelines.laptop.kfp_patches import name_outputs
+from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE, Run, ShowStep
 from setlist_pipelines.settings.file import Settings, with_absolute_paths
 
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-FAULT = re.compile(r"([\w.]+\.)?([A-Z]\w*(?:Error|Exception)): (.+)")
+EXCEPTION = re.compile(r"([\w.]+\.)?([A-Z]\w*(?:Error|Exception)): (.+)")
 """The last line of a traceback: module, class, message."""
-SETTINGS_FILE = "settings.yaml"
-"""What a run was told, in its folder: `setlist run --config RUN/settings.yaml` does it again."""
-ShowStep = Callable[[str, str, float | None], None]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a finished run left behind.
-
-    Attributes:
-        root: the folder with the outputs of all steps.
-        log: everything that the steps printed.
-    """
-
-    root: Path
-    log: Path
-
-    def output(self, step: str, name: str) -> Path:
-        """Where a step wrote one of its outputs."""
-        return self.root / step / name
 
 
 class _Log(io.TextIOBase):
-    """Standard output while the pipeline runs: a file, and an eye on what is said."""
+    """Standard output while the pipeline runs: goes to a file, and its lines become progress."""
 
     def __init__(
         self, file: TextIO, say: ShowStep, titles: Mapping[str, str] | None = None
@@ -72,10 +52,10 @@ class _Log(io.TextIOBase):
         self.file.flush()
         *lines, self.line = (self.line + text).split("\n")
         for line in lines:
-            self._see(COLOUR.sub("", line).strip())
+            self._read(COLOUR.sub("", line).strip())
         return len(text)
 
-    def _see(self, line: str) -> None:
+    def _read(self, line: str) -> None:
         if started := STARTED.search(line):
             self.task = self._title(started[1])
             self.fault = ""
@@ -85,13 +65,14 @@ class _Log(io.TextIOBase):
             task = self._title(finished[1])
             self.say(task, finished[2], time.monotonic() - self.began[task])
             if finished[2] == "FAILURE" and not self.failed:
-                # Branches that do not depend on it go on; what they say is not the reason.
+                # Branches that do not depend on the step go on; what they print is not the reason.
                 reason = self.fault or "it ended without saying why, as when memory runs out"
                 self.failed = f"{reason} (step {task})"
-        elif fault := FAULT.fullmatch(line):
-            # A fault that its reader can mend is a sentence of its own; others need their class.
-            expected = fault[1] == f"{errors.__name__}."
-            self.fault = fault[3] if expected else f"{fault[2]}: {fault[3]}"
+        elif exception := EXCEPTION.fullmatch(line):
+            module, name, message = exception.groups()
+            # The message of an error of ours is a sentence; other errors need their class.
+            ours = module == f"{errors.__name__}."
+            self.fault = message if ours else f"{name}: {message}"
         elif self.task and line and not line.startswith("["):
             self.say(self.task, line, None)
 
@@ -121,8 +102,7 @@ def run_local(
     Args:
         settings: checked.
         workdir: a folder for the outputs of all runs.
-        say: told (title of a step, "", None) when it starts, (title, line, None) for what it
-            prints, and (title, "SUCCESS" or "FAILURE", seconds) when it ends.
+        say: shows the progress of each step.
         docker_image: run every step in a container of this image, without network.
         container: arguments of `docker run` in place of ours, e.g. a network.
 

@@ -1,4 +1,8 @@
-"""What each step gets on a cluster: resources, retries, time, nodes, secrets."""
+"""The `platform` section of the settings: what each step gets on a cluster.
+
+That is resources, retries, time, nodes and secrets. `setlist_pipelines.placement` puts it on the
+tasks of the compiled pipeline.
+"""
 
 import re
 from typing import Annotated, Literal, Self
@@ -6,15 +10,27 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 STEP_NAMES = (
-    *("plan", "news", "curate", "transform", "resolve-live", "fit-heuristics", "train", "choose"),
+    *(
+        "plan",
+        "news",
+        "curate",
+        "check-data",
+        "transform",
+        "resolve-live",
+        "fit-heuristics",
+        "train",
+        "choose",
+    ),
     *("evaluate", "gate", "report", "transform-whole", "refit", "push", "announce"),
     "announce-failure",
 )
-DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
-"""An image by what is in it; a tag can mean something else tomorrow."""
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SCALES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-SCALES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+"""The steps of the graph, as Kubeflow names their components."""
+IMAGE_BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+"""An image that is named by its content; a tag can name another image tomorrow."""
+SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+QUANTITY_SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+QUANTITY_SUFFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+"""What the suffix of a Kubernetes quantity multiplies its number by."""
 
 Cpu = Annotated[str, Field(pattern=r"^(\d+(\.\d+)?|\d+m)$", examples=["500m", "2"])]
 Memory = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$", examples=["4Gi"])]
@@ -22,7 +38,7 @@ Duration = Annotated[str, Field(pattern=r"^[1-9]\d*[smhd]$", examples=["90m"])]
 
 
 class Toleration(BaseModel):
-    """As in a pod's specification."""
+    """A toleration as in the specification of a pod."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,7 +59,7 @@ class Accelerator(BaseModel):
 
 
 class StepPlatform(BaseModel):
-    """What one step gets; what is left out is as `Platform.of` says."""
+    """What one step gets; `Platform.for_step` completes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,36 +68,41 @@ class StepPlatform(BaseModel):
     memory_request: Memory | None = None
     memory_limit: Memory | None = None
     retries: int | None = Field(None, ge=0, le=10)
-    """How often a step that failed is started again, with growing pauses."""
+    """How often a failed step is started again, with growing pauses."""
     timeout: Duration | None = None
     accelerator: Accelerator | None = None
     node_selector: dict[str, str] | None = None
     tolerations: tuple[Toleration, ...] | None = None
 
-    def over(self, other: "StepPlatform") -> "StepPlatform":
-        """These settings, completed by those of another."""
-        settings = self.model_dump(exclude_none=True)
-        return StepPlatform.model_validate(other.model_dump(exclude_none=True) | settings)
+    def completed_by(self, defaults: "StepPlatform") -> "StepPlatform":
+        """These values, and those of `defaults` where these have none."""
+        values = self.model_dump(exclude_none=True)
+        return StepPlatform.model_validate(defaults.model_dump(exclude_none=True) | values)
 
 
-USUAL = StepPlatform(
+# A memory limit is always set: without one, a step that grows takes its neighbours down with it.
+USUAL_NEEDS = StepPlatform(
     cpu_request="500m", memory_request="1Gi", memory_limit="4Gi", retries=2, timeout="1h"
 )
-LARGE = StepPlatform(memory_request="2Gi", memory_limit="8Gi", timeout="6h")
-SMALL = StepPlatform(cpu_request="100m", memory_request="256Mi", memory_limit="1Gi", timeout="10m")
-OURS = {
-    # The backend starts again whatever failed. In these steps that is settings or data, which no
-    # repetition mends; faults of the network are repeated inside of a step.
+LARGE_NEEDS = StepPlatform(memory_request="2Gi", memory_limit="8Gi", timeout="6h")
+SMALL_NEEDS = StepPlatform(
+    cpu_request="100m", memory_request="256Mi", memory_limit="1Gi", timeout="10m"
+)
+STEP_NEEDS = {
+    # The backend starts a failed step again, whatever the reason. These steps fail because of
+    # settings or data, which no repetition repairs; each step repeats faults of the network itself.
     "plan": StepPlatform(retries=0),
-    "curate": LARGE.over(StepPlatform(retries=0)),
+    "curate": LARGE_NEEDS.completed_by(StepPlatform(retries=0)),
     "gate": StepPlatform(retries=0),
-    "train": LARGE,
-    "refit": LARGE,
-    "evaluate": LARGE,
-    "announce": SMALL,
-    "announce-failure": SMALL,
+    # Training and evaluation take the most memory, and hours where the data are large.
+    "train": LARGE_NEEDS,
+    "refit": LARGE_NEEDS,
+    "evaluate": LARGE_NEEDS,
+    # These only write a record and send a message.
+    "announce": SMALL_NEEDS,
+    "announce-failure": SMALL_NEEDS,
 }
-"""What the steps need that is not usual."""
+"""The needs of single steps, where they differ from the usual ones."""
 
 
 class Platform(BaseModel):
@@ -89,39 +110,47 @@ class Platform(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    service_account: str = Field("", description="that the steps run as; empty for the cluster's")
-    ttl: Duration | None = Field("7d", description="until the pods of an ended run are removed")
-    deadline: Duration | None = Field(None, description="for a whole run")
+    service_account: str = Field(
+        "", description="the account that the steps run as; empty for the cluster's default"
+    )
+    ttl: Duration | None = Field(
+        "7d", description="time until the pods of an ended run are removed"
+    )
+    deadline: Duration | None = Field(None, description="the longest time of a whole run")
     image_pull_secrets: tuple[str, ...] = ()
     secrets: dict[str, dict[str, str]] = Field(
-        {}, description="Secret: its keys, and the variables they become in every step"
+        {}, description="by Secret: its keys, each with the variable that it becomes in every step"
     )
-    config_maps: dict[str, dict[str, str]] = Field({}, description="the same of ConfigMaps")
+    config_maps: dict[str, dict[str, str]] = Field({}, description="the same for ConfigMaps")
     defaults: StepPlatform = Field(
-        StepPlatform(),
-        description="for steps without needs of their own",
+        StepPlatform(), description="for all steps, where STEP_NEEDS has no value for a step"
     )
     steps: dict[str, StepPlatform] = {}
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _check_steps(self) -> Self:
         for step in self.steps.keys() - set(STEP_NAMES):
             raise ValueError(f"there is no step {step!r}; the steps are {', '.join(STEP_NAMES)}")
+        # A request above its limit shows only once all values of a step are put together.
         for step in STEP_NAMES:
-            self.of(step)
+            self.for_step(step)
         return self
 
-    def of(self, step: str) -> StepPlatform:
-        """What a step gets: its own settings, else what we know it needs, else the defaults.
+    def for_step(self, step: str) -> StepPlatform:
+        """What a step gets: from `steps`, else STEP_NEEDS, else `defaults`, else USUAL_NEEDS.
 
-        So the defaults take nothing away from a step that needs more, or no retries, than others;
-        what they leave out is USUAL.
+        STEP_NEEDS comes before `defaults`, so that defaults which suit most steps neither shrink a
+        step that needs more nor repeat one that must not be repeated.
+
+        Raises:
+            ValueError: the step requests more than its limit allows.
         """
-        needs, known = self.steps.get(step, StepPlatform()), OURS.get(step, StepPlatform())
-        needs = needs.over(known).over(self.defaults).over(USUAL)
+        known_needs = STEP_NEEDS.get(step, StepPlatform())
+        needs = self.steps.get(step, StepPlatform()).completed_by(known_needs)
+        needs = needs.completed_by(self.defaults).completed_by(USUAL_NEEDS)
         for kind in ("cpu", "memory"):
             request, limit = getattr(needs, f"{kind}_request"), getattr(needs, f"{kind}_limit")
-            if request and limit and quantity(request) > quantity(limit):
+            if request and limit and parse_quantity(request) > parse_quantity(limit):
                 raise ValueError(
                     f"{step} asks for {request} of {kind} and is limited to {limit}; raise the "
                     f"limit, {kind}_limit, or lower the request"
@@ -129,12 +158,12 @@ class Platform(BaseModel):
         return needs
 
 
-def seconds(duration: str) -> int:
+def parse_seconds(duration: str) -> int:
     """The seconds in a duration: "90m" is 5,400."""
-    return int(duration[:-1]) * UNITS[duration[-1]]
+    return int(duration[:-1]) * SECONDS_PER_UNIT[duration[-1]]
 
 
-def quantity(text: str) -> float:
-    """The number that a quantity of Kubernetes stands for: "500m" is .5, "1Ki" is 1,024."""
+def parse_quantity(text: str) -> float:
+    """The number that a Kubernetes quantity stands for: "500m" is 0.5, "1Ki" is 1,024."""
     digits = text.rstrip("KMGTikm")
-    return float(digits) * SCALES[text[len(digits) :]]
+    return float(digits) * QUANTITY_SUFFIXES[text[len(digits) :]]

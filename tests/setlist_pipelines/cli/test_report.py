@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from setlist.errors import SetlistError
 from setlist_pipelines.cli.main import app
-from setlist_pipelines.laptop.runner import SETTINGS_FILE
+from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 

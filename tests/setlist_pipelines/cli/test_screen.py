@@ -14,11 +14,10 @@ from setlist_pipelines.cli.screen import (
     StepProgress,
     print_candidates,
     print_summary,
+    progress_text,
     screen,
-    training_step,
-    working,
 )
-from setlist_pipelines.laptop.runner import Run
+from setlist_pipelines.laptop.run_outputs import Run, training_step
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 POLICY = Policy(guardrails=(), believable=None)
@@ -103,7 +102,7 @@ def test_all_trainings_lie_with_the_last_choice(names, step):
 
 def shown(line: str, width: int = 100) -> str:
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
-    console.print(working("Train wide", line))
+    console.print(progress_text("Train wide", line))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -295,7 +295,7 @@ def test_what_shapes_the_graph_is_in_the_file_and_no_argument():
         ("{_x: {}}", "'_x' is no name for a candidate"),
         ("{../x: {}}", "'../x' is no name for a candidate"),
         ("{chosen: {}}", "'chosen' is no name for a candidate"),
-        ("{wide: {dimension: null}}", "wide sets something to null"),
+        ("{wide: {dimension: null}}", "wide sets a value to null"),
         ("{grid: {dimension: 3}}", "write a list of values for grid.dimension, e.g. [3]"),
         ("{grid: {dimension: []}}", "write a list of values for grid.dimension"),
         ("{grid: [3]}", "write the grid as a list of values for each setting"),

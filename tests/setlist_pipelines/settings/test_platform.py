@@ -7,7 +7,13 @@ from pydantic import ValidationError
 from setlist_pipelines.kubeflow.compilation import compile_pipeline
 from setlist_pipelines.retraining import retraining
 from setlist_pipelines.settings.file import SAMPLE, read_settings
-from setlist_pipelines.settings.platform import OURS, STEP_NAMES, Platform, quantity, seconds
+from setlist_pipelines.settings.platform import (
+    STEP_NAMES,
+    STEP_NEEDS,
+    Platform,
+    parse_quantity,
+    parse_seconds,
+)
 
 CLUSTER = "store=gs://your-bucket/setlist"
 PLATFORM = {
@@ -135,7 +141,7 @@ def test_the_known_steps_are_those_of_the_graph():
     assert {label.removeprefix("exec-").rstrip("-0123456789") for label in labels} == set(
         STEP_NAMES
     )
-    assert OURS.keys() <= set(STEP_NAMES)
+    assert STEP_NEEDS.keys() <= set(STEP_NAMES)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +161,6 @@ def test_a_mistake_is_found_before_anything_is_compiled(platform, said):
 
 
 def test_units():
-    assert [seconds(one) for one in ("45s", "90m", "6h", "7d")] == [45, 5400, 21600, 604800]
-    assert [quantity(one) for one in ("500m", "2", "1.5")] == [0.5, 2, 1.5]
-    assert [quantity(one) for one in ("1Ki", "4Gi", "2G")] == [1024, 4 * 2**30, 2e9]
+    assert [parse_seconds(one) for one in ("45s", "90m", "6h", "7d")] == [45, 5400, 21600, 604800]
+    assert [parse_quantity(one) for one in ("500m", "2", "1.5")] == [0.5, 2, 1.5]
+    assert [parse_quantity(one) for one in ("1Ki", "4Gi", "2G")] == [1024, 4 * 2**30, 2e9]

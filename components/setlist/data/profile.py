@@ -1,0 +1,310 @@
+"""The profile of a dataset: what its weeks look like, for a comparison with those of another.
+
+A profile is made of the training period and lies in the folder of each model that was trained on
+it. The gate for data holds the newest week of the next run against it.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from setlist.arrays import Float64s, Int64s
+from setlist.data.schema import Window
+
+WEEK = pd.Timedelta(days=7)
+MAX_WEEKS = 260
+"""Of a window that reaches further back, the newest five years are looked at."""
+MAX_VALUES = 200
+"""Rarer values of a category count together as one."""
+REST = ""
+"""The bin of the rarer values; no value has this name, because "" stands for a missing value."""
+MISSING = "not known"
+SKETCH_SIZE = 500
+"""Ids in a sketch: a share of them is exact to 0.045, two standard deviations."""
+HOURS = tuple(f"{hour:02}:00" for hour in range(24))
+COUNTS = ("1", "2 to 3", "4 to 7", "8 to 15", "16 to 31", "32 to 63", "64 and more")
+GAPS = ("under an hour", "under a day", "under a week", "older", "first play")
+RANKS = ("1", "2 to 10", "11 to 100", "101 to 1,000", "1,001 to 10,000", "beyond")
+
+Kind = Literal["categories", "numbers"]
+Share = Annotated[float, Field(ge=0, le=1.000001, allow_inf_nan=False)]
+
+
+class Distribution(BaseModel):
+    """The shares of values, or of bins in order, in the mean of the weeks.
+
+    Attributes:
+        kind: `categories` are compared by the largest difference, `numbers` by Jensen-Shannon.
+        shares: by value or bin; REST holds all rarer values.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    shares: dict[str, Share] = Field(max_length=MAX_VALUES + 1)
+
+
+class DataProfile(BaseModel):
+    """What the weeks of a dataset look like.
+
+    Attributes:
+        end: the end of the period, ISO text.
+        weeks: how many.
+        events: of the median week.
+        distributions: by name, such as "country" or "plays of a listener in a week".
+        listeners, items: sketches of the ids: the SKETCH_SIZE smallest sha256, 16 hex digits each.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    end: str
+    weeks: int = Field(ge=1)
+    events: float = Field(ge=0)
+    distributions: dict[str, Distribution] = Field(max_length=1_000)
+    listeners: list[str] = Field(max_length=SKETCH_SIZE)
+    items: list[str] = Field(max_length=SKETCH_SIZE)
+
+
+@dataclass(frozen=True)
+class WeeklyCounts:
+    """Counts of the values of one quantity in every week.
+
+    Attributes:
+        kind: how two of its distributions are compared.
+        names: of the bins.
+        counts: int64[weeks, bins], the newest week last.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    counts: Int64s
+
+    def shares(self) -> Float64s:
+        """float64[weeks, bins]: each week adds up to 1; a week without any value is NaN."""
+        total = self.counts.sum(1, keepdims=True)
+        return np.divide(
+            self.counts, total, out=np.full(self.counts.shape, np.nan), where=total > 0
+        )
+
+    def distribution(self) -> Distribution:
+        """The mean of the weeks."""
+        shares = self.shares()
+        weeks = shares[~np.isnan(shares).any(axis=1)]
+        mean = weeks.mean(axis=0) if len(weeks) else np.zeros(len(self.names))
+        return Distribution(kind=self.kind, shares=_named(self.names, mean))
+
+
+@dataclass(frozen=True)
+class Weeks:
+    """A period of a dataset, in weeks counted back from its end.
+
+    Attributes:
+        end: of the period.
+        events: user_id, item_id, timestamp and week (0 is the oldest), in time order.
+        number: of the weeks.
+        items, users: the tables of the dataset.
+    """
+
+    end: pd.Timestamp
+    events: pd.DataFrame
+    number: int
+    items: pd.DataFrame
+    users: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls, events: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, end: pd.Timestamp
+    ) -> Self:
+        """The whole weeks of the events; a week that the data only begin in is left out.
+
+        Where the data are shorter than a week, they are one week.
+        """
+        end = min(end, events["timestamp"].max() + pd.Timedelta(1, "us"))
+        back = (end - pd.Timedelta(1, "us") - events["timestamp"]) // WEEK
+        first = events["timestamp"].min()
+        number = int(np.clip((end - first) // WEEK, 1, MAX_WEEKS))
+        weekly = events.assign(week=number - 1 - back)
+        return cls(end, weekly[weekly["week"] >= 0], number, items, users)
+
+    def counts(self, inputs: Iterable[str]) -> dict[str, WeeklyCounts]:
+        """What a recommender lives on, and each input, week by week.
+
+        Args:
+            inputs: columns of the users table.
+        """
+        week = self.events["week"].to_numpy()
+        counted = {
+            "hour of the day": self._numbers(
+                week, self.events["timestamp"].dt.hour.to_numpy(), HOURS
+            ),
+            "plays of a listener in a week": self._listener_plays(),
+            "time since the play before": self._gaps(),
+            "rank of the item in its week": self._ranks(),
+        }
+        active = self.events.drop_duplicates(["week", "user_id"])
+        users = self.users.set_index("user_id")
+        for name in inputs:
+            if name in users.columns:
+                values = users[name].reindex(active["user_id"]).fillna("").replace("", MISSING)
+                counted[name] = self._categories(active["week"].to_numpy(), values)
+        tags = self.items.set_index("item_id")["tags"].reindex(self.events["item_id"])
+        tagged = tags.reset_index(drop=True).explode().dropna()
+        if len(tagged):
+            counted["tag"] = self._categories(week[tagged.index], tagged)
+        titles = self.items.set_index("item_id")["title"].reindex(self.events["item_id"])
+        given = np.where(titles.to_numpy() != titles.index.to_numpy(), "given", MISSING)
+        counted["title"] = self._categories(week, pd.Series(given))
+        return counted
+
+    def profile(self, inputs: Iterable[str]) -> DataProfile:
+        """The profile of all weeks."""
+        weekly = np.bincount(self.events["week"], minlength=self.number)
+        return DataProfile(
+            end=self.end.isoformat(),
+            weeks=self.number,
+            events=float(np.median(weekly)),
+            distributions={
+                name: counts.distribution() for name, counts in self.counts(inputs).items()
+            },
+            listeners=sketch(self.events["user_id"]),
+            items=sketch(self.events["item_id"]),
+        )
+
+    def _numbers(self, week: Int64s, bins: Int64s, names: tuple[str, ...]) -> WeeklyCounts:
+        size = len(names)
+        flat = np.bincount(week * size + bins, minlength=self.number * size)
+        return WeeklyCounts("numbers", names, flat.reshape(self.number, size))
+
+    def _categories(self, week: Int64s, values: pd.Series) -> WeeklyCounts:
+        counts = values.value_counts()
+        names = sorted(map(str, counts.index), key=lambda value: (-counts[value], value))
+        kept = names[:MAX_VALUES]
+        places = pd.Index(kept).get_indexer(values.astype(str))
+        places = np.where(places < 0, len(kept), places)
+        table = self._numbers(week, places, (*kept, REST))
+        return WeeklyCounts("categories", table.names, table.counts)
+
+    def _listener_plays(self) -> WeeklyCounts:
+        plays = self.events.groupby(["week", "user_id"], sort=False).size()
+        week = plays.index.get_level_values("week").to_numpy()
+        bins = np.minimum(np.log2(plays.to_numpy()).astype(int), len(COUNTS) - 1)
+        return self._numbers(week, bins, COUNTS)
+
+    def _gaps(self) -> WeeklyCounts:
+        gap = self.events.groupby("user_id", sort=False)["timestamp"].diff()
+        hours = (gap / pd.Timedelta(hours=1)).to_numpy()
+        bins = np.where(np.isnan(hours), len(GAPS) - 1, np.digitize(hours, (1, 24, 168)))
+        return self._numbers(self.events["week"].to_numpy(), bins, GAPS)
+
+    def _ranks(self) -> WeeklyCounts:
+        plays = self.events.groupby(["week", "item_id"], sort=False).size()
+        rank = plays.groupby("week").rank(method="first", ascending=False).to_numpy()
+        bins = np.digitize(rank, (2, 11, 101, 1_001, 10_001))
+        week = plays.index.get_level_values("week").to_numpy()
+        flat = np.bincount(
+            week * len(RANKS) + bins, plays.to_numpy(), minlength=self.number * len(RANKS)
+        )
+        counts = flat.astype(np.int64).reshape(self.number, len(RANKS))
+        return WeeklyCounts("numbers", RANKS, counts)
+
+
+def read_weeks(dataset: Path, window: Window, training_only: bool) -> Weeks:
+    """The weeks of a dataset folder.
+
+    Args:
+        dataset: as `curate` wrote it.
+        window: of the run.
+        training_only: without the test period, as for a model's profile.
+    """
+    parts = ("train",) if training_only else ("train", "test")
+    columns = ["user_id", "item_id", "timestamp"]
+    events = pd.concat(
+        [pd.read_parquet(dataset / f"{part}.parquet", columns=columns) for part in parts],
+        ignore_index=True,
+    )
+    return Weeks.of(
+        events,
+        pd.read_parquet(dataset / "items.parquet", columns=["item_id", "title", "tags"]),
+        pd.read_parquet(dataset / "users.parquet"),
+        window.cutoff if training_only else window.end,
+    )
+
+
+def sketch(ids: Iterable[str]) -> list[str]:
+    """A sample of distinct ids that is the same for the same ids: those with the smallest sha256.
+
+    Returns:
+        At most SKETCH_SIZE texts of 16 hex digits, sorted.
+    """
+    hashes = (hashed(each) for each in set(ids))
+    return sorted(hashes)[:SKETCH_SIZE]
+
+
+def hashed(identifier: str) -> str:
+    """The first 16 hex digits of the id's sha256."""
+    return hashlib.sha256(identifier.encode()).hexdigest()[:16]
+
+
+def distance(first: Distribution, second: Distribution) -> tuple[float, str]:
+    """How far two distributions of one kind are apart, from 0 to 1, and the bin that differs most.
+
+    L-infinity for categories: the largest difference of a share. Jensen-Shannon distance for
+    numbers: the root of the Jensen-Shannon divergence in bits (J. Lin, Divergence measures based on
+    the Shannon entropy, 1991; Endres and Schindelin, 2003).
+    """
+    names = sorted(first.shares.keys() | second.shares.keys())
+    p, q = (np.array([side.shares.get(name, 0.0) for name in names]) for side in (first, second))
+    if not p.sum() or not q.sum():
+        return (0.0 if p.sum() == q.sum() else 1.0), ""
+    worst = names[int(np.abs(p - q).argmax())]
+    if first.kind == "categories":
+        return float(np.abs(p - q).max()), worst
+    return jensen_shannon(p, q), worst
+
+
+def jensen_shannon(p: Float64s, q: Float64s) -> float:
+    """The Jensen-Shannon distance of two distributions over the same bins, from 0 to 1."""
+    middle = (p + q) / 2
+    divergence = (_entropy(middle) - (_entropy(p) + _entropy(q)) / 2) / np.log(2)
+    return float(np.sqrt(max(divergence, 0.0)))
+
+
+def _entropy(shares: Float64s) -> float:
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())
+
+
+def past_distances(counts: WeeklyCounts) -> list[float]:
+    """The distance of each past week from the mean of the weeks before it, oldest first.
+
+    The newest week and the first four, which have too few before them, are left out.
+    """
+    shares = counts.shares()
+    distances = []
+    for week in range(4, len(shares) - 1):
+        before = shares[:week][~np.isnan(shares[:week]).any(axis=1)]
+        if np.isnan(shares[week]).any() or not len(before):
+            continue
+        mean, this = (
+            Distribution(kind=counts.kind, shares=_named(counts.names, values))
+            for values in (before.mean(axis=0), shares[week])
+        )
+        distances.append(distance(mean, this)[0])
+    return distances
+
+
+def newest(counts: WeeklyCounts) -> Distribution:
+    """The newest week."""
+    return Distribution(
+        kind=counts.kind, shares=_named(counts.names, np.nan_to_num(counts.shares()[-1]))
+    )
+
+
+def _named(names: Iterable[str], shares: Float64s) -> dict[str, float]:
+    return {name: float(share) for name, share in zip(names, shares, strict=True)}

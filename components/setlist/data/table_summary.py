@@ -1,0 +1,124 @@
+"""What each column of a table was read as, with examples, ranges and counts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from setlist.data.conversion import numbers, tag_lists
+from setlist.data.keys import Column, key_text, label_text
+from setlist.data.source import TableSource, read_parts
+
+IDS = ("user_id", "item_id")
+INSTANTS = ("timestamp", "released", "valid_from")
+EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """One column of a table.
+
+    Attributes:
+        name: ours.
+        column: the file's.
+        read_as: "id", "instant (UTC)", "number", "tags" or "category".
+        examples: a few values, as they were read.
+        low, high: the range of instants and numbers, and of the lengths of the others' texts.
+        missing: rows without a value that could be read.
+        distinct: number of distinct values.
+        rows: of the table.
+    """
+
+    name: str
+    column: str
+    read_as: str
+    examples: tuple[str, ...]
+    low: str
+    high: str
+    missing: int
+    distinct: int
+    rows: int
+
+
+def summarise(
+    source: TableSource,
+    required: tuple[str, ...],
+    optional: tuple[str, ...] | None,
+    say: Callable[[str], None] = print,
+) -> list[ColumnSummary]:
+    """Read a table and summarise its columns.
+
+    Args:
+        source: the table.
+        required: our names of the columns that it must have.
+        optional: of those that it may have; None for all others.
+        say: told what was found out about how a file is written.
+
+    Raises:
+        DataError: when the table cannot be read, or an id is not what was meant.
+    """
+    values: dict[str, list[pa.ChunkedArray | np.ndarray]] = {}
+    columns: dict[str, str] = {}
+    rows = 0
+    for part in read_parts(source, required=required, optional=optional, say=say):
+        rows += len(part.rows)
+        for name in part.names:
+            columns[name] = part.names[name]
+            values.setdefault(name, []).append(_read(name, part[name], source))
+    return [
+        _summary(name, columns[name], pd.concat(parts, ignore_index=True), rows)
+        for name, parts in values.items()
+    ]
+
+
+def _read(name: str, column: Column, source: TableSource) -> pd.Series:
+    """The values as curation reads them; missing where it cannot."""
+    if name in IDS:
+        return key_text(column).to_pandas()
+    if name in INSTANTS:
+        micros, known = source.instants(column)
+        return pd.Series(micros.view("M8[us]")).dt.tz_localize("UTC").where(known)
+    if name == "weight":
+        return pd.Series(numbers(column, source.decimal))
+    if name == "tags":
+        tags = tag_lists(column, source.tags_separator)
+        return pd.Series([" | ".join(row) or None for row in tags], dtype="object")
+    text = label_text(column)
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, text.type), text).to_pandas()
+
+
+def _summary(name: str, column: str, values: pd.Series, rows: int) -> ColumnSummary:
+    given = values.dropna()
+    kind = (
+        "id"
+        if name in IDS
+        else "instant (UTC)"
+        if name in INSTANTS
+        else "number"
+        if name == "weight"
+        else "tags"
+        if name == "tags"
+        else "category"
+    )
+    examples = tuple(str(value) for value in given.drop_duplicates().head(EXAMPLES))
+    low = high = ""
+    if len(given):
+        if kind in ("instant (UTC)", "number"):
+            low, high = (str(value) for value in (given.min(), given.max()))
+        elif kind != "tags":
+            lengths = given.astype(str).str.len()
+            low, high = (f"{length} characters" for length in (lengths.min(), lengths.max()))
+    return ColumnSummary(
+        name=name,
+        column=column,
+        read_as=kind,
+        examples=examples,
+        low=low,
+        high=high,
+        missing=rows - len(given),
+        distinct=int(given.nunique()),
+        rows=rows,
+    )

@@ -1,0 +1,64 @@
+"""The step between curation and transformation, which decides whether a model is trained."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from setlist.data.curation_report import CurationReport
+from setlist.data.gate import DataVerdict, judge_data
+from setlist.data.policy import DataPolicy
+from setlist.data.profile import DataProfile
+from setlist.data.schema import Window
+from setlist.models.profile import read_profile
+from setlist.runs.promotion import live_folder
+
+
+def check_data(
+    dataset: Path,
+    window: Window,
+    report: str,
+    live: Path,
+    inputs: tuple[str, ...],
+    policy: DataPolicy,
+    verdict: Path,
+) -> DataVerdict:
+    """Judge the data of a run, print the reasons, and write the verdict.
+
+    Args:
+        dataset: the folder that `curate` wrote.
+        window: of the run.
+        report: of the curation, as JSON.
+        live: the folder into which `resolve_live` fetched.
+        inputs: columns of the users table that the models will read.
+        policy: the bounds.
+        verdict: the file to write.
+
+    Raises:
+        DataError: a reason stops the run; the verdict is written before.
+    """
+    judged = judge_data(
+        dataset,
+        window,
+        CurationReport.model_validate_json(report),
+        inputs,
+        live_data_profile(live),
+        policy,
+        pd.Timestamp.now("UTC"),
+    )
+    judged.write(verdict)
+    for reason in judged.reasons:
+        if reason.outcome != "pass":
+            print(f"{reason.outcome}: {reason.rule}: {reason.sentence}; {reason.remedy}")
+    judged.refuse()
+    return judged
+
+
+def live_data_profile(live: Path) -> DataProfile | None:
+    """The profile of the data that the live model was trained on.
+
+    None where nothing is live, or where the live model has none, because another program made it or
+    an older version of this one.
+    """
+    folder = live_folder(live)
+    profile = read_profile(folder) if folder else None
+    return profile.data if profile else None

@@ -1,0 +1,155 @@
+"""`setlist data` and `setlist init`: what is in the tables, before anything is trained."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from setlist.errors import SettingsError
+from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table
+
+if TYPE_CHECKING:
+    from setlist_pipelines.settings.file import Settings
+
+data = typer.Typer(no_args_is_help=True, help="Look at the tables before anything is trained.")
+
+STOP_EXIT_CODE = 3
+COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None]] = {
+    "events": (("user_id", "item_id", "timestamp"), ("weight",)),
+    "items": (("item_id",), ("title", "tags", "released", "valid_from")),
+    "users": (("user_id",), None),
+    "exclude": ((), ("user_id", "item_id")),
+}
+"""Our names of the columns of each table: those that it must have, and those that it may have."""
+
+
+@data.command(
+    name="check",
+    epilog=examples(
+        "setlist data check --config settings.yaml",
+        "setlist data check --config settings.yaml --set data.events.timestamp_unit=ms",
+    ),
+)
+def check(config: Config = None, change: Set = None) -> None:
+    """Show what each column is read as, what would be rejected and why, and the gate's verdict.
+
+    Reads, curates and judges the tables as a run does, and writes nothing. Without a live model at
+    hand the rules on drift are left out; a run applies them.
+
+    Ends with 0 when the gate for data passes or warns, with 3 when it would stop a run, with 1 on
+    an error and with 2 when it was called wrongly.
+    """
+    from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+    settings = read_settings(config or SAMPLE, change)
+    show_tables(settings)
+    if judge(settings) == "stop":
+        raise typer.Exit(STOP_EXIT_CODE)
+
+
+def show_tables(settings: "Settings") -> None:
+    """Print a table for each table of the settings."""
+    from setlist.data.table_summary import summarise
+    from setlist_pipelines.cli.screen import screen
+
+    console = screen()
+    for name, (required, optional) in COLUMNS.items():
+        source = getattr(settings.data, name)
+        if source is None:
+            continue
+        # Printed as it is found, so that a long table shows that something happens.
+        summaries = summarise(
+            source, required, optional, lambda line: console.print(line, style="dim")
+        )
+        table = new_table(
+            "column", "read from", "read as", "examples", "range", "missing", "distinct"
+        )
+        table.title = f"{name}: {summaries[0].rows if summaries else 0:,} rows of {source.name}"
+        table.title_justify = "left"
+        for column in summaries:
+            add_row(
+                table,
+                column.name,
+                column.column,
+                column.read_as,
+                ", ".join(column.examples),
+                f"{column.low} to {column.high}" if column.low else "",
+                f"{column.missing:,}" if column.missing else "",
+                f"{column.distinct:,}",
+            )
+        console.print(table)
+
+
+def judge(settings: "Settings") -> str:
+    """Curate into a folder that is removed again, judge, and print; the decision."""
+    from contextlib import redirect_stdout
+    from os import devnull
+
+    import pandas as pd
+    from rich.text import Text
+
+    from setlist.data.curation import curate, resolve_window
+    from setlist.data.gate import judge_data
+    from setlist_pipelines.cli.screen import screen
+
+    console = screen()
+    now = pd.Timestamp.now("UTC")
+    window = resolve_window(settings.window, settings.as_of, now)
+    with tempfile.TemporaryDirectory() as scratch, Path(devnull).open("w") as nowhere:
+        dataset = Path(scratch) / "dataset"
+        with redirect_stdout(nowhere):  # what it prints is in the report that is shown below
+            report = curate(settings.data, window, settings.curation, dataset)
+        verdict = judge_data(
+            dataset, window, report, settings.inputs, None, settings.policy.data, now
+        )
+    table = new_table("rejected or left out", "rows", "first row", "what mends it")
+    for count in report.counts:
+        if count.removed:
+            example = report.examples.get(count.rule)
+            add_row(
+                table,
+                f"{count.rule} ({count.fate})",
+                f"{count.removed:,}",
+                example.row if example else "",
+                example.remedy if example else "",
+            )
+    if table.row_count:
+        console.print(table)
+    console.print(
+        f"{report.train:,} events in the training period, {report.test:,} in the test period, "
+        f"{report.users:,} listeners and {report.items:,} items in the tables."
+    )
+    for note in report.notes:
+        console.print(f"note: {note}", style="dim", markup=False, soft_wrap=True)
+    colours = {"pass": "green", "warn": "yellow", "stop": "red"}
+    for reason in verdict.reasons:
+        if reason.outcome != "pass":
+            line = Text.assemble((f"{reason.outcome}: {reason.rule}", colours[reason.outcome]))
+            console.print(line.append(f": {reason.sentence}; {reason.remedy}"), soft_wrap=True)
+    passed = len(verdict.with_outcome("pass"))
+    console.print(
+        Text(f"gate for data: {verdict.decision}", f"bold {colours[verdict.decision]}").append(
+            f" ({passed} of {len(verdict.reasons)} rules pass)", "not bold default"
+        )
+    )
+    return verdict.decision
+
+
+def init(
+    events: Annotated[Path, typer.Argument(help="The events: a file or a folder of files.")],
+    items: Annotated[Path | None, typer.Option(help="The table of items, if there is one.")] = None,
+    users: Annotated[Path | None, typer.Option(help="The table of users, if there is one.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
+        "settings.yaml"
+    ),
+) -> None:
+    """Write a commented settings file for tables, with columns and formats found in them."""
+    from setlist_pipelines.settings.proposal import propose
+
+    if output.exists():
+        raise SettingsError(f"{output} exists already", "name another file with --output")
+    text = propose(events, items, users)
+    output.write_text(text, "utf-8")
+    typer.echo(text)
+    typer.echo(f"written to {output}; next: setlist data check --config {output}")

@@ -1,0 +1,207 @@
+"""Proposes a settings file for tables: which columns are meant, and how their times are written."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import yaml
+
+from setlist.data.cleaning import guess_timestamp
+from setlist.data.files import open_files
+from setlist.data.formats import FileOptions
+from setlist.data.keys import Column, label_text
+from setlist.data.source import TableSource
+from setlist.errors import DataError
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "user_id": (
+        *("userid", "user", "uid", "listenerid", "listener", "customerid", "customer", "memberid"),
+        *("member", "accountid", "account", "profileid", "visitorid", "sessionid", "reviewerid"),
+    ),
+    "item_id": (
+        *("itemid", "item", "playlistid", "playlist", "trackid", "track", "songid", "song"),
+        *("movieid", "movie", "productid", "product", "articleid", "article", "artistid", "asin"),
+        *("artist", "videoid", "contentid", "parentasin", "businessid", "venueid", "poiid"),
+    ),
+    "timestamp": (
+        *("timestamp", "time", "ts", "eventtime", "playedat", "createdat", "datetime", "date"),
+        *("eventtimestamp", "occurredat", "eventts", "unixtime", "utctimestamp", "checkintime"),
+    ),
+    "title": ("title", "name", "itemname", "itemtitle", "playlistname"),
+    "tags": ("tags", "genres", "categories", "keywords", "genre", "category"),
+    "released": ("released", "releasedate", "releasedat", "publishedat", "published"),
+    "valid_from": ("validfrom",),
+    "weight": ("weight",),
+}
+"""Our name of a column -> how others call it, without case and marks, the most telling first."""
+MEANT = {
+    "user_id": "who: any id, as text or integer",
+    "item_id": "what was played, bought or read",
+    "timestamp": "when",
+}
+MAX_INPUT_VALUES = 200
+SAMPLE_ROWS = 10_000
+"""A proposal looks at this many rows of the first file."""
+
+
+@dataclass(frozen=True)
+class FirstRows:
+    """The first rows of a table as text, by the file's names of the columns."""
+
+    path: Path
+    values: pd.DataFrame
+    notes: Sequence[str]
+
+    @classmethod
+    def read(cls, path: Path) -> "FirstRows":
+        """Read the first rows of the first file that is not empty.
+
+        Raises:
+            DataError: when there is no such file, or it cannot be read.
+        """
+        with open_files((str(path),)) as files, TemporaryDirectory() as scratch:
+            file = files[0]
+            table = file.open(Path(scratch), FileOptions())
+            rows = table.load(list(table.columns)).slice(0, SAMPLE_ROWS)
+        columns = {
+            name: label_text(
+                Column(rows[name], table.label, name, pd.RangeIndex(len(rows)).to_numpy())
+            ).to_pandas()
+            for name in table.columns
+            if not _nested(rows[name].type)
+        }
+        return cls(path, pd.DataFrame(columns | dict.fromkeys(file.keys, "")), table.notes)
+
+
+def _nested(kind: object) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(kind))
+
+
+def propose(events: Path, items: Path | None = None, users: Path | None = None) -> str:
+    """A commented settings file for tables.
+
+    Args:
+        events: a file or a folder of files.
+        items: the same, or None where there is no such table.
+        users: the same.
+
+    Returns:
+        YAML that `read_settings` accepts.
+
+    Raises:
+        DataError: when a table cannot be read, or a column is not found; the sentence lists the
+            columns that there are.
+    """
+    lines = [
+        "# Proposed by `setlist init`; see what was made of it with `setlist data check`.",
+        "name: home                     # of the model in the store",
+        "store: .setlist/store          # or gs://bucket/prefix",
+        "data:",
+    ]
+    end = None
+    for name, path, required, optional in (
+        ("events", events, ("user_id", "item_id", "timestamp"), ("weight",)),
+        ("items", items, ("item_id",), ("title", "tags", "released", "valid_from")),
+        ("users", users, ("user_id",), ()),
+    ):
+        if path is None:
+            continue
+        rows = FirstRows.read(path)
+        columns = _columns(rows, required, optional)
+        section: dict[str, object] = {"path": str(path)}
+        renamed = {ours: theirs for ours, theirs in columns.items() if ours != theirs}
+        lines += [f"  {name}:", f"    path: {_yaml(str(path))}"]
+        lines += [f"    # {note}" for note in rows.notes]
+        if renamed:
+            lines.append("    columns:")
+            for ours, theirs in renamed.items():
+                example = rows.values[theirs].dropna().head(1).to_list()
+                shown = f", such as {str(example[0])[:40]!r}" if example else ""
+                meaning = MEANT.get(ours, ours)
+                lines.append(f"      {ours}: {_yaml(theirs)}  # {meaning}{_comment(shown)}")
+            section["columns"] = renamed
+        for ours in ("timestamp", "released"):
+            if ours in columns:
+                setting = guess_timestamp(rows.values[columns[ours]].dropna())
+                for key, value in setting.items():
+                    lines.append(f"    {key}: {_yaml(value)}")
+                section |= setting
+        if name == "events":
+            end = _latest(TableSource.model_validate(section), rows, columns["timestamp"])
+        if name == "users":
+            inputs = _inputs(rows, columns["user_id"])
+    days = "# the days before the end that are trained on, and held out to judge"
+    lines += [f"window: {{train_days: 90, test_days: 14}}  {days}"]
+    if end:
+        lines.append(
+            f"as_of: {end}            # where the rows looked at end; leave it out to use now"
+        )
+    if users is not None:
+        lines.append(f"inputs: [{', '.join(inputs)}]   # columns of users that the models may read")
+    return "\n".join(lines) + "\n"
+
+
+def _columns(rows: FirstRows, required: Sequence[str], optional: Sequence[str]) -> dict[str, str]:
+    """Our name -> the file's name, by what others call such columns."""
+    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(rows.values.columns)}
+    columns = {}
+    for ours in (*required, *optional):
+        names = (ours.replace("_", ""), *NAMES[ours])
+        # A nested field is known by its whole path, or by its last part.
+        last = {
+            re.sub(r"[^a-z0-9]", "", name.lower().rsplit(".", 1)[-1]): name for name in rows.values
+        }
+        match = next(
+            (plain.get(name) or last.get(name) for name in names if name in plain or name in last),
+            None,
+        )
+        if match is not None and match not in columns.values():
+            columns[ours] = match
+        elif ours in required:
+            raise DataError(
+                f"{rows.path}: no column seems to hold {ours} (there are: "
+                f"{', '.join(rows.values.columns)})",
+                f"write a settings file with columns: {{{ours}: NAME}}",
+            )
+    return columns
+
+
+def _latest(source: TableSource, rows: FirstRows, column: str) -> str:
+    """The day after the latest of the instants looked at, "" where none can be read."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = pa.chunked_array([pa.array(rows.values[column], pa.large_string(), from_pandas=True)])
+    micros, known = source.instants(Column(values, "", column, np.arange(len(values))))
+    if not known.any():
+        return ""
+    latest = pd.Timestamp(int(micros[known].max()), unit="us")
+    return (latest.floor("D") + pd.Timedelta(days=1)).date().isoformat()
+
+
+def _inputs(rows: FirstRows, key: str) -> list[str]:
+    """The columns of users with few enough values to say something about a listener."""
+    return [
+        name
+        for name in rows.values.columns
+        if name != key
+        and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
+        and 1 < rows.values[name].nunique() <= min(MAX_INPUT_VALUES, len(rows.values) / 5)
+    ]
+
+
+def _yaml(value: str) -> str:
+    """A value as YAML writes it, on one line."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).split("\n...")[0].strip()
+    )
+
+
+def _comment(text: str) -> str:
+    """Text from a file, without what would end the comment that it stands in."""
+    return "".join(character if character.isprintable() else "?" for character in text)

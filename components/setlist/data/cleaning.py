@@ -112,7 +112,7 @@ def remedy(rule: str, example: dict[str, str]) -> str:
     if rule == "unknown item":
         return (
             f"give item {example['item_id']!r} and the others to the items table, or see whether "
-            "both tables use the same ids"
+            "the ids of both tables match"
         )
     if rule == "exact duplicate":
         return "load each event once; if plays of one second are meant, give finer timestamps"

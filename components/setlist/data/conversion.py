@@ -59,8 +59,9 @@ def instants(
         return _counted_floats(column.values.cast(pa.float64()).to_numpy(), unit)
     text = pc.replace_substring_regex(label_text(column), _UTC, "Z")
     digits = pc.match_substring_regex(text, r"^-?\d+$").fill_null(False)
-    short = pc.less_equal(pc.utf8_length(text), 18).fill_null(False)
-    whole = pc.if_else(pc.and_(digits, short), text, None)
+    # Longer ones overflow int64, and are no instant in any unit.
+    short = pc.match_substring_regex(text, r"^-?(\d{1,18}|[1-8]\d{18})$").fill_null(False)
+    whole = pc.if_else(short, text, None)
     micros, known = _counted(whole.cast(pa.int64()), unit)
     decimal = pc.match_substring_regex(text, r"^-?\d+\.\d+([eE][+-]?\d+)?$|^-?\d+[eE][+-]?\d+$")
     if pc.any(decimal).as_py():

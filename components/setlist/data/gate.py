@@ -266,7 +266,9 @@ class _Judge:
                 f"missing {name}",
                 missing,
                 self.policy.missing_values,
-                f"{missing:.1%} of the listeners have no {name}",
+                f"no listener has a {name}"
+                if missing == 1
+                else f"{missing:.1%} of the listeners have no {name}",
                 "see whether the ids of both tables match, and whether the column is filled, or "
                 f"take {name} out of inputs",
             )
@@ -277,7 +279,9 @@ class _Judge:
                 f"values of {name}",
                 distinct,
                 self.policy.distinct_values,
-                f"{name} has {given.nunique():,} values for {len(given):,} listeners, such as "
+                f"{name} is different for every listener"
+                if distinct == 1
+                else f"{name} has {given.nunique():,} values for {len(given):,} listeners, such as "
                 f"{given.iloc[0]!r}",
                 f"bin {name} before it comes here, or take it out of inputs",
             )
@@ -356,8 +360,8 @@ class _Judge:
         counted = counted.reindex(span, fill_value=0)
         if len(counted) < 14:
             return
-        usual = counted["events"].groupby(counted.index.dayofweek).transform("median")
-        quiet = counted.index[(usual >= MIN_DAY_EVENTS) & (counted["events"] < QUIET_DAY * usual)]
+        usual = counted["events"].groupby(span.day_of_week).transform("median")
+        quiet = span[(usual >= MIN_DAY_EVENTS) & (counted["events"] < QUIET_DAY * usual)]
         yield _reason(
             "missing days",
             len(quiet) / len(counted),
@@ -366,7 +370,7 @@ class _Judge:
             f"weekday{_days(quiet)}",
             "load the days that are missing",
         )
-        doubled = counted.index[
+        doubled = span[
             (counted["events"] >= MIN_DAY_EVENTS)
             & (counted["duplicates"] >= DOUBLED_DAY * (counted["events"] + counted["duplicates"]))
         ]

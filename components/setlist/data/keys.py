@@ -93,7 +93,10 @@ def key_text(column: Column) -> pa.ChunkedArray:
         fault = "a control character or line break in an id"
         column.refuse(_bools(control), fault, "remove it from the id")
         if _all_like_floats(text):
-            return _integers(column, text.cast(pa.float64()))
+            floats = text.cast(pa.float64())
+            fault = "an id in exponent form, whose last digits are lost"
+            column.refuse(_rounded(text, floats), fault, AS_TEXT, _shown)
+            return _integers(column, floats)
         return text
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return column.values.cast(pa.large_string())
@@ -141,6 +144,16 @@ def _all_like_floats(text: pa.ChunkedArray) -> bool:
     if text.null_count == len(text):
         return False
     return bool(pc.all(pc.match_substring_regex(text, FLOAT_TEXT)).as_py())
+
+
+def _rounded(text: pa.ChunkedArray, floats: pa.ChunkedArray) -> Bools:
+    """Which numbers have more digits than are written before their exponent: 1.234e+09 has six."""
+    mantissa = pc.replace_substring_regex(text, r"[eE].*$", "")
+    written = pc.utf8_length(pc.replace_substring_regex(mantissa, r"[^\d]|^[+-]?0+", ""))
+    exponent = pc.match_substring_regex(text, "[eE]")
+    digits = np.floor(np.log10(np.maximum(np.abs(floats.to_numpy()), 1))) + 1
+    shorter = written.fill_null(0).to_numpy() < digits
+    return _bools(exponent.fill_null(False)) & shorter
 
 
 def _plain(column: Column) -> Column:

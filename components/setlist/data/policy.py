@@ -60,7 +60,7 @@ class DataPolicy(pydantic.BaseModel, extra="forbid", frozen=True):
         Bound(warn=0.2, stop=0.98), description="listeners without a value, of each input"
     )
     distinct_values: Bound = pydantic.Field(
-        Bound(warn=0.2, stop=0.8),
+        Bound(warn=0.2, stop=1),
         description="distinct values of an input for each listener who has a value",
     )
     distinct_tags: Bound = pydantic.Field(

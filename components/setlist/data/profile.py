@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from setlist.arrays import Float64s, Int64s
 from setlist.data.schema import Window
 
-WEEK = pd.Timedelta(days=7)
+WEEK_MICROSECONDS = 7 * 86_400_000_000
+HOUR_MICROSECONDS = 3_600_000_000
 MAX_WEEKS = 260
 """Of a window that reaches further back, the newest five years are looked at."""
 MAX_VALUES = 200
@@ -126,9 +127,11 @@ class Weeks:
         Where the data are shorter than a week, they are one week.
         """
         end = min(end, events["timestamp"].max() + pd.Timedelta(1, "us"))
-        back = (end - pd.Timedelta(1, "us") - events["timestamp"]) // WEEK
-        first = events["timestamp"].min()
-        number = int(np.clip((end - first) // WEEK, 1, MAX_WEEKS))
+        micros = microseconds(events["timestamp"])
+        end_micros = int(end.as_unit("us").asm8.astype("int64"))
+        back = (end_micros - 1 - micros) // WEEK_MICROSECONDS
+        whole = (end_micros - int(micros.min())) // WEEK_MICROSECONDS
+        number = int(np.clip(whole, 1, MAX_WEEKS))
         weekly = events.assign(week=number - 1 - back)
         return cls(end, weekly[weekly["week"] >= 0], number, items, users)
 
@@ -185,7 +188,7 @@ class Weeks:
         counts = values.value_counts()
         names = sorted(map(str, counts.index), key=lambda value: (-counts[value], value))
         kept = names[:MAX_VALUES]
-        places = pd.Index(kept).get_indexer(values.astype(str))
+        places = pd.Index(kept).get_indexer(pd.Index(values.astype(str)))
         places = np.where(places < 0, len(kept), places)
         table = self._numbers(week, places, (*kept, REST))
         return WeeklyCounts("categories", table.names, table.counts)
@@ -197,8 +200,9 @@ class Weeks:
         return self._numbers(week, bins, COUNTS)
 
     def _gaps(self) -> WeeklyCounts:
-        gap = self.events.groupby("user_id", sort=False)["timestamp"].diff()
-        hours = (gap / pd.Timedelta(hours=1)).to_numpy()
+        micros = pd.Series(microseconds(self.events["timestamp"]), self.events.index)
+        gaps = micros.groupby(self.events["user_id"], sort=False).diff().to_numpy("float64")
+        hours = gaps / HOUR_MICROSECONDS
         bins = np.where(np.isnan(hours), len(GAPS) - 1, np.digitize(hours, (1, 24, 168)))
         return self._numbers(self.events["week"].to_numpy(), bins, GAPS)
 
@@ -266,6 +270,11 @@ def distance(first: Distribution, second: Distribution) -> tuple[float, str]:
     if first.kind == "categories":
         return float(np.abs(p - q).max()), worst
     return jensen_shannon(p, q), worst
+
+
+def microseconds(instants: pd.Series) -> Int64s:
+    """int64[rows], microseconds since 1970, exact."""
+    return instants.dt.as_unit("us").astype("int64").to_numpy()
 
 
 def jensen_shannon(p: Float64s, q: Float64s) -> float:

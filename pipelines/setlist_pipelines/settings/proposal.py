@@ -148,27 +148,27 @@ def propose(events: Path, items: Path | None = None, users: Path | None = None) 
 
 def _columns(rows: FirstRows, required: Sequence[str], optional: Sequence[str]) -> dict[str, str]:
     """Our name -> the file's name, by what others call such columns."""
-    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(rows.values.columns)}
-    columns = {}
+    present = [str(name) for name in rows.values.columns]
+    plain = {_plain(name): name for name in reversed(present)}
+    # A nested field is known by its whole path, or by its last part.
+    last = {_plain(name.rsplit(".", 1)[-1]): name for name in reversed(present)}
+    columns: dict[str, str] = {}
     for ours in (*required, *optional):
         names = (ours.replace("_", ""), *NAMES[ours])
-        # A nested field is known by its whole path, or by its last part.
-        last = {
-            re.sub(r"[^a-z0-9]", "", name.lower().rsplit(".", 1)[-1]): name for name in rows.values
-        }
-        match = next(
-            (plain.get(name) or last.get(name) for name in names if name in plain or name in last),
-            None,
-        )
+        match = next((name for key in names if (name := plain.get(key) or last.get(key))), None)
         if match is not None and match not in columns.values():
             columns[ours] = match
         elif ours in required:
             raise DataError(
-                f"{rows.path}: no column seems to hold {ours} (there are: "
-                f"{', '.join(rows.values.columns)})",
+                f"{rows.path}: no column seems to hold {ours} (there are: {', '.join(present)})",
                 f"write a settings file with columns: {{{ours}: NAME}}",
             )
     return columns
+
+
+def _plain(name: str) -> str:
+    """A column's name without case and marks: "User ID" is "userid"."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _latest(source: TableSource, rows: FirstRows, column: str) -> str:

@@ -31,6 +31,9 @@ FAULTS = {
     "plan": Fault("yesterday", {"as_of": "yesterday"}),
     "news": Fault("create the bucket or correct the address", {"store": ABSENT}),
     "curate": Fault("nobody", {"data": {"events": EVENTS}}),
+    "check-data": Fault(
+        "the gate for data stops the run", {"policy": {"data": {"rejected": {"stop": 0.001}}}}
+    ),
     "transform": Fault("shoe_size", {"inputs": ["shoe_size"]}),
     "resolve-live": Fault("home has no revision 7", {"rivals": [7]}),
     "fit-heuristics": Fault("horoscope", {"heuristics": {"fit": ["horoscope"]}}),

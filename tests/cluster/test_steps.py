@@ -8,6 +8,7 @@ from tests.cluster.conftest import Rehearsal, Run, left
 from tests.cluster.pods import Cluster
 
 from setlist.data.features import Features
+from setlist.data.gate import DataVerdict
 from setlist.evaluation.results import read_evaluation, read_values
 from setlist.evaluation.verdict import Verdict
 from setlist.models.contract import model_folders, read_info
@@ -34,6 +35,10 @@ class TestFirstRun:
         assert page.startswith("# Curation")
         fingerprint = artifacts["dataset"]["metadata"]["fingerprint"]
         assert fingerprint == left(first, "plan").parameters["data_fingerprint"]
+
+    def test_check_data(self, first: Run, cluster: Cluster, tmp_path):
+        verdict = cluster.fetch(left(first, "check-data").artifacts["verdict"], tmp_path)
+        assert DataVerdict.read(verdict).decision == "warn"
 
     @pytest.mark.parametrize("task", ["transform", "transform-whole"])
     def test_features(self, first: Run, cluster: Cluster, tmp_path, task):

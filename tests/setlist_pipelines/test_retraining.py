@@ -19,7 +19,8 @@ from setlist_pipelines.settings.file import SAMPLE, read_settings
 MANIFEST = Path(__file__).parents[2] / "manifests" / "retraining.yaml"
 CLUSTER = "store=gs://your-bucket/setlist"
 STEP_NAMES = [
-    *("plan", "news", "curate", "transform", "fit-heuristics", "train", "resolve-live", "evaluate"),
+    *("plan", "news", "curate", "resolve-live", "check-data", "transform", "fit-heuristics"),
+    *("train", "evaluate"),
     *("gate", "report", "push", "announce", "announce-2", "announce-3", "announce-failure"),
 ]
 
@@ -124,7 +125,9 @@ def test_what_looks_at_the_world_or_changes_it_is_never_cached(spec):
     tasks = tasks_of(spec)
     cached = {name: task["cachingOptions"].get("enableCache") for name, task in tasks.items()}
     never = {name for name, one in cached.items() if not one}
-    assert never == {"plan", "news", "push", "announce", "announce-2", "announce-3"}
+    assert never == {
+        *("plan", "news", "check-data", "push", "announce", "announce-2", "announce-3")
+    }
     assert set(cached) == set(STEP_NAMES)
 
 
@@ -155,8 +158,8 @@ def test_push_stands_behind_the_gate_and_all_but_the_plan_behind_the_news(spec):
 def test_every_way_to_the_end_is_announced_last(spec):
     assert within(spec, "promoted")["announce"]["dependentTasks"] == ["push"]
     told = {name: set(task["inputs"].get("artifacts", {})) for name, task in tasks_of(spec).items()}
-    assert told["announce"] == {"verdict", "pushed"}
-    assert told["announce-2"] == {"verdict"}
+    assert told["announce"] == {"verdict", "data_verdict", "pushed"}
+    assert told["announce-2"] == {"verdict", "data_verdict"}
     assert told["announce-3"] == set()
     handler = spec["root"]["dag"]["tasks"]["announce-failure"]
     assert handler["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
@@ -174,6 +177,13 @@ def test_nothing_can_fail_once_an_end_is_announced(which, request):
             before |= more
         assert before >= set(within(spec, behind))
         assert before >= {one for one in within(spec, "new-data") if one in tasks_of(spec)}
+
+
+def test_nothing_is_transformed_before_the_gate_for_data_has_passed(spec):
+    tasks = tasks_of(spec)
+    assert set(tasks["check-data"]["dependentTasks"]) == {"curate", "resolve-live"}
+    assert "check-data" in tasks["transform"]["dependentTasks"]
+    assert not tasks["check-data"].get("cachingOptions"), "the live model may be another one"
 
 
 def test_every_later_step_takes_the_plans_values(spec):

@@ -250,10 +250,11 @@ def _excluded_ids(source: TableSource | None) -> dict[str, set[str]]:
     if source is None:
         return ids
     found_column = False
-    for part in read_parts(source, required=(), optional=tuple(ids)):
-        for name in ids.keys() & part.names.keys():
-            found_column = True
-            ids[name].update(key for key in key_text(part[name]).to_pylist() if key is not None)
+    with read_parts(source, required=(), optional=tuple(ids)) as parts:
+        for part in parts:
+            for name in ids.keys() & part.names.keys():
+                found_column = True
+                ids[name].update(key for key in key_text(part[name]).to_pylist() if key is not None)
     if not found_column:
         raise DataError(
             f"{source.name}: the table of exclusions has neither user_id nor item_id",

@@ -63,18 +63,19 @@ class RawEvents:
         """
         users, items, times, dated, weights, parts = [], [], [], [], [], []
         required = ("user_id", "item_id", "timestamp")
-        for part in read_parts(source, required=required, optional=("weight",)):
-            users += key_text(part["user_id"]).chunks
-            items += key_text(part["item_id"]).chunks
-            time, known = source.instants(part["timestamp"])
-            times.append(time)
-            dated.append(known)
-            weights.append(
-                numbers(part["weight"], source.decimal)
-                if "weight" in part
-                else np.ones(len(part.rows))
-            )
-            parts.append(part)
+        with read_parts(source, required=required, optional=("weight",)) as read:
+            for part in read:
+                users += key_text(part["user_id"]).chunks
+                items += key_text(part["item_id"]).chunks
+                time, known = source.instants(part["timestamp"])
+                times.append(time)
+                dated.append(known)
+                weights.append(
+                    numbers(part["weight"], source.decimal)
+                    if "weight" in part
+                    else np.ones(len(part.rows))
+                )
+                parts.append(part)
         return cls(
             pa.chunked_array(users, pa.large_string()),
             pa.chunked_array(items, pa.large_string()),

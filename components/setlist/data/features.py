@@ -5,7 +5,8 @@
     FEATURES/users.parquet   one row for each listener of the training period, by id; the row number
                              is the listener's code. user_id and the named inputs
     FEATURES/plays.parquet   the training events, by listener, oldest first. user, item (codes),
-                             age_days (before the cutoff)
+                             age_days (before the cutoff, float64), and weight where it is not 1
+                             for every play
     FEATURES/features.json   the window and the names of the inputs
     FEATURES/data_profile.json   what the weeks of the training period look like; the gate for data
                              of the next run reads it from the model's folder

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from setlist.data.curation_report import CurationReport
 from setlist.data.policy import Bound, DataPolicy
 from setlist.data.profile import (
+    TAG,
     DataProfile,
     WeeklyCounts,
     Weeks,
@@ -351,6 +352,10 @@ class _Judge:
         )
         if counted.empty:
             return
+        if self.live:
+            # Days that the live model was trained on have to be there, too.
+            weeks = pd.Timedelta(days=7 * self.live.weeks)
+            first = min(first, (pd.Timestamp(self.live.end) - weeks).ceil("D"))
         first = max(first, self.window.start.ceil("D"))
         end = min(self.window.end, self.now).floor("D")
         # Where the window has no end, the data say where they end.
@@ -360,7 +365,9 @@ class _Judge:
         counted = counted.reindex(span, fill_value=0)
         if len(counted) < 14:
             return
-        usual = counted["events"].groupby(span.day_of_week).transform("median")
+        # Of the days that have any events, so that many missing days do not become the usual.
+        present = counted["events"].where(counted["events"] > 0)
+        usual = present.groupby(span.day_of_week).transform("median")
         quiet = span[(usual >= MIN_DAY_EVENTS) & (counted["events"] < QUIET_DAY * usual)]
         yield _reason(
             "missing days",
@@ -421,7 +428,18 @@ class _Judge:
         if not self.live:
             return
         needed = int(np.ceil(1 / self.policy.drift.false_alarms - 1))
-        for name, counts in self.weeks.counts(self.names).items():
+        counted = self.weeks.counts(self.names)
+        for name in TAG, *self.names:
+            if name in self.live.distributions and name not in counted:
+                yield DataReason(
+                    rule=f"drift of {name}",
+                    outcome="warn",
+                    value=1,
+                    bound=self.policy.drift.categories.warn,
+                    sentence=f"no event has a {name}, and the data of the live model had",
+                    remedy=f"see what happened to {name} since the live model was trained",
+                )
+        for name, counts in counted.items():
             reference = self.live.distributions.get(name)
             if reference is None or not counts.counts[-1].any():
                 continue

@@ -71,7 +71,7 @@ class DataPolicy(pydantic.BaseModel, extra="forbid", frozen=True):
         description="items without a title, where there is a table of items",
     )
     missing_days: Bound = pydantic.Field(
-        Bound(warn=0, stop=0.5),
+        Bound(warn=0, stop=0.9),
         description="days of the window with less than a tenth of the events of their weekday",
     )
     doubled_days: Bound = pydantic.Field(

@@ -26,6 +26,7 @@ MAX_VALUES = 200
 REST = ""
 """The bin of the rarer values; no value has this name, because "" stands for a missing value."""
 MISSING = "not known"
+TAG = "tag"
 SKETCH_SIZE = 500
 """Ids in a sketch: a share of them is exact to 0.045, two standard deviations."""
 HOURS = tuple(f"{hour:02}:00" for hour in range(24))
@@ -133,7 +134,8 @@ class Weeks:
         whole = (end_micros - int(micros.min())) // WEEK_MICROSECONDS
         number = int(np.clip(whole, 1, MAX_WEEKS))
         weekly = events.assign(week=number - 1 - back)
-        return cls(end, weekly[weekly["week"] >= 0], number, items, users)
+        inside = (weekly["week"] >= 0) & (weekly["week"] < number)
+        return cls(end, weekly[inside], number, items, users)
 
     def counts(self, inputs: Iterable[str]) -> dict[str, WeeklyCounts]:
         """What a recommender lives on, and each input, week by week.
@@ -159,7 +161,7 @@ class Weeks:
         tags = self.items.set_index("item_id")["tags"].reindex(self.events["item_id"])
         tagged = tags.reset_index(drop=True).explode().dropna()
         if len(tagged):
-            counted["tag"] = self._categories(week[tagged.index], tagged)
+            counted[TAG] = self._categories(week[tagged.index], tagged)
         titles = self.items.set_index("item_id")["title"].reindex(self.events["item_id"])
         given = np.where(titles.to_numpy() != titles.index.to_numpy(), "given", MISSING)
         counted["title"] = self._categories(week, pd.Series(given))

@@ -46,7 +46,8 @@ def read_items(source: TableSource, cutoff: pd.Timestamp, notes: Notes) -> pd.Da
 
     optional = ("title", "tags", "released", "valid_from")
     items = _as_of(source, "item_id", optional, convert, cutoff, notes)
-    items["title"] = items["title"].where(items["title"] != "", items["item_id"])
+    untitled = items["title"].isna() | (items["title"] == "")
+    items["title"] = items["title"].where(~untitled, items["item_id"])
     if unreadable:
         notes.append(f"items: {unreadable:,} release dates cannot be read; taken as not known.")
     return items[["item_id", "title", "tags", "released"]]
@@ -80,18 +81,19 @@ def _as_of(
     """One row for each id: the latest one valid at the cutoff, or the last without valid_from."""
     table = key.removesuffix("_id") + "s"
     tables, since, dated, versioned = [], [], [], False
-    for part in read_parts(source, required=[key], optional=optional):
-        ids = key_text(part[key]).to_pandas()
-        frame = pd.DataFrame({key: ids} | convert(part), index=range(len(part.rows)))
-        tables.append(frame)
-        versioned = versioned or "valid_from" in part
-        micros, known = (
-            source.instants(part["valid_from"])
-            if "valid_from" in part
-            else (np.zeros(len(frame), np.int64), np.zeros(len(frame), bool))
-        )
-        since.append(micros)
-        dated.append(known)
+    with read_parts(source, required=[key], optional=optional) as parts:
+        for part in parts:
+            ids = key_text(part[key]).to_pandas()
+            frame = pd.DataFrame({key: ids} | convert(part), index=range(len(part.rows)))
+            tables.append(frame)
+            versioned = versioned or "valid_from" in part
+            micros, known = (
+                source.instants(part["valid_from"])
+                if "valid_from" in part
+                else (np.zeros(len(frame), np.int64), np.zeros(len(frame), bool))
+            )
+            since.append(micros)
+            dated.append(known)
     rows = pd.concat(tables, ignore_index=True)
     instants, known = np.concatenate(since), np.concatenate(dated)
     named = rows[key].notna().to_numpy()

@@ -9,6 +9,7 @@ import json
 import operator
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +22,7 @@ import pydantic
 
 from setlist.arrays import Bools, Int64s
 from setlist.data.conversion import TimestampUnit, instants, numbers
-from setlist.data.files import open_files
+from setlist.data.files import SourceFile, open_files
 from setlist.data.formats import FileOptions, TableFile
 from setlist.data.keys import Column, label_text
 from setlist.data.schema import parse_instant
@@ -159,13 +160,14 @@ def fingerprint(sources: Mapping[str, TableSource]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
+@contextmanager
 def read_parts(
     source: TableSource,
     *,
     required: Sequence[str],
     optional: Sequence[str] | None,
     say: Callable[[str], None] = print,
-) -> Iterator[Part]:
+) -> Iterator[Iterator[Part]]:
     """The rows that `where` keeps, under our names, with the values as the files hold them.
 
     Files come in order of their paths and names; empty files are left out. Text of CSV and JSON
@@ -187,31 +189,45 @@ def read_parts(
                     f"columns: {name!r} is no column of this table ({source.name})",
                     f"the names are {', '.join((*required, *optional))}",
                 )
-    start = 0
     options = FileOptions(source.delimiter, source.encoding)
+    # A context, so that a reader that stops early leaves no scratch folder and no connection.
     with open_files(source.paths) as files, tempfile.TemporaryDirectory() as scratch:
-        for file in files:
-            table = file.open(Path(scratch), options)
-            for note in table.notes:
-                say(f"{table.label}: {note}")
-            columns = [*table.columns, *(key for key in file.keys if key not in table.columns)]
-            opened = TableFile(table.label, columns, table.load)
-            names = _names(source, opened, required, optional)
-            filtered = [column for column, _, _ in source.where]
-            wanted = dict.fromkeys([*names.values(), *filtered])
-            raw = table.load([name for name in wanted if name in table.columns])
-            size = len(raw) if raw.num_columns else _rows(table)
-            for key, value in file.keys.items():
-                if key in wanted and key not in table.columns:
-                    raw = raw.append_column(key, pa.array([value] * size, pa.large_string()))
-            kept = np.ones(size, bool)
-            for column, comparison, operand in source.where:
-                every = Column(raw[column], table.label, column, np.arange(size))
-                kept &= _holds(every, comparison, operand, source)
-            rows = np.flatnonzero(kept)
-            chosen = raw.select(list(names.values())).rename_columns(list(names))
-            yield Part(table.label, start, rows, chosen if kept.all() else chosen.take(rows), names)
-            start += size
+        yield _parts(source, files, Path(scratch), options, required, optional, say)
+
+
+def _parts(
+    source: TableSource,
+    files: Sequence[SourceFile],
+    scratch: Path,
+    options: FileOptions,
+    required: Sequence[str],
+    optional: Sequence[str] | None,
+    say: Callable[[str], None],
+) -> Iterator[Part]:
+    """The parts of `read_parts`, each read when it is asked for."""
+    start = 0
+    for file in files:
+        table = file.open(scratch, options)
+        for note in table.notes:
+            say(f"{table.label}: {note}")
+        columns = [*table.columns, *(key for key in file.keys if key not in table.columns)]
+        opened = TableFile(table.label, columns, table.load)
+        names = _names(source, opened, required, optional)
+        filtered = [column for column, _, _ in source.where]
+        wanted = dict.fromkeys([*names.values(), *filtered])
+        raw = table.load([name for name in wanted if name in table.columns])
+        size = len(raw) if raw.num_columns else _rows(table)
+        for key, value in file.keys.items():
+            if key in wanted and key not in table.columns:
+                raw = raw.append_column(key, pa.array([value] * size, pa.large_string()))
+        kept = np.ones(size, bool)
+        for column, comparison, operand in source.where:
+            every = Column(raw[column], table.label, column, np.arange(size))
+            kept &= _holds(every, comparison, operand, source)
+        rows = np.flatnonzero(kept)
+        chosen = raw.select(list(names.values())).rename_columns(list(names))
+        yield Part(table.label, start, rows, chosen if kept.all() else chosen.take(rows), names)
+        start += size
 
 
 def _rows(table: TableFile) -> int:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,17 +59,18 @@ def summarise(
     Raises:
         DataError: when the table cannot be read, or an id is not what was meant.
     """
-    values: dict[str, list[pa.ChunkedArray | np.ndarray]] = {}
+    values: dict[str, list[pd.Series]] = {}
     columns: dict[str, str] = {}
     rows = 0
-    for part in read_parts(source, required=required, optional=optional, say=say):
-        rows += len(part.rows)
-        for name in part.names:
-            columns[name] = part.names[name]
-            values.setdefault(name, []).append(_read(name, part[name], source))
+    with read_parts(source, required=required, optional=optional, say=say) as parts:
+        for part in parts:
+            rows += len(part.rows)
+            for name in part.names:
+                columns[name] = part.names[name]
+                values.setdefault(name, []).append(_read(name, part[name], source))
     return [
-        _summary(name, columns[name], pd.concat(parts, ignore_index=True), rows)
-        for name, parts in values.items()
+        _summary(name, columns[name], pd.concat(of_parts, ignore_index=True), rows)
+        for name, of_parts in values.items()
     ]
 
 

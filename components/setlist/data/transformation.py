@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from setlist.data.features import Features
-from setlist.data.profile import Weeks
+from setlist.data.profile import Weeks, microseconds
 from setlist.data.schema import HISTORY_AGE, UNBOUNDED_END, Window, tie_order
 from setlist.errors import SettingsError
 
-DAY_SECONDS = 86_400
+DAY_MICROSECONDS = 86_400_000_000
 RESERVED_INPUTS = {
     "user_id",
     "history",
@@ -86,13 +86,16 @@ def _fit(
     known = set(train["user_id"])
     users = listeners(table, known, inputs)
 
-    age = window.cutoff - train["timestamp"]
+    # From integers: as float32, plays of three seconds would lose their order after a few years.
+    cutoff = int(window.cutoff.as_unit("us").asm8.astype("int64"))
+    age = (cutoff - microseconds(train["timestamp"])) / DAY_MICROSECONDS
     plays = pd.DataFrame(
         {
             "user": pd.Index(users["user_id"]).get_indexer(train["user_id"]).astype("int32"),
             "item": pd.Index(items["item_id"]).get_indexer(train["item_id"]).astype("int32"),
-            "age_days": (age.dt.total_seconds() / DAY_SECONDS).astype("float32"),
+            "age_days": age,
         }
+        | ({} if (train["weight"] == 1).all() else {"weight": train["weight"].to_numpy()})
     ).sort_values(
         "user", kind="stable", ignore_index=True
     )  # stable, because curated events are in time order
@@ -115,6 +118,8 @@ def _fit(
         ).profile(inputs),
     )
     features.write(output)
+    if "weight" in plays:
+        print("weight: plays count by it as targets of the two-tower; heuristics count each as one")
     return features
 
 

@@ -44,6 +44,7 @@ def report(
     settings = read_settings(run / SETTINGS_FILE, None)
     finished = Run(root=run, log=run)
     counts = finished.output("curate", "dataset") / "counts.json"
+    data_verdict = finished.output("check-data", "verdict")
     live_models = finished.output("resolve-live", "live")
     page = output or run / "report.html"
     if page.is_dir():
@@ -56,6 +57,7 @@ def report(
         page,
         finished.output(training_step(settings), "training"),
         curation=counts.read_text("utf-8") if counts.is_file() else "",
+        data_verdict=data_verdict if data_verdict.is_file() else None,
         live_models=live_models if live_models.is_dir() else None,
         store=settings.store,
         name=settings.name,

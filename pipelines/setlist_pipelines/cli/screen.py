@@ -104,7 +104,9 @@ def print_summary(run: "Run", settings: "Settings") -> None:
         console.print("nothing  no new data since the live model, so no model was trained")
         console.print(f"log      {run.log}", soft_wrap=True)
         return
-    print_data_warnings(console, DataVerdict.read(run.output("check-data", "verdict")))
+    checked = run.output("check-data", "verdict")
+    if checked.is_file():  # runs of older versions have none
+        print_data_warnings(console, DataVerdict.read(checked))
     evaluation_folder = run.output("evaluate", "evaluations")
     evaluation = read_evaluation(evaluation_folder)
     verdict = Verdict.read(run.output("gate", "verdict"))

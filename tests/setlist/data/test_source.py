@@ -28,13 +28,14 @@ RENAMED = {"user_id": "listener"}
 
 def read(source, *, required, optional):
     """The rows of all files as text, by their number; a column that a file lacks is missing."""
-    return pd.concat(
-        pd.DataFrame(
-            {name: label_text(part[name]).to_pandas().fillna("") for name in part.names},
-            index=range(len(part.rows)),
-        ).set_axis(part.start + part.rows)
-        for part in read_parts(source, required=required, optional=optional)
-    )
+    with read_parts(source, required=required, optional=optional) as parts:
+        return pd.concat(
+            pd.DataFrame(
+                {name: label_text(part[name]).to_pandas().fillna("") for name in part.names},
+                index=range(len(part.rows)),
+            ).set_axis(part.start + part.rows)
+            for part in parts
+        )
 
 
 def write(frame: pd.DataFrame, path: Path) -> Path:

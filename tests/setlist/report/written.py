@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from setlist.data.cleaning import RuleCount
 from setlist.data.curation import CurationReport
+from setlist.data.events import RuleCount
 from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Guardrail, Policy, SliceRule
 from setlist.evaluation.results import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from setlist.arrays import Bools, Float32s, Int32s, Int64s
+from setlist.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from setlist.data.features import Features
 from setlist.models.tf import tf
 
@@ -33,15 +33,17 @@ class Histories:
 
     Attributes:
         items: int32[plays].
-        ages: float32[plays], in days before the end of training.
+        ages: float64[plays], in days before the end of training.
         first: bool[plays], the listener had not played the item before.
         offsets: int64[listeners + 1].
+        weights: float64[plays], how much a play counts as a target.
     """
 
     items: Int32s
-    ages: Float32s
+    ages: Float64s
     first: Bools
     offsets: Int64s
+    weights: Float64s
 
     @classmethod
     def of(cls, features: Features) -> "Histories":
@@ -59,9 +61,12 @@ class Histories:
         first[order] = np.diff(pairs[order], prepend=-1) != 0
         return cls(
             items=plays["item"].to_numpy(np.int32),
-            ages=plays["age_days"].to_numpy(np.float32),
+            ages=plays["age_days"].to_numpy(np.float64),
             first=first,
             offsets=features.offsets[: len(features.users) + 1],
+            weights=(
+                plays["weight"].to_numpy(np.float64) if "weight" in plays else np.ones(len(plays))
+            ),
         )
 
     @property
@@ -72,7 +77,13 @@ class Histories:
     def where(self, keep: Bools) -> "Histories":
         """Some of the plays, of the same listeners."""
         before = np.concatenate([[0], np.cumsum(keep)])
-        return Histories(self.items[keep], self.ages[keep], self.first[keep], before[self.offsets])
+        return Histories(
+            self.items[keep],
+            self.ages[keep],
+            self.first[keep],
+            before[self.offsets],
+            self.weights[keep],
+        )
 
     def last_first(self) -> Int64s:
         """int64[listeners]: the place, from 0, of the last first play; -1 for nobody's."""
@@ -110,7 +121,7 @@ def examples(
     future: Histories,
     listeners: Int64s,
     cuts: Int64s,
-    moments: Float32s,
+    moments: Float64s,
     length: int,
 ) -> Examples:
     """The examples of some listeners, each with a cut.
@@ -122,7 +133,7 @@ def examples(
         listeners: int64[batch].
         cuts: int64[batch], places in the plays of `past`, the number of them for the end. If
             `future` is another table, its targets are taken from its beginning.
-        moments: float32[batch], when the cuts are, in days before the end of training.
+        moments: float64[batch], when the cuts are, in days before the end of training.
         length: the longest suffix of a history that is read.
     """
     begin = past.offsets[listeners]
@@ -134,15 +145,16 @@ def examples(
     target_rows, chosen = spans(start, future.offsets[listeners + 1])
     new = future.first[chosen]
     target_rows, chosen = target_rows[new], chosen[new]
-    share = np.bincount(target_rows, minlength=len(listeners))
+    weights = future.weights[chosen]
+    total = np.bincount(target_rows, weights, minlength=len(listeners))
     return Examples(
         rows=rows.astype(np.int32),
         items=past.items[plays],
         ranks=ranks.astype(np.int32),
-        ages=np.maximum(past.ages[plays] - moments[rows], 0),
+        ages=np.maximum(past.ages[plays] - moments[rows], 0).astype(np.float32),
         target_rows=target_rows.astype(np.int32),
         targets=future.items[chosen],
-        weights=(1 / share[target_rows]).astype(np.float32),
+        weights=(weights / total[target_rows]).astype(np.float32),
         listeners=listeners,
     )
 
@@ -230,7 +242,7 @@ def hold_out(histories: Histories, latest: float, length: int, batch: int) -> He
     check = []
     for start in range(0, len(chosen), batch):
         some = chosen[start : start + batch]
-        moments = newest[some] if since is None else np.full(len(some), since, np.float32)
+        moments = newest[some] if since is None else np.full(len(some), since)
         check.append(examples(learn, future, some, ends[some], moments, length))
     return HeldOut(learn, tuple(check), since)
 

@@ -53,7 +53,7 @@ class Prior:
         return (self.recency + freshness(days, played) @ self.fresh).astype(np.float32)
 
 
-def recency(items: Int32s, ages: Float32s, size: int, days: Sequence[float]) -> Float64s:
+def recency(items: Int32s, ages: Float64s, size: int, days: Sequence[float]) -> Float64s:
     """float64[size, half-lives].
 
     Args:

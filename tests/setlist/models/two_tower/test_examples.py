@@ -26,9 +26,10 @@ def whole(monkeypatch):
 def histories() -> Histories:
     return Histories(
         items=flat(PLAYS, np.int32),
-        ages=flat(AGES, np.float32),
+        ages=flat(AGES, np.float64),
         first=np.array([1, 1, 0, 1, 0, 1, 1, 0, 1], np.bool_),
         offsets=np.array([0, 5, 6, 6, 9]),
+        weights=np.ones(9),
     )
 
 
@@ -67,9 +68,10 @@ def test_some_are_cut_before_their_first_play(monkeypatch):
     """One listener with 999 discoveries: at random places hardly ever, as newcomers one in two."""
     long = Histories(
         np.arange(999, dtype=np.int32),
-        np.arange(999, 0, -1).astype(np.float32),
+        np.arange(999, 0, -1.0),
         np.ones(999, np.bool_),
         np.array([0, 999]),
+        np.ones(999),
     )
     monkeypatch.setattr("setlist.models.two_tower.examples.NEWCOMER_SHARE", 0.5)
     generator = np.random.default_rng(1)
@@ -190,7 +192,7 @@ def test_never_more_than_half_of_the_listeners_or_the_limit(histories, few, monk
 
 def test_without_times_it_is_each_listeners_own_last_plays(histories):
     """Of three discoveries the last, of two the last, of one none."""
-    same = Histories(histories.items, np.full(9, 5, np.float32), histories.first, histories.offsets)
+    same = replace(histories, ages=np.full(9, 5.0))
     held = hold_out(same, np.inf, 10, 10)
     assert held.since is None
     found = {
@@ -205,12 +207,35 @@ def test_without_times_it_is_each_listeners_own_last_plays(histories):
     assert held.learn.items.tolist() == [7, 8, 7, 5, 6, 6]
 
 
+def test_a_play_counts_by_its_weight_as_a_target(histories):
+    whole = Histories(
+        histories.items,
+        histories.ages,
+        histories.first,
+        histories.offsets,
+        np.array([1, 3, 9, 1, 9, 1, 1, 1, 1.0]),
+    )
+    # Listener 0 from her first play on: three discoveries, of weight 1, 3 and 1.
+    batch = examples(whole, whole, np.array([0]), np.array([0]), np.zeros(1), 10)
+    np.testing.assert_allclose(batch.weights, [0.2, 0.6, 0.2])
+
+
+def test_plays_of_three_seconds_keep_their_order_for_years(features):
+    """As float32 days, 63% of such neighbours of five years ago would be in true order."""
+    second = 1 / 86_400
+    ages = 1_826 - 3 * second * np.arange(len(features.plays))
+    plays = features.plays.assign(user=np.int32(0), age_days=ages)
+    histories = Histories.of(replace(features, plays=plays))
+    assert histories.items.tolist() == plays["item"].tolist()
+
+
 def test_nobody_to_hold_out():
     once = Histories(
         np.array([1, 2], np.int32),
-        np.array([3, 3], np.float32),
+        np.array([3.0, 3.0]),
         np.ones(2, np.bool_),
         np.array([0, 1, 2]),
+        np.ones(2),
     )
     held = hold_out(once, np.inf, 10, 10)
     assert held.check == ()

@@ -1,0 +1,173 @@
+"""The gate for data: every fault is named, no harmless change stops a run, and how it is said."""
+
+import json
+
+import pandas as pd
+import pytest
+from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdict_of
+
+from setlist.data.gate import DataReason, DataVerdict
+from setlist.data.policy import Bound, DataPolicy
+from setlist.data.profile import (
+    DataProfile,
+    Distribution,
+    Weeks,
+    distance,
+    jensen_shannon,
+    past_distances,
+    sketch,
+)
+from setlist.errors import DataError
+
+DAY = pd.Timedelta(days=1)
+END = pd.Timestamp("2026-05-01", tz="UTC")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named(name):
+    change, rule = FAULTS[name]
+    verdict = verdict_of(change)
+    assert named(verdict, rule), [reason.rule for reason in verdict.reasons]
+    for reason in verdict.reasons:
+        assert (reason.outcome == "pass") == (reason.remedy == ""), reason
+        if reason.outcome != "pass":
+            assert reason.value >= reason.bound
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_change_stops_no_run(name):
+    verdict = verdict_of(HARMLESS[name])
+    assert verdict.decision != "stop", verdict.with_outcome("stop")
+
+
+def reason(outcome, rule="missing days"):
+    remedy = "" if outcome == "pass" else "load them"
+    return DataReason(
+        rule=rule, outcome=outcome, value=0.2, bound=0.1, sentence="3 days", remedy=remedy
+    )
+
+
+def test_the_worst_outcome_decides():
+    assert DataVerdict.of([]).decision == "pass"
+    assert DataVerdict.of([reason("pass"), reason("warn")]).decision == "warn"
+    assert DataVerdict.of([reason("stop"), reason("warn")]).decision == "stop"
+
+
+def test_a_stop_is_one_error_with_remedy_and_the_way_to_the_bound(tmp_path):
+    verdict = DataVerdict.of([reason("warn"), reason("stop", "rejected rows")])
+    verdict.write(tmp_path / "verdict")
+    with pytest.raises(DataError) as caught:
+        DataVerdict.read(tmp_path / "verdict").refuse()
+    assert str(caught.value) == (
+        "the gate for data stops the run: 3 days; load them, or raise the bound under policy.data."
+    )
+    DataVerdict.of([reason("warn")]).refuse()
+
+
+def test_no_verdict_is_no_pass(tmp_path):
+    with pytest.raises(DataError, match="missing"):
+        DataVerdict.read(tmp_path / "verdict")
+    (tmp_path / "verdict").write_text(json.dumps({"decision": "fine", "reasons": []}))
+    with pytest.raises(DataError, match="decision"):
+        DataVerdict.read(tmp_path / "verdict")
+
+
+def test_a_warning_cannot_be_above_a_stop():
+    with pytest.raises(ValueError, match="above stop"):
+        Bound(warn=0.5, stop=0.1)
+    assert DataPolicy.model_validate(DataPolicy().model_dump(mode="json")) == DataPolicy()
+
+
+# Profiles and distances.
+
+
+def numbers(**shares):
+    return Distribution(kind="numbers", shares=shares)
+
+
+def categories(**shares):
+    return Distribution(kind="categories", shares=shares)
+
+
+def test_categories_are_compared_by_the_largest_difference():
+    first, second = categories(SE=0.5, NO=0.5), categories(SE=0.8, NO=0.15, US=0.05)
+    assert distance(first, second) == (pytest.approx(0.35), "NO")
+    assert distance(categories(SE=1.0), categories(se=1.0))[0] == 1
+    assert distance(categories(SE=1.0), categories(SE=1.0))[0] == 0
+
+
+def test_numbers_are_compared_by_jensen_shannon():
+    # scipy.spatial.distance.jensenshannon(p, q, base=2) of the same two distributions.
+    from scipy.spatial.distance import jensenshannon
+
+    first, second = [0.1, 0.2, 0.7], [0.3, 0.3, 0.4]
+    names = ("a", "b", "c")
+    value, worst = distance(
+        numbers(**dict(zip(names, first, strict=True))),
+        numbers(**dict(zip(names, second, strict=True))),
+    )
+    assert value == pytest.approx(jensenshannon(first, second, base=2))
+    assert worst == "c"
+    assert jensen_shannon(*(pd.Series(p).to_numpy() for p in ([1.0, 0.0], [0.0, 1.0]))) == 1
+
+
+def weeks(events, users=None, end=END):
+    frame = pd.DataFrame(events, columns=["user_id", "item_id", "timestamp"])
+    items = pd.DataFrame({"item_id": ["a", "b"], "title": ["A", "b"], "tags": [["x"], []]})
+    people = users if users is not None else pd.DataFrame({"user_id": ["u", "v"]})
+    return Weeks.of(frame.sort_values("timestamp", ignore_index=True), items, people, end)
+
+
+def daily(days, user="u", item="a"):
+    return [(user, item, END - n * DAY - pd.Timedelta(hours=1)) for n in range(days)]
+
+
+def test_a_profile_counts_whole_weeks_from_the_end():
+    profile = weeks(daily(30)).profile(())
+    assert profile.weeks == 4
+    assert profile.events == 7
+    assert profile.distributions["hour of the day"].shares["23:00"] == 1
+    assert profile.distributions["plays of a listener in a week"].shares["4 to 7"] == 1
+    assert profile.distributions["title"].shares == {"given": 1.0, "": 0.0}
+    assert profile.distributions["tag"].shares == {"x": 1.0, "": 0.0}
+    assert DataProfile.model_validate_json(profile.model_dump_json()) == profile
+
+
+def test_an_input_is_counted_once_a_listener_and_week():
+    users = pd.DataFrame({"user_id": ["u", "v"], "country": ["SE", ""]})
+    counts = weeks(daily(14) + daily(1, "v"), users).counts(["country", "absent"])
+    country = counts["country"]
+    assert dict(zip(country.names, country.counts[-1], strict=True)) == {
+        "SE": 1,
+        "not known": 1,
+        "": 0,
+    }
+    assert "absent" not in counts
+
+
+def test_past_weeks_are_held_against_those_before_them():
+    hours = [1] * 6 + [13] * 4
+    events = [
+        ("u", "a", END - week * 7 * DAY - pd.Timedelta(days=1) + pd.Timedelta(hours=hour))
+        for week, hour in enumerate(reversed(hours))
+    ]
+    distances = past_distances(weeks(events).counts(())["hour of the day"])
+    # Nine whole weeks: the first four and the newest are left out; the sixth is the first of 13:00.
+    assert distances[0] == 0
+    assert distances[1] == pytest.approx(1)
+    assert len(distances) == 4
+
+
+def test_a_sketch_is_the_same_for_the_same_ids():
+    ids = [f"user {number}" for number in range(2_000)]
+    assert sketch(ids) == sketch(reversed(ids))
+    assert len(sketch(ids)) == 500
+    half = set(sketch(ids)) & set(sketch(ids[:1_000]))
+    assert 200 < len(half) < 300
+
+
+def test_the_clean_tables_pass():
+    assert verdict_of(lambda tables: tables).decision == "pass"
+    assert len(clean_tables().events) > 100_000

@@ -1,0 +1,129 @@
+"""`setlist data check` and `setlist init`: before any run."""
+
+import gzip
+
+import pandas as pd
+import pytest
+from tests.cases.tables import CASES
+from typer.testing import CliRunner
+
+from setlist_pipelines.cli.main import app
+from setlist_pipelines.settings.file import read_settings
+
+
+def setlist(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def check(name, folder):
+    return setlist("data", "check", "--config", CASES[name].settings(folder))
+
+
+def flat(text):
+    """Without the line breaks and frames of a table."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_it_shows_what_each_column_was_read_as(tmp_path):
+    done = check("small_ids_as_floats_in_csv", tmp_path)
+    assert done.exit_code == 0, done.output
+    shown = flat(done.output)
+    for words in ("events: 2,650 rows", "user_id", "instant (UTC)", "gate for data: pass"):
+        assert words in shown
+
+
+def test_a_stop_has_an_exit_code_of_its_own_and_the_setting_that_mends_it(tmp_path):
+    done = check("milliseconds_among_seconds", tmp_path)
+    assert done.exit_code == 3
+    shown = flat(done.output)
+    assert "stop: rejected rows: " in shown
+    assert "looks like milliseconds: set timestamp_unit: ms" in shown
+    assert not (tmp_path / "store").exists(), "it writes nothing"
+
+
+def test_a_warning_does_not_fail(tmp_path):
+    done = check("tags_with_another_separator", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert 'set tags_separator: ","' in flat(done.output)
+
+
+def test_a_guess_about_a_file_is_said(tmp_path):
+    pd.DataFrame({"user_id": [1, 2], "item_id": [3, 4], "timestamp": ["01.04.2026"] * 2}).to_csv(
+        tmp_path / "events.csv", index=False, sep=";"
+    )
+    (tmp_path / "settings.yaml").write_text(
+        f"data: {{events: {{path: {tmp_path}/events.csv}}}}\nas_of: 2026-05-01\n"
+    )
+    done = setlist("data", "check", "--config", tmp_path / "settings.yaml")
+    assert "delimiter" in flat(done.output)
+
+
+def listens(folder, compress=False):
+    """Tables under other people's names: MovieLens' columns, milliseconds, a table of customers."""
+    start = pd.Timestamp("2026-04-01")
+    frame = pd.DataFrame(
+        {
+            "userId": [f"c{n % 40}" for n in range(400)],
+            "movieId": [f"m{n % 17}" for n in range(400)],
+            "ts": [int((start + pd.Timedelta(hours=n)).value // 10**6) for n in range(400)],
+        }
+    )
+    path = folder / ("ratings.csv.gz" if compress else "ratings.csv")
+    frame.to_csv(path, index=False)
+    customers = pd.DataFrame(
+        {
+            "Customer": [f"c{n}" for n in range(40)],
+            "plan": ["free", "paid"] * 20,
+            "mail": [f"c{n}@example.org" for n in range(40)],
+        }
+    )
+    customers.to_csv(folder / "customers.csv", index=False)
+    return path
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_init_writes_settings_that_pass_the_check(tmp_path, compress):
+    path = listens(tmp_path, compress)
+    output = tmp_path / "settings.yaml"
+    done = setlist("init", path, "--users", tmp_path / "customers.csv", "-o", output)
+    assert done.exit_code == 0, done.output
+    settings = read_settings(output)
+    assert settings.data.events.columns == {
+        "user_id": "userId",
+        "item_id": "movieId",
+        "timestamp": "ts",
+    }
+    assert settings.data.events.timestamp_unit == "ms"
+    assert settings.inputs == ("plan",), "a value for each listener is no input"
+    assert settings.as_of == "2026-04-18"
+    checked = setlist("data", "check", "--config", output)
+    assert checked.exit_code == 0, checked.output
+
+
+def test_init_names_the_columns_that_there_are(tmp_path):
+    pd.DataFrame({"a": [1], "b": [2]}).to_csv(tmp_path / "x.csv", index=False)
+    done = setlist("init", tmp_path / "x.csv", "-o", tmp_path / "settings.yaml")
+    assert done.exit_code == 1
+    assert "no column seems to hold user_id (there are: a, b)" in str(done.exception)
+    assert not (tmp_path / "settings.yaml").exists()
+
+
+def test_init_overwrites_nothing(tmp_path):
+    path = listens(tmp_path)
+    (tmp_path / "settings.yaml").write_text("mine")
+    done = setlist("init", path, "-o", tmp_path / "settings.yaml")
+    assert "exists already" in str(done.exception)
+    assert (tmp_path / "settings.yaml").read_text() == "mine"
+
+
+def test_american_dates_get_a_format_that_the_numbers_prove(tmp_path):
+    times = ["25/04/2026 13:00", "01/04/2026 09:30"]
+    with gzip.open(tmp_path / "plays.csv.gz", "wt") as file:
+        pd.DataFrame({"listener": ["a", "b"], "track": ["x", "y"], "played_at": times}).to_csv(
+            file, index=False
+        )
+    done = setlist("init", tmp_path / "plays.csv.gz", "-o", tmp_path / "settings.yaml")
+    assert done.exit_code == 0, done.output
+    events = read_settings(tmp_path / "settings.yaml").data.events
+    assert events.timestamp_format == "%d/%m/%Y %H:%M"
+    assert read_settings(tmp_path / "settings.yaml").as_of == "2026-04-26"

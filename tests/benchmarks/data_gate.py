@@ -10,6 +10,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # a script's own folder is t
 
 from tests.cases.data_faults import FAULTS, HARMLESS, named, verdict_of
 
+from setlist.data.policy import Bound, DataPolicy, DriftBounds
+
+SEEDS = range(1, 21)
+ANY_SHIFT = DataPolicy(drift=DriftBounds(categories=Bound(warn=0), numbers=Bound(warn=0)))
+"""With a bound of 0, only the distances of past weeks decide whether drift is reported."""
+
 
 def main() -> None:
     """Print both tables."""
@@ -28,7 +34,22 @@ def main() -> None:
         stopped += verdict.decision == "stop"
         warned = ", ".join(reason.rule for reason in verdict.reasons if reason.outcome != "pass")
         print(f"| {name} | {verdict.decision} | {warned} |", flush=True)
-    print(f"\n{stopped} of {len(HARMLESS)} harmless changes stop the run.")
+    print(f"\n{stopped} of {len(HARMLESS)} harmless changes stop the run.\n")
+    alarms = compared = beyond = 0
+    for seed in SEEDS:
+        for policy in (ANY_SHIFT, DataPolicy()):
+            reasons = verdict_of(lambda tables: tables, seed, policy).reasons
+            drift = [reason for reason in reasons if reason.rule.startswith("drift")]
+            raised = sum(reason.outcome != "pass" for reason in drift)
+            if policy is ANY_SHIFT:
+                alarms, compared = alarms + raised, compared + len(drift)
+            else:
+                beyond += raised
+    print(
+        f"Unchanged tables of {len(SEEDS)} seeds: {alarms} of {compared} distributions "
+        f"({alarms / compared:.1%}) are further away than every past week, and {beyond} of them "
+        "are beyond the default bounds, too."
+    )
 
 
 if __name__ == "__main__":

@@ -24,14 +24,16 @@ from setlist.data.curation import (
     curate,
     resolve_window,
 )
-from setlist.data.gate import DataVerdict, judge_data
+from setlist.data.gate import judge_data
 from setlist.data.policy import DataPolicy
 from setlist.data.profile import DataProfile, read_weeks
 from setlist.data.source import TableSource
+from setlist.data.verdict import DataVerdict
 
 TODAY = pd.Timestamp("2026-05-01", tz="UTC")
 NOW = TODAY + pd.Timedelta(hours=5)
 INPUTS = ("country", "age_band")
+DEFAULT = DataPolicy()
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,9 @@ def harmless(name: str) -> Callable[[Change], Change]:
 
 
 @cache
-def clean_tables() -> Tables:
+def clean_tables(seed: int = 7) -> Tables:
     """The sample without the flaws that are planted in it, up to today."""
-    made = sample.generate(7, "none")
+    made = sample.generate(seed, "none")
     events = made.events.rename(
         columns={"listener": "user_id", "playlist": "item_id", "played_at": "timestamp"}
     )
@@ -394,14 +396,6 @@ def more_active(tables):
     return replace(tables, events=pd.concat([tables.events, more], ignore_index=True))
 
 
-def judged(
-    tables: Tables, live: DataProfile | None, folder: Path, as_of: pd.Timestamp = TODAY
-) -> DataVerdict:
-    """Write the tables, curate them as of a day, and judge them."""
-    dataset, window, report = _curated(tables, folder, as_of)
-    return judge_data(dataset, window, report, INPUTS, live, DataPolicy(), NOW)
-
-
 def _curated(tables: Tables, folder: Path, as_of: pd.Timestamp):
     for name in ("events", "items", "users"):
         getattr(tables, name).to_parquet(folder / f"{name}.parquet", index=False)
@@ -418,17 +412,20 @@ def _curated(tables: Tables, folder: Path, as_of: pd.Timestamp):
 
 
 @cache
-def live_profile() -> DataProfile:
+def live_profile(seed: int = 7) -> DataProfile:
     """That of the model that was trained a week before, on the clean tables."""
     with tempfile.TemporaryDirectory() as folder:
-        dataset, window, _ = _curated(clean_tables(), Path(folder), TODAY - pd.Timedelta(days=7))
+        dataset, window, _ = _curated(
+            clean_tables(seed), Path(folder), TODAY - pd.Timedelta(days=7)
+        )
         return read_weeks(dataset, window, training_only=True).profile(INPUTS)
 
 
-def verdict_of(change: Change) -> DataVerdict:
+def verdict_of(change: Change, seed: int = 7, policy: DataPolicy = DEFAULT) -> DataVerdict:
     """The verdict on the clean tables with a change."""
     with tempfile.TemporaryDirectory() as folder:
-        return judged(change(clean_tables()), live_profile(), Path(folder))
+        dataset, window, report = _curated(change(clean_tables(seed)), Path(folder), TODAY)
+        return judge_data(dataset, window, report, INPUTS, live_profile(seed), policy, NOW)
 
 
 def named(verdict: DataVerdict, rule: str) -> str:

@@ -8,7 +8,7 @@ from tests.cluster.conftest import Rehearsal, Run, left
 from tests.cluster.pods import Cluster
 
 from setlist.data.features import Features
-from setlist.data.gate import DataVerdict
+from setlist.data.verdict import DataVerdict
 from setlist.evaluation.results import read_evaluation, read_values
 from setlist.evaluation.verdict import Verdict
 from setlist.models.contract import model_folders, read_info

@@ -7,11 +7,9 @@ live model was trained on. `setlist.evaluation.gate` does the same for models.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from setlist.data.curation_report import CurationReport
 from setlist.data.policy import Bound, DataPolicy
@@ -27,84 +25,14 @@ from setlist.data.profile import (
     read_weeks,
 )
 from setlist.data.schema import Window
-from setlist.documents import read_document
-from setlist.errors import DataError
+from setlist.data.verdict import DataOutcome, DataReason, DataVerdict
 
-DataOutcome = Literal["pass", "warn", "stop"]
 MIN_LISTENERS = 30
 """Shares of fewer listeners are too coarse for a bound."""
 MIN_DAY_EVENTS = 20
 """A weekday with fewer events in its median may well have a day without any."""
 QUIET_DAY = 0.1
 DOUBLED_DAY = 0.4
-
-
-class DataReason(BaseModel):
-    """One rule of the policy for data, what it measured and what it allows.
-
-    Attributes:
-        value: the share or distance that was measured.
-        bound: the bound that it is above; for `pass`, the bound above which it would warn.
-        sentence: with an example where there is one.
-        remedy: what to do; "" for `pass`.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    rule: str
-    outcome: DataOutcome
-    value: float = Field(allow_inf_nan=False)
-    bound: float
-    sentence: str
-    remedy: str = ""
-
-
-class DataVerdict(BaseModel):
-    """The verdict on the data of a run."""
-
-    model_config = ConfigDict(frozen=True)
-
-    decision: DataOutcome
-    reasons: list[DataReason]
-
-    @classmethod
-    def of(cls, reasons: list[DataReason]) -> Self:
-        """The worst outcome decides."""
-        outcomes = {reason.outcome for reason in reasons}
-        decision: DataOutcome = (
-            "stop" if "stop" in outcomes else "warn" if "warn" in outcomes else "pass"
-        )
-        return cls(decision=decision, reasons=reasons)
-
-    def with_outcome(self, outcome: DataOutcome) -> list[DataReason]:
-        """The reasons with that outcome."""
-        return [reason for reason in self.reasons if reason.outcome == outcome]
-
-    def write(self, path: Path) -> None:
-        """Write the verdict as JSON."""
-        path.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """The verdict that `write` left.
-
-        Raises:
-            DataError: when there is no readable verdict.
-        """
-        return read_document(path, cls, DataError, "check the data again")
-
-    def refuse(self) -> None:
-        """Raise the reasons to stop, if there are any.
-
-        Raises:
-            DataError: one sentence, with number, bound and remedy of each reason.
-        """
-        if stops := self.with_outcome("stop"):
-            raise DataError(
-                f"the gate for data stops the run: {'; '.join(r.sentence for r in stops)}",
-                " / ".join(dict.fromkeys(reason.remedy for reason in stops))
-                + ", or raise the bound under policy.data",
-            )
 
 
 def judge_data(

@@ -152,19 +152,22 @@ class Weeks:
             "time since the play before": self._gaps(),
             "rank of the item in its week": self._ranks(),
         }
-        active = self.events.drop_duplicates(["week", "user_id"])
-        users = self.users.set_index("user_id")
+        listeners, active = self._per_week("user_id")
+        users = self.users.set_index("user_id").reindex(listeners)
         for name in inputs:
             if name in users.columns:
-                values = users[name].reindex(active["user_id"]).fillna("").replace("", MISSING)
-                counted[name] = self._categories(active["week"].to_numpy(), values)
-        tags = self.items.set_index("item_id")["tags"].reindex(self.events["item_id"])
-        tagged = tags.reset_index(drop=True).explode().dropna()
-        if len(tagged):
-            counted[TAG] = self._categories(week[tagged.index], tagged)
-        titles = self.items.set_index("item_id")["title"].reindex(self.events["item_id"])
-        given = np.where(titles.to_numpy() != titles.index.to_numpy(), "given", MISSING)
-        counted["title"] = self._categories(week, pd.Series(given))
+                values = users[name].fillna("").replace("", MISSING).reset_index(drop=True)
+                ones = np.ones(len(active), np.int64)
+                counted[name] = self._categories(active["week"], values[active["code"]], ones)
+        # Tags and titles of items a week, so that no play is given a copy of them.
+        ids, plays = self._per_week("item_id")
+        items = self.items.set_index("item_id").reindex(ids).reset_index()
+        tags = items["tags"].explode().dropna()
+        if len(tags):
+            tagged = plays.merge(tags.rename("value"), left_on="code", right_index=True)
+            counted[TAG] = self._categories(tagged["week"], tagged["value"], tagged["plays"])
+        titled = pd.Series(np.where(items["title"] != items["item_id"], "given", MISSING))
+        counted["title"] = self._categories(plays["week"], titled[plays["code"]], plays["plays"])
         return counted
 
     def profile(self, inputs: Iterable[str]) -> DataProfile:
@@ -177,8 +180,8 @@ class Weeks:
             distributions={
                 name: counts.distribution() for name, counts in self.counts(inputs).items()
             },
-            listeners=sketch(self.events["user_id"]),
-            items=sketch(self.events["item_id"]),
+            listeners=sketch(self.events["user_id"].unique()),
+            items=sketch(self.events["item_id"].unique()),
         )
 
     def _numbers(self, week: Int64s, bins: Int64s, names: tuple[str, ...]) -> WeeklyCounts:
@@ -186,20 +189,36 @@ class Weeks:
         flat = np.bincount(week * size + bins, minlength=self.number * size)
         return WeeklyCounts("numbers", names, flat.reshape(self.number, size))
 
-    def _categories(self, week: Int64s, values: pd.Series) -> WeeklyCounts:
-        counts = values.value_counts()
+    def _per_week(self, column: str) -> tuple[pd.Index, pd.DataFrame]:
+        """The distinct ids of a column; and week, code of the id, plays, of each that has any."""
+        codes, ids = pd.factorize(self.events[column])
+        pairs, plays = np.unique(
+            self.events["week"].to_numpy() * len(ids) + codes, return_counts=True
+        )
+        week, code = np.divmod(pairs, max(len(ids), 1))
+        return pd.Index(ids, name=column), pd.DataFrame(
+            {"week": week, "code": code, "plays": plays}
+        )
+
+    def _categories(
+        self, week: pd.Series, values: pd.Series, plays: "pd.Series | Int64s"
+    ) -> WeeklyCounts:
+        """The plays of each value in each week; the most frequent values have bins of their own."""
+        weights = pd.Series(np.asarray(plays), values.to_numpy(object))
+        counts = weights.groupby(level=0).sum()
         names = sorted(map(str, counts.index), key=lambda value: (-counts[value], value))
         kept = names[:MAX_VALUES]
         places = pd.Index(kept).get_indexer(pd.Index(values.astype(str)))
         places = np.where(places < 0, len(kept), places)
-        table = self._numbers(week, places, (*kept, REST))
-        return WeeklyCounts("categories", table.names, table.counts)
+        size = len(kept) + 1
+        flat = np.bincount(week.to_numpy() * size + places, plays, minlength=self.number * size)
+        table = flat.astype(np.int64).reshape(self.number, size)
+        return WeeklyCounts("categories", (*kept, REST), table)
 
     def _listener_plays(self) -> WeeklyCounts:
-        plays = self.events.groupby(["week", "user_id"], sort=False).size()
-        week = plays.index.get_level_values("week").to_numpy()
-        bins = np.minimum(np.log2(plays.to_numpy()).astype(int), len(COUNTS) - 1)
-        return self._numbers(week, bins, COUNTS)
+        _, plays = self._per_week("user_id")
+        bins = np.minimum(np.log2(plays["plays"].to_numpy()).astype(int), len(COUNTS) - 1)
+        return self._numbers(plays["week"].to_numpy(), bins, COUNTS)
 
     def _gaps(self) -> WeeklyCounts:
         micros = pd.Series(microseconds(self.events["timestamp"]), self.events.index)
@@ -209,12 +228,13 @@ class Weeks:
         return self._numbers(self.events["week"].to_numpy(), bins, GAPS)
 
     def _ranks(self) -> WeeklyCounts:
-        plays = self.events.groupby(["week", "item_id"], sort=False).size()
-        rank = plays.groupby("week").rank(method="first", ascending=False).to_numpy()
+        _, plays = self._per_week("item_id")
+        rank = plays.groupby("week")["plays"].rank(method="first", ascending=False).to_numpy()
         bins = np.digitize(rank, (2, 11, 101, 1_001, 10_001))
-        week = plays.index.get_level_values("week").to_numpy()
         flat = np.bincount(
-            week * len(RANKS) + bins, plays.to_numpy(), minlength=self.number * len(RANKS)
+            plays["week"].to_numpy() * len(RANKS) + bins,
+            plays["plays"],
+            minlength=self.number * len(RANKS),
         )
         counts = flat.astype(np.int64).reshape(self.number, len(RANKS))
         return WeeklyCounts("numbers", RANKS, counts)

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from setlist.arrays import Int32s
 from setlist.data.curation_report import CurationReport
-from setlist.data.gate import DataVerdict
+from setlist.data.verdict import DataVerdict
 from setlist.errors import EvaluationError, SettingsError
 from setlist.evaluation.results import (
     LEARNED_ROLES,

@@ -5,10 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from setlist.data.curation_report import CurationReport
-from setlist.data.gate import DataVerdict, judge_data
+from setlist.data.gate import judge_data
 from setlist.data.policy import DataPolicy
 from setlist.data.profile import DataProfile
 from setlist.data.schema import Window
+from setlist.data.verdict import DataVerdict
 from setlist.models.profile import read_profile
 from setlist.runs.promotion import live_folder
 

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from setlist.data.gate import DataVerdict
+from setlist.data.verdict import DataVerdict
 from setlist.documents import parse_document
 from setlist.errors import StoreDamagedError
 from setlist.evaluation.verdict import Verdict

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from setlist.data.gate import DataVerdict
+from setlist.data.verdict import DataVerdict
 from setlist.evaluation.results import (
     EvaluatedModel,
     read_evaluation,

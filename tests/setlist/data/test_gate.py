@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdict_of
 
-from setlist.data.gate import DataReason, DataVerdict
 from setlist.data.policy import Bound, DataPolicy
 from setlist.data.profile import (
     DataProfile,
@@ -17,6 +16,7 @@ from setlist.data.profile import (
     past_distances,
     sketch,
 )
+from setlist.data.verdict import DataReason, DataVerdict
 from setlist.errors import DataError
 
 DAY = pd.Timedelta(days=1)

@@ -92,7 +92,7 @@ def a_stranger(world: World, folder: Path) -> None:
 HONEST: dict[str, Case] = {
     case.name: case
     for case in (
-        Case("planted_truth", "knows what everybody likes at the cut", planted_truth),
+        Case("planted_truth", "knows what everybody likes at the cutoff", planted_truth),
         Case(
             "two_tower",
             "the trained two-tower, while nothing is live",

@@ -35,7 +35,7 @@ UNRELEASED = -20.0  # a utility of -inf, as a score that can still be added to
 
 @dataclass(frozen=True)
 class World:
-    """The sample at the cut of the bundled settings.
+    """The sample at the cutoff of the bundled settings.
 
     Attributes:
         folder: with `dataset`, `heuristics` and `two_tower`.
@@ -59,7 +59,7 @@ class World:
 
     @cached_property
     def utility(self) -> Float32s:
-        """float32[listeners, catalogue]: what each of them likes at the cut, nothing later."""
+        """float32[listeners, catalogue]: what each of them likes at the cutoff, nothing later."""
         at_cut = self.truth.utility(self.features.window.cutoff)
         table = pd.DataFrame(at_cut, self.listeners.index, self.truth.playlists.index)
         return np.maximum(table[self.catalogue].to_numpy(np.float32), UNRELEASED)

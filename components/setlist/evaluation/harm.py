@@ -87,12 +87,14 @@ def harm_reasons(
         small = [group for group in groups if group.slice == name and group.size < policy.at_least]
         few = ", ".join(f"{group.value or 'not known'} ({group.size})" for group in small[:5])
         few = f"too few to say: {few}{' and others' if small[5:] else ''}" if small else ""
+        too_small = [group.value for group in small]
         if not in_slice:
             yield Reason(
                 rule=rule,
                 outcome="pass",
                 value=0,
                 needed=0,
+                too_small=too_small,
                 sentence=f"{few}.",
             )
             continue
@@ -110,6 +112,7 @@ def harm_reasons(
             value=lift,
             needed=needed,
             detectable=detectable if np.isfinite(detectable) else None,
+            too_small=too_small,
             sentence=f"of {len(in_slice)} groups {worst.value or 'not known'} ({worst.size:,} "
             f"listeners) fares worst: {metric} {lift:+.4f}, where {needed:+.4f} is tolerated "
             f"(p {p:.2g}, corrected; a difference of {detectable:.4f} could be detected)"

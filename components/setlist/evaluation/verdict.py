@@ -35,7 +35,9 @@ class Reason(BaseModel):
     high: float | None = None
     needed: FiniteFloat
     detectable: float | None = None
-    """The smallest difference that this data would have shown with a probability of .8."""
+    """The smallest difference that this data would have shown with a probability of 0.8."""
+    too_small: list[str] = []
+    """The groups of a slice that have too few listeners to be compared; [] in older verdicts."""
     sentence: str
 
 
@@ -59,7 +61,7 @@ class Verdict(BaseModel):
     head: SeenHead | None
     """None when nothing was live."""
     window: dict[str, str] = {}
-    """ISO text: learned from [start, cut), judged on [cut, end); {} in verdicts of before."""
+    """ISO text: learned from [start, cut), judged on [cut, end); {} in older verdicts."""
     roles: dict[str, str] = {}
     """What each model was in this evaluation, by label: candidate, heuristic, live or anchor."""
     values: dict[str, dict[str, FiniteFloat]] = {}

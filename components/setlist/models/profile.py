@@ -3,10 +3,11 @@
 What was served is held against it (`setlist.serving.skew`), so that an input that means one
 thing in training and another in serving is found on the first day.
 
-Each listener of the training period counts once, as the model would have read her at the cut. Who
-plays in the test period only is not in it: nothing after the cut reaches a model's folder. So
-everybody in it has played, and its share of empty histories is 0 by construction. That share of
-the requests tells how many newcomers come; it is reported, but there is nothing to hold it against.
+Each listener of the training period counts once, with the inputs that the model would have read at
+the cutoff. Who plays in the test period only is not counted: nothing after the cutoff reaches a
+model's folder. So every counted listener has played, and the share of empty histories is 0 by
+construction. The share of requests with an empty history says how many newcomers come; it is
+reported and compared with nothing.
 """
 
 import math

@@ -173,7 +173,7 @@ def _slices_without_all(
 
 def _leaves_open(reason: Reason) -> bool:
     """Whether a rule could have missed a difference, or left out groups that are too small."""
-    return reason.detectable is not None or "too few to say" in reason.sentence
+    return reason.detectable is not None or bool(reason.too_small)
 
 
 def _value_with_interval(value: MetricValue) -> "EscapedMarkdown":

@@ -28,7 +28,7 @@ def test_head_torso_and_tail_by_hand():
 
 
 def test_of_equally_played_items_the_first_comes_first():
-    # Each a fifth of 10 pairs: before them stand 0, .2, .4, .6 and .8.
+    # Each a fifth of 10 pairs: before them stand 0, 0.2, 0.4, 0.6 and 0.8.
     assert parts(2, 2, 2, 2, 2) == {"head": [0], "torso": [1, 2, 3], "tail": [4], "new": []}
 
 

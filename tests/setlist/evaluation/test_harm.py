@@ -108,6 +108,7 @@ def test_a_small_group_says_nothing_and_is_named():
     assert reason.outcome == "pass"
     assert reason.sentence.startswith("of 1 groups SE (171 listeners) fares worst")
     assert reason.sentence.endswith("; too few to say: JP (29).")
+    assert reason.too_small == ["JP"]
     # One listener more, and it fails.
     values = np.r_[np.zeros(30), np.full(170, 0.4)]
     assert only(judged(groups("country", values, 0.4, JP=30, SE=170))).outcome == "fail"
@@ -118,6 +119,7 @@ def test_a_slice_of_small_groups_only_passes_and_says_why():
     sizes[""] = 5
     reason = only(judged(groups("country", 0.0, 0.4, **sizes)))
     assert (reason.outcome, reason.value, reason.needed) == ("pass", 0, 0)
+    assert reason.too_small == ["c0", "c1", "c2", "c3", "c4", "c5", ""]
     assert reason.sentence == (
         "too few to say: c0 (29), c1 (28), c2 (27), c3 (26), c4 (25) and others."
     )

@@ -57,13 +57,19 @@ def evaluations(tmp_path):
 
 
 def verdict(model, evaluations, **changes) -> Verdict:
-    def reason(rule: str, sentence: str, detectable: float | None = None) -> Reason:
+    def reason(
+        rule: str,
+        sentence: str,
+        detectable: float | None = None,
+        too_small: list[str] | None = None,
+    ) -> Reason:
         return Reason(
             rule=rule,
             outcome="pass",
             value=1,
             needed=0,
             detectable=detectable,
+            too_small=too_small or [],
             sentence=sentence,
         )
 
@@ -78,7 +84,9 @@ def verdict(model, evaluations, **changes) -> Verdict:
             "sentence": "The candidate is better.",
             "reasons": [
                 reason("better than most_popular", "by far.", detectable=0.0123),
-                reason("no group worse off", "too few to say: newcomer (20)."),
+                reason(
+                    "no group worse off", "too few to say: newcomer (20).", too_small=["newcomer"]
+                ),
                 reason("size at most", HOSTILE),
             ],
             "evaluation_digest": hashlib.sha256(content).hexdigest(),

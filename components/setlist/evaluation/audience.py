@@ -23,7 +23,10 @@ RESERVED_COLUMNS = {"user_id", "relevant", "history", LISTENER_SLICE, "item_part
 
 @dataclass(frozen=True)
 class Audience:
-    """The listeners who are evaluated, their truth, and the input that every model gets."""
+    """The listeners who are evaluated, their truth, and the input that every model gets.
+
+    `plays` has every play of a listener, oldest first; `history` the items played, each once.
+    """
 
     users: pd.DataFrame
     truth: Ragged

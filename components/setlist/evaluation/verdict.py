@@ -20,13 +20,19 @@ class SeenHead(BaseModel):
 
     live: int
     previous: int | None = None
+    """The revision that was live before; None if there was none."""
     version: str
+    """Identifies the state of HEAD: push moves HEAD only while it has this version."""
     anchor: int | None = None
-    """The revision beside which candidates have to stand, where that is not the live one."""
+    """The revision that candidates must not be worse than, where that is not the live one."""
 
 
 class Reason(BaseModel):
-    """One rule of the policy, what it saw and what it asked for."""
+    """One rule of the policy, what it measured and what it asks for.
+
+    `value` is what the rule measured, `low` and `high` its interval, None where it has none, and
+    `needed` the bound.
+    """
 
     rule: str
     outcome: Outcome
@@ -35,7 +41,7 @@ class Reason(BaseModel):
     high: float | None = None
     needed: FiniteFloat
     detectable: float | None = None
-    """The smallest difference that this data would have shown with a probability of 0.8."""
+    """The smallest difference that these listeners would have shown with a probability of 0.8."""
     too_small: list[str] = []
     """The groups of a slice that have too few listeners to be compared; [] in older verdicts."""
     sentence: str
@@ -46,7 +52,7 @@ class Verdict(BaseModel):
 
     decision: Decision
     mode: Mode
-    """`manual` puts the model into the store and leaves it to a person to make it live."""
+    """`auto` makes the model live; `manual` only stores it, and a person makes it live."""
     primary: str
     """The metric that the paired rules compare."""
     ships: str = ""
@@ -55,13 +61,13 @@ class Verdict(BaseModel):
     sentence: str
     reasons: list[Reason]
     anchor: int | None = None
-    """The revision beside which the next candidates have to stand; None for the shipped one."""
+    """The revision that later candidates must not be worse than; None for the promoted one."""
     evaluation_digest: str
     policy_digest: str
     head: SeenHead | None
     """None when nothing was live."""
     window: dict[str, str] = {}
-    """ISO text: learned from [start, cut), judged on [cut, end); {} in older verdicts."""
+    """ISO text: trained on [start, cut), judged on [cut, end); {} in older verdicts."""
     roles: dict[str, str] = {}
     """What each model was in this evaluation, by label: candidate, heuristic, live or anchor."""
     values: dict[str, dict[str, FiniteFloat]] = {}
@@ -82,7 +88,7 @@ class Verdict(BaseModel):
 
 
 def decide(reasons: list[Reason]) -> Decision:
-    """`reject` where any rule fails, else `undecided` where any cannot be settled."""
+    """`reject` where any rule fails, else `undecided` where any is undecided, else `promote`."""
     outcomes = {reason.outcome for reason in reasons}
     if "fail" in outcomes:
         return "reject"

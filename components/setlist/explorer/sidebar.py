@@ -16,7 +16,7 @@ from setlist.store.model_store import open_store
 DEPTHS = (10, 20, 50, 100)
 NO_CHOICE = "none"
 SHOWN_LENGTH = 80
-"""Where a text of the address is cut that stands in a message."""
+"""The longest text from the address in a message, in characters."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,12 @@ class Choice:
 
 
 def show_sidebar(scene: Scene) -> Choice:
-    """Show the sidebar and return what is chosen there."""
-    all_runs, faults = scene.runs()
+    """Show the sidebar and return what is chosen there.
+
+    Args:
+        scene: the runs and the store that the explorer shows.
+    """
+    all_runs, fault_sentences = scene.runs()
     runs = {folders.name: folders for folders in all_runs}
     labels = [*runs] or [NO_CHOICE]
     requested = st.query_params.get("run", labels[0])
@@ -72,20 +76,21 @@ def show_sidebar(scene: Scene) -> Choice:
                 on_click="ignore",
                 width="stretch",
             )
-        folders = _available_models(scene, runs, run)
-        default = _default_models(run, [*folders])
+        sources = _available_models(scene, runs, run)
+        default = _default_models(run, [*sources])
         # Another run has another default. It replaces models that nobody chose by hand.
         last_default = st.session_state.get("last_default", default)
-        if st.session_state.get("models") == last_default != default:
+        shown = st.session_state.get("models")
+        if default != last_default and shown == last_default:
             st.session_state["models"] = default
         st.session_state["last_default"] = default
         picked = st.multiselect(
             "Models",
-            [*folders],
+            [*sources],
             default=default,
             key="models",
             bind="query-params",
-            on_change=report_missing("models", folders),
+            on_change=report_missing("models", sources),
             help="One column each: models of this run, of other runs, and revisions of the store.",
         )
         reference = st.selectbox(
@@ -94,16 +99,16 @@ def show_sidebar(scene: Scene) -> Choice:
             index=_default_reference(picked, run),
             key="against",
             bind="query-params",
-            help="Moves and shared items are those in comparison with this column.",
+            help="Changes of rank and shared items are relative to this column.",
         )
         depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
         st.text(f"Store: {scene.name} in {scene.store}")
-        for fault_text in faults:
-            _notice(fault_text)
+        for sentence in fault_sentences:
+            _notice(sentence)
     models = {}
     with st.spinner("Fetching and verifying models …"):
         for label in picked:
-            source = folders[label]
+            source = sources[label]
             models[label] = scene.revision(source) if isinstance(source, int) else source
     reference = "" if reference in (NO_CHOICE, None) else reference
     return Choice(run, models, reference, int(depth or DEPTHS[0]))
@@ -122,7 +127,7 @@ def report_missing(key: str, available: Collection[str]) -> Callable[[], None]:
     Returns:
         A callback that removes the message, for when other values are chosen.
     """
-    session_key, place = f"missing_{key}", st.container()
+    session_key, container = f"missing_{key}", st.container()
     requested = st.query_params.get_all(key)
     missing = st.session_state.setdefault(
         session_key, [value for value in requested if value not in available]
@@ -130,7 +135,7 @@ def report_missing(key: str, available: Collection[str]) -> Callable[[], None]:
     if missing:
         names = ", ".join(clip(value, SHOWN_LENGTH) for value in missing)
         text = f"The address names values that are not available here: {names}; choose others."
-        place.html(render("notice.html.j2", text=text))
+        container.html(render("notice.html.j2", text=text))
     return lambda: st.session_state.update({session_key: []})
 
 
@@ -166,16 +171,16 @@ def revisions(store: str, name: str) -> list[int]:
 
 
 def _default_models(run: ExploredRun | None, labels: list[str]) -> list[str]:
-    """Most popular, the live model and the candidate."""
+    """Most popular, the live model and the candidate; without a run, the first two."""
     if run is None:
         return labels[:2]
     return [label for label in ("most_popular", *_live(run), "candidate") if label in labels]
 
 
 def _default_reference(picked: list[str], run: ExploredRun | None) -> int:
-    """The place of the live model if it is picked, else the first."""
+    """The index in `picked` of the live model, 0 where it is not picked."""
     live = _live(run) if run else []
-    return next((place for place, label in enumerate(picked) if label in live), 0)
+    return next((index for index, label in enumerate(picked) if label in live), 0)
 
 
 def _live(run: ExploredRun) -> list[str]:

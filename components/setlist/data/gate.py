@@ -62,6 +62,7 @@ def judge_data(
         *judge.ids(),
         *judge.inputs(),
         *judge.items(),
+        *judge.expectations(),
         *judge.days(),
         *judge.newest_week(),
         *(judge.drift() if live else ()),
@@ -268,6 +269,12 @@ class _Judge:
                 f"{untitled:.1%} of {len(items):,} items have no title",
                 "name the column of titles, like columns: {title: NAME}",
             )
+
+    def expectations(self) -> Iterator[DataReason]:
+        """Columns and tags against what the team expects of them."""
+        expected = self.policy.expected.shares(self.weeks.users, self.weeks.items)
+        for name, share, sentence, remedy in expected:
+            yield _reason(f"expected {name}", share, self.policy.unexpected, sentence, remedy)
 
     def days(self) -> Iterator[DataReason]:
         """Days that are missing, and days that were loaded twice."""

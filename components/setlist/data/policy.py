@@ -4,6 +4,8 @@ from typing import Annotated, Self
 
 import pydantic
 
+from setlist.data.expectation import Expected
+
 Share = Annotated[float, pydantic.Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -100,3 +102,11 @@ class DataPolicy(pydantic.BaseModel, extra="forbid", frozen=True):
         description="ids that the live model was trained on and the tables do not have",
     )
     drift: DriftBounds = DriftBounds()
+    expected: Expected = pydantic.Field(
+        Expected(),
+        description="types, vocabularies, ranges and missing values, as `setlist data infer` "
+        "writes them: a section, or the path of a file",
+    )
+    unexpected: Bound = pydantic.Field(
+        Bound(warn=0, stop=0.05), description="rows that are not as `expected`, of each column"
+    )

@@ -1,15 +1,21 @@
 """`setlist data` and `setlist init`: what is in the tables, before anything is trained."""
 
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import pandas as pd
 import typer
 
 from setlist.errors import SettingsError
 from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table
 
 if TYPE_CHECKING:
+    from setlist.data.curation_report import CurationReport
+    from setlist.data.schema import Window
     from setlist_pipelines.settings.file import Settings
 
 data = typer.Typer(no_args_is_help=True, help="Look at the tables before anything is trained.")
@@ -48,6 +54,54 @@ def check(config: Config = None, change: Set = None) -> None:
         raise typer.Exit(STOP_EXIT_CODE)
 
 
+@data.command(
+    name="infer",
+    epilog=examples("setlist data infer --config settings.yaml --output data.expected.yaml"),
+)
+def infer(
+    config: Config = None,
+    change: Set = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
+        "data.expected.yaml"
+    ),
+) -> None:
+    """Write what the tables hold now as what is expected of them: review it, and commit it.
+
+    Types, vocabularies, ranges and shares of missing values of the users' columns, and the tags of
+    items. With `policy: {data: {expected: data.expected.yaml}}` in the settings, the gate for data
+    holds later tables to it.
+    """
+    import yaml
+
+    from setlist.data.expectation import Expected
+    from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+    if output.exists():
+        raise SettingsError(f"{output} exists already", "name another file with --output")
+    settings = read_settings(config or SAMPLE, change)
+    with curated(settings) as (dataset, _, _):
+        users = pd.read_parquet(dataset / "users.parquet")
+        expected = Expected.infer(users, pd.read_parquet(dataset / "items.parquet"))
+    document = expected.model_dump(mode="json", exclude_defaults=True)
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    output.write_text(f"# Written by `setlist data infer`; review it.\n{text}", "utf-8")
+    typer.echo(f"written to {output}: {len(expected.users)} columns, {len(expected.tags)} tags")
+
+
+@contextmanager
+def curated(settings: "Settings") -> "Iterator[tuple[Path, Window, CurationReport]]":
+    """Curate into a folder that is removed again; the dataset, its window and its report."""
+    from setlist.data.curation import curate, resolve_window
+
+    window = resolve_window(settings.window, settings.as_of, pd.Timestamp.now("UTC"))
+    with tempfile.TemporaryDirectory() as scratch:
+        dataset = Path(scratch) / "dataset"
+        # What it prints stands in the report, which is shown.
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            report = curate(settings.data, window, settings.curation, dataset)
+        yield dataset, window, report
+
+
 def show_tables(settings: "Settings") -> None:
     """Print a table for each table of the settings."""
     from setlist.data.table_summary import summarise
@@ -83,26 +137,15 @@ def show_tables(settings: "Settings") -> None:
 
 def judge(settings: "Settings") -> str:
     """Curate into a folder that is removed again, judge, and print; the decision."""
-    from contextlib import redirect_stdout
-    from os import devnull
-
-    import pandas as pd
     from rich.text import Text
 
-    from setlist.data.curation import curate, resolve_window
     from setlist.data.gate import judge_data
     from setlist_pipelines.cli.screen import screen
 
     console = screen()
-    now = pd.Timestamp.now("UTC")
-    window = resolve_window(settings.window, settings.as_of, now)
-    with tempfile.TemporaryDirectory() as scratch, Path(devnull).open("w") as nowhere:
-        dataset = Path(scratch) / "dataset"
-        with redirect_stdout(nowhere):  # what it prints is in the report that is shown below
-            report = curate(settings.data, window, settings.curation, dataset)
-        verdict = judge_data(
-            dataset, window, report, settings.inputs, None, settings.policy.data, now
-        )
+    with curated(settings) as (dataset, window, report):
+        policy, now = settings.policy.data, pd.Timestamp.now("UTC")
+        verdict = judge_data(dataset, window, report, settings.inputs, None, policy, now)
     table = new_table("rejected or left out", "rows", "first row", "what mends it")
     for count in report.counts:
         if count.removed:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from setlist.data.curation import CurationSettings, DataSettings, WindowSettings
+from setlist.data.expectation import Expected
 from setlist.errors import SetlistError, SettingsError
 from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import EvaluationSettings
@@ -197,6 +198,7 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
         document.content["policy"] = read_policy(path.parent / policy).model_dump()
     for override in overrides or []:
         document.override(override)
+    _read_expected(document, path.parent)
     try:
         settings = Settings.model_validate(document.content)
         check_policy(settings.policy, settings.evaluation.metric_infos())
@@ -205,6 +207,19 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     except SetlistError as fault:
         raise SettingsError(f"{path}: {fault}") from fault
     return settings
+
+
+def _read_expected(document: YamlDocument, folder: Path) -> None:
+    """Put the file that `policy.data.expected` names, relative to the folder, in its place."""
+    policy = document.content.get("policy")
+    data = policy.get("data") if isinstance(policy, dict) else None
+    if isinstance(data, dict) and isinstance(data.get("expected"), str):
+        expected = YamlDocument.read(folder / data["expected"], "expectations are a mapping")
+        try:
+            Expected.model_validate(expected.content)
+        except ValidationError as fault:
+            raise expected.error(fault) from fault
+        data["expected"] = expected.content
 
 
 def read_policy(path: Path) -> Policy:

@@ -127,3 +127,25 @@ def test_american_dates_get_a_format_that_the_numbers_prove(tmp_path):
     events = read_settings(tmp_path / "settings.yaml").data.events
     assert events.timestamp_format == "%d/%m/%Y %H:%M"
     assert read_settings(tmp_path / "settings.yaml").as_of == "2026-04-26"
+
+
+def test_what_is_expected_is_inferred_and_holds_later_tables(tmp_path):
+    path = listens(tmp_path)
+    config, expected = tmp_path / "settings.yaml", tmp_path / "data.expected.yaml"
+    setlist("init", path, "--users", tmp_path / "customers.csv", "-o", config)
+    done = setlist("data", "infer", "--config", config, "-o", expected)
+    assert done.exit_code == 0, done.output
+    # The file is named relative to the settings.
+    config.write_text(config.read_text() + "policy: {data: {expected: data.expected.yaml}}\n")
+    assert setlist("data", "check", "--config", config).exit_code == 0
+    customers = pd.read_csv(tmp_path / "customers.csv")
+    customers.assign(plan=customers["plan"].str.upper()).to_csv(
+        tmp_path / "customers.csv", index=False
+    )
+    done = setlist("data", "check", "--config", config)
+    assert done.exit_code == 3
+    assert "40 of 40 users have a plan outside 2 known values, such as 'FREE'" in flat(done.output)
+    expected.write_text("users: {plan: {kind: word, missing: 0}}")
+    done = setlist("data", "check", "--config", config)
+    assert "data.expected.yaml" in str(done.exception)
+    assert "kind" in str(done.exception)

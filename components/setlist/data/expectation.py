@@ -1,7 +1,8 @@
 """What a team expects of its tables: types, vocabularies, ranges and shares of missing values.
 
 `setlist data infer` writes the document from tables that are known to be right; the team reviews
-and commits it, and the policy names it (`data.expected`). The gate for data holds later tables to it.
+and commits it, and the policy names it (`data.expected`). Later tables are held to it by the gate
+for data.
 """
 
 from collections.abc import Iterator

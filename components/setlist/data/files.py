@@ -113,8 +113,8 @@ def _local(path: Path) -> list[SourceFile]:
         )
 
     if path.is_dir():
-        found = {file: file.relative_to(path).as_posix() for file in path.rglob("*")}
-        return [entry(f, name) for f, name in found.items() if f.is_file() and _is_data(name)]
+        names = {file: file.relative_to(path).as_posix() for file in path.rglob("*")}
+        return [entry(f, name) for f, name in names.items() if f.is_file() and _is_data(name)]
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder", "correct the path")
     return [entry(path, path.name)]

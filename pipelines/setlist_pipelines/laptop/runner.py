@@ -71,8 +71,8 @@ class _Log(io.TextIOBase):
         elif exception := EXCEPTION.fullmatch(line):
             module, name, message = exception.groups()
             # The message of an error of ours is a sentence; other errors need their class.
-            ours = module == f"{errors.__name__}."
-            self.fault = message if ours else f"{name}: {message}"
+            explains_itself = module == f"{errors.__name__}."
+            self.fault = message if explains_itself else f"{name}: {message}"
         elif self.task and line and not line.startswith("["):
             self.say(self.task, line, None)
 

@@ -114,22 +114,21 @@ def propose(events: Path, items: Path | None = None, users: Path | None = None) 
         rows = FirstRows.read(path)
         columns = _columns(rows, required, optional)
         section: dict[str, object] = {"path": str(path)}
-        renamed = {ours: theirs for ours, theirs in columns.items() if ours != theirs}
+        renamed = {key: column for key, column in columns.items() if key != column}
         lines += [f"  {name}:", f"    path: {_yaml(str(path))}"]
         lines += [f"    # {note}" for note in rows.notes]
         if renamed:
             lines.append("    columns:")
-            for ours, theirs in renamed.items():
-                example = rows.values[theirs].dropna().head(1).to_list()
+            for key, column in renamed.items():
+                example = rows.values[column].dropna().head(1).to_list()
                 shown = f", such as {str(example[0])[:40]!r}" if example else ""
-                meaning = MEANT.get(ours, ours)
-                lines.append(f"      {ours}: {_yaml(theirs)}  # {meaning}{_comment(shown)}")
+                meaning = MEANT.get(key, key)
+                lines.append(f"      {key}: {_yaml(column)}  # {meaning}{_comment(shown)}")
             section["columns"] = renamed
-        for ours in ("timestamp", "released"):
-            if ours in columns:
-                setting = guess_timestamp(rows.values[columns[ours]].dropna())
-                for key, value in setting.items():
-                    lines.append(f"    {key}: {_yaml(value)}")
+        for key in ("timestamp", "released"):
+            if key in columns:
+                setting = guess_timestamp(rows.values[columns[key]].dropna())
+                lines += [f"    {option}: {_yaml(value)}" for option, value in setting.items()]
                 section |= setting
         if name == "events":
             end = _latest(TableSource.model_validate(section), rows, columns["timestamp"])
@@ -153,15 +152,17 @@ def _columns(rows: FirstRows, required: Sequence[str], optional: Sequence[str]) 
     # A nested field is known by its whole path, or by its last part.
     last = {_plain(name.rsplit(".", 1)[-1]): name for name in reversed(present)}
     columns: dict[str, str] = {}
-    for ours in (*required, *optional):
-        names = (ours.replace("_", ""), *NAMES[ours])
-        match = next((name for key in names if (name := plain.get(key) or last.get(key))), None)
+    for key in (*required, *optional):
+        names = (key.replace("_", ""), *NAMES[key])
+        match = next(
+            (name for other in names if (name := plain.get(other) or last.get(other))), None
+        )
         if match is not None and match not in columns.values():
-            columns[ours] = match
-        elif ours in required:
+            columns[key] = match
+        elif key in required:
             raise DataError(
-                f"{rows.path}: no column seems to hold {ours} (there are: {', '.join(present)})",
-                f"write a settings file with columns: {{{ours}: NAME}}",
+                f"{rows.path}: no column seems to hold {key} (there are: {', '.join(present)})",
+                f"write a settings file with columns: {{{key}: NAME}}",
             )
     return columns
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from setlist.data.profile import MAX_VALUES
+from setlist.data.distributions import MAX_VALUES
 
 MIN_DISTINCT_NUMBERS = 20
 """A column with fewer distinct numbers is a category, such as a number of stars."""

@@ -8,23 +8,25 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from setlist.arrays import Float64s, Int64s
+from setlist.arrays import Int64s
+from setlist.data.distributions import (
+    MAX_VALUES,
+    REST,
+    Distribution,
+    WeeklyCounts,
+)
 from setlist.data.schema import Window
 
 WEEK_MICROSECONDS = 7 * 86_400_000_000
 HOUR_MICROSECONDS = 3_600_000_000
 MAX_WEEKS = 260
 """Of a window that reaches further back, the newest five years are looked at."""
-MAX_VALUES = 200
-"""Rarer values of a category count together as one."""
-REST = ""
-"""The bin of the rarer values; no value has this name, because "" stands for a missing value."""
 MISSING = "not known"
 TAG = "tag"
 SKETCH_SIZE = 500
@@ -33,23 +35,6 @@ HOURS = tuple(f"{hour:02}:00" for hour in range(24))
 COUNTS = ("1", "2 to 3", "4 to 7", "8 to 15", "16 to 31", "32 to 63", "64 and more")
 GAPS = ("under an hour", "under a day", "under a week", "older", "first play")
 RANKS = ("1", "2 to 10", "11 to 100", "101 to 1,000", "1,001 to 10,000", "beyond")
-
-Kind = Literal["categories", "numbers"]
-Share = Annotated[float, Field(ge=0, le=1.000001, allow_inf_nan=False)]
-
-
-class Distribution(BaseModel):
-    """The shares of values, or of bins in order, in the mean of the weeks.
-
-    Attributes:
-        kind: `categories` are compared by the largest difference, `numbers` by Jensen-Shannon.
-        shares: by value or bin; REST holds all rarer values.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Kind
-    shares: dict[str, Share] = Field(max_length=MAX_VALUES + 1)
 
 
 class DataProfile(BaseModel):
@@ -71,35 +56,6 @@ class DataProfile(BaseModel):
     distributions: dict[str, Distribution] = Field(max_length=1_000)
     listeners: list[str] = Field(max_length=SKETCH_SIZE)
     items: list[str] = Field(max_length=SKETCH_SIZE)
-
-
-@dataclass(frozen=True)
-class WeeklyCounts:
-    """Counts of the values of one quantity in every week.
-
-    Attributes:
-        kind: how two of its distributions are compared.
-        names: of the bins.
-        counts: int64[weeks, bins], the newest week last.
-    """
-
-    kind: Kind
-    names: tuple[str, ...]
-    counts: Int64s
-
-    def shares(self) -> Float64s:
-        """float64[weeks, bins]: each week adds up to 1; a week without any value is NaN."""
-        total = self.counts.sum(1, keepdims=True)
-        return np.divide(
-            self.counts, total, out=np.full(self.counts.shape, np.nan), where=total > 0
-        )
-
-    def distribution(self) -> Distribution:
-        """The mean of the weeks."""
-        shares = self.shares()
-        weeks = shares[~np.isnan(shares).any(axis=1)]
-        mean = weeks.mean(axis=0) if len(weeks) else np.zeros(len(self.names))
-        return Distribution(kind=self.kind, shares=_named(self.names, mean))
 
 
 @dataclass(frozen=True)
@@ -277,65 +233,6 @@ def hashed(identifier: str) -> str:
     return hashlib.sha256(identifier.encode()).hexdigest()[:16]
 
 
-def distance(first: Distribution, second: Distribution) -> tuple[float, str]:
-    """How far two distributions of one kind are apart, from 0 to 1, and the bin that differs most.
-
-    L-infinity for categories: the largest difference of a share. Jensen-Shannon distance for
-    numbers: the root of the Jensen-Shannon divergence in bits (J. Lin, Divergence measures based on
-    the Shannon entropy, 1991; Endres and Schindelin, 2003).
-    """
-    names = sorted(first.shares.keys() | second.shares.keys())
-    p, q = (np.array([side.shares.get(name, 0.0) for name in names]) for side in (first, second))
-    if not p.sum() or not q.sum():
-        return (0.0 if p.sum() == q.sum() else 1.0), ""
-    worst = names[int(np.abs(p - q).argmax())]
-    if first.kind == "categories":
-        return float(np.abs(p - q).max()), worst
-    return jensen_shannon(p, q), worst
-
-
 def microseconds(instants: pd.Series) -> Int64s:
     """int64[rows], microseconds since 1970, exact."""
     return instants.dt.as_unit("us").astype("int64").to_numpy()
-
-
-def jensen_shannon(p: Float64s, q: Float64s) -> float:
-    """The Jensen-Shannon distance of two distributions over the same bins, from 0 to 1."""
-    middle = (p + q) / 2
-    divergence = (_entropy(middle) - (_entropy(p) + _entropy(q)) / 2) / np.log(2)
-    return float(np.sqrt(max(divergence, 0.0)))
-
-
-def _entropy(shares: Float64s) -> float:
-    positive = shares[shares > 0]
-    return float(-(positive * np.log(positive)).sum())
-
-
-def past_distances(counts: WeeklyCounts) -> list[float]:
-    """The distance of each past week from the mean of the weeks before it, oldest first.
-
-    The newest week and the first four, which have too few before them, are left out.
-    """
-    shares = counts.shares()
-    distances = []
-    for week in range(4, len(shares) - 1):
-        before = shares[:week][~np.isnan(shares[:week]).any(axis=1)]
-        if np.isnan(shares[week]).any() or not len(before):
-            continue
-        mean, this = (
-            Distribution(kind=counts.kind, shares=_named(counts.names, values))
-            for values in (before.mean(axis=0), shares[week])
-        )
-        distances.append(distance(mean, this)[0])
-    return distances
-
-
-def newest(counts: WeeklyCounts) -> Distribution:
-    """The newest week."""
-    return Distribution(
-        kind=counts.kind, shares=_named(counts.names, np.nan_to_num(counts.shares()[-1]))
-    )
-
-
-def _named(names: Iterable[str], shares: Float64s) -> dict[str, float]:
-    return {name: float(share) for name, share in zip(names, shares, strict=True)}

@@ -6,16 +6,9 @@ import pandas as pd
 import pytest
 from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdict_of
 
+from setlist.data.distributions import Distribution, distance, jensen_shannon, past_distances
 from setlist.data.policy import Bound, DataPolicy
-from setlist.data.profile import (
-    DataProfile,
-    Distribution,
-    Weeks,
-    distance,
-    jensen_shannon,
-    past_distances,
-    sketch,
-)
+from setlist.data.profile import DataProfile, Weeks, sketch
 from setlist.data.verdict import DataReason, DataVerdict
 from setlist.errors import DataError
 

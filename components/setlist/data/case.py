@@ -1,0 +1,65 @@
+"""What a rule for data looks at: a dataset in weeks, its report, and the data of the live model."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from setlist.data.curation_report import CurationReport
+from setlist.data.policy import Bound, DataPolicy
+from setlist.data.profile import DataProfile, Weeks
+from setlist.data.schema import Window
+from setlist.data.verdict import DataOutcome, DataReason
+
+MIN_LISTENERS = 30
+"""Shares of fewer listeners are too coarse for a bound."""
+
+
+@dataclass(frozen=True)
+class DataCase:
+    """The data of a run under judgement.
+
+    Attributes:
+        weeks: both periods of the dataset.
+        names: of the inputs.
+        live: the profile of the data of the live model; None for a first run.
+        now: events later than this are from the future.
+    """
+
+    weeks: Weeks
+    window: Window
+    report: CurationReport
+    names: tuple[str, ...]
+    live: DataProfile | None
+    policy: DataPolicy
+    now: pd.Timestamp
+
+
+def conclude(
+    rule: str, value: float, bound: Bound, sentence: str, remedy: str, most: DataOutcome = "stop"
+) -> DataReason:
+    """The reason of a rule that measures a share, with the outcome under its bound.
+
+    Args:
+        rule: its name.
+        value: the share.
+        bound: above which it warns and stops.
+        sentence: what was measured.
+        remedy: what to do; left out of a reason that passes.
+        most: "warn" for a rule that never stops a run.
+    """
+    outcome: DataOutcome = (
+        "stop"
+        if value > bound.stop and most == "stop"
+        else "warn"
+        if value > bound.warn
+        else "pass"
+    )
+    limit = bound.stop if outcome == "stop" else bound.warn
+    return DataReason(
+        rule=rule,
+        outcome=outcome,
+        value=round(value, 6),
+        bound=limit,
+        sentence=f"{sentence} (allowed: {limit:.1%})",
+        remedy="" if outcome == "pass" else remedy,
+    )

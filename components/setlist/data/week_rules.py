@@ -1,0 +1,156 @@
+"""Rules for data that look at time: days, the newest week, and drift from the live model's data."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from setlist.data.case import DataCase, conclude
+from setlist.data.distributions import WeeklyCounts, distance, newest, past_distances
+from setlist.data.policy import Bound
+from setlist.data.profile import TAG
+from setlist.data.verdict import DataReason
+
+MIN_DAY_EVENTS = 20
+"""A weekday with fewer events in its median may well have a day without any."""
+QUIET_DAY = 0.1
+"""A day with a smaller share of the events of its weekday counts as missing."""
+DOUBLED_DAY = 0.4
+"""A day with a larger share of exact duplicates was loaded twice: half of the rows, if whole."""
+
+
+def days(case: DataCase) -> Iterator[DataReason]:
+    """Days that are missing, and days that were loaded twice."""
+    counted = pd.DataFrame(
+        [day.model_dump() for day in case.report.days],
+        columns=["day", "events", "duplicates"],
+    )
+    first, last = (day.floor("D") for day in (case.weeks.events["timestamp"].min(), case.weeks.end))
+    if counted.empty:
+        return
+    if case.live:
+        # Days that the live model was trained on have to be there, too.
+        weeks = pd.Timedelta(days=7 * case.live.weeks)
+        first = min(first, (pd.Timestamp(case.live.end) - weeks).ceil("D"))
+    first = max(first, case.window.start.ceil("D"))
+    end = min(case.window.end, case.now).floor("D")
+    # Where the window has no end, the data say where they end.
+    last = last if (end - last) > pd.Timedelta(days=3650) else max(last, end)
+    span = pd.date_range(first, last, freq="D", inclusive="left")
+    counted.index = pd.to_datetime(counted.pop("day"), utc=True)
+    counted = counted.reindex(span, fill_value=0)
+    if len(counted) < 14:
+        return
+    # Of the days that have any events, so that many missing days do not become the usual.
+    present = counted["events"].where(counted["events"] > 0)
+    usual = present.groupby(span.day_of_week).transform("median")
+    quiet = span[(usual >= MIN_DAY_EVENTS) & (counted["events"] < QUIET_DAY * usual)]
+    yield conclude(
+        "missing days",
+        len(quiet) / len(counted),
+        case.policy.missing_days,
+        f"{len(quiet)} of {len(counted)} days have less than a tenth of the events of their "
+        f"weekday{_days(quiet)}",
+        "load the days that are missing",
+    )
+    doubled = span[
+        (counted["events"] >= MIN_DAY_EVENTS)
+        & (counted["duplicates"] >= DOUBLED_DAY * (counted["events"] + counted["duplicates"]))
+    ]
+    yield conclude(
+        "doubled days",
+        len(doubled) / len(counted),
+        case.policy.doubled_days,
+        f"{len(doubled)} of {len(counted)} days seem to be loaded twice{_days(doubled)}",
+        "load each day once",
+    )
+
+
+def newest_week(case: DataCase) -> Iterator[DataReason]:
+    """The volume of the newest week, and what in it was never seen before."""
+    weekly = np.bincount(case.weeks.events["week"], minlength=case.weeks.number)
+    if len(weekly) < 3:
+        return
+    usual, this = float(np.median(weekly[:-1])), float(weekly[-1])
+    lost = max(0.0, 1 - this / usual) if usual else 0.0
+    gained = max(0.0, 1 - usual / this) if this else 0.0
+    sentence = f"the newest week has {this:,.0f} events, the median week {usual:,.0f}"
+    remedy = "see whether the newest days are complete, and loaded once"
+    yield conclude("lost volume", lost, case.policy.lost_volume, sentence, remedy)
+    yield conclude("gained volume", gained, case.policy.gained_volume, sentence, remedy)
+    for name, column, bound in (
+        ("new items", "item_id", case.policy.new_items),
+        ("new listeners", "user_id", case.policy.new_listeners),
+    ):
+        shares = [_new(case, column, week) for week in (len(weekly) - 2, len(weekly) - 1)]
+        yield conclude(
+            name,
+            max(0.0, shares[1] - shares[0]),
+            bound,
+            f"{shares[1]:.1%} of the newest week is {name}, {shares[0]:.1%} the week before",
+            "see whether ids are hashed or counted in another way now",
+        )
+
+
+def _new(case: DataCase, column: str, week: int) -> float:
+    """The share of a week that no earlier week has: of events for items, else of listeners."""
+    events = case.weeks.events
+    before = set(events.loc[events["week"] < week, column])
+    values = events.loc[events["week"] == week, column]
+    if column == "user_id":
+        values = values.drop_duplicates()
+    return float((~values.isin(before)).mean()) if len(values) else 0.0
+
+
+def drift(case: DataCase) -> Iterator[DataReason]:
+    """The newest week against the weeks of the live model's data."""
+    if not case.live:
+        return
+    needed = int(np.ceil(1 / case.policy.drift.false_alarms - 1))
+    counted = case.weeks.counts(case.names)
+    for name in TAG, *case.names:
+        if name in case.live.distributions and name not in counted:
+            yield DataReason(
+                rule=f"drift of {name}",
+                outcome="warn",
+                value=1,
+                bound=case.policy.drift.categories.warn,
+                sentence=f"no event has a {name}, and the data of the live model had",
+                remedy=f"see what happened to {name} since the live model was trained",
+            )
+    for name, counts in counted.items():
+        reference = case.live.distributions.get(name)
+        if reference is None or not counts.counts[-1].any():
+            continue
+        size, worst = distance(reference, newest(counts))
+        yield _drifted(case, name, counts, size, worst, needed)
+
+
+def _drifted(
+    case: DataCase, name: str, counts: WeeklyCounts, size: float, worst: str, needed: int
+) -> DataReason:
+    past = past_distances(counts)
+    # The observed distance has the same chance to be the largest as each past one.
+    allowed = sorted(past)[-max(1, int((len(past) + 1) * case.policy.drift.false_alarms)) :]
+    usual = allowed[0] if allowed else 0.0
+    enough = len(past) >= needed
+    bounds = case.policy.drift.categories
+    if counts.kind == "numbers":
+        bounds = case.policy.drift.numbers
+    bound = Bound(warn=min(1.0, max(bounds.warn, usual)), stop=min(1.0, max(bounds.stop, usual)))
+    note = "" if enough else f", and a stop needs {needed}"
+    return conclude(
+        f"drift of {name}",
+        min(size, 1.0),
+        bound,
+        f"{name} is {size:.3f} away from the data of the live model, most at "
+        f"{worst or 'rarer values'!r}; {len(past)} past weeks were at most "
+        f"{max(past, default=0.0):.3f} away{note}",
+        f"see what happened to {name} since the live model was trained",
+        most="stop" if enough else "warn",
+    )
+
+
+def _days(days: pd.DatetimeIndex) -> str:
+    shown = ", ".join(day.date().isoformat() for day in days[:5])
+    return f": {shown}{' and others' if len(days) > 5 else ''}" if len(days) else ""

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 def ran(tmp_path: Path) -> Path:
     """A work folder in which a small run has promoted revision 1."""
     whole = sample.generate()
-    some = set(whole.listeners["listener"].iloc[::10])
+    # Without the bot, the last listener: it would be more than 5% of so small a table.
+    some = set(whole.listeners["listener"].iloc[:-1:10])
     whole.events[whole.events["listener"].isin(some)].to_csv(tmp_path / "events.csv", index=False)
     whole.playlists.to_csv(tmp_path / "playlists.csv", index=False)
     settings = yaml.safe_load(SAMPLE.read_text())

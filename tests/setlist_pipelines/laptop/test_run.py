@@ -98,7 +98,8 @@ def work(tmp_path_factory):
     """A work folder with tables, settings and a metric of one's own."""
     folder = tmp_path_factory.mktemp("work")
     whole = sample.generate()
-    some = set(whole.listeners["listener"].iloc[::5])
+    # Without the bot, the last listener: it would be more than 5% of so small a table.
+    some = set(whole.listeners["listener"].iloc[:-1:5])
     whole.events[whole.events["listener"].isin(some)].to_csv(folder / "events.csv", index=False)
     whole.playlists.to_csv(folder / "playlists.csv", index=False)
     whole.listeners.to_csv(folder / "listeners.csv", index=False)

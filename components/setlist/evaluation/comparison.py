@@ -2,7 +2,8 @@
 
 A comparison passes when the lower bound of its interval is above what the policy asks for, fails
 when even the upper bound is below it, and is undecided in between: then the data cannot settle the
-margin, and the smallest lift that they could have shown is stated.
+margin, and the smallest lift that they could have shown is stated. With fewer than MIN_LISTENERS
+listeners it is always undecided.
 """
 
 import numpy as np
@@ -24,25 +25,34 @@ def surpasses(case: Case, rival: EvaluatedModel) -> bool:
 
 
 def compare(case: Case, rule: str, rival: EvaluatedModel, factor: float) -> Reason:
-    """The candidate's primary metric against `factor` times the rival's, listener by listener."""
+    """The candidate's primary metric against `factor` times the rival's, listener by listener.
+
+    Args:
+        case: with the candidate and the primary metric.
+        rule: its name in the verdict.
+        rival: the model to compare with: a heuristic, the live model or the anchor.
+        factor: 1 + margin, or 1 - tolerance.
+    """
     primary = case.policy.primary
     candidate_values, rival_values = (
         case.values(case.candidate, primary),
         case.values(rival, primary),
     )
     needed = (factor - 1) * float(rival_values.mean())
-    # The interval of ours - factor * theirs, so that the margin is resampled with the rival.
+    # The interval of candidate - factor * rival, so that the margin is resampled with the rival.
     interval = bootstrap((candidate_values - factor * rival_values)[:, None])[0]
     outcome: Outcome = "undecided"
     if len(candidate_values) >= MIN_LISTENERS and interval.low > 0:
         outcome = "pass"
     elif len(candidate_values) >= MIN_LISTENERS and interval.high < 0:
         outcome = "fail"
+    # Back from candidate - factor * rival to the plain difference, which readers are shown.
     shown = Interval(
         float(candidate_values.mean() - rival_values.mean()),
         interval.low + needed,
         interval.high + needed,
     )
+    # Of the plain difference too, without the margin.
     detectable = smallest_detectable_lift(candidate_values - rival_values)
     sentence = (
         f"{primary} {candidate_values.mean():.4f}, {rival.label} {rival_values.mean():.4f}: "

@@ -20,7 +20,7 @@ from setlist.evaluation.audience import Audience, select_audience
 from setlist.evaluation.catalogue import catalogue_of, parts_of
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.inspection import inspect_models
-from setlist.evaluation.lists import count_listed, top_lists, without_repeats
+from setlist.evaluation.lists import count_excluded, top_lists, without_repeats
 from setlist.evaluation.metric_names import MetricAt, parse_metric
 from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
 from setlist.evaluation.requests import sample_requests, write_answers, write_requests
@@ -203,7 +203,7 @@ def _examine(
         training_window=model.info.training_window,
         corpus=corpus,
         foreign=int((answered == FOREIGN).sum()),
-        excluded=count_listed(answered, people.history, setup.catalogue)
+        excluded=count_excluded(answered, people.history, setup.catalogue)
         if setup.shelf == "discovery"
         else 0,
         known=float(setup.item_ids.isin(read_catalogue(contender.folder)).mean()),

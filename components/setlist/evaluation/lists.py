@@ -14,7 +14,7 @@ from setlist.models.saved_model import SavedModel
 
 def top_lists(
     model: SavedModel,
-    people: Audience,
+    audience: Audience,
     inputs: Sequence[str],
     item_ids: pd.Index,
     shelf: Shelf,
@@ -24,12 +24,12 @@ def top_lists(
 
     Args:
         model: the model.
-        people: the audience.
+        audience: whose plays and named inputs the model gets.
         inputs: the named inputs of the run; a model that requires another input gets "" for it,
             as it will when it serves.
-        item_ids: of the eligible catalogue, in the order of the codes.
+        item_ids: of the run's catalogue, in the order of the codes.
         shelf: on discovery, what a listener played is excluded.
-        k: the depth of the lists.
+        k: the length of the lists.
 
     Returns:
         int32[listeners, k], codes of `item_ids` best first; EMPTY where the model listed nothing,
@@ -39,29 +39,43 @@ def top_lists(
     Raises:
         ModelError: when the model answers outside the contract.
     """
-    nothing = Ragged(np.zeros(len(people.users) + 1, np.int64), np.zeros(0, np.int32))
+    no_exclusions = Ragged(np.zeros(len(audience.users) + 1, np.int64), np.zeros(0, np.int32))
     return model.lists(
         item_ids,
-        people.plays,
-        people.history if shelf == "discovery" else nothing,
+        audience.plays,
+        audience.history if shelf == "discovery" else no_exclusions,
         k,
-        {name: people.users[name].tolist() for name in inputs},
-        people.ages,
+        {name: audience.users[name].tolist() for name in inputs},
+        audience.ages,
     )
 
 
 def without_repeats(codes: Int32s) -> Int32s:
-    """The lists with every later mention of an item made FOREIGN: a second mention is no hit."""
+    """The lists with every later mention of an item made FOREIGN: a second mention is no hit.
+
+    Args:
+        codes: int32[listeners, k].
+
+    Returns:
+        The same shape.
+    """
     # Stable, so that of equal codes the first mention stays first.
     order = np.argsort(codes, axis=1, kind="stable")
-    ranked = np.take_along_axis(codes, order, axis=1)
-    again = np.zeros_like(ranked, dtype=np.bool_)
-    again[:, 1:] = (ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] >= 0)
-    repeats = np.zeros_like(again)
-    np.put_along_axis(repeats, order, again, axis=1)
+    sorted_codes = np.take_along_axis(codes, order, axis=1)
+    is_repeat = np.zeros_like(sorted_codes, dtype=np.bool_)
+    is_repeat[:, 1:] = (sorted_codes[:, 1:] == sorted_codes[:, :-1]) & (sorted_codes[:, 1:] >= 0)
+    repeats = np.zeros_like(is_repeat)
+    np.put_along_axis(repeats, order, is_repeat, axis=1)
     return np.where(repeats, np.int32(FOREIGN), codes)
 
 
-def count_listed(top: Int32s, excluded: Ragged, catalogue: Catalogue) -> int:
-    """How many positions of the lists hold an item that the caller had excluded."""
+def count_excluded(top: Int32s, excluded: Ragged, catalogue: Catalogue) -> int:
+    """How many positions of the lists hold an item that the caller had excluded.
+
+    Args:
+        top: int32[listeners, k].
+        excluded: the excluded items of each listener, each once.
+        catalogue: the items that the codes mean.
+    """
+    # With the excluded items as truth, every hit is an excluded item.
     return len(Ranking(top, excluded, excluded, catalogue).hits.rows)

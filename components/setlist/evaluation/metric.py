@@ -1,11 +1,11 @@
-"""A metric: a function of a `Ranking` and a cut-off k, and what a reader must know of it.
+"""A metric: a function of a `Ranking` and a list length k, and what a reader must know of it.
 
 A metric of another team takes a few lines in any importable module:
 
     import setlist
 
     @setlist.metric()
-    def fresh_share(ranking: setlist.Ranking, k: int) -> Float64s:
+    def fresh_share(ranking: setlist.Ranking, k: int):
         return ranking.mean_over_list(ranking.catalogue.listeners == 0, k)
 
 The settings name it by its module, `evaluation.metrics: ["my_team.metrics:fresh_share@10"]`, or by
@@ -36,12 +36,12 @@ class Metric:
     """A metric; called like the function that it wraps, its answer checked.
 
     Attributes:
-        function: takes a ranking and the cut-off k.
-        name: what settings and tables call it, without the cut-off.
+        function: takes a ranking and the list length k.
+        name: what settings and tables call it, without the list length.
         per: whether each listener has a value, or only all lists together.
         better: whether a higher or a lower value is good.
         reads_truth: whether it differs on a part of the truth, e.g. on plays of new items.
-        k: the cut-off where the settings name none; 0 for a metric without a default.
+        k: the list length where the settings name none; 0 for a metric without a default.
     """
 
     function: Function
@@ -62,6 +62,7 @@ class Metric:
             array = np.asarray(answer)
         except ValueError:  # rows of different lengths
             array = np.array(None)
+        # Booleans and numbers; anything else becomes a shape that is never expected.
         is_number = array.dtype.kind in "biuf"
         values = array.astype(np.float64) if is_number else np.full((0, 0), np.nan)
         listeners = len(ranking.top)
@@ -96,7 +97,8 @@ def metric(
 ) -> Callable[[Function], Metric]:
     """Make a metric of a function; see `Metric` for the arguments.
 
-    `name` is that of the function where it is left out; "map" could be no name of a function.
+    `name` defaults to the function's; give it where a function of that name would hide a built-in
+    one, such as `map`.
     """
 
     def wrap(function: Function) -> Metric:

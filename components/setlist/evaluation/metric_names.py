@@ -19,7 +19,7 @@ BUILT_IN: dict[str, Metric] = {
 
 @dataclass(frozen=True)
 class MetricAt:
-    """A metric at its cut-off, under the name that the settings give it."""
+    """A metric at its list length, under the name that the settings give it."""
 
     text: str
     metric: Metric
@@ -39,15 +39,15 @@ def parse_metric(text: str) -> MetricAt:
 
     Raises:
         SettingsError: for an unknown name, a module or function that cannot be imported, or a
-            cut-off that is missing or no positive whole number.
+            list length that is missing or no positive whole number.
     """
-    name, _, cutoff = text.partition("@")
+    name, _, length = text.partition("@")
     metric = _imported(text, name) if ":" in name else BUILT_IN.get(name) or _installed(text, name)
-    if not cutoff and metric.k and "@" not in text:
+    if not length and metric.k and "@" not in text:
         return MetricAt(text, metric, metric.k)
-    if not (cutoff.isascii() and cutoff.isdecimal()) or int(cutoff) == 0:
-        raise SettingsError(f"metric {text!r} needs a cut-off, for example {name}@10.")
-    return MetricAt(text, metric, int(cutoff))
+    if not (length.isascii() and length.isdecimal()) or int(length) == 0:
+        raise SettingsError(f"metric {text!r} needs a list length, for example {name}@10.")
+    return MetricAt(text, metric, int(length))
 
 
 def _installed(text: str, name: str) -> Metric:

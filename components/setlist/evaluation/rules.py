@@ -4,9 +4,11 @@ A built-in rule stands in the table RULES, with its bound in the `Policy`. An in
 a rule as an entry point of the group `setlist.policy_rules` (see `setlist.plugins`), and a policy
 names it with its settings, `rules: {fresh_enough: {bound: 0.3}}`:
 
-    def fresh_enough(case: Case, settings: Mapping[str, Option]) -> Reason:
-        value, bound = case.value(case.candidate, "fresh_share@10"), float(settings["bound"])
-        return Reason(
+    import setlist
+
+    def fresh_enough(case: setlist.Case, settings: dict[str, float]) -> setlist.Reason:
+        value, bound = case.value(case.candidate, "fresh_share@10"), settings["bound"]
+        return setlist.Reason(
             rule="fresh enough",
             outcome="pass" if value >= bound else "fail",
             value=value,
@@ -63,14 +65,15 @@ def honours_exclusions(case: Case) -> Iterator[Reason]:
 def knows_the_catalogue(case: Case) -> Iterator[Reason]:
     """The candidate knows nearly every item, and lists it when lists are long enough."""
     candidate, needed = case.candidate, case.policy.catalogue
+    # The share of the catalogue that it knows, times the share of its own that it lists.
     value = candidate.known * (candidate.inspection.reach if candidate.inspection else 0)
     yield Reason(
         rule="knows the catalogue",
         outcome="pass" if value >= needed else "fail",
         value=value,
         needed=needed,
-        sentence=f"it lists {value:.1%} of {case.evaluation.catalogue:,} items when nothing is "
-        f"cut, {needed:.1%} are needed.",
+        sentence=f"it lists {value:.1%} of {case.evaluation.catalogue:,} items in lists of any "
+        f"length, {needed:.1%} are needed.",
     )
 
 
@@ -79,14 +82,14 @@ def believable(case: Case) -> Iterator[Reason]:
     policy = case.policy
     if policy.believable is None:
         return
-    most = policy.believable * case.mean(case.best)
+    bound = policy.believable * case.mean(case.best)
     value = case.mean(case.candidate)
     yield Reason(
         rule="not too good to be true",
-        outcome="pass" if value <= most else "fail",
+        outcome="pass" if value <= bound else "fail",
         value=value,
-        needed=most,
-        sentence=f"{policy.primary} {value:.4f}, at most {most:.4f} is believed "
+        needed=bound,
+        sentence=f"{policy.primary} {value:.4f}, at most {bound:.4f} is believed "
         f"({policy.believable:g} times {case.best.label}); beyond that the test period has "
         "leaked into training, or the data are not what they seem.",
     )
@@ -103,31 +106,37 @@ def better_than_heuristics(case: Case) -> Iterator[Reason]:
 
 
 def not_worse_than_rivals(case: Case) -> Iterator[Reason]:
-    """The candidate is not worse than the live model and the anchor, but for the tolerance."""
+    """The candidate is worse than the live model and the anchor by no more than the tolerance."""
     factor = 1 - case.policy.under_live
     for rival in case.rivals:
         yield compare(case, f"not worse than {rival.label}", rival, factor)
 
 
 def no_group_worse_off(case: Case) -> Iterator[Reason]:
-    """No group is served clearly worse than by the live model, or the best heuristic."""
-    policy, evaluation, rival = case.policy.slices, case.evaluation, case.live or case.best
-    if policy is None:
+    """No group is served clearly worse than by the live model or, without one, the best heuristic.
+
+    Raises:
+        SettingsError: for `item_part` with a primary metric that reads no truth.
+        EvaluationError: for a column that is no slice of the evaluation.
+    """
+    slice_rule, evaluation, rival = case.policy.slices, case.evaluation, case.live or case.best
+    if slice_rule is None:
         return
     primary = case.policy.primary
     groups = []
-    for column in evaluation.slices if policy.columns is None else policy.columns:
+    for column in evaluation.slices if slice_rule.columns is None else slice_rule.columns:
         if column == ITEM_PART:
             if not evaluation.metric(primary).reads_truth:
                 raise SettingsError(
                     f"policy.slices.columns: {primary} is the same for plays of any items, so "
                     f"{ITEM_PART} says nothing",
-                    "take it out, or choose an accuracy",
+                    "take it out, or choose an accuracy metric",
                 )
             for part in ITEM_PARTS:
                 candidate_values, rival_values = (
                     case.column(model, f"{primary} {part}") for model in (case.candidate, rival)
                 )
+                # NaN: the listener has no relevant item of this part.
                 groups.append(
                     ListenerGroup(
                         column, part, np.isfinite(candidate_values), candidate_values, rival_values
@@ -143,7 +152,7 @@ def no_group_worse_off(case: Case) -> Iterator[Reason]:
                 ListenerGroup(column, value, labels == value, candidate_values, rival_values)
                 for value in np.unique(labels)
             ]
-    yield from harm_reasons(groups, policy, primary, rival.label)
+    yield from harm_reasons(groups, slice_rule, primary, rival.label)
 
 
 def _labels(case: Case, column: str) -> Strings:
@@ -160,20 +169,21 @@ def _labels(case: Case, column: str) -> Strings:
 
 
 def guardrails(case: Case) -> Iterator[Reason]:
-    """The guardrails of the policy, on point values."""
+    """The guardrails of the policy, on values without an interval."""
     for guardrail in case.policy.guardrails:
-        other = {"": None, "live": case.live, "best_heuristic": case.best}[guardrail.of]
-        if guardrail.of and other is None:
+        reference = {"": None, "live": case.live, "best_heuristic": case.best}[guardrail.of]
+        if guardrail.of and reference is None:  # nothing is live yet
             continue
         value = case.value(case.candidate, guardrail.metric)
-        scale = case.value(other, guardrail.metric) if other else 1.0
+        scale = case.value(reference, guardrail.metric) if reference else 1.0
         if guardrail.at_least is not None:
             needed, word = guardrail.at_least * scale, "at least"
             held = value >= needed
         else:
+            # Exactly one bound is set; `or` is for the type checker.
             needed, word = (guardrail.at_most or 0.0) * scale, "at most"
             held = value <= needed
-        relation = f" of {other.label}'s" if other else ""
+        relation = f" of {reference.label}'s" if reference else ""
         yield Reason(
             rule=f"{guardrail.metric} {word}{relation}",
             outcome="pass" if held else "fail",
@@ -184,7 +194,11 @@ def guardrails(case: Case) -> Iterator[Reason]:
 
 
 def fit_to_serve(case: Case) -> Iterator[Reason]:
-    """The candidate answers sound and hostile requests, within the limits of time and size."""
+    """The candidate answers sound and hostile requests, within the limits of time and size.
+
+    Raises:
+        EvaluationError: when the candidate was not inspected.
+    """
     inspection, limits = case.candidate.inspection, case.policy.limits
     if inspection is None:
         raise EvaluationError(
@@ -218,7 +232,12 @@ def fit_to_serve(case: Case) -> Iterator[Reason]:
 
 
 def installed_rules(case: Case) -> Iterator[Reason]:
-    """The rules of installed packages that the policy names, in its order."""
+    """The rules of installed packages that the policy names, in its order.
+
+    Raises:
+        SettingsError: when a rule cannot be imported.
+        EvaluationError: when a rule fails or returns no Reason.
+    """
     for name, settings in case.policy.rules.items():
         function = POLICY_RULES.load(name)
         try:
@@ -253,4 +272,4 @@ RULES: tuple[Rule, ...] = (
 """All rules, in the order of the verdict's reasons."""
 
 SERVING_RULES: tuple[Rule, ...] = (honours_exclusions, fit_to_serve)
-"""Those that a heuristic has to pass, too, before it goes live in place of a candidate."""
+"""Rules for a heuristic too, before it goes live instead of a candidate."""

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from setlist.evaluation.lists import count_listed, without_repeats
+from setlist.evaluation.lists import count_excluded, without_repeats
 from setlist.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged
 
 CATALOGUE = Catalogue(np.zeros(6, np.int64), np.zeros((6, 0), np.bool_), 1)
@@ -21,7 +21,7 @@ def test_listed_counts_positions_that_hold_an_excluded_item():
     # The first listener excludes 1 and 4, the second nothing, the third 0.
     excluded = Ragged(np.array([0, 2, 2, 3]), np.array([1, 4, 0], np.int32))
     top = np.array([[4, 0, 1], [1, 4, 0], [2, EMPTY, FOREIGN]], np.int32)
-    assert count_listed(top, excluded, CATALOGUE) == 2
-    assert count_listed(np.array([[5, 1], [1, 0], [0, 4]], np.int32), excluded, CATALOGUE) == 2
-    assert count_listed(np.full((3, 2), EMPTY, np.int32), excluded, CATALOGUE) == 0
-    assert count_listed(top, Ragged(np.zeros(4, np.int64), np.zeros(0, np.int32)), CATALOGUE) == 0
+    assert count_excluded(top, excluded, CATALOGUE) == 2
+    assert count_excluded(np.array([[5, 1], [1, 0], [0, 4]], np.int32), excluded, CATALOGUE) == 2
+    assert count_excluded(np.full((3, 2), EMPTY, np.int32), excluded, CATALOGUE) == 0
+    assert count_excluded(top, Ragged(np.zeros(4, np.int64), np.zeros(0, np.int32)), CATALOGUE) == 0

@@ -103,11 +103,11 @@ def test_the_default_cut_off_is_the_metrics_own(my_team):
 @pytest.mark.parametrize("cutoff", ["", "@", "@0", "@-1", "@1.5", "@ten", "@10@10"])
 def test_a_metric_without_a_default_needs_a_cut_off(my_team, cutoff):
     message = one_sentence(lambda: parse_metric(f"my_team.metrics:fresh_share{cutoff}"))
-    assert "needs a cut-off, for example my_team.metrics:fresh_share@10" in message
+    assert "needs a list length, for example my_team.metrics:fresh_share@10" in message
 
 
 def test_an_empty_cut_off_is_not_the_default(my_team):
-    assert "needs a cut-off" in one_sentence(lambda: parse_metric("my_team.metrics:longest@"))
+    assert "needs a list length" in one_sentence(lambda: parse_metric("my_team.metrics:longest@"))
 
 
 @pytest.mark.parametrize(

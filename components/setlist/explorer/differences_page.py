@@ -1,4 +1,4 @@
-"""The page of the listeners to whom one model instead of another makes the largest difference."""
+"""The page of the listeners for whom two models differ most."""
 
 from urllib.parse import urlencode
 
@@ -27,8 +27,8 @@ def show_differences(choice: Choice) -> None:
         return
     labels = [model.label for model in run.evaluation.models]
     live = next((model.label for model in run.evaluation.models if model.role == "live"), None)
-    fields = st.columns(3)
-    first = fields[0].selectbox(
+    columns = st.columns(3)
+    first = columns[0].selectbox(
         "Model",
         labels,
         index=labels.index("candidate"),
@@ -37,24 +37,25 @@ def show_differences(choice: Choice) -> None:
         on_change=report_missing("model", labels),
     )
     others = [label for label in labels if label != first]
-    second = fields[1].selectbox(
+    second = columns[1].selectbox(
         "instead of",
         others,
         index=others.index(live) if live in others else 0,
         key="instead_of",
         bind="query-params",
+        # All labels: the model on the left is available too, though it is not offered here.
         on_change=report_missing("instead_of", labels),
     )
-    order = fields[2].selectbox("Show whose", ORDERS, key="order", bind="query-params")
+    order = columns[2].selectbox("Show whose", ORDERS, key="order", bind="query-params")
     depth = min(choice.depth, run.evaluation.k)
     table = run.compare(first, second, depth)
     slices = [*inputs_of(run.users), LISTENER_SLICE]
-    for name, field in zip(slices, st.columns(len(slices)), strict=True):
+    for name, column in zip(slices, st.columns(len(slices)), strict=True):
         values = run.users[name].value_counts().index.tolist()[:VALUES_OFFERED]
-        picked = field.selectbox(
+        picked = column.selectbox(
             "history" if name == LISTENER_SLICE else label_words(name),
             [EVERYBODY, *values],
-            format_func=lambda value: value or "not known",
+            format_func=lambda value: value or "not known",  # "" means not known
             key=f"only_{name}",
             bind="query-params",
         )
@@ -66,6 +67,7 @@ def show_differences(choice: Choice) -> None:
         rows = table[table["gain"] > 0].sort_values("gain", ascending=False, kind="stable")
     else:
         rows = table.sort_values("shared", kind="stable")
+    # On the page of the listener, the reference is the left column.
     models = [("models", label) for label in (second, first)]
     query = [("run", run.folders.name), *models, ("against", second)]
     st.html(

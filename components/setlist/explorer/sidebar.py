@@ -16,7 +16,7 @@ from setlist.store.model_store import open_store
 DEPTHS = (10, 20, 50, 100)
 NO_CHOICE = "none"
 SHOWN_LENGTH = 80
-"""Where a text of the address is cut that stands in a message."""
+"""The longest text from the address in a message, in characters."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,14 @@ class Choice:
 
 
 def show_sidebar(scene: Scene) -> Choice:
-    """Show the sidebar and return what is chosen there."""
-    all_runs, faults = scene.runs()
-    runs = {folders.name: folders for folders in all_runs}
-    labels = [*runs] or [NO_CHOICE]
+    """Show the sidebar and return what is chosen there.
+
+    Args:
+        scene: the runs and the store that the explorer shows.
+    """
+    all_runs, fault_sentences = scene.runs()
+    folders_by_run = {folders.name: folders for folders in all_runs}
+    labels = [*folders_by_run] or [NO_CHOICE]
     requested = st.query_params.get("run", labels[0])
     with st.sidebar:
         # `bind` would leave the default out of the address, and a link would then lead to another
@@ -58,9 +62,9 @@ def show_sidebar(scene: Scene) -> Choice:
         if name is None:
             _notice(f"There is no run {clip(requested, SHOWN_LENGTH)} here; choose another.")
         run = None
-        if name in runs:
+        if name in folders_by_run:
             try:
-                run = open_run(runs[name])
+                run = open_run(folders_by_run[name])
             except SetlistError as fault:
                 _notice(str(fault))
         if run and run.folders.report.is_file():
@@ -72,20 +76,20 @@ def show_sidebar(scene: Scene) -> Choice:
                 on_click="ignore",
                 width="stretch",
             )
-        folders = _available_models(scene, runs, run)
-        default = _default_models(run, [*folders])
+        sources = _available_models(scene, folders_by_run, run)
+        default = _default_models(run, [*sources])
         # Another run has another default. It replaces models that nobody chose by hand.
         last_default = st.session_state.get("last_default", default)
-        if st.session_state.get("models") == last_default != default:
+        if default != last_default and st.session_state.get("models") == last_default:
             st.session_state["models"] = default
         st.session_state["last_default"] = default
         picked = st.multiselect(
             "Models",
-            [*folders],
+            [*sources],
             default=default,
             key="models",
             bind="query-params",
-            on_change=report_missing("models", folders),
+            on_change=report_missing("models", sources),
             help="One column each: models of this run, of other runs, and revisions of the store.",
         )
         reference = st.selectbox(
@@ -94,16 +98,16 @@ def show_sidebar(scene: Scene) -> Choice:
             index=_default_reference(picked, run),
             key="against",
             bind="query-params",
-            help="Moves and shared items are those in comparison with this column.",
+            help="▲▼ ranks moved and shared items are relative to this column.",
         )
         depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
         st.text(f"Store: {scene.name} in {scene.store}")
-        for fault_text in faults:
-            _notice(fault_text)
+        for sentence in fault_sentences:
+            _notice(sentence)
     models = {}
     with st.spinner("Fetching and verifying models …"):
         for label in picked:
-            source = folders[label]
+            source = sources[label]
             models[label] = scene.revision(source) if isinstance(source, int) else source
     reference = "" if reference in (NO_CHOICE, None) else reference
     return Choice(run, models, reference, int(depth or DEPTHS[0]))
@@ -117,12 +121,12 @@ def report_missing(key: str, available: Collection[str]) -> Callable[[], None]:
 
     Args:
         key: of the control and of its parameter in the address.
-        available: the values that the control offers.
+        available: the values that are no reason for a message.
 
     Returns:
         A callback that removes the message, for when other values are chosen.
     """
-    session_key, place = f"missing_{key}", st.container()
+    session_key, container = f"missing_{key}", st.container()
     requested = st.query_params.get_all(key)
     missing = st.session_state.setdefault(
         session_key, [value for value in requested if value not in available]
@@ -130,7 +134,7 @@ def report_missing(key: str, available: Collection[str]) -> Callable[[], None]:
     if missing:
         names = ", ".join(clip(value, SHOWN_LENGTH) for value in missing)
         text = f"The address names values that are not available here: {names}; choose others."
-        place.html(render("notice.html.j2", text=text))
+        container.html(render("notice.html.j2", text=text))
     return lambda: st.session_state.update({session_key: []})
 
 
@@ -139,14 +143,14 @@ def _notice(text: str) -> None:
 
 
 def _available_models(
-    scene: Scene, runs: Mapping[str, RunFolders], run: ExploredRun | None
+    scene: Scene, folders_by_run: Mapping[str, RunFolders], run: ExploredRun | None
 ) -> dict[str, Path | int]:
     """All models that can be asked, by label: a folder, or the number of a revision."""
     models: dict[str, Path | int] = {}
     if run:
         models |= run.folders.models
     models |= {f"revision {number}": number for number in revisions(scene.store, scene.name)}
-    for name, folders in runs.items():
+    for name, folders in folders_by_run.items():
         if (run is None or folders != run.folders) and "candidate" in folders.models:
             models[f"candidate of {name}"] = folders.models["candidate"]
     return models
@@ -166,16 +170,16 @@ def revisions(store: str, name: str) -> list[int]:
 
 
 def _default_models(run: ExploredRun | None, labels: list[str]) -> list[str]:
-    """Most popular, the live model and the candidate."""
+    """Most popular, the live model and the candidate; without a run, the first two."""
     if run is None:
         return labels[:2]
     return [label for label in ("most_popular", *_live(run), "candidate") if label in labels]
 
 
 def _default_reference(picked: list[str], run: ExploredRun | None) -> int:
-    """The place of the live model if it is picked, else the first."""
+    """The index in `picked` of the live model if it is picked, else 0."""
     live = _live(run) if run else []
-    return next((place for place, label in enumerate(picked) if label in live), 0)
+    return next((index for index, label in enumerate(picked) if label in live), 0)
 
 
 def _live(run: ExploredRun) -> list[str]:

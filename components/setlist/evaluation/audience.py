@@ -25,7 +25,14 @@ RESERVED_COLUMNS = {"user_id", "relevant", "history", LISTENER_SLICE, "item_part
 class Audience:
     """The listeners who are evaluated, their truth, and the input that every model gets.
 
-    `plays` has every play of a listener, oldest first; `history` the items played, each once.
+    Attributes:
+        users: one row a listener: the id, the inputs, the slices, the numbers of relevant items and
+            of plays.
+        truth: the relevant items of each listener, each once.
+        history: the items that each listener played before the cutoff, each once.
+        plays: every play of each listener before the cutoff, oldest first.
+        left_out: test events and listeners that take no part, by reason.
+        sampled_from: how many listeners there were before a sample was taken.
     """
 
     users: pd.DataFrame

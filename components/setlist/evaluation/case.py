@@ -34,7 +34,7 @@ class Case:
 
     @property
     def rivals(self) -> list[EvaluatedModel]:
-        """The live model and the anchor, where they exist."""
+        """The live model and the anchor, where they exist; heuristics are not among them."""
         return [model for model in (self.live, self.anchor) if model]
 
     @cached_property

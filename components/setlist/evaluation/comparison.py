@@ -28,9 +28,9 @@ def compare(case: Case, rule: str, rival: EvaluatedModel, factor: float) -> Reas
     """The candidate's primary metric against `factor` times the rival's, listener by listener.
 
     Args:
-        case: the evaluation.
+        case: with the candidate and the primary metric.
         rule: its name in the verdict.
-        rival: the model that the candidate is compared with.
+        rival: the model to compare with: a heuristic, the live model or the anchor.
         factor: 1 + margin, or 1 - tolerance.
     """
     primary = case.policy.primary
@@ -46,13 +46,13 @@ def compare(case: Case, rule: str, rival: EvaluatedModel, factor: float) -> Reas
         outcome = "pass"
     elif len(candidate_values) >= MIN_LISTENERS and interval.high < 0:
         outcome = "fail"
-    # Back from candidate - factor * rival to the plain difference.
+    # Back from candidate - factor * rival to the plain difference, which readers are shown.
     shown = Interval(
         float(candidate_values.mean() - rival_values.mean()),
         interval.low + needed,
         interval.high + needed,
     )
-    # Of the plain difference, without the margin, as it is shown.
+    # Of the plain difference too, without the margin.
     detectable = smallest_detectable_lift(candidate_values - rival_values)
     sentence = (
         f"{primary} {candidate_values.mean():.4f}, {rival.label} {rival_values.mean():.4f}: "

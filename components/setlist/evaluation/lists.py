@@ -24,7 +24,7 @@ def top_lists(
 
     Args:
         model: the model.
-        audience: the listeners, with what each model is told of them.
+        audience: whose plays and named inputs the model gets.
         inputs: the named inputs of the run; a model that requires another input gets "" for it,
             as it will when it serves.
         item_ids: of the run's catalogue, in the order of the codes.
@@ -63,14 +63,19 @@ def without_repeats(codes: Int32s) -> Int32s:
     order = np.argsort(codes, axis=1, kind="stable")
     sorted_codes = np.take_along_axis(codes, order, axis=1)
     is_repeat = np.zeros_like(sorted_codes, dtype=np.bool_)
-    later = sorted_codes[:, 1:]
-    is_repeat[:, 1:] = (later == sorted_codes[:, :-1]) & (later >= 0)
+    is_repeat[:, 1:] = (sorted_codes[:, 1:] == sorted_codes[:, :-1]) & (sorted_codes[:, 1:] >= 0)
     repeats = np.zeros_like(is_repeat)
     np.put_along_axis(repeats, order, is_repeat, axis=1)
     return np.where(repeats, np.int32(FOREIGN), codes)
 
 
 def count_excluded(top: Int32s, excluded: Ragged, catalogue: Catalogue) -> int:
-    """How many positions of the lists, int32[listeners, k], hold an excluded item."""
+    """How many positions of the lists hold an item that the caller had excluded.
+
+    Args:
+        top: int32[listeners, k].
+        excluded: the excluded items of each listener, each once.
+        catalogue: the items that the codes mean.
+    """
     # With the excluded items as truth, every hit is an excluded item.
     return len(Ranking(top, excluded, excluded, catalogue).hits.rows)

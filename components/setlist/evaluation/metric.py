@@ -97,8 +97,8 @@ def metric(
 ) -> Callable[[Function], Metric]:
     """Make a metric of a function; see `Metric` for the arguments.
 
-    `name` defaults to that of the function; give it where that name would hide a built-in, such as
-    `map`.
+    `name` defaults to the function's; give it where a function of that name would hide a built-in
+    one, such as `map`.
     """
 
     def wrap(function: Function) -> Metric:

@@ -41,13 +41,13 @@ def parse_metric(text: str) -> MetricAt:
         SettingsError: for an unknown name, a module or function that cannot be imported, or a
             list length that is missing or no positive whole number.
     """
-    name, _, cutoff = text.partition("@")
+    name, _, length = text.partition("@")
     metric = _imported(text, name) if ":" in name else BUILT_IN.get(name) or _installed(text, name)
-    if not cutoff and metric.k and "@" not in text:
+    if not length and metric.k and "@" not in text:
         return MetricAt(text, metric, metric.k)
-    if not (cutoff.isascii() and cutoff.isdecimal()) or int(cutoff) == 0:
+    if not (length.isascii() and length.isdecimal()) or int(length) == 0:
         raise SettingsError(f"metric {text!r} needs a list length, for example {name}@10.")
-    return MetricAt(text, metric, int(cutoff))
+    return MetricAt(text, metric, int(length))
 
 
 def _installed(text: str, name: str) -> Metric:

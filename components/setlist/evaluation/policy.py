@@ -178,13 +178,13 @@ def check_policy(policy: Policy, metrics: tuple[MetricInfo, ...]) -> None:
         raise SettingsError(
             f"policy.primary: {policy.primary} is better when it is lower, and the gate asks for "
             "more",
-            "choose an accuracy such as ndcg@10, or make it a guardrail",
+            "choose an accuracy metric such as ndcg@10, or make it a guardrail",
         )
     if primary.per != "listener":
         raise SettingsError(
             f"policy.primary: {policy.primary} has no value for a single listener, so it has no "
             "paired interval",
-            "choose an accuracy such as ndcg@10",
+            "choose an accuracy metric such as ndcg@10",
         )
     for name in policy.rules:
         POLICY_RULES.load(name)

@@ -2,8 +2,7 @@
 
 Notation in all metrics: R_u is the set of relevant items of listener u, L_u is the top-k list of u,
 phi(i) is the share of training listeners who played item i. The truth sets the denominator: a
-listener for whom a model returned nothing scores 0, and an unfilled position
-counts as a miss.
+listener for whom a model returned nothing scores 0, and an unfilled position counts as a miss.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from setlist.arrays import Bools, Float64s, Int32s, Int64s, Ragged
 from setlist.evaluation.tag_similarity import TagSimilarity
 from setlist.models.contract import EMPTY, FOREIGN
 
-# A metric from outside needs this module and `setlist.evaluation.metric` only.
+# A metric from outside needs only this module and `setlist.evaluation.metric`.
 __all__ = ["EMPTY", "FOREIGN", "Catalogue", "Hits", "Ragged", "Ranking"]
 
 BLOCK_BYTES = 2**21
@@ -103,8 +102,8 @@ class Ranking:
         and emptied for each block.
         """
         listeners, depth = self.top.shape
-        # EMPTY and FOREIGN are negative: they reach the last two columns of the row before (of the
-        # first row, those of the last), which stay false.
+        # EMPTY and FOREIGN are negative: they reach the last two columns of the row before (for the
+        # first row, of the last), which the table has for them and which stay false.
         width = self.catalogue.size - FOREIGN
         block = min(max(BLOCK_BYTES // width, 1), max(listeners, 1))
         relevant_cells = self.truth.rows * width + self.truth.codes
@@ -123,7 +122,7 @@ class Ranking:
         # The empty array stands for an audience without any block.
         rows, ranks = np.divmod(np.concatenate([np.zeros(0, np.int64), *positions]), max(depth, 1))
         counts = np.bincount(rows, minlength=listeners)
-        # Rows ascend here, so the hits of earlier listeners are subtracted.
+        # Rows ascend: the number of hits before those of the same listener is taken off.
         ordinals = np.arange(1, len(rows) + 1) - (np.cumsum(counts) - counts)[rows]
         # numpy sorts integers of at most 16 bits by radix, which is many times faster.
         order = np.argsort(ranks.astype(np.min_scalar_type(depth)), kind="stable")
@@ -141,15 +140,18 @@ class Ranking:
     def hit_truth(self) -> Int64s:
         """int64[hits]: the position in `truth.codes` of the item of each hit."""
         size = self.catalogue.size
-        relevant = self.truth.rows * size + self.truth.codes
-        order = np.argsort(relevant)
+        relevant_cells = self.truth.rows * size + self.truth.codes
+        order = np.argsort(relevant_cells)
         hits = self.hits
         hit = hits.rows * size + self.top[hits.rows, hits.ranks]
-        return order[np.searchsorted(relevant, hit, sorter=order)]
+        return order[np.searchsorted(relevant_cells, hit, sorter=order)]
 
     @cached_property
     def best_first(self) -> Int64s:
-        """int64[codes of truth]: positions in `truth.codes`, by listener, largest gain first."""
+        """int64[codes of truth]: positions in `truth.codes`, sorted by gain.
+
+        Listener after listener, of each the largest gain first.
+        """
         if self.gains is None:
             return np.arange(len(self.truth.codes))
         return np.lexsort([-self.gains, self.truth.rows])
@@ -178,7 +180,7 @@ class Ranking:
 
     @cached_property
     def _shown(self) -> dict[int, Int64s]:
-        """The answers of `shown`, by k."""
+        """`shown` of each k that was asked for."""
         return {}
 
     def shown(self, k: int) -> Int64s:
@@ -187,7 +189,8 @@ class Ranking:
             # Shifted so that EMPTY and FOREIGN are counted too, at the front, and cut off.
             shifted = self.top[:, :k].ravel() - np.intp(FOREIGN)
             counts = np.bincount(shifted, minlength=self.catalogue.size - FOREIGN)
-            self._shown[k] = counts[-FOREIGN:]  # -FOREIGN is 2: without the two leading counts
+            # -FOREIGN is 2: without the two leading counts.
+            self._shown[k] = counts[-FOREIGN:]
         return self._shown[k]
 
     def mean_over_list(self, values: npt.NDArray[np.generic], k: int) -> Float64s:
@@ -201,7 +204,7 @@ class Ranking:
         padded = np.append(values, np.zeros(-FOREIGN))
         sums = np.empty(len(self.top))
         filled = np.empty(len(self.top), np.int64)
-        # 8 bytes for each float64.
+        # 8 bytes a float64.
         block = max(BLOCK_BYTES // 8 // max(self.top.shape[1], 1), 1)
         for first in range(0, len(self.top), block):
             codes = self.top[first : first + block, :k]

@@ -4,12 +4,11 @@ A built-in rule stands in the table RULES, with its bound in the `Policy`. An in
 a rule as an entry point of the group `setlist.policy_rules` (see `setlist.plugins`), and a policy
 names it with its settings, `rules: {fresh_enough: {bound: 0.3}}`:
 
-    from setlist.evaluation.case import Case
-    from setlist.evaluation.verdict import Reason
+    import setlist
 
-    def fresh_enough(case: Case, settings: dict) -> Reason:
-        value, bound = case.value(case.candidate, "fresh_share@10"), float(settings["bound"])
-        return Reason(
+    def fresh_enough(case: setlist.Case, settings: dict[str, float]) -> setlist.Reason:
+        value, bound = case.value(case.candidate, "fresh_share@10"), settings["bound"]
+        return setlist.Reason(
             rule="fresh enough",
             outcome="pass" if value >= bound else "fail",
             value=value,
@@ -73,8 +72,8 @@ def knows_the_catalogue(case: Case) -> Iterator[Reason]:
         outcome="pass" if value >= needed else "fail",
         value=value,
         needed=needed,
-        sentence=f"it lists {value:.1%} of {case.evaluation.catalogue:,} items in lists "
-        f"without an end, {needed:.1%} are needed.",
+        sentence=f"it lists {value:.1%} of {case.evaluation.catalogue:,} items in lists of any "
+        f"length, {needed:.1%} are needed.",
     )
 
 
@@ -114,11 +113,11 @@ def not_worse_than_rivals(case: Case) -> Iterator[Reason]:
 
 
 def no_group_worse_off(case: Case) -> Iterator[Reason]:
-    """No group is served clearly worse than by the live model, or the best heuristic.
+    """No group is served clearly worse than by the live model or, without one, the best heuristic.
 
     Raises:
-        SettingsError: `item_part` with a metric that does not read the truth.
-        EvaluationError: a column is no slice of the evaluation.
+        SettingsError: for `item_part` with a primary metric that reads no truth.
+        EvaluationError: for a column that is no slice of the evaluation.
     """
     slice_rule, evaluation, rival = case.policy.slices, case.evaluation, case.live or case.best
     if slice_rule is None:
@@ -137,7 +136,7 @@ def no_group_worse_off(case: Case) -> Iterator[Reason]:
                 candidate_values, rival_values = (
                     case.column(model, f"{primary} {part}") for model in (case.candidate, rival)
                 )
-                # NaN: the listener plays no item of this part in the test period.
+                # NaN: the listener has no relevant item of this part.
                 groups.append(
                     ListenerGroup(
                         column, part, np.isfinite(candidate_values), candidate_values, rival_values
@@ -170,18 +169,18 @@ def _labels(case: Case, column: str) -> Strings:
 
 
 def guardrails(case: Case) -> Iterator[Reason]:
-    """The guardrails of the policy, on means without an interval."""
+    """The guardrails of the policy, on values without an interval."""
     for guardrail in case.policy.guardrails:
         reference = {"": None, "live": case.live, "best_heuristic": case.best}[guardrail.of]
-        if guardrail.of and reference is None:
-            continue  # nothing is live yet
+        if guardrail.of and reference is None:  # nothing is live yet
+            continue
         value = case.value(case.candidate, guardrail.metric)
         scale = case.value(reference, guardrail.metric) if reference else 1.0
         if guardrail.at_least is not None:
             needed, word = guardrail.at_least * scale, "at least"
             held = value >= needed
         else:
-            # One of the bounds is set; `or` is for the type checker.
+            # Exactly one bound is set; `or` is for the type checker.
             needed, word = (guardrail.at_most or 0.0) * scale, "at most"
             held = value <= needed
         relation = f" of {reference.label}'s" if reference else ""
@@ -198,7 +197,7 @@ def fit_to_serve(case: Case) -> Iterator[Reason]:
     """The candidate answers sound and hostile requests, within the limits of time and size.
 
     Raises:
-        EvaluationError: the candidate was not inspected.
+        EvaluationError: when the candidate was not inspected.
     """
     inspection, limits = case.candidate.inspection, case.policy.limits
     if inspection is None:
@@ -236,7 +235,8 @@ def installed_rules(case: Case) -> Iterator[Reason]:
     """The rules of installed packages that the policy names, in its order.
 
     Raises:
-        EvaluationError: a rule failed, or returned no Reason.
+        SettingsError: when a rule cannot be imported.
+        EvaluationError: when a rule fails or returns no Reason.
     """
     for name, settings in case.policy.rules.items():
         function = POLICY_RULES.load(name)
@@ -272,4 +272,4 @@ RULES: tuple[Rule, ...] = (
 """All rules, in the order of the verdict's reasons."""
 
 SERVING_RULES: tuple[Rule, ...] = (honours_exclusions, fit_to_serve)
-"""The rules for a heuristic before it goes live in place of a candidate."""
+"""Rules for a heuristic too, before it goes live instead of a candidate."""

@@ -20,11 +20,12 @@ class SeenHead(BaseModel):
 
     live: int
     previous: int | None = None
-    """The revision that was live before; None if there was none."""
+    """The revision that was live before; None if none was."""
     version: str
-    """Identifies the state of HEAD: push moves HEAD only while it has this version."""
+    """Identifies the promotion: push succeeds only while HEAD has it."""
     anchor: int | None = None
-    """The revision that candidates must not be worse than, where that is not the live one."""
+    """The anchor: the revision that candidates must not be worse than, where that is not the live
+    one."""
 
 
 class Reason(BaseModel):
@@ -37,11 +38,16 @@ class Reason(BaseModel):
     rule: str
     outcome: Outcome
     value: FiniteFloat
+    """What the rule measured."""
     low: float | None = None
+    """The lower end of the interval of `value`; None for a rule without an interval."""
     high: float | None = None
+    """The upper end of the same interval."""
     needed: FiniteFloat
+    """The bound that the rule sets for `value`."""
     detectable: float | None = None
-    """The smallest difference that these listeners would have shown with a probability of 0.8."""
+    """The smallest detectable lift: the smallest difference that these listeners would have shown
+    with a probability of 0.8."""
     too_small: list[str] = []
     """The groups of a slice that have too few listeners to be compared; [] in older verdicts."""
     sentence: str
@@ -52,22 +58,26 @@ class Verdict(BaseModel):
 
     decision: Decision
     mode: Mode
-    """`auto` makes the model live; `manual` only stores it, and a person makes it live."""
+    """`auto` lets push make the model live; `manual` puts it into the store and leaves that step to
+    a person."""
     primary: str
     """The metric that the paired rules compare."""
     ships: str = ""
-    """The label of the model that goes live; "" for none."""
+    """The label of the model that push puts into the store; "" for none."""
     ships_digest: str = ""
+    """The digest of its model folder; "" for none."""
     sentence: str
     reasons: list[Reason]
     anchor: int | None = None
-    """The revision that later candidates must not be worse than; None for the promoted one."""
+    """The anchor of the next runs: the revision that their candidates must not be worse than; None
+    for the one that ships."""
     evaluation_digest: str
     policy_digest: str
     head: SeenHead | None
     """None when nothing was live."""
     window: dict[str, str] = {}
-    """ISO text: trained on [start, cut), judged on [cut, end); {} in older verdicts."""
+    """ISO text under the keys start, cut and end: trained on [start, cut), judged on [cut, end); {}
+    in verdicts from before this field."""
     roles: dict[str, str] = {}
     """What each model was in this evaluation, by label: candidate, heuristic, live or anchor."""
     values: dict[str, dict[str, FiniteFloat]] = {}
@@ -88,7 +98,10 @@ class Verdict(BaseModel):
 
 
 def decide(reasons: list[Reason]) -> Decision:
-    """`reject` where any rule fails, else `undecided` where any is undecided, else `promote`."""
+    """`reject` where any rule fails, else `undecided` where any cannot be settled, else `promote`.
+
+    Without any reason it is `promote`.
+    """
     outcomes = {reason.outcome for reason in reasons}
     if "fail" in outcomes:
         return "reject"

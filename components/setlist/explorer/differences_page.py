@@ -43,7 +43,8 @@ def show_differences(choice: Choice) -> None:
         index=others.index(live) if live in others else 0,
         key="instead_of",
         bind="query-params",
-        on_change=report_missing("instead_of", others),
+        # All labels: the model on the left is available too, though it is not offered here.
+        on_change=report_missing("instead_of", labels),
     )
     order = columns[2].selectbox("Show whose", ORDERS, key="order", bind="query-params")
     depth = min(choice.depth, run.evaluation.k)
@@ -54,7 +55,7 @@ def show_differences(choice: Choice) -> None:
         picked = column.selectbox(
             "history" if name == LISTENER_SLICE else label_words(name),
             [EVERYBODY, *values],
-            format_func=lambda value: value or "not known",  # "" is a value that is missing
+            format_func=lambda value: value or "not known",  # "" means not known
             key=f"only_{name}",
             bind="query-params",
         )
@@ -67,7 +68,7 @@ def show_differences(choice: Choice) -> None:
         rows = table[table["gain"] > 0].sort_values("gain", ascending=False, kind="stable")
     else:
         rows = table.sort_values("shared", kind="stable")
-    # The reference is in the left column.
+    # On the page of the listener, the reference is the left column.
     models = [("models", label) for label in (second, first)]
     query = [("run", run.folders.name), *models, ("against", second)]
     st.html(

@@ -43,8 +43,8 @@ def show_sidebar(scene: Scene) -> Choice:
         scene: the runs and the store that the explorer shows.
     """
     all_runs, fault_sentences = scene.runs()
-    runs = {folders.name: folders for folders in all_runs}
-    labels = [*runs] or [NO_CHOICE]
+    folders_by_run = {folders.name: folders for folders in all_runs}
+    labels = [*folders_by_run] or [NO_CHOICE]
     requested = st.query_params.get("run", labels[0])
     with st.sidebar:
         # `bind` would leave the default out of the address, and a link would then lead to another
@@ -62,9 +62,9 @@ def show_sidebar(scene: Scene) -> Choice:
         if name is None:
             _notice(f"There is no run {clip(requested, SHOWN_LENGTH)} here; choose another.")
         run = None
-        if name in runs:
+        if name in folders_by_run:
             try:
-                run = open_run(runs[name])
+                run = open_run(folders_by_run[name])
             except SetlistError as fault:
                 _notice(str(fault))
         if run and run.folders.report.is_file():
@@ -76,12 +76,11 @@ def show_sidebar(scene: Scene) -> Choice:
                 on_click="ignore",
                 width="stretch",
             )
-        sources = _available_models(scene, runs, run)
+        sources = _available_models(scene, folders_by_run, run)
         default = _default_models(run, [*sources])
         # Another run has another default. It replaces models that nobody chose by hand.
         last_default = st.session_state.get("last_default", default)
-        shown = st.session_state.get("models")
-        if default != last_default and shown == last_default:
+        if default != last_default and st.session_state.get("models") == last_default:
             st.session_state["models"] = default
         st.session_state["last_default"] = default
         picked = st.multiselect(
@@ -99,7 +98,7 @@ def show_sidebar(scene: Scene) -> Choice:
             index=_default_reference(picked, run),
             key="against",
             bind="query-params",
-            help="Changes of rank and shared items are relative to this column.",
+            help="▲▼ ranks moved and shared items are relative to this column.",
         )
         depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
         st.text(f"Store: {scene.name} in {scene.store}")
@@ -122,7 +121,7 @@ def report_missing(key: str, available: Collection[str]) -> Callable[[], None]:
 
     Args:
         key: of the control and of its parameter in the address.
-        available: the values that the control offers.
+        available: the values that are no reason for a message.
 
     Returns:
         A callback that removes the message, for when other values are chosen.
@@ -144,14 +143,14 @@ def _notice(text: str) -> None:
 
 
 def _available_models(
-    scene: Scene, runs: Mapping[str, RunFolders], run: ExploredRun | None
+    scene: Scene, folders_by_run: Mapping[str, RunFolders], run: ExploredRun | None
 ) -> dict[str, Path | int]:
     """All models that can be asked, by label: a folder, or the number of a revision."""
     models: dict[str, Path | int] = {}
     if run:
         models |= run.folders.models
     models |= {f"revision {number}": number for number in revisions(scene.store, scene.name)}
-    for name, folders in runs.items():
+    for name, folders in folders_by_run.items():
         if (run is None or folders != run.folders) and "candidate" in folders.models:
             models[f"candidate of {name}"] = folders.models["candidate"]
     return models
@@ -178,7 +177,7 @@ def _default_models(run: ExploredRun | None, labels: list[str]) -> list[str]:
 
 
 def _default_reference(picked: list[str], run: ExploredRun | None) -> int:
-    """The index in `picked` of the live model, 0 where it is not picked."""
+    """The index in `picked` of the live model if it is picked, else 0."""
     live = _live(run) if run else []
     return next((index for index, label in enumerate(picked) if label in live), 0)
 

@@ -7,22 +7,22 @@
     MODEL/saved_model/     a TensorFlow SavedModel with the signature `recommend`
 
 `recommend(history: string[batch, length], exclude: string[batch, m], k: int32[], <named inputs>)
--> item_ids: string[batch, k], scores: float32[batch, k]`:
+-> item_ids: string[batch, k], scores: float32[batch, k]`, and `serving_default`, the same with a
+fixed k (`SERVING_K` in `setlist.models.recommender`):
 
-- `history` is oldest first and padded with ""; `exclude` has at most m ids; ids may be unknown.
-- k below 0 counts as 0, and above the size of the catalogue as that size.
-- A position that cannot be filled is "" with the score -inf. NaN is an error.
-- Equal scores are ordered by `setlist.data.schema.tie_order`.
-- A named input is a categorical string[batch] ("" when not known), except
-  `history_age_days: float32[batch, length]`, the age of each play.
-
-`serving_default` is the same with a fixed k.
+- `history` is oldest first. `exclude` holds what must not be listed, at most m ids a listener. In
+  both, "" is padding and ids may be unknown.
+- k below 0 counts as 0, k above the size of the catalogue as that size.
+- A position that cannot be filled is "" with the score -inf. A score of NaN is an error.
+- Equal scores are ordered by `tie_order` of `setlist.data.schema`.
+- A named input is a categorical string[batch], "" when not known, except `history_age_days:
+  float32[batch, length]`, the age of each play in days.
 
 A model whose score is a dot product may offer two more signatures, over the codes that are the
 line numbers of catalogue.txt: `items() -> items: float32[catalogue, d]` and `embed(history:
-int32[batch, length], <named inputs>) -> users: float32[batch, d]`. There d is the length of a
-vector, and -1 stands for padding and unknown ids. Whoever asks for many listeners at once may take
-these instead; the lists are the same.
+int32[batch, length], <named inputs>) -> users: float32[batch, d]`, -1 for padding and unknown ids;
+d is the length of a vector. Whoever asks for many listeners at once may take these instead; the
+lists are the same.
 
 This module needs no TensorFlow, so that the store, the gate and the report can import it.
 """
@@ -46,12 +46,14 @@ class ModelInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    kind: str = Field(description="heuristic, two_tower, or the name that another program gives")
+    kind: str = Field(description="heuristic, two_tower, or the name that another package gives")
     catalogue_size: int
     history_length: int = Field(description="the longest suffix of a history that it reads")
     inputs: tuple[str, ...] = Field(default=(), description="named inputs that it requires")
     fallback: str = Field(
-        default="", description="what it does for items that no training listener played"
+        default="",
+        description="what it does for items without evidence, such as items that no training "
+        "listener played; empty when it does not list them",
     )
     training_window: dict[str, str] = Field(description="start and end of what it was trained on")
     code_version: str
@@ -91,7 +93,7 @@ def read_catalogue(folder: Path) -> list[str]:
     """The ids that the model can recommend, in its own order.
 
     Raises:
-        ModelError: when catalogue.txt is missing.
+        ModelError: when `catalogue.txt` is missing.
     """
     path = folder / "catalogue.txt"
     if not path.is_file():
@@ -131,7 +133,7 @@ def folder_digest(folder: Path) -> str:
     Two folders have the same digest if and only if they hold the same files.
 
     Raises:
-        ModelError: when the folder holds a link.
+        ModelError: when the folder holds a link, which could lead outside of it.
     """
     lines = "".join(f"{sha} {name}\n" for name, sha in file_digests(folder).items())
     return hashlib.sha256(lines.encode()).hexdigest()

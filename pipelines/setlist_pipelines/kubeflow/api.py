@@ -63,7 +63,11 @@ class Kubeflow:
     """
 
     def __init__(self, access: Access, retries: bool = True) -> None:
-        """With `retries` off, `get`, `text`, `delete` and `post_idempotent` try once."""
+        """Keep the host, the credentials and whether calls are repeated.
+
+        With `retries` off, `get`, `text`, `delete` and `post_idempotent` try once. The number
+        of attempts of `ensure` to create an object is not affected.
+        """
         self.access = access
         self.retries = retries
         self._session = requests.Session()
@@ -83,15 +87,16 @@ class Kubeflow:
     def get(self, path: str, **query: str | int) -> Json:
         """Get the document at a path below /apis/v2beta1.
 
-        Repeated, with growing pauses, while the server does not answer or says "not now".
+        Repeated, with growing pauses, while the server does not answer or says "not now" (429 or
+        5xx), at most as often as RETRY_PAUSES_SECONDS has pauses.
         """
         return self._with_retries(lambda: self._call("GET", path, query))
 
     def text(self, path: str, **query: str) -> str | None:
         """Get the text at a path below the host, None where there is none; repeated like `get`.
 
-        This is for logs. For a log that does not exist a server may respond with 400, 404 or 500:
-        then it is None, without another try.
+        This is for logs. For a log that does not exist, a server may respond with 400, 404 or 500:
+        then the answer is None, without another try.
         """
 
         def call() -> str | None:
@@ -99,7 +104,8 @@ class Kubeflow:
             if response.status_code in (400, 404, 500):
                 return None
             if response.status_code != 200:
-                self._document(response, path)  # raises what the status stands for
+                # Raises the exception that the status stands for.
+                self._document(response, path)
             # A server that does not know the path may respond with its start page.
             is_html = "html" in str(response.headers.get("Content-Type", ""))
             return None if is_html else str(response.text)
@@ -127,7 +133,13 @@ class Kubeflow:
         return call()
 
     def pages(self, path: str, entries_key: str, **query: str | int) -> Iterator[Json]:
-        """The entries of a list, page after page; `entries_key` is the field that holds them."""
+        """The entries of a list, page after page.
+
+        Args:
+            path: of the list, below /apis/v2beta1.
+            entries_key: the field of the response that holds the list.
+            query: of every call, beside the token of the page.
+        """
         while True:
             page = self.get(path, **query)
             yield from page.get(entries_key, ())
@@ -138,8 +150,9 @@ class Kubeflow:
     def find_by_name(
         self, path: str, entries_key: str, name: str, **query: str | int
     ) -> Json | None:
-        """The entry of a list with this display name, if there is one."""
-        entries = self.pages(path, entries_key, filter=equals_filter("display_name", name), **query)
+        """The entry of a list with this display name, if there is one; arguments as for `pages`."""
+        by_name = equals_filter("display_name", name)
+        entries = self.pages(path, entries_key, filter=by_name, **query)
         return next((entry for entry in entries if entry.get("display_name") == name), None)
 
     def post(self, path: str, body: Json | None = None, **query: str | int) -> Json:

@@ -10,8 +10,8 @@ from setlist.data.policy import DataPolicy
 from setlist.data.profile import DataProfile
 from setlist.data.schema import Window
 from setlist.data.verdict import DataVerdict
+from setlist.evaluation.contenders import read_rivals
 from setlist.models.profile import read_profile
-from setlist.runs.promotion import live_folder
 
 
 def check_data(
@@ -60,6 +60,6 @@ def live_data_profile(live: Path) -> DataProfile | None:
     None where nothing is live, or where the live model has none, because another program made it or
     an older version of this one.
     """
-    folder = live_folder(live)
-    profile = read_profile(folder) if folder else None
+    folders = read_rivals(live)
+    profile = read_profile(live / folders[0]) if folders else None
     return profile.data if profile else None

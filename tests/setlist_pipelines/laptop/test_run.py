@@ -375,7 +375,7 @@ def test_the_gate_can_be_asked_again_with_another_policy(work, second, tmp_path,
 
 def test_progress_is_said_step_by_step(second):
     lines = [line for line in second.out.splitlines() if line.startswith("✓")]
-    assert len(lines) == 13
+    assert len(lines) == 14
     assert lines[0].startswith("✓ Plan the run")
     said = " ".join(lines)
     assert said.index("Push to the store") < said.index("Announce the promotion")

@@ -89,7 +89,8 @@ def curate(
         Path(dataset.path),
     )
     Path(report.path).write_text(counts.markdown(), "utf-8")
-    report.metadata["counts"] = counts.model_dump_json()  # for the report of the run
+    # For the report of the run; without the days, since a backend bounds the size of metadata.
+    report.metadata["counts"] = counts.model_dump_json(exclude={"days"})
     dataset.metadata["fingerprint"] = data_fingerprint
 
 
@@ -97,7 +98,6 @@ def curate(
 def check_data(
     dataset: Input[Dataset],
     window: dict[str, Any],
-    curation: Input[Markdown],
     live: Input[Model],
     inputs: list[Any],
     policy: dict[str, Any],
@@ -117,7 +117,6 @@ def check_data(
     check_data(
         Path(dataset.path),
         Window.from_json(window),
-        curation.metadata["counts"],
         Path(live.path),
         tuple(inputs),
         Policy.model_validate(policy).data,

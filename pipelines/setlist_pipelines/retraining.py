@@ -97,7 +97,6 @@ def retraining(
                 checked = steps.check_data(
                     dataset=dataset,
                     window=plan.outputs["window"],
-                    curation=curated.outputs["report"],
                     live=live,
                     inputs=inputs,
                     policy=policy,

@@ -56,16 +56,17 @@ def ids(case: DataCase) -> Iterator[DataReason]:
     """Ids that have to be the same in two tables, and in the data of the live model."""
     listeners = case.weeks.events["user_id"].unique()
     if case.report.unknown_users and case.report.users_table:
-        unknown = sorted(set(listeners) - set(case.weeks.users["user_id"]))
+        in_table = case.weeks.users["user_id"]
+        unknown = sorted(set(listeners) - set(in_table))
         if unknown:
+            example = repr(in_table.iloc[0]) if len(in_table) else "no row"
             yield conclude(
                 "unknown listeners",
                 len(unknown) / len(listeners),
                 case.policy.unknown_listeners,
                 f"{len(unknown):,} of {len(listeners):,} listeners of the events are not in "
                 f"the table of users, such as {unknown[0]!r}",
-                "see whether both tables use the same ids "
-                f"(the table of users has {case.weeks.users['user_id'].iloc[0]!r})",
+                f"see whether both tables use the same ids (the table of users has {example})",
             )
     if not case.live or pd.Timestamp(case.live.end) <= case.window.start:
         return

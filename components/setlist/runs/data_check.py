@@ -10,6 +10,8 @@ from setlist.data.policy import DataPolicy
 from setlist.data.profile import DataProfile
 from setlist.data.schema import Window
 from setlist.data.verdict import DataVerdict
+from setlist.documents import read_document
+from setlist.errors import DataError
 from setlist.evaluation.contenders import read_rivals
 from setlist.models.profile import read_profile
 
@@ -17,7 +19,6 @@ from setlist.models.profile import read_profile
 def check_data(
     dataset: Path,
     window: Window,
-    report: str,
     live: Path,
     inputs: tuple[str, ...],
     policy: DataPolicy,
@@ -28,7 +29,6 @@ def check_data(
     Args:
         dataset: the folder that `curate` wrote.
         window: of the run.
-        report: of the curation, as JSON.
         live: the folder into which `resolve_live` fetched.
         inputs: columns of the users table that the models will read.
         policy: the bounds.
@@ -37,10 +37,11 @@ def check_data(
     Raises:
         DataError: a reason stops the run; the verdict is written before.
     """
+    report = read_document(dataset / "counts.json", CurationReport, DataError, "curate again")
     judged = judge_data(
         dataset,
         window,
-        CurationReport.model_validate_json(report),
+        report,
         inputs,
         live_data_profile(live),
         policy,

@@ -7,7 +7,7 @@ from tests.cluster.conftest import Run
 from tests.cluster.pipeline import Json
 from tests.cluster.pods import Cluster
 
-from setlist.errors import LENGTH
+from setlist.termination import MAX_MESSAGE_BYTES
 from setlist_pipelines.settings.platform import STEP_NAMES
 
 ABSENT = "gs://no-such-bucket/setlist"
@@ -67,7 +67,7 @@ def test_what_is_wrong_is_said(first: Run, cluster: Cluster, task: str):
     ended = cluster.run(step)
     assert (ended.exit_code, ended.reason) == (1, "Error"), str(ended)
     assert fault.says in ended.message, str(ended)
-    assert len(ended.message.encode()) <= LENGTH
+    assert len(ended.message.encode()) <= MAX_MESSAGE_BYTES
     assert "Traceback" not in ended.message
     assert ended.message in ended.log, "what the pod says is what its log says"
 

@@ -22,7 +22,7 @@ run: .venv/.installed-run ## Run the whole pipeline here, on the bundled sample
 
 .PHONY: test
 test: check ## Check the formatting, lint, types and imports, then run the tests
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: check
 check: .venv/.installed-dev ## Check the formatting, lint, types and imports only
@@ -33,7 +33,7 @@ check: .venv/.installed-dev ## Check the formatting, lint, types and imports onl
 
 .PHONY: coverage
 coverage: .venv/.installed-dev ## Run the tests and show which lines they reach, those of started processes included
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
 # The libraries to compare with need another numpy, and live in an environment of their own.
 .PHONY: benchmark

@@ -24,10 +24,12 @@ from setlist.data.curation import (
     curate,
     resolve_window,
 )
+from setlist.data.features import Features
 from setlist.data.gate import judge_data
 from setlist.data.policy import DataPolicy
-from setlist.data.profile import DataProfile, read_weeks
+from setlist.data.profile import DataProfile
 from setlist.data.source import TableSource
+from setlist.data.transformation import transform
 from setlist.data.verdict import DataVerdict
 
 TODAY = pd.Timestamp("2026-05-01", tz="UTC")
@@ -418,7 +420,11 @@ def live_profile(seed: int = 7) -> DataProfile:
         dataset, window, _ = _curated(
             clean_tables(seed), Path(folder), TODAY - pd.Timedelta(days=7)
         )
-        return read_weeks(dataset, window, training_only=True).profile(INPUTS)
+        features = Path(folder) / "features"
+        transform(dataset, window, INPUTS, features)
+        profile = Features.read(features).data_profile
+    assert profile is not None
+    return profile
 
 
 def verdict_of(change: Change, seed: int = 7, policy: DataPolicy = DEFAULT) -> DataVerdict:

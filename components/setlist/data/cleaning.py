@@ -12,19 +12,19 @@ import pandas as pd
 from setlist.arrays import Bools
 from setlist.data.curation_report import RejectedExample
 from setlist.data.events import Events
-from setlist.data.schema import UNBOUNDED_END, Window
+from setlist.data.schema import (
+    DAY_MICROSECONDS,
+    UNBOUNDED_END,
+    Window,
+    instant_microseconds,
+)
 from setlist.errors import DataError
 
 # Older timestamps are defaults and typing errors: nobody logged plays on a home page then.
 EARLIEST_EVENT = pd.Timestamp("1990-01-01", tz="UTC").as_unit("us")
 
-_DAY_MICROSECONDS = 86_400_000_000
 _YEAR_SECONDS = 366 * 86_400
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-
-
-def _microseconds(instant: pd.Timestamp) -> int:
-    return int(instant.asm8.astype("datetime64[us]").astype("int64"))
 
 
 def exclude(events: Events, users: set[str], items: set[str]) -> None:
@@ -55,8 +55,8 @@ def clean(
     time = events.time
     in_range = (
         events.dated
-        & (time >= _microseconds(EARLIEST_EVENT))
-        & (time < _microseconds(UNBOUNDED_END))
+        & (time >= instant_microseconds(EARLIEST_EVENT))
+        & (time < instant_microseconds(UNBOUNDED_END))
     )
     events.remove("missing id", (events.user < 0) | (events.item < 0), "rejected")
     events.remove("bad timestamp", ~in_range, "rejected")
@@ -75,7 +75,7 @@ def clean(
 
     kept = np.flatnonzero(events.keep)
     # The day of the cutoff counts as two, or plays of the test period could reject training events.
-    half_days = 2 * (time[kept] // _DAY_MICROSECONDS) + (time[kept] >= _microseconds(cutoff))
+    half_days = 2 * (time[kept] // DAY_MICROSECONDS) + (time[kept] >= instant_microseconds(cutoff))
     # One integer for each user and half day: 2100-01-01 is half day 95,000, less than 200,000.
     groups, _ = pd.factorize(events.user[kept] * 200_000 + half_days)
     mechanical = np.zeros(len(time), dtype=bool)
@@ -196,11 +196,11 @@ def split(
         DataError: when the window or one of its two periods has no event.
     """
     span = events.span()
-    inside = (events.time >= _microseconds(window.start)) & (
-        events.time < _microseconds(window.end)
+    inside = (events.time >= instant_microseconds(window.start)) & (
+        events.time < instant_microseconds(window.end)
     )
     events.remove("outside the window", ~inside, "outside")
-    before = events.time < _microseconds(window.cutoff)
+    before = events.time < instant_microseconds(window.cutoff)
     for name, side, start, end in (
         ("window", events.keep, window.start, window.end),
         ("training period", events.keep & before, window.start, window.cutoff),

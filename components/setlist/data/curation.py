@@ -19,11 +19,13 @@ from setlist.data.curation_report import CurationReport, DayCount
 from setlist.data.events import Events, RawEvents
 from setlist.data.keys import key_text
 from setlist.data.schema import (
+    DAY_MICROSECONDS,
     EVENT_COLUMNS,
     ITEM_COLUMNS,
     UNBOUNDED_END,
     UNBOUNDED_START,
     Window,
+    instant_microseconds,
     parse_instant,
 )
 from setlist.data.snapshots import read_items, read_users
@@ -224,14 +226,11 @@ def curate(
 
 def _daily_counts(events: Events, window: Window) -> list[DayCount]:
     """The kept and the duplicate events of each day of the window."""
-    day_length = 86_400_000_000
-    first, end = (
-        int(instant.asm8.astype("datetime64[us]").astype("int64"))
-        for instant in (window.start, window.end)
+    inside = (events.time >= instant_microseconds(window.start)) & (
+        events.time < instant_microseconds(window.end)
     )
-    inside = (events.time >= first) & (events.time < end)
     counts = [
-        pd.Series(events.time[inside & rows] // day_length).value_counts()
+        pd.Series(events.time[inside & rows] // DAY_MICROSECONDS).value_counts()
         for rows in (events.keep, events.removed_by("exact duplicate"))
     ]
     return [

@@ -51,6 +51,6 @@ def judge_data(
         policy: the bounds.
         now: events later than this are from the future.
     """
-    weeks = read_weeks(dataset, window, training_only=False)
+    weeks = read_weeks(dataset, window)
     case = DataCase(weeks, window, report, inputs, live, policy, now)
     return DataVerdict.of([reason for rule in DATA_RULES for reason in rule(case)])

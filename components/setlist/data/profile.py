@@ -19,18 +19,27 @@ from setlist.data.distributions import (
     MAX_VALUES,
     REST,
     Distribution,
+    Kind,
     WeeklyCounts,
 )
-from setlist.data.schema import Window
+from setlist.data.schema import (
+    DAY_MICROSECONDS,
+    Window,
+    column_microseconds,
+    instant_microseconds,
+)
 
-WEEK_MICROSECONDS = 7 * 86_400_000_000
-HOUR_MICROSECONDS = 3_600_000_000
+WEEK_MICROSECONDS = 7 * DAY_MICROSECONDS
+HOUR_MICROSECONDS = DAY_MICROSECONDS // 24
 MAX_WEEKS = 260
 """Of a window that reaches further back, the newest five years are looked at."""
 MISSING = "not known"
+"""The value of a listener whose input is missing, and of an item without a title."""
 TAG = "tag"
+"""The name of the distribution of the tags of plays."""
 SKETCH_SIZE = 500
 """Ids in a sketch: a share of them is exact to 0.045, two standard deviations."""
+# The bins of the distributions of numbers.
 HOURS = tuple(f"{hour:02}:00" for hour in range(24))
 COUNTS = ("1", "2 to 3", "4 to 7", "8 to 15", "16 to 31", "32 to 63", "64 and more")
 GAPS = ("under an hour", "under a day", "under a week", "older", "first play")
@@ -43,7 +52,6 @@ class DataProfile(BaseModel):
     Attributes:
         end: the end of the period, ISO text.
         weeks: how many.
-        events: of the median week.
         distributions: by name, such as "country" or "plays of a listener in a week".
         listeners, items: sketches of the ids: the SKETCH_SIZE smallest sha256, 16 hex digits each.
     """
@@ -52,7 +60,6 @@ class DataProfile(BaseModel):
 
     end: str
     weeks: int = Field(ge=1)
-    events: float = Field(ge=0)
     distributions: dict[str, Distribution] = Field(max_length=1_000)
     listeners: list[str] = Field(max_length=SKETCH_SIZE)
     items: list[str] = Field(max_length=SKETCH_SIZE)
@@ -84,8 +91,8 @@ class Weeks:
         Where the data are shorter than a week, they are one week.
         """
         end = min(end, events["timestamp"].max() + pd.Timedelta(1, "us"))
-        micros = microseconds(events["timestamp"])
-        end_micros = int(end.as_unit("us").asm8.astype("int64"))
+        micros = column_microseconds(events["timestamp"])
+        end_micros = instant_microseconds(end)
         back = (end_micros - 1 - micros) // WEEK_MICROSECONDS
         whole = (end_micros - int(micros.min())) // WEEK_MICROSECONDS
         number = int(np.clip(whole, 1, MAX_WEEKS))
@@ -101,8 +108,8 @@ class Weeks:
         """
         week = self.events["week"].to_numpy()
         counted = {
-            "hour of the day": self._numbers(
-                week, self.events["timestamp"].dt.hour.to_numpy(), HOURS
+            "hour of the day": self._table(
+                "numbers", HOURS, week, self.events["timestamp"].dt.hour.to_numpy()
             ),
             "plays of a listener in a week": self._listener_plays(),
             "time since the play before": self._gaps(),
@@ -113,8 +120,7 @@ class Weeks:
         for name in inputs:
             if name in users.columns:
                 values = users[name].fillna("").replace("", MISSING).reset_index(drop=True)
-                ones = np.ones(len(active), np.int64)
-                counted[name] = self._categories(active["week"], values[active["code"]], ones)
+                counted[name] = self._categories(active["week"], values[active["code"]])
         # Tags and titles of items a week, so that no play is given a copy of them.
         ids, plays = self._per_week("item_id")
         items = self.items.set_index("item_id").reindex(ids).reset_index()
@@ -128,11 +134,9 @@ class Weeks:
 
     def profile(self, inputs: Iterable[str]) -> DataProfile:
         """The profile of all weeks."""
-        weekly = np.bincount(self.events["week"], minlength=self.number)
         return DataProfile(
             end=self.end.isoformat(),
             weeks=self.number,
-            events=float(np.median(weekly)),
             distributions={
                 name: counts.distribution() for name, counts in self.counts(inputs).items()
             },
@@ -140,10 +144,18 @@ class Weeks:
             items=sketch(self.events["item_id"].unique()),
         )
 
-    def _numbers(self, week: Int64s, bins: Int64s, names: tuple[str, ...]) -> WeeklyCounts:
+    def _table(
+        self,
+        kind: Kind,
+        names: tuple[str, ...],
+        week: "pd.Series | Int64s",
+        bins: Int64s,
+        plays: "pd.Series | None" = None,
+    ) -> WeeklyCounts:
+        """Counts by week and bin; each row counts 1, or as many as its plays."""
         size = len(names)
-        flat = np.bincount(week * size + bins, minlength=self.number * size)
-        return WeeklyCounts("numbers", names, flat.reshape(self.number, size))
+        flat = np.bincount(np.asarray(week) * size + bins, plays, minlength=self.number * size)
+        return WeeklyCounts(kind, names, flat.astype(np.int64).reshape(self.number, size))
 
     def _per_week(self, column: str) -> tuple[pd.Index, pd.DataFrame]:
         """The distinct ids of a column; and week, code of the id, plays, of each that has any."""
@@ -157,64 +169,51 @@ class Weeks:
         )
 
     def _categories(
-        self, week: pd.Series, values: pd.Series, plays: "pd.Series | Int64s"
+        self, week: pd.Series, values: pd.Series, plays: "pd.Series | None" = None
     ) -> WeeklyCounts:
-        """The plays of each value in each week; the most frequent values have bins of their own."""
-        weights = pd.Series(np.asarray(plays), values.to_numpy(object))
-        counts = weights.groupby(level=0).sum()
+        """Each value in each week; the most frequent values have bins of their own."""
+        weights = np.ones(len(values)) if plays is None else plays.to_numpy()
+        counts = pd.Series(weights, values.to_numpy(object)).groupby(level=0).sum()
         names = sorted(map(str, counts.index), key=lambda value: (-counts[value], value))
         kept = names[:MAX_VALUES]
         places = pd.Index(kept).get_indexer(pd.Index(values.astype(str)))
         places = np.where(places < 0, len(kept), places)
-        size = len(kept) + 1
-        flat = np.bincount(week.to_numpy() * size + places, plays, minlength=self.number * size)
-        table = flat.astype(np.int64).reshape(self.number, size)
-        return WeeklyCounts("categories", (*kept, REST), table)
+        return self._table("categories", (*kept, REST), week, places, plays)
 
     def _listener_plays(self) -> WeeklyCounts:
         _, plays = self._per_week("user_id")
         bins = np.minimum(np.log2(plays["plays"].to_numpy()).astype(int), len(COUNTS) - 1)
-        return self._numbers(plays["week"].to_numpy(), bins, COUNTS)
+        return self._table("numbers", COUNTS, plays["week"], bins)
 
     def _gaps(self) -> WeeklyCounts:
-        micros = pd.Series(microseconds(self.events["timestamp"]), self.events.index)
+        micros = pd.Series(column_microseconds(self.events["timestamp"]), self.events.index)
         gaps = micros.groupby(self.events["user_id"], sort=False).diff().to_numpy("float64")
         hours = gaps / HOUR_MICROSECONDS
         bins = np.where(np.isnan(hours), len(GAPS) - 1, np.digitize(hours, (1, 24, 168)))
-        return self._numbers(self.events["week"].to_numpy(), bins, GAPS)
+        return self._table("numbers", GAPS, self.events["week"], bins)
 
     def _ranks(self) -> WeeklyCounts:
         _, plays = self._per_week("item_id")
         rank = plays.groupby("week")["plays"].rank(method="first", ascending=False).to_numpy()
         bins = np.digitize(rank, (2, 11, 101, 1_001, 10_001))
-        flat = np.bincount(
-            plays["week"].to_numpy() * len(RANKS) + bins,
-            plays["plays"],
-            minlength=self.number * len(RANKS),
-        )
-        counts = flat.astype(np.int64).reshape(self.number, len(RANKS))
-        return WeeklyCounts("numbers", RANKS, counts)
+        return self._table("numbers", RANKS, plays["week"], bins, plays["plays"])
 
 
-def read_weeks(dataset: Path, window: Window, training_only: bool) -> Weeks:
-    """The weeks of a dataset folder.
-
-    Args:
-        dataset: as `curate` wrote it.
-        window: of the run.
-        training_only: without the test period, as for a model's profile.
-    """
-    parts = ("train",) if training_only else ("train", "test")
+def read_weeks(dataset: Path, window: Window) -> Weeks:
+    """The weeks of both periods of a dataset folder, as `curate` wrote it."""
     columns = ["user_id", "item_id", "timestamp"]
     events = pd.concat(
-        [pd.read_parquet(dataset / f"{part}.parquet", columns=columns) for part in parts],
+        [
+            pd.read_parquet(dataset / f"{part}.parquet", columns=columns)
+            for part in ("train", "test")
+        ],
         ignore_index=True,
     )
     return Weeks.of(
         events,
         pd.read_parquet(dataset / "items.parquet", columns=["item_id", "title", "tags"]),
         pd.read_parquet(dataset / "users.parquet"),
-        window.cutoff if training_only else window.end,
+        window.end,
     )
 
 
@@ -231,8 +230,3 @@ def sketch(ids: Iterable[str]) -> list[str]:
 def hashed(identifier: str) -> str:
     """The first 16 hex digits of the id's sha256."""
     return hashlib.sha256(identifier.encode()).hexdigest()[:16]
-
-
-def microseconds(instants: pd.Series) -> Int64s:
-    """int64[rows], microseconds since 1970, exact."""
-    return instants.dt.as_unit("us").astype("int64").to_numpy()

@@ -13,6 +13,7 @@ from typing import Self
 
 import pandas as pd
 
+from setlist.arrays import Int64s
 from setlist.errors import SettingsError
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "weight")
@@ -22,6 +23,7 @@ UNBOUNDED_START = pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")
 UNBOUNDED_END = pd.Timestamp("2100-01-01", tz="UTC").as_unit("us")
 """The bounds of a window that leaves out its first or its last day."""
 _COMPACT_DATE = re.compile(r"\d{14}")
+DAY_MICROSECONDS = 86_400_000_000
 HISTORY_AGE = "history_age_days"
 """The name of the model input with the age of each play of a history, in days."""
 
@@ -59,6 +61,16 @@ def date_error(text: str | float, key: str) -> SettingsError:
     return SettingsError(
         f"{key}: {text!r} is not a date", "write it like 2026-05-01 or 2026-05-01T06:00:00Z"
     )
+
+
+def instant_microseconds(instant: pd.Timestamp) -> int:
+    """Microseconds since 1970 in UTC, exact."""
+    return int(instant.as_unit("us").asm8.astype("int64"))
+
+
+def column_microseconds(instants: pd.Series) -> Int64s:
+    """int64[rows], microseconds since 1970 in UTC, exact."""
+    return instants.dt.as_unit("us").astype("int64").to_numpy()
 
 
 def tie_order(item_ids: Iterable[str]) -> list[str]:

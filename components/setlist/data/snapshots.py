@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from setlist.data.conversion import tag_lists
 from setlist.data.keys import key_text, label_text
+from setlist.data.schema import instant_microseconds
 from setlist.data.source import Part, TableSource, read_parts
 
 Notes = list[str]
@@ -101,7 +102,7 @@ def _as_of(
         notes.append(f"{table}: {int((~named).sum()):,} rows without {key}; dropped.")
         rows, instants, known = rows[named], instants[named], known[named]
     if versioned:
-        limit = int(cutoff.asm8.astype("datetime64[us]").astype("int64"))
+        limit = instant_microseconds(cutoff)
         valid = known & (instants <= limit)
         notes.append(
             f"{table}: as of the cutoff; {int((known & ~valid).sum()):,} rows are valid only later "

@@ -25,7 +25,7 @@ from setlist.data.conversion import TimestampUnit, instants, numbers
 from setlist.data.files import SourceFile, open_files
 from setlist.data.formats import FileOptions, TableFile
 from setlist.data.keys import Column, label_text
-from setlist.data.schema import parse_instant
+from setlist.data.schema import instant_microseconds, parse_instant
 from setlist.errors import DataError
 
 Comparison = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
@@ -268,7 +268,7 @@ def _holds(
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         micros, known = source.instants(column)
         left = pd.Series(micros, dtype="Int64").where(known)
-        right = int(parse_instant(value, "where").asm8.astype("datetime64[us]").astype("int64"))
+        right = instant_microseconds(parse_instant(value, "where"))
     elif isinstance(value, bool) and not pa.types.is_boolean(kind):
         left = label_text(column).to_pandas().str.lower().map(_TRUTH)
     elif isinstance(value, bool):

@@ -11,11 +11,18 @@ from pathlib import Path
 import pandas as pd
 
 from setlist.data.features import Features
-from setlist.data.profile import Weeks, microseconds
-from setlist.data.schema import HISTORY_AGE, UNBOUNDED_END, Window, tie_order
+from setlist.data.profile import Weeks
+from setlist.data.schema import (
+    DAY_MICROSECONDS,
+    HISTORY_AGE,
+    UNBOUNDED_END,
+    Window,
+    column_microseconds,
+    instant_microseconds,
+    tie_order,
+)
 from setlist.errors import SettingsError
 
-DAY_MICROSECONDS = 86_400_000_000
 RESERVED_INPUTS = {
     "user_id",
     "history",
@@ -87,8 +94,8 @@ def _fit(
     users = listeners(table, known, inputs)
 
     # From integers: as float32, plays of three seconds would lose their order after a few years.
-    cutoff = int(window.cutoff.as_unit("us").asm8.astype("int64"))
-    age = (cutoff - microseconds(train["timestamp"])) / DAY_MICROSECONDS
+    cutoff = instant_microseconds(window.cutoff)
+    age = (cutoff - column_microseconds(train["timestamp"])) / DAY_MICROSECONDS
     plays = pd.DataFrame(
         {
             "user": pd.Index(users["user_id"]).get_indexer(train["user_id"]).astype("int32"),

@@ -35,31 +35,37 @@ class DataCase:
 
 
 def conclude(
-    rule: str, value: float, bound: Bound, sentence: str, remedy: str, most: DataOutcome = "stop"
+    rule: str,
+    value: float,
+    bound: Bound,
+    sentence: str,
+    remedy: str,
+    *,
+    may_stop: bool = True,
+    percent: bool = True,
 ) -> DataReason:
-    """The reason of a rule that measures a share, with the outcome under its bound.
+    """The reason of a rule, with the outcome under its bound.
 
     Args:
         rule: its name.
-        value: the share.
+        value: a share or a distance, from 0 to 1.
         bound: above which it warns and stops.
         sentence: what was measured.
         remedy: what to do; left out of a reason that passes.
-        most: "warn" for a rule that never stops a run.
+        may_stop: False for a rule that only warns.
+        percent: False for a distance, which is no share of anything.
     """
-    outcome: DataOutcome = (
-        "stop"
-        if value > bound.stop and most == "stop"
-        else "warn"
-        if value > bound.warn
-        else "pass"
-    )
+    outcome: DataOutcome = "pass"
+    if value > bound.stop and may_stop:
+        outcome = "stop"
+    elif value > bound.warn:
+        outcome = "warn"
     limit = bound.stop if outcome == "stop" else bound.warn
     return DataReason(
         rule=rule,
         outcome=outcome,
         value=round(value, 6),
         bound=limit,
-        sentence=f"{sentence} (allowed: {limit:.1%})",
+        sentence=f"{sentence} (allowed: {f'{limit:.1%}' if percent else f'{limit:.3f}'})",
         remedy="" if outcome == "pass" else remedy,
     )

@@ -1,11 +1,15 @@
 """The policy for data: the bounds above which a run warns about its tables, or stops."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 
 from setlist.data.expectation import Expected
 
+RejectionReason = Literal[
+    "missing id", "bad timestamp", "bad weight", "unknown item", "exact duplicate", "bot"
+]
+"""Why curation rejects a row; a misspelt reason in a policy would bound nothing."""
 Share = Annotated[float, pydantic.Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -50,9 +54,9 @@ class DataPolicy(pydantic.BaseModel, extra="forbid", frozen=True):
     rejected: Bound = pydantic.Field(
         Bound(warn=0.01, stop=0.05), description="rejected rows of all rows of events"
     )
-    rejected_for: dict[str, Bound] = pydantic.Field(
+    rejected_for: dict[RejectionReason, Bound] = pydantic.Field(
         {"bad timestamp": Bound(warn=0.001, stop=0.01)},
-        description="rows rejected for one reason, of all rows; the reasons are those of report.md",
+        description="rows rejected for one reason, of all rows",
     )
     unknown_listeners: Bound = pydantic.Field(
         Bound(warn=0.05, stop=0.5),

@@ -29,9 +29,11 @@ def rejections(case: DataCase) -> Iterator[DataReason]:
         example.remedy if example else "",
     )
     for reason, bound in case.policy.rejected_for.items():
-        if not (number := rows.get(reason, 0)):
+        # The rule for bots is named with its bound, such as "bot (more than 500 a day)".
+        rule = next((rule for rule in rows if rule.startswith(reason)), "")
+        if not (number := rows.get(rule, 0)):
             continue
-        shown = case.report.examples[reason]
+        shown = case.report.examples[rule]
         yield conclude(
             f"rejected for {reason}",
             number / read,

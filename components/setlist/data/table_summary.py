@@ -11,8 +11,13 @@ from setlist.data.conversion import numbers, tag_lists
 from setlist.data.keys import Column, key_text, label_text
 from setlist.data.source import TableSource, read_parts
 
-IDS = ("user_id", "item_id")
-INSTANTS = ("timestamp", "released", "valid_from")
+KINDS = {
+    **dict.fromkeys(("user_id", "item_id"), "id"),
+    **dict.fromkeys(("timestamp", "released", "valid_from"), "instant (UTC)"),
+    "weight": "number",
+    "tags": "tags",
+}
+"""What curation reads a column as, by our name; every other column is a category."""
 EXAMPLES = 2
 
 
@@ -23,9 +28,9 @@ class ColumnSummary:
     Attributes:
         name: ours.
         column: the file's.
-        read_as: "id", "instant (UTC)", "number", "tags" or "category".
+        read_as: a value of KINDS, or "category".
         examples: a few values, as they were read.
-        low, high: the range of instants and numbers, and of the lengths of the others' texts.
+        span: from the lowest to the highest instant or number, or the lengths of other texts.
         missing: rows without a value that could be read.
         distinct: number of distinct values.
         rows: of the table.
@@ -35,8 +40,7 @@ class ColumnSummary:
     column: str
     read_as: str
     examples: tuple[str, ...]
-    low: str
-    high: str
+    span: str
     missing: int
     distinct: int
     rows: int
@@ -76,14 +80,15 @@ def summarise(
 
 def _read(name: str, column: Column, source: TableSource) -> pd.Series:
     """The values as curation reads them; missing where it cannot."""
-    if name in IDS:
+    kind = KINDS.get(name)
+    if kind == "id":
         return key_text(column).to_pandas()
-    if name in INSTANTS:
+    if kind == "instant (UTC)":
         micros, known = source.instants(column)
         return pd.Series(micros.view("M8[us]")).dt.tz_localize("UTC").where(known)
-    if name == "weight":
+    if kind == "number":
         return pd.Series(numbers(column, source.decimal))
-    if name == "tags":
+    if kind == "tags":
         tags = tag_lists(column, source.tags_separator)
         return pd.Series([" | ".join(row) or None for row in tags], dtype="object")
     text = label_text(column)
@@ -91,33 +96,21 @@ def _read(name: str, column: Column, source: TableSource) -> pd.Series:
 
 
 def _summary(name: str, column: str, values: pd.Series, rows: int) -> ColumnSummary:
-    given = values.dropna()
-    kind = (
-        "id"
-        if name in IDS
-        else "instant (UTC)"
-        if name in INSTANTS
-        else "number"
-        if name == "weight"
-        else "tags"
-        if name == "tags"
-        else "category"
-    )
+    given, kind = values.dropna(), KINDS.get(name, "category")
     examples = tuple(str(value) for value in given.drop_duplicates().head(EXAMPLES))
-    low = high = ""
-    if len(given):
-        if kind in ("instant (UTC)", "number"):
-            low, high = (str(value) for value in (given.min(), given.max()))
-        elif kind != "tags":
-            lengths = given.astype(str).str.len()
-            low, high = (f"{length} characters" for length in (lengths.min(), lengths.max()))
+    span = ""
+    if len(given) and kind in ("instant (UTC)", "number"):
+        span = f"{given.min()} to {given.max()}"
+    elif len(given) and kind != "tags":
+        lengths = given.astype(str).str.len()
+        shortest = "" if lengths.min() == lengths.max() else f"{lengths.min()} to "
+        span = f"{shortest}{lengths.max()} characters"
     return ColumnSummary(
         name=name,
         column=column,
         read_as=kind,
         examples=examples,
-        low=low,
-        high=high,
+        span=span,
         missing=rows - len(given),
         distinct=int(given.nunique()),
         rows=rows,

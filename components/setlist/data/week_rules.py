@@ -147,7 +147,8 @@ def _drifted(
         f"{worst or 'rarer values'!r}; {len(past)} past weeks were at most "
         f"{max(past, default=0.0):.3f} away{note}",
         f"see what happened to {name} since the live model was trained",
-        most="stop" if enough else "warn",
+        may_stop=enough,
+        percent=False,
     )
 
 

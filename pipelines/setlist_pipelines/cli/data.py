@@ -128,7 +128,7 @@ def show_tables(settings: "Settings") -> None:
                 column.column,
                 column.read_as,
                 ", ".join(column.examples),
-                f"{column.low} to {column.high}" if column.low else "",
+                column.span,
                 f"{column.missing:,}" if column.missing else "",
                 f"{column.distinct:,}",
             )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import yaml
 
 from setlist.data.cleaning import guess_timestamp
@@ -71,15 +73,9 @@ class FirstRows:
                 Column(rows[name], table.label, name, pd.RangeIndex(len(rows)).to_numpy())
             ).to_pandas()
             for name in table.columns
-            if not _nested(rows[name].type)
+            if not pa.types.is_nested(rows[name].type)
         }
         return cls(path, pd.DataFrame(columns | dict.fromkeys(file.keys, "")), table.notes)
-
-
-def _nested(kind: object) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_nested(kind))
 
 
 def propose(events: Path, items: Path | None = None, users: Path | None = None) -> str:
@@ -174,9 +170,6 @@ def _plain(name: str) -> str:
 
 def _latest(source: TableSource, rows: FirstRows, column: str) -> str:
     """The day after the latest of the instants looked at, "" where none can be read."""
-    import numpy as np
-    import pyarrow as pa
-
     values = pa.chunked_array([pa.array(rows.values[column], pa.large_string(), from_pandas=True)])
     micros, known = source.instants(Column(values, "", column, np.arange(len(values))))
     if not known.any():

@@ -163,3 +163,14 @@ def test_a_sketch_is_the_same_for_the_same_ids():
 def test_the_clean_tables_pass():
     assert verdict_of(lambda tables: tables).decision == "pass"
     assert len(clean_tables().events) > 100_000
+
+
+def test_a_reason_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="bad timestmp"):
+        DataPolicy.model_validate({"rejected_for": {"bad timestmp": {"stop": 0.01}}})
+
+
+def test_a_bound_for_bots_finds_the_rule_that_is_named_with_its_number():
+    policy = DataPolicy.model_validate({"rejected_for": {"bot": {"stop": 0.01}}})
+    change, _ = FAULTS["a bot with 20,000 plays"]
+    assert named(verdict_of(change, policy=policy), "rejected for bot") == "stop"

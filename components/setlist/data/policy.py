@@ -1,6 +1,6 @@
 """The policy for data: the bounds above which a run warns about its tables, or stops."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
@@ -17,11 +17,19 @@ class Bound(pydantic.BaseModel, extra="forbid", frozen=True):
     """A share above `warn` is reported, and a share above `stop` ends the run; 1 is never reached.
 
     Attributes:
-        warn, stop: from 0 to 1.
+        warn: from 0 to 1; `stop` where it is left out.
+        stop: from 0 to 1.
     """
 
     warn: Share = 1
     stop: Share = 1
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _stop_alone(cls, document: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+        if isinstance(document, dict) and "stop" in document and "warn" not in document:
+            return document | {"warn": document["stop"]}
+        return document
 
     @pydantic.model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -103,8 +103,8 @@ def _summary(name: str, column: str, values: pd.Series, rows: int) -> ColumnSumm
         span = f"{given.min()} to {given.max()}"
     elif len(given) and kind != "tags":
         lengths = given.astype(str).str.len()
-        shortest = "" if lengths.min() == lengths.max() else f"{lengths.min()} to "
-        span = f"{shortest}{lengths.max()} characters"
+        longer = "" if lengths.min() == lengths.max() else f" to {lengths.max()}"
+        span = f"length {lengths.min()}{longer}"
     return ColumnSummary(
         name=name,
         column=column,

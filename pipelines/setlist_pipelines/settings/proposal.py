@@ -12,10 +12,11 @@ import pyarrow as pa
 import yaml
 
 from setlist.data.cleaning import guess_timestamp
+from setlist.data.curation import TEST_DAYS, TRAIN_DAYS
 from setlist.data.files import open_files
 from setlist.data.formats import FileOptions
 from setlist.data.keys import Column, label_text
-from setlist.data.source import TableSource
+from setlist.data.source import TableSource, read_parts
 from setlist.errors import DataError
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -99,7 +100,7 @@ def propose(events: Path, items: Path | None = None, users: Path | None = None) 
         "store: .setlist/store          # or gs://bucket/prefix",
         "data:",
     ]
-    end = None
+    span = None
     for name, path, required, optional in (
         ("events", events, ("user_id", "item_id", "timestamp"), ("weight",)),
         ("items", items, ("item_id",), ("title", "tags", "released", "valid_from")),
@@ -127,15 +128,19 @@ def propose(events: Path, items: Path | None = None, users: Path | None = None) 
                 lines += [f"    {option}: {_yaml(value)}" for option, value in setting.items()]
                 section |= setting
         if name == "events":
-            end = _latest(TableSource.model_validate(section), rows, columns["timestamp"])
+            only_time = {"timestamp": columns["timestamp"]}
+            span = _span(TableSource.model_validate(section | {"columns": only_time}))
         if name == "users":
             inputs = _inputs(rows, columns["user_id"])
-    days = "# the days before the end that are trained on, and held out to judge"
-    lines += [f"window: {{train_days: 90, test_days: 14}}  {days}"]
-    if end:
-        lines.append(
-            f"as_of: {end}            # where the rows looked at end; leave it out to use now"
-        )
+    test_days = TEST_DAYS
+    if span:
+        first, last = span
+        # Of a short table the last fifth, so that both periods have events.
+        test_days = int(np.clip((last - first).days // 5, 1, TEST_DAYS))
+        end = (last.floor("D") + pd.Timedelta(days=1)).date().isoformat()
+        lines.append(f"as_of: {end}              # where the events end; leave it out to use now")
+    days = f"window: {{train_days: {TRAIN_DAYS}, test_days: {test_days}}}"
+    lines.append(f"{days}  # trained on, and held out to judge")
     if users is not None:
         lines.append(f"inputs: [{', '.join(inputs)}]   # columns of users that the models may read")
     return "\n".join(lines) + "\n"
@@ -168,14 +173,21 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _latest(source: TableSource, rows: FirstRows, column: str) -> str:
-    """The day after the latest of the instants looked at, "" where none can be read."""
-    values = pa.chunked_array([pa.array(rows.values[column], pa.large_string(), from_pandas=True)])
-    micros, known = source.instants(Column(values, "", column, np.arange(len(values))))
-    if not known.any():
-        return ""
-    latest = pd.Timestamp(int(micros[known].max()), unit="us")
-    return (latest.floor("D") + pd.Timedelta(days=1)).date().isoformat()
+def _span(source: TableSource) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """The first and the last instant of all rows; None where none can be read.
+
+    Files are often sorted by user or by time, so the first rows say nothing about the end.
+    """
+    ends: list[int] = []
+    with read_parts(source, required=("timestamp",), optional=()) as parts:
+        for part in parts:
+            micros, known = source.instants(part["timestamp"])
+            if known.any():
+                ends += [int(micros[known].min()), int(micros[known].max())]
+    if not ends:
+        return None
+    first, last = (pd.Timestamp(end, unit="us") for end in (min(ends), max(ends)))
+    return first, last
 
 
 def _inputs(rows: FirstRows, key: str) -> list[str]:

@@ -174,3 +174,8 @@ def test_a_bound_for_bots_finds_the_rule_that_is_named_with_its_number():
     policy = DataPolicy.model_validate({"rejected_for": {"bot": {"stop": 0.01}}})
     change, _ = FAULTS["a bot with 20,000 plays"]
     assert named(verdict_of(change, policy=policy), "rejected for bot") == "stop"
+
+
+def test_a_stop_alone_warns_at_the_same_share():
+    assert Bound.model_validate({"stop": 0.1}) == Bound(warn=0.1, stop=0.1)
+    assert Bound.model_validate({"warn": 0.1}) == Bound(warn=0.1, stop=1)

@@ -149,3 +149,25 @@ def test_what_is_expected_is_inferred_and_holds_later_tables(tmp_path):
     done = setlist("data", "check", "--config", config)
     assert "data.expected.yaml" in str(done.exception)
     assert "kind" in str(done.exception)
+
+
+@pytest.mark.parametrize("days", [3, 30, 900])
+def test_init_looks_for_the_end_in_all_rows_and_both_periods_have_events(tmp_path, days):
+    """Sorted by time, the first rows of a large file end long before the last."""
+    start = pd.Timestamp("2024-01-01")
+    rows = 30_000
+    frame = pd.DataFrame(
+        {
+            "user": [f"u{n % 300}" for n in range(rows)],
+            "track": [f"t{n % 50}" for n in range(rows)],
+            "time": [start + pd.Timedelta(minutes=n * days * 1440 / rows) for n in range(rows)],
+        }
+    )
+    frame.to_parquet(tmp_path / "plays.parquet")
+    output = tmp_path / "settings.yaml"
+    done = setlist("init", tmp_path / "plays.parquet", "-o", output)
+    assert done.exit_code == 0, done.output
+    expected = (start + pd.Timedelta(days=days)).date().isoformat()
+    assert read_settings(output).as_of == expected
+    checked = setlist("data", "check", "--config", output)
+    assert checked.exit_code == 0, f"{checked.output}{checked.exception}"

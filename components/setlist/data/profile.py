@@ -71,12 +71,14 @@ class Weeks:
 
     Attributes:
         end: of the period.
-        events: user_id, item_id, timestamp and week (0 is the oldest), in time order.
-        number: of the weeks.
+        played: user_id, item_id and timestamp of all events, in time order.
+        events: those of whole weeks, with their week (0 is the oldest).
+        number: of the whole weeks.
         items, users: the tables of the dataset.
     """
 
     end: pd.Timestamp
+    played: pd.DataFrame
     events: pd.DataFrame
     number: int
     items: pd.DataFrame
@@ -86,7 +88,7 @@ class Weeks:
     def of(
         cls, events: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, end: pd.Timestamp
     ) -> Self:
-        """The whole weeks of the events; a week that the data only begin in is left out.
+        """The weeks of some events; the one that the data begin in is counted if it is whole.
 
         Where the data are shorter than a week, they are one week.
         """
@@ -98,7 +100,7 @@ class Weeks:
         number = int(np.clip(whole, 1, MAX_WEEKS))
         weekly = events.assign(week=number - 1 - back)
         inside = (weekly["week"] >= 0) & (weekly["week"] < number)
-        return cls(end, weekly[inside], number, items, users)
+        return cls(end, events, weekly[inside], number, items, users)
 
     def counts(self, inputs: Iterable[str]) -> dict[str, WeeklyCounts]:
         """What a recommender lives on, and each input, week by week.

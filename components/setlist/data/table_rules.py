@@ -56,7 +56,7 @@ def rejections(case: DataCase) -> Iterator[DataReason]:
 
 def ids(case: DataCase) -> Iterator[DataReason]:
     """Ids that have to be the same in two tables, and in the data of the live model."""
-    listeners = case.weeks.events["user_id"].unique()
+    listeners = case.weeks.played["user_id"].unique()
     if case.report.unknown_users and case.report.users_table:
         in_table = case.weeks.users["user_id"]
         unknown = sorted(set(listeners) - set(in_table))
@@ -92,7 +92,7 @@ def ids(case: DataCase) -> Iterator[DataReason]:
 def inputs(case: DataCase) -> Iterator[DataReason]:
     """Inputs that nobody has, that are different for everybody, or that differ in case."""
     users = case.weeks.users.set_index("user_id")
-    active = case.weeks.events["user_id"].unique()
+    active = case.weeks.played["user_id"].unique()
     if len(active) < MIN_LISTENERS:
         return
     for name in case.names:

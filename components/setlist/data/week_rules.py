@@ -25,7 +25,7 @@ def days(case: DataCase) -> Iterator[DataReason]:
         [day.model_dump() for day in case.report.days],
         columns=["day", "events", "duplicates"],
     )
-    first, last = (day.floor("D") for day in (case.weeks.events["timestamp"].min(), case.weeks.end))
+    first, last = (day.floor("D") for day in (case.weeks.played["timestamp"].min(), case.weeks.end))
     if counted.empty:
         return
     if case.live:
@@ -69,10 +69,12 @@ def days(case: DataCase) -> Iterator[DataReason]:
 def newest_week(case: DataCase) -> Iterator[DataReason]:
     """The volume of the newest week, and what in it was never seen before."""
     weekly = np.bincount(case.weeks.events["week"], minlength=case.weeks.number)
-    if len(weekly) < 3:
+    # Weeks without any event say nothing about how many events a week usually has.
+    earlier = np.flatnonzero(weekly[:-1])
+    if len(earlier) < 2:
         return
-    usual, this = float(np.median(weekly[:-1])), float(weekly[-1])
-    lost = max(0.0, 1 - this / usual) if usual else 0.0
+    usual, this = float(np.median(weekly[earlier])), float(weekly[-1])
+    lost = max(0.0, 1 - this / usual)
     gained = max(0.0, 1 - usual / this) if this else 0.0
     sentence = f"the newest week has {this:,.0f} events, the median week {usual:,.0f}"
     remedy = "see whether the newest days are complete, and loaded once"
@@ -82,7 +84,7 @@ def newest_week(case: DataCase) -> Iterator[DataReason]:
         ("new items", "item_id", case.policy.new_items),
         ("new listeners", "user_id", case.policy.new_listeners),
     ):
-        shares = [_new(case, column, week) for week in (len(weekly) - 2, len(weekly) - 1)]
+        shares = [_new(case, column, week) for week in (int(earlier[-1]), len(weekly) - 1)]
         yield conclude(
             name,
             max(0.0, shares[1] - shares[0]),
@@ -93,10 +95,11 @@ def newest_week(case: DataCase) -> Iterator[DataReason]:
 
 
 def _new(case: DataCase, column: str, week: int) -> float:
-    """The share of a week that no earlier week has: of events for items, else of listeners."""
-    events = case.weeks.events
-    before = set(events.loc[events["week"] < week, column])
-    values = events.loc[events["week"] == week, column]
+    """The share of a week that was never before: of its events for items, else of its listeners."""
+    of_week = case.weeks.events[case.weeks.events["week"] == week]
+    played = case.weeks.played
+    before = set(played.loc[played["timestamp"] < of_week["timestamp"].min(), column])
+    values = of_week[column]
     if column == "user_id":
         values = values.drop_duplicates()
     return float((~values.isin(before)).mean()) if len(values) else 0.0

@@ -6,10 +6,13 @@ import pandas as pd
 import pytest
 from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdict_of
 
+from setlist.data.case import DataCase
 from setlist.data.distributions import Distribution, distance, jensen_shannon, past_distances
 from setlist.data.policy import Bound, DataPolicy
 from setlist.data.profile import DataProfile, Weeks, sketch
+from setlist.data.schema import Window
 from setlist.data.verdict import DataReason, DataVerdict
+from setlist.data.week_rules import newest_week
 from setlist.errors import DataError
 
 DAY = pd.Timedelta(days=1)
@@ -179,3 +182,21 @@ def test_a_bound_for_bots_finds_the_rule_that_is_named_with_its_number():
 def test_a_stop_alone_warns_at_the_same_share():
     assert Bound.model_validate({"stop": 0.1}) == Bound(warn=0.1, stop=0.1)
     assert Bound.model_validate({"warn": 0.1}) == Bound(warn=0.1, stop=1)
+
+
+def test_what_was_played_before_the_first_whole_week_is_not_new():
+    """All plays of training a month before all plays of the test, as in tables without times."""
+    old = [(f"u{n}", f"i{n % 40}", END - 31 * DAY) for n in range(200)]
+    new = [(f"u{n}", f"i{n % 40}", END - DAY / 24) for n in range(200)]
+    table = weeks(old + new)
+    assert table.number == 4
+    assert set(table.events["week"]) == {3}
+    window = Window(END - 90 * DAY, END - 6 * DAY, END)
+    case = DataCase(table, window, None, (), None, DataPolicy(), END)
+    assert [r for r in newest_week(case) if r.outcome != "pass"] == []
+    # With two earlier weeks that have events, the rules apply, and the known ids are not new.
+    more = [(f"u{n}", f"i{n % 40}", END - days * DAY) for n in range(200) for days in (10, 17)]
+    case = DataCase(weeks(old + more + new), window, None, (), None, DataPolicy(), END)
+    assert {r.rule: r.value for r in newest_week(case)} == dict.fromkeys(
+        ("lost volume", "gained volume", "new items", "new listeners"), 0
+    )

@@ -9,6 +9,7 @@ from setlist.data.case import DataCase, conclude
 from setlist.data.distributions import WeeklyCounts, distance, newest, past_distances
 from setlist.data.policy import Bound
 from setlist.data.profile import TAG
+from setlist.data.schema import UNBOUNDED_END
 from setlist.data.verdict import DataReason
 
 MIN_DAY_EVENTS = 20
@@ -33,9 +34,9 @@ def days(case: DataCase) -> Iterator[DataReason]:
         weeks = pd.Timedelta(days=7 * case.live.weeks)
         first = min(first, (pd.Timestamp(case.live.end) - weeks).ceil("D"))
     first = max(first, case.window.start.ceil("D"))
-    end = min(case.window.end, case.now).floor("D")
-    # Where the window has no end, the data say where they end.
-    last = last if (end - last) > pd.Timedelta(days=3650) else max(last, end)
+    # Where the window has no end, nothing says that the days after the last event are missing.
+    if case.window.end != UNBOUNDED_END:
+        last = max(last, min(case.window.end, case.now).floor("D"))
     span = pd.date_range(first, last, freq="D", inclusive="left")
     counted.index = pd.to_datetime(counted.pop("day"), utc=True)
     counted = counted.reindex(span, fill_value=0)

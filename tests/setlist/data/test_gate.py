@@ -1,18 +1,20 @@
 """The gate for data: every fault is named, no harmless change stops a run, and how it is said."""
 
 import json
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdict_of
 
 from setlist.data.case import DataCase
+from setlist.data.curation_report import DayCount
 from setlist.data.distributions import Distribution, distance, jensen_shannon, past_distances
 from setlist.data.policy import Bound, DataPolicy
 from setlist.data.profile import DataProfile, Weeks, sketch
-from setlist.data.schema import Window
+from setlist.data.schema import UNBOUNDED_END, Window
 from setlist.data.verdict import DataReason, DataVerdict
-from setlist.data.week_rules import newest_week
+from setlist.data.week_rules import days, newest_week
 from setlist.errors import DataError
 
 DAY = pd.Timedelta(days=1)
@@ -200,3 +202,24 @@ def test_what_was_played_before_the_first_whole_week_is_not_new():
     assert {r.rule: r.value for r in newest_week(case)} == dict.fromkeys(
         ("lost volume", "gained volume", "new items", "new listeners"), 0
     )
+
+
+def missing(window, now):
+    """The measured share of missing days of 30 days with 40 events each."""
+    events = [(f"u{n}", "a", END - day * DAY - DAY / 24) for day in range(30) for n in range(40)]
+    counts = [
+        DayCount(day=(END - (day + 1) * DAY).date().isoformat(), events=40, duplicates=0)
+        for day in range(30)
+    ]
+    report = SimpleNamespace(days=counts)
+    case = DataCase(weeks(events), window, report, (), None, DataPolicy(), now)
+    return {reason.rule: reason.value for reason in days(case)}["missing days"]
+
+
+def test_days_after_the_last_event_are_missing_only_where_the_window_has_an_end():
+    start, cutoff = END - 40 * DAY, END - 10 * DAY
+    later = END + 10 * DAY
+    assert missing(Window(start, cutoff, END), later) == 0
+    assert missing(Window(start, cutoff, later), later) == pytest.approx(10 / 40)
+    assert missing(Window(start, cutoff, later), END + 5 * DAY) == pytest.approx(5 / 35, abs=1e-6)
+    assert missing(Window(start, cutoff, UNBOUNDED_END), later) == 0

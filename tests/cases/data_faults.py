@@ -398,7 +398,7 @@ def more_active(tables):
     return replace(tables, events=pd.concat([tables.events, more], ignore_index=True))
 
 
-def _curated(tables: Tables, folder: Path, as_of: pd.Timestamp):
+def curated(tables: Tables, folder: Path, as_of: pd.Timestamp):
     for name in ("events", "items", "users"):
         getattr(tables, name).to_parquet(folder / f"{name}.parquet", index=False)
     data = DataSettings(
@@ -417,9 +417,7 @@ def _curated(tables: Tables, folder: Path, as_of: pd.Timestamp):
 def live_profile(seed: int = 7) -> DataProfile:
     """That of the model that was trained a week before, on the clean tables."""
     with tempfile.TemporaryDirectory() as folder:
-        dataset, window, _ = _curated(
-            clean_tables(seed), Path(folder), TODAY - pd.Timedelta(days=7)
-        )
+        dataset, window, _ = curated(clean_tables(seed), Path(folder), TODAY - pd.Timedelta(days=7))
         features = Path(folder) / "features"
         transform(dataset, window, INPUTS, features)
         profile = Features.read(features).data_profile
@@ -430,7 +428,7 @@ def live_profile(seed: int = 7) -> DataProfile:
 def verdict_of(change: Change, seed: int = 7, policy: DataPolicy = DEFAULT) -> DataVerdict:
     """The verdict on the clean tables with a change."""
     with tempfile.TemporaryDirectory() as folder:
-        dataset, window, report = _curated(change(clean_tables(seed)), Path(folder), TODAY)
+        dataset, window, report = curated(change(clean_tables(seed)), Path(folder), TODAY)
         return judge_data(dataset, window, report, INPUTS, live_profile(seed), policy, NOW)
 
 

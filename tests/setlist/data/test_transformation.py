@@ -15,7 +15,7 @@ from setlist.data.curation import (
     resolve_window,
 )
 from setlist.data.features import Features
-from setlist.data.schema import UNBOUNDED_END, Window, tie_order
+from setlist.data.schema import UNBOUNDED_END, UNBOUNDED_START, Window, tie_order
 from setlist.data.source import TableSource
 from setlist.data.transformation import transform, transform_whole
 from setlist.errors import SetlistError
@@ -92,6 +92,23 @@ def test_histories_are_oldest_first_with_their_age(folder):
     assert names[ann["item"]].tolist() == ["jazz", "rock", "jazz"]
     np.testing.assert_allclose(ann["age_days"], [20, 18, 11])
     assert features.window.cutoff == pd.Timestamp("2026-04-21", tz="UTC")
+
+
+def test_plays_of_one_second_keep_their_ages_for_years(tmp_path):
+    """As float32 days, seconds of five years ago would be the same age."""
+    old = pd.Timestamp("2021-04-21")
+    events = [*EVENTS, *[("eve", "jazz", str(old + pd.Timedelta(seconds=n))) for n in range(50)]]
+    folder = tmp_path / "old"
+    features_of(folder, events, ITEMS, USERS)
+    window = Window(UNBOUNDED_START, NOW - pd.Timedelta(days=10), NOW)
+    data = DataSettings(
+        events=TableSource(path=str(folder / "events.csv")),
+        items=TableSource(path=str(folder / "items.csv")),
+    )
+    curate(data, window, CurationSettings(), folder / "whole")
+    features = transform(folder / "whole", window, (), folder / "all")
+    ages = features.plays["age_days"][features.plays["age_days"] > 1_000]
+    np.testing.assert_allclose(-np.diff(ages) * 86_400, np.ones(49), atol=1e-6)
 
 
 def test_newcomers_stand_behind_the_listeners_of_the_training_period(folder):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from tests.setlist.report.written import HOSTILE, ITEMS, NEW, UNTAGGED, build, trainings
 
+from setlist.data.verdict import DataReason, DataVerdict
 from setlist.errors import EvaluationError, SetlistError
 from setlist.evaluation.verdict import Reason
 from setlist.models.training_record import read_training_records
@@ -536,3 +537,31 @@ def test_the_curves_are_the_same_bytes_twice(tmp_path: Path) -> None:
     found = read_training_records(record)
     assert draw_curves(found, "a") == draw_curves(found, "a")
     assert draw_curves(found, "a") != draw_curves(found, "b")
+
+
+def test_the_verdict_on_the_data_stands_at_the_top_and_as_a_table(tmp_path):
+    reasons = [
+        DataReason(
+            rule="spelling of country",
+            outcome="warn",
+            value=0.25,
+            bound=0,
+            sentence=f"country has {HOSTILE[0]}",
+            remedy="write them alike",
+        ),
+        DataReason(rule="missing days", outcome="pass", value=0, bound=0, sentence="0 of 90 days"),
+    ]
+    DataVerdict.of(reasons).write(tmp_path / "data")
+    evaluations, verdict = build(tmp_path)
+    write_report(evaluations, verdict, tmp_path / "page", data_verdict=tmp_path / "data")
+    root = Page((tmp_path / "page").read_text("utf-8")).root
+    top = root.section("verdict").text
+    assert "data, spelling of country: country has" in top
+    assert "0 of 90 days" not in top, "what passes stands in the table only"
+    rows = [row for table in root.section("data").all("table") for row in table.rows()]
+    assert [row[:4] for row in rows if row[0].lower() in ("warn", "pass")] == [
+        ["warn", "spelling of country", "0.2500", "0.0000"],
+        ["pass", "missing days", "0.0000", "0.0000"],
+    ]
+    assert not root.section("verdict").all("script")
+    assert HOSTILE[0] in root.section("verdict").raw

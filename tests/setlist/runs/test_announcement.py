@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.http_stub import Handler, served
 from tests.waiting import PATIENCE, until
 
+from setlist.data.verdict import DataReason, DataVerdict
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
 from setlist.runs import announcement
@@ -85,6 +86,22 @@ def test_each_way_to_the_end_has_its_outcome(store, verdict, pushed):
     found = RunRecord.read(store, "home", "a")
     assert (found.revision, found.verdict, found.sentence) == (7, said, said.sentence)
     assert RunRecord.read(store, "home", "b").revision is None
+
+
+def test_warnings_about_the_data_are_announced_and_recorded(store, verdict, tmp_path, capsys):
+    warned = DataVerdict.of(
+        [
+            DataReason(
+                rule="a", outcome="warn", value=1, bound=0, sentence="3 days", remedy="load"
+            ),
+            DataReason(rule="b", outcome="pass", value=0, bound=0, sentence="all well"),
+        ]
+    )
+    warned.write(tmp_path / "data")
+    record = announce(store, "home", "a", verdict, None, tmp_path / "data")
+    assert record.line.endswith("The candidate is better. The data: 3 days.")
+    assert record.line in capsys.readouterr().out
+    assert RunRecord.read(store, "home", "a").data_verdict == warned
 
 
 def test_a_failure_is_what_left_no_record(store, verdict, capsys):

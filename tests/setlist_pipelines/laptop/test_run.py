@@ -24,6 +24,7 @@ from kfp import dsl
 from setlist import steps
 from setlist.data import sample
 from setlist.data.features import Features
+from setlist.data.verdict import DataVerdict
 from setlist.errors import SetlistError
 from setlist.evaluation.policy import Limits, Policy
 from setlist.evaluation.results import EvaluationSettings, read_evaluation, read_per_user
@@ -313,6 +314,9 @@ def test_the_second_run_meets_the_firsts_live_model_and_beats_it(work, second, t
     assert {"another model than live-1", "not worse than live-1", "serves as evaluated"} <= rules
     assert "no group by country worse off than with live-1" in rules
     assert second.verdict.anchor is None, "it is proven better, so it stands for itself"
+    checked = DataVerdict.read(second.root / "check-data" / "verdict")
+    compared = {reason.rule for reason in checked.reasons}
+    assert {"drift of country", "drift of tag", "lost listeners", "lost items"} <= compared
     store = open_store(str(work / "store"))
     assert [one.revision for one in store.history("home")][:2] == [1, 2]
     fetched = store.fetch("home", 2, tmp_path / "model")

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from setlist.api import judge
+from setlist.data.verdict import DataReason, DataVerdict
 from setlist.evaluation.policy import Policy
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, TrainingRecord
@@ -62,6 +63,25 @@ def test_a_refusal_says_that_nothing_moved(summary):
     assert "REJECT" in out
     assert "pushed   nothing; home stays as it was" in out
     assert "no group by history length worse off than with live-3" in out
+
+
+def test_warnings_about_the_data_stand_above_the_table(summary, tmp_path):
+    reasons = [
+        DataReason(
+            rule="spelling",
+            outcome="warn",
+            value=1,
+            bound=0,
+            sentence="[red]se[/] and SE",
+            remedy="write them alike",
+        ),
+        DataReason(rule="missing days", outcome="pass", value=0, bound=0, sentence="all there"),
+    ]
+    (tmp_path / "check-data").mkdir()
+    DataVerdict.of(reasons).write(tmp_path / "check-data" / "verdict")
+    out = summary(0.75)
+    assert out.startswith("data     spelling: [red]se[/] and SE; write them alike\n")
+    assert "all there" not in out
 
 
 # Several candidates.

@@ -60,8 +60,10 @@ format: .venv/.installed-dev ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix
 
 .PHONY: compile
-compile: .venv/.installed-run ## Compile the pipeline to manifests/retraining.yaml
+compile: .venv/.installed-run ## Compile the pipelines to manifests/
 	$(BIN)/setlist compile --set store=gs://your-bucket/setlist
+	$(BIN)/setlist compile --pipeline monitoring --set store=gs://your-bucket/setlist \
+	  --set monitoring.log=gs://your-bucket/served
 
 .PHONY: image
 image: .venv/.installed-run ## Build the image that every step runs in (IMAGE=name, BASE=another Python base)

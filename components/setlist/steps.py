@@ -495,7 +495,7 @@ def announce(
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def announce_failure(
-    status: dsl.PipelineTaskFinalStatus, store: str, name: str, run_id: str
+    status: dsl.PipelineTaskFinalStatus, store: str, name: str, run_id: str, monitoring: bool
 ) -> None:
     """Tell that the run failed, if it did. The exit handler."""
     from setlist.termination import explain_exit
@@ -503,5 +503,79 @@ def announce_failure(
     explain_exit()
 
     from setlist.runs.announcement import announce_failure
+    from setlist.runs.record import MonitoringRecord, RunRecord
 
-    announce_failure(store, name, run_id, status.error_message or "")
+    kind = MonitoringRecord if monitoring else RunRecord
+    announce_failure(store, name, run_id, status.error_message or "", kind)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def plan_monitoring(
+    name: str, store: str, as_of: str, data: dict[str, Any], window: dict[str, Any]
+) -> NamedTuple("MonitoringPlan", [("window", dict), ("data_fingerprint", str), ("revision", int)]):
+    """Settle the window, the input's fingerprint and the live revision. Never cached."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
+    from setlist.data.curation import DataSettings, WindowSettings
+    from setlist.runs.plan import plan_monitoring
+
+    return plan_monitoring(
+        name,
+        store,
+        as_of,
+        DataSettings.model_validate(data),
+        WindowSettings.model_validate(window),
+    )
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def compare_requests(
+    log: str,
+    days: int,
+    store: str,
+    name: str,
+    revision: int,
+    features: Input[Dataset],
+    policy: dict[str, Any],
+    verdict: Output[Artifact],
+    page: Output[Markdown],
+) -> None:
+    """Compare the requests to the live model with its training and the tables. Never cached."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
+    from pathlib import Path
+
+    from setlist.data.features import Features
+    from setlist.evaluation.policy import Policy
+    from setlist.report.skew import render_skew
+    from setlist.serving.skew_check import compare_requests
+
+    report, judged = compare_requests(
+        log,
+        store,
+        name,
+        revision,
+        Policy.model_validate(policy).data.serving,
+        days,
+        Features.read(Path(features.path)),
+    )
+    judged.write(Path(verdict.path))
+    Path(page.path).write_text(render_skew(name, revision, report.summary, judged), "utf-8")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def announce_skew(store: str, name: str, run_id: str, verdict: Input[Artifact]) -> None:
+    """Record and tell what the comparison found; fail where a bound is exceeded. Never cached."""
+    from setlist.termination import explain_exit
+
+    explain_exit()
+
+    from pathlib import Path
+
+    from setlist.runs.announcement import announce_skew
+
+    announce_skew(store, name, run_id, Path(verdict.path))

@@ -54,9 +54,9 @@ def retraining(
     ) -> None:
         """One run. Every argument is a section of the settings file (`settings.file`)."""
         run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-        failure = steps.announce_failure(store=store, name=name, run_id=run).set_display_name(
-            "Look for a failure"
-        )
+        failure = steps.announce_failure(
+            store=store, name=name, run_id=run, monitoring=False
+        ).set_display_name("Look for a failure")
         with dsl.ExitHandler(failure, name="retraining"):
             # 1. Plan: what "now" decides is settled once. Never cached, so that all else can be.
             plan = steps.plan(

@@ -8,7 +8,7 @@ from tests.cluster.pipeline import Json
 from tests.cluster.pods import Cluster
 
 from setlist.termination import MAX_MESSAGE_BYTES
-from setlist_pipelines.settings.platform import STEP_NAMES
+from setlist_pipelines.settings.platform import RETRAINING_STEPS
 
 ABSENT = "gs://no-such-bucket/setlist"
 EVENTS: Json = {"path": "sample://events", "columns": {"user_id": "nobody"}}
@@ -53,7 +53,7 @@ FAULTS = {
 
 def test_every_step_can_be_given_something_wrong():
     """The exit handler is the exception: it tells of failures and has none of its own."""
-    assert FAULTS.keys() == set(STEP_NAMES) - {"announce-failure"}
+    assert FAULTS.keys() == set(RETRAINING_STEPS) - {"announce-failure"}
 
 
 @pytest.mark.parametrize("task", FAULTS)

@@ -12,13 +12,13 @@ from setlist.data.verdict import DataVerdict
 from setlist.evaluation.results import read_evaluation, read_values
 from setlist.evaluation.verdict import Verdict
 from setlist.models.contract import model_folders, read_info
-from setlist_pipelines.settings.platform import STEP_NAMES
+from setlist_pipelines.settings.platform import RETRAINING_STEPS
 
 
 class TestFirstRun:
     def test_nothing_failed_and_every_step_ran(self, first: Run):
         assert first.failure is None
-        assert {step.name for step in first.steps.values()} == set(STEP_NAMES)
+        assert {step.name for step in first.steps.values()} == set(RETRAINING_STEPS)
 
     def test_plan(self, first: Run):
         plan = left(first, "plan").parameters

@@ -19,7 +19,7 @@ from setlist_pipelines.settings.file import SAMPLE, read_settings
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 KUBERNETES = "1.34"
-COMPILED = MANIFESTS / "retraining.yaml"
+COMPILED = {MANIFESTS / f"{pipeline}.yaml" for pipeline in ("retraining", "monitoring")}
 WORKFLOW = MANIFESTS / "ci" / "retraining.yaml"
 OTHERS = {
     ("argoproj.io/v1alpha1", "Application"),
@@ -33,7 +33,7 @@ OTHERS = {
 def documents() -> dict[str, dict]:
     """Every document with a kind, by its file and its number."""
     found = {}
-    for path in sorted(set(MANIFESTS.rglob("*.yaml")) - {COMPILED, WORKFLOW}):
+    for path in sorted(set(MANIFESTS.rglob("*.yaml")) - COMPILED - {WORKFLOW}):
         for number, one in enumerate(yaml.safe_load_all(path.read_text("utf-8"))):
             found[f"{path.relative_to(MANIFESTS)}#{number}"] = one
     return found

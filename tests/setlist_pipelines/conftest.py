@@ -12,6 +12,7 @@ from tests.evaluations import evaluated, evaluation
 
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.kubeflow.packages import Package, compile_package
+from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings
 
 LISTENERS = 40
@@ -39,14 +40,14 @@ def write_evaluation() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def packaged() -> Callable[[Settings, str], Package]:
+def packaged() -> Callable[..., Package]:
     """`compile_package`, which takes a second, once for the same settings and image."""
-    made: dict[tuple[str, str], Package] = {}
+    made: dict[tuple[str, str, str], Package] = {}
 
-    def once(settings: Settings, image: str) -> Package:
-        key = settings.model_dump_json(), image
+    def once(settings: Settings, image: str, pipeline: PipelineName = "retraining") -> Package:
+        key = settings.model_dump_json(), image, pipeline
         if key not in made:
-            made[key] = compile_package(settings, image)
+            made[key] = compile_package(settings, image, pipeline)
         return made[key]
 
     return once

@@ -73,17 +73,16 @@ def distance(first: Distribution, second: Distribution) -> tuple[float, str]:
     p, q = (np.array([side.shares.get(name, 0.0) for name in names]) for side in (first, second))
     if not p.sum() or not q.sum():
         return (0.0 if p.sum() == q.sum() else 1.0), ""
-    worst = names[int(np.abs(p - q).argmax())]
-    if first.kind == "categories":
-        return float(np.abs(p - q).max()), worst
-    return jensen_shannon(p, q), worst
+    return float(distances(first.kind, p, q)), names[int(np.abs(p - q).argmax())]
 
 
-def jensen_shannon(p: Float64s, q: Float64s) -> float:
-    """The Jensen-Shannon distance of two distributions over the same bins, from 0 to 1."""
+def distances(kind: Kind, p: Float64s, q: Float64s) -> Float64s:
+    """float64[...]: the distance of p from q, both float64[..., bins]; see `distance`."""
+    if kind == "categories":
+        return np.asarray(np.abs(p - q).max(axis=-1))
     middle = (p + q) / 2
-    nats = (rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2
-    return float(np.sqrt(max(nats / np.log(2), 0.0)))
+    nats = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=-1) / 2
+    return np.asarray(np.sqrt(np.maximum(nats / np.log(2), 0.0)))
 
 
 def past_distances(counts: WeeklyCounts) -> list[float]:

@@ -56,6 +56,31 @@ class DriftBounds(pydantic.BaseModel, extra="forbid", frozen=True):
     false_alarms: float = pydantic.Field(0.05, gt=0, lt=1)
 
 
+class ServingBounds(pydantic.BaseModel, extra="forbid", frozen=True):
+    """How far the requests to a model may be from its training and from the tables.
+
+    Attributes:
+        categories: L-infinity distance of the values of an input, requests against training.
+        numbers: Jensen-Shannon distance of length and age of the histories, requests against
+            training; wider than for drift, because listeners who come to the page play more.
+        unmatched: listeners with a history in the request and no event in the tables.
+        inputs: listeners whose input is another in the request than in the table of users.
+        plays: plays of a listener that are in the request or in the tables, but not in both.
+        newest: listeners whose newest play in the tables is not in the request.
+        order: neighbouring plays that the request has in another order than the tables.
+        ages: plays whose age is another in the request than by the tables.
+    """
+
+    categories: Bound = Bound(warn=0.1, stop=0.3)
+    numbers: Bound = Bound(warn=0.3, stop=0.6)
+    unmatched: Bound = Bound(warn=0.2, stop=0.9)
+    inputs: Bound = Bound(warn=0.01, stop=0.1)
+    plays: Bound = Bound(warn=0.1, stop=0.5)
+    newest: Bound = Bound(warn=0.1, stop=0.5)
+    order: Bound = Bound(warn=0.01, stop=0.1)
+    ages: Bound = Bound(warn=0.05, stop=0.5)
+
+
 class DataPolicy(pydantic.BaseModel, extra="forbid", frozen=True):
     """What the tables of a run have to fulfil before a model is trained on them."""
 
@@ -114,6 +139,7 @@ class DataPolicy(pydantic.BaseModel, extra="forbid", frozen=True):
         description="ids that the live model was trained on and the tables do not have",
     )
     drift: DriftBounds = DriftBounds()
+    serving: ServingBounds = ServingBounds()
     expected: Expected = pydantic.Field(
         Expected(),
         description="types, vocabularies, ranges and missing values, as `setlist data infer` "

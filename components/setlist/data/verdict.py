@@ -65,15 +65,18 @@ class DataVerdict(BaseModel):
         """
         return read_document(path, cls, DataError, "check the data again")
 
-    def refuse(self) -> None:
+    def refuse(self, conclusion: str = "the gate for data stops the run") -> None:
         """Raise the reasons to stop, if there are any.
+
+        Args:
+            conclusion: how the sentence begins.
 
         Raises:
             DataError: one sentence, with number, bound and remedy of each reason.
         """
         if stops := self.with_outcome("stop"):
             raise DataError(
-                f"the gate for data stops the run: {'; '.join(r.sentence for r in stops)}",
+                f"{conclusion}: {'; '.join(reason.sentence for reason in stops)}",
                 " / ".join(dict.fromkeys(reason.remedy for reason in stops))
                 + ", or raise the bound under policy.data",
             )

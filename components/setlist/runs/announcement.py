@@ -16,8 +16,9 @@ import requests  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 from urllib3.util import Retry
 
+from setlist.data.verdict import DataVerdict
 from setlist.errors import StoreError
-from setlist.runs.record import RunOutcome, RunRecord
+from setlist.runs.record import MonitoringRecord, Record, RunRecord
 
 WEBHOOK_VARIABLE = "SETLIST_WEBHOOK"
 PUSH_GATEWAY_VARIABLE = "SETLIST_PUSH_GATEWAY"
@@ -59,7 +60,30 @@ def announce(
     return record
 
 
-def announce_failure(store: str, name: str, run_id: str, message: str) -> RunRecord | None:
+def announce_skew(store: str, name: str, run_id: str, verdict: Path) -> MonitoringRecord:
+    """Record the result of a monitoring run, announce it, and fail where a bound is exceeded.
+
+    Args:
+        store: a local folder or gs://bucket/prefix.
+        name: of the model in the store.
+        run_id: of the run.
+        verdict: on the requests.
+
+    Raises:
+        DataError: the verdict cannot be read, or is to stop; then the result is announced before.
+        StoreError: the record cannot be written.
+    """
+    judged = DataVerdict.read(verdict)
+    record = MonitoringRecord.of_run(name, run_id, judged)
+    record.write(store)
+    notify(record)
+    judged.refuse("the model is not asked what it was trained on")
+    return record
+
+
+def announce_failure(
+    store: str, name: str, run_id: str, message: str, kind: type[Record] = RunRecord
+) -> Record | None:
     """Announce that a run failed; do nothing and return None if the run has recorded its result.
 
     The record decides, not the states of the tasks: on some versions of the backend, an exit
@@ -70,10 +94,11 @@ def announce_failure(store: str, name: str, run_id: str, message: str) -> RunRec
         name: of the model in the store.
         run_id: of the run.
         message: what is known about the reason, or "".
+        kind: of the record, by the pipeline.
     """
-    record = RunRecord.of_failure(name, run_id, message)
+    record = kind.of_failure(name, run_id, message)
     try:
-        if RunRecord.read(store, name, run_id):
+        if kind.read(store, name, run_id):
             return None
         record.write(store)
     except StoreError as fault:
@@ -83,7 +108,7 @@ def announce_failure(store: str, name: str, run_id: str, message: str) -> RunRec
     return record
 
 
-def notify(record: RunRecord, environment: Mapping[str, str] = os.environ) -> None:
+def notify(record: Record, environment: Mapping[str, str] = os.environ) -> None:
     """Print the record's line, and send it to the recipients that the environment names."""
     print(record.line, flush=True)
     if url := environment.get(WEBHOOK_VARIABLE, "").strip():
@@ -120,7 +145,7 @@ def _send(recipient: str, variable: str, send: Callable[[], None]) -> None:
         print(f"the {recipient} was not reached ({reason}); correct {variable}.", flush=True)
 
 
-def _post(url: str, record: RunRecord) -> None:
+def _post(url: str, record: Record) -> None:
     """Post one message in the format of Slack and compatible services."""
     text = f"{record.line} (run {record.run_id})"
     # Slack reads these three as markup. & comes first, because the others are written with it.
@@ -134,22 +159,26 @@ def _post(url: str, record: RunRecord) -> None:
         answer.raise_for_status()
 
 
-def _push_metrics(url: str, record: RunRecord) -> None:
+def _push_metrics(url: str, record: Record) -> None:
     """Add the metrics of one model to those that the gateway has.
 
     A metric that is not sent keeps its value there, as the live revision does after a refusal.
     """
     registry = CollectorRegistry()
+    run = "run" if isinstance(record, RunRecord) else "monitoring"
     ended = Gauge(
-        "setlist_run_ended_timestamp_seconds", "When the last run ended.", registry=registry
+        f"setlist_{run}_ended_timestamp_seconds", f"When the last {run} ended.", registry=registry
     )
     ended.set_to_current_time()
     outcomes = Gauge(
-        "setlist_run_outcome", "1 for what came of the last run.", ["outcome"], registry=registry
+        f"setlist_{run}_outcome",
+        f"1 for what came of the last {run}.",
+        ["outcome"],
+        registry=registry,
     )
-    for outcome in get_args(RunOutcome):
+    for outcome in get_args(type(record).model_fields["outcome"].annotation):
         outcomes.labels(outcome).set(outcome == record.outcome)
-    if record.outcome == "promoted" and record.revision:
+    if isinstance(record, RunRecord) and record.outcome == "promoted" and record.revision:
         live = Gauge("setlist_live_revision", "The last revision made live.", registry=registry)
         live.set(record.revision)
     pushadd_to_gateway(

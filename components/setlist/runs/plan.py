@@ -11,7 +11,7 @@ import pandas as pd
 from setlist.data.curation import DataSettings, WindowSettings, resolve_window
 from setlist.data.schema import Window, parse_instant
 from setlist.data.source import fingerprint
-from setlist.errors import SettingsError
+from setlist.errors import SettingsError, StoreNotFoundError
 from setlist.evaluation.verdict import SeenHead
 from setlist.runs.promotion import anchor_of
 from setlist.runs.scheduled_time import resolve_scheduled
@@ -67,18 +67,62 @@ def plan(
     for revision in rivals:
         trained_until = models.manifest(name, revision).training_window["end"]
         _check_unseen(name, revision, trained_until, resolved)
-    sources = {key: table for key in type(data).model_fields if (table := getattr(data, key))}
     print(f"training {resolved.start:%Y-%m-%d} to {resolved.cutoff:%Y-%m-%d %H:%M} UTC", flush=True)
     print(f"test period to {resolved.end:%Y-%m-%d %H:%M} UTC", flush=True)
     print(f"live: {f'revision {head.live}' if head else 'nothing yet'}", flush=True)
     seen_head = SeenHead(**vars(head), anchor=anchor_revision) if head else None
     return Plan(
         window=resolved.to_json(),
-        data_fingerprint=fingerprint(sources),
+        data_fingerprint=_fingerprint(data),
         # Kubeflow Pipelines knows no null inside a parameter, so absent values are left out.
         head=seen_head.model_dump(exclude_none=True) if seen_head else {},
         rivals=rivals,
     )
+
+
+class MonitoringPlan(NamedTuple):
+    """What a monitoring run works on.
+
+    Attributes:
+        window: as `Window.to_json`.
+        data_fingerprint: SHA-256 over the listing of the input and how it is read.
+        revision: the live one, whose requests are compared.
+    """
+
+    window: dict[str, str]
+    data_fingerprint: str
+    revision: int
+
+
+def plan_monitoring(
+    name: str, store: str, as_of: str, data: DataSettings, window: WindowSettings
+) -> MonitoringPlan:
+    """Look at the clock, the input and the store, once.
+
+    Args:
+        name: of the model in the store.
+        store: a local folder or gs://bucket/prefix.
+        as_of: the end of the window; "" is now.
+        data: where the tables are.
+        window: the lengths of the two periods.
+
+    Raises:
+        StoreNotFoundError: nothing is live.
+    """
+    resolved = resolve_window(window, resolve_scheduled(as_of), pd.Timestamp.now("UTC"))
+    head = open_store(store).head(name)
+    if head is None:
+        raise StoreNotFoundError(
+            f"store {store}: nothing is live under {name}", "promote a revision, then monitor it"
+        )
+    print(f"plays from {resolved.start:%Y-%m-%d} to {resolved.end:%Y-%m-%d %H:%M} UTC", flush=True)
+    print(f"live: revision {head.live}", flush=True)
+    return MonitoringPlan(resolved.to_json(), _fingerprint(data), head.live)
+
+
+def _fingerprint(data: DataSettings) -> str:
+    sources = {key: table for key in type(data).model_fields if (table := getattr(data, key))}
+    return fingerprint(sources)
 
 
 def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> bool:

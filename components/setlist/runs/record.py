@@ -1,13 +1,14 @@
 """The result of a run: one small document in the store, written last by every completed run.
 
-A run without a record has failed, whatever a workflow engine reports about its tasks.
+A run without a record has failed, whatever a workflow engine reports about its tasks. The two
+pipelines keep their records apart: retraining in NAME/runs, monitoring in NAME/monitoring.
 """
 
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,21 +23,90 @@ from setlist.store.transfer import TRANSFER_THREADS
 RunOutcome = Literal["promoted", "staged", "refused", "nothing_new", "failed"]
 
 
-class RunRecord(BaseModel):
-    """The result of one run."""
+class Record(BaseModel):
+    """What the results of runs of every pipeline have in common."""
 
     model_config = ConfigDict(frozen=True)
+    folder: ClassVar[str]
+    """In the store, below the name of the model."""
 
     name: str
     """Of the model in the store."""
     run_id: str
-    outcome: RunOutcome
+    outcome: str
     sentence: str
     """The reason."""
-    revision: int | None = None
-    """The revision that was pushed, if any."""
     ended: str
     """UTC, as in 2026-05-01T05:12:34Z."""
+
+    @classmethod
+    def of_failure(cls, name: str, run_id: str, message: str) -> Self:
+        """Make the record of a run that failed; the message may be ""."""
+        sentence = message or "A step failed; its log says why."
+        return cls(name=name, run_id=run_id, outcome="failed", sentence=sentence, ended=_now())
+
+    def write(self, store: str) -> None:
+        """Put the record into a store, once: a second record of the same run changes nothing.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        content = self.model_dump_json(indent=1).encode()
+        open_objects(store).write(self._key(self.name, self.run_id), content + b"\n", expected=None)
+
+    @classmethod
+    def read(cls, store: str, name: str, run_id: str) -> Self | None:
+        """Read the record of a run; None where there is none.
+
+        Raises:
+            StoreDamagedError: the document is no record of a run.
+            StoreError: the store cannot be read.
+        """
+        key = cls._key(name, run_id)
+        stored = open_objects(store).read(key)
+        return cls._parse(stored[0], store, key) if stored else None
+
+    @classmethod
+    def all(cls, store: str, name: str) -> list[Self]:
+        """Read the records of all runs of a name, in the order in which the runs ended.
+
+        Raises:
+            SettingsError: `name` is no model name.
+            StoreDamagedError: a document is no record of a run; it is named.
+            StoreError: the store cannot be read.
+        """
+        objects = open_objects(store)
+        folder = f"{checked_name(name)}/{cls.folder}/"
+        keys = [key for key in objects.keys(folder) if key.endswith(".json")]
+        with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
+            documents = zip(keys, pool.map(objects.read, keys), strict=True)
+            # A record may have been removed since the listing; then its document is None.
+            records = [cls._parse(stored[0], store, key) for key, stored in documents if stored]
+        return sorted(records, key=lambda record: (record.ended, record.run_id))
+
+    @classmethod
+    def _parse(cls, content: bytes, store: str, key: str) -> Self:
+        source = f"store {store}: {key} is no record of a run"
+        return parse_document(content, source, cls, StoreDamagedError, "remove it")
+
+    @classmethod
+    def _key(cls, name: str, run_id: str) -> str:
+        return f"{name}/{cls.folder}/{run_id}.json"
+
+    @property
+    def line(self) -> str:
+        """The record in one line, for a log or a message."""
+        return f"{self.name}: {self.outcome.replace('_', ' ')}. {self.sentence}"
+
+
+class RunRecord(Record):
+    """The result of one run of the retraining pipeline."""
+
+    folder: ClassVar[str] = "runs"
+
+    outcome: RunOutcome
+    revision: int | None = None
+    """The revision that was pushed, if any."""
     verdict: Verdict | None = None
     """The gate's, where there was something to judge."""
     data_verdict: DataVerdict | None = None
@@ -82,56 +152,6 @@ class RunRecord(BaseModel):
             data_verdict=DataVerdict.read(data_verdict) if data_verdict else None,
         )
 
-    @classmethod
-    def of_failure(cls, name: str, run_id: str, message: str) -> Self:
-        """Make the record of a run that failed; the message may be ""."""
-        sentence = message or "A step failed; its log says why."
-        return cls(name=name, run_id=run_id, outcome="failed", sentence=sentence, ended=_now())
-
-    def write(self, store: str) -> None:
-        """Put the record into a store, once: a second record of the same run changes nothing.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
-        content = self.model_dump_json(indent=1).encode()
-        open_objects(store).write(_key(self.name, self.run_id), content + b"\n", expected=None)
-
-    @classmethod
-    def read(cls, store: str, name: str, run_id: str) -> Self | None:
-        """Read the record of a run; None where there is none.
-
-        Raises:
-            StoreDamagedError: the document is no record of a run.
-            StoreError: the store cannot be read.
-        """
-        key = _key(name, run_id)
-        stored = open_objects(store).read(key)
-        return cls._parse(stored[0], store, key) if stored else None
-
-    @classmethod
-    def all(cls, store: str, name: str) -> list[Self]:
-        """Read the records of all runs of a name, in the order in which the runs ended.
-
-        Raises:
-            SettingsError: `name` is no model name.
-            StoreDamagedError: a document is no record of a run; it is named.
-            StoreError: the store cannot be read.
-        """
-        objects = open_objects(store)
-        folder = f"{checked_name(name)}/runs/"
-        keys = [key for key in objects.keys(folder) if key.endswith(".json")]
-        with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
-            documents = zip(keys, pool.map(objects.read, keys), strict=True)
-            # A record may have been removed since the listing; then its document is None.
-            records = [cls._parse(stored[0], store, key) for key, stored in documents if stored]
-        return sorted(records, key=lambda record: (record.ended, record.run_id))
-
-    @classmethod
-    def _parse(cls, content: bytes, store: str, key: str) -> Self:
-        source = f"store {store}: {key} is no record of a run"
-        return parse_document(content, source, cls, StoreDamagedError, "remove it")
-
     @property
     def line(self) -> str:
         """The record in one line, for a log or a message."""
@@ -141,8 +161,28 @@ class RunRecord(BaseModel):
         return f"{self.name}: {self.outcome.replace('_', ' ')}{pushed}. {self.sentence}{data}"
 
 
-def _key(name: str, run_id: str) -> str:
-    return f"{name}/runs/{run_id}.json"
+class MonitoringRecord(Record):
+    """The result of one run of the monitoring pipeline."""
+
+    folder: ClassVar[str] = "monitoring"
+
+    outcome: Literal["as_trained", "skewed", "failed"]
+    verdict: DataVerdict | None = None
+    """On the requests; None where the run failed before."""
+
+    @classmethod
+    def of_run(cls, name: str, run_id: str, verdict: DataVerdict) -> Self:
+        """Make the record of a run that has compared the requests."""
+        reasons = [*verdict.with_outcome("stop"), *verdict.with_outcome("warn")]
+        sentence = "; ".join(reason.sentence for reason in reasons)
+        return cls(
+            name=name,
+            run_id=run_id,
+            outcome="skewed" if reasons else "as_trained",
+            sentence=f"{sentence}." if reasons else "The model is asked what it was trained on.",
+            ended=_now(),
+            verdict=verdict,
+        )
 
 
 def _now() -> str:

@@ -1,7 +1,8 @@
-"""Count what one revision read: the feature values of its requests in the request log.
+"""Read what one revision was asked: counts of feature values, and the last request of a listener.
 
-A listener with an id counts once, by the last request; a request without an id counts by itself.
-Memory grows with the number of listeners, by about 80 bytes each, not with that of requests.
+In the counts, a listener with an id counts once, by the last request; a request without an id
+counts by itself. Their memory grows with the number of listeners, by about 80 bytes each, not with
+that of requests.
 """
 
 import tempfile
@@ -18,6 +19,7 @@ import pyarrow.parquet
 
 from setlist.errors import DataError
 from setlist.models.profile import AGE_BINS, LENGTH_BINS, ValueShares, bin_ages, bin_lengths
+from setlist.serving.request_log import REQUESTS
 from setlist.store.objects import open_objects
 
 # The features beside the named inputs. They cannot collide with the name of an input, which has no
@@ -39,6 +41,8 @@ BATCH_ROWS = 5_000
 """Requests that are decoded at once."""
 MAX_WAITING_ROWS = 500_000
 """Requests that wait in memory before all but the last of each listener are dropped."""
+MAX_LISTENERS = 20_000
+"""Listeners whose last requests are read: enough for shares exact to half a per cent."""
 MAX_OTHER_VALUES = 2_000
 """Unknown values that are counted by value: an input of free text must not fill the memory."""
 
@@ -152,7 +156,7 @@ class ServedCounts:
         ).astype(np.int32)
         columns = {
             # 8 bytes for a listener instead of an id of any length.
-            _LISTENER: pd.util.hash_array(batch["user_id"].to_numpy(zero_copy_only=False)),
+            _LISTENER: _hashes(batch["user_id"]),
             _TIME: batch["timestamp"].cast(pa.int64()).to_numpy(),
             HISTORY_LENGTH: bin_lengths(lengths).astype(np.int8),
             LAST_PLAY_AGE: _last_age_bins(batch["history_age_days"]),
@@ -207,6 +211,78 @@ def count_served(
         DataError: the log has no such request, or cannot be read.
     """
     served = ServedCounts(inputs, catalogue)
+    for batch in _answered(log, name, revision, days):
+        served.add(batch)
+    served.finish()
+    if not served.total:
+        raise DataError(
+            f"log {log}: it has no request that revision {revision} of {name} answered",
+            "name what `setlist serve --log` writes to, and a revision that was served",
+        )
+    return served
+
+
+def last_requests(
+    log: str, name: str, revision: int, days: int | None, limit: int = MAX_LISTENERS
+) -> pa.Table:
+    """The last request of each listener with an id, or of a sample of them.
+
+    Args:
+        log: a local folder or gs://bucket/prefix, as `RequestLog` writes it.
+        name: of the model in its store.
+        revision: that answered.
+        days: read only the newest days (UTC, of writing) that the log has, this many.
+        limit: with more listeners, those with the smallest hashes of their ids are read.
+
+    Returns:
+        user_id, timestamp, history, history_age_days and inputs, as in the log; one row for each
+        listener. Memory grows with the limit, not with the log.
+
+    Raises:
+        DataError: the log cannot be read.
+    """
+    columns = ["user_id", "timestamp", "history", "history_age_days", "inputs"]
+    kept: list[pa.Table] = []
+    rows, largest = 0, np.uint64(2**64 - 1)
+    for batch in _answered(log, name, revision, days):
+        named = batch.filter(pc.not_equal(batch["user_id"], "")).select(columns)
+        hashes = _hashes(named["user_id"])
+        chosen = named.filter(pa.array(hashes <= largest))
+        kept.append(pa.Table.from_batches([chosen]))
+        rows += len(chosen)
+        if rows > 3 * limit:
+            table, largest = _last_of_sample(pa.concat_tables(kept), limit)
+            kept, rows = [table], len(table)
+    if not kept:
+        return pa.schema([REQUESTS.field(column) for column in columns]).empty_table()
+    return _last_of_sample(pa.concat_tables(kept), limit)[0]
+
+
+def _last_of_sample(requests: pa.Table, limit: int) -> tuple[pa.Table, np.uint64]:
+    """The last request of each of at most `limit` listeners, and the largest hash of their ids."""
+    frame = pd.DataFrame(
+        {
+            _LISTENER: _hashes(requests["user_id"]),
+            _TIME: requests["timestamp"].cast(pa.int64()).to_numpy(),
+        }
+    )
+    last = frame.sort_values(_TIME, kind="stable").drop_duplicates(_LISTENER, keep="last")
+    last = last.sort_values(_LISTENER).head(limit)
+    largest = last[_LISTENER].iloc[-1] if len(last) == limit else np.uint64(2**64 - 1)
+    return requests.take(last.index.to_numpy()), largest
+
+
+def _hashes(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    hashes: npt.NDArray[np.uint64] = pd.util.hash_array(np.asarray(ids.to_pandas(), object))
+    return hashes
+
+
+def _answered(log: str, name: str, revision: int, days: int | None) -> Iterator[pa.RecordBatch]:
+    """The requests that a revision answered, live or as a candidate, in the order of the files.
+
+    Raises:
+        DataError: the log cannot be read.
+    """
     for file, label in _files(log, days):
         try:
             with pa.parquet.ParquetFile(file) as parquet:
@@ -221,16 +297,9 @@ def count_served(
                     )
                     answered = batch.filter(pc.and_(is_shown, is_revision))
                     if answered.num_rows:
-                        served.add(answered)
+                        yield answered
         except (pa.ArrowException, OSError) as fault:
             raise DataError(f"{label} cannot be read ({fault})", "move it elsewhere") from fault
-    served.finish()
-    if not served.total:
-        raise DataError(
-            f"log {log}: it has no request that revision {revision} of {name} answered",
-            "name what `setlist serve --log` writes to, and a revision that was served",
-        )
-    return served
 
 
 def _last_of_each(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -23,15 +23,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet
 from prometheus_client import CollectorRegistry, Counter
 
 from setlist.errors import SetlistError
-from setlist.serving.served_model import RankedList
 from setlist.store.objects import Objects, open_objects
+
+# Whoever reads the log needs no TensorFlow, which a served model imports.
+if TYPE_CHECKING:
+    from setlist.serving.served_model import RankedList
 
 MAX_WAITING_LISTS = 10_000
 """Lists that are kept in memory while the log cannot be written; beyond it lists are dropped."""
@@ -89,7 +92,7 @@ class LoggedList:
     ages: list[float]
     inputs: dict[str, str]
     exclude: list[str]
-    ranked: RankedList
+    ranked: "RankedList"
     time: float
 
 

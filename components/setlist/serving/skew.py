@@ -6,9 +6,8 @@ named input, the lengths of the histories that are not empty, the age of their l
 share of their items that are in the catalogue (in training all are).
 
 Listeners who come to the page play more, and more recently, than all listeners of the training
-period. On the sample data, the listeners of the first day after training differ by 0.18 (length)
-and 0.11 (age) without any mistake. Missing ages, ages in another unit, or plays in the wrong order
-differ by 0.5 and more. That is why `HABIT_FACTOR` exists.
+period. That is why the bound of numbers, which are lengths and ages, is wider than for drift.
+`setlist.serving.matched_skew` does not depend on who comes: it compares single listeners.
 """
 
 from collections.abc import Sequence
@@ -18,6 +17,10 @@ import numpy as np
 import pandas as pd
 
 from setlist.arrays import Float64s, Int64s
+from setlist.data.case import MIN_LISTENERS
+from setlist.data.distributions import Kind, distances
+from setlist.data.policy import ServingBounds
+from setlist.data.verdict import DataOutcome, DataReason
 from setlist.models.profile import LENGTH_BINS, Profile
 from setlist.serving.log_reader import (
     HISTORY_ITEMS,
@@ -27,10 +30,6 @@ from setlist.serving.log_reader import (
     count_served,
 )
 
-MIN_SERVED = 30
-"""With fewer listeners nothing alerts: the share of each of them is too large."""
-HABIT_FACTOR = 3
-"""The threshold of the length and age of histories is this many times that of the others."""
 SIMULATED_SAMPLES = 1_000
 CHANCE_QUANTILE = 0.99
 """An alert by chance alone happens in 1 of 100 comparisons of a feature."""
@@ -43,14 +42,14 @@ class FeatureSkew:
     Attributes:
         feature: a named input, HISTORY_LENGTH, LAST_PLAY_AGE or HISTORY_ITEMS.
         counted: number of listeners, and of requests without an id, that were compared.
-        distance: the largest absolute difference of a share (L-infinity distance).
-        allowed: the threshold of this feature.
+        distance: L-infinity of an input and of HISTORY_ITEMS, else Jensen-Shannon.
+        allowed: the bound above which it is reported.
         chance: the distance that 99 of 100 samples which differ by chance alone stay below.
         value: the value whose share differs most.
         trained, served: its shares.
         unknown: of a named input, the share of the values that the profile does not name.
         rare: the share of such values in training; if it is 0, the model knows none of them.
-        alert: whether the distance is above both `allowed` and `chance`.
+        outcome: `pass` where the distance is not above `chance`; else by the bounds.
     """
 
     feature: str
@@ -63,7 +62,24 @@ class FeatureSkew:
     served: float
     unknown: float | None
     rare: float
-    alert: bool
+    outcome: DataOutcome
+
+    @property
+    def reason(self) -> DataReason:
+        """The same as a reason of a verdict on data."""
+        return DataReason(
+            rule=f"served {self.feature}",
+            outcome=self.outcome,
+            value=round(self.distance, 6),
+            bound=self.allowed,
+            sentence=f"{self.feature}: {self.value} is {self.served:.1%} of what is served and "
+            f"{self.trained:.1%} of training (distance {self.distance:.3f}, allowed: "
+            f"{self.allowed:.3f}, by chance: {self.chance:.3f})",
+            remedy=""
+            if self.outcome == "pass"
+            else f"see what the service sends as {self.feature}; raise policy.data.serving where "
+            "listeners have changed",
+        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,15 @@ class SkewReport:
     first: pd.Timestamp
     last: pd.Timestamp
 
+    @property
+    def summary(self) -> str:
+        """Which requests were compared, in a sentence without its full stop."""
+        return (
+            f"{self.listeners:,} listeners by the last request of each and {self.requests:,} "
+            f"requests without an id, {self.first:%Y-%m-%d %H:%M} to {self.last:%Y-%m-%d %H:%M}; "
+            f"{self.empty:.1%} without a history (in training there are none)"
+        )
+
 
 def find_skew(
     log: str,
@@ -92,7 +117,7 @@ def find_skew(
     revision: int,
     profile: Profile,
     catalogue: Sequence[str],
-    threshold: float,
+    bounds: ServingBounds,
     days: int | None = None,
 ) -> SkewReport:
     """Compare what a revision was asked with what it was trained on.
@@ -103,7 +128,7 @@ def find_skew(
         revision: that answered, live or as a candidate.
         profile: of the revision.
         catalogue: of the revision.
-        threshold: the distance, from 0 to 1, above which a feature may alert; see HABIT_FACTOR.
+        bounds: the distances above which a feature is reported.
         days: read only the newest days (UTC, of writing) that the log has, this many.
 
     Raises:
@@ -134,7 +159,7 @@ def find_skew(
                 (feature, [*trained], shares / shares.sum(), counts_of_bins, total - empty)
             )
     return SkewReport(
-        features=tuple(_compare(*comparison, profile, threshold) for comparison in comparisons),
+        features=tuple(_compare(*comparison, profile, bounds) for comparison in comparisons),
         listeners=served.listeners,
         requests=served.requests,
         empty=empty / total,
@@ -143,7 +168,9 @@ def find_skew(
     )
 
 
-def chance_distance(trained: Float64s, listeners: int, counted: int) -> float:
+def chance_distance(
+    trained: Float64s, listeners: int, counted: int, kind: Kind = "categories"
+) -> float:
     """The distance that two samples of the same listeners stay below in 99 of 100 cases.
 
     It is simulated, with a fixed seed. The training listeners are a sample too, so both samples
@@ -152,16 +179,17 @@ def chance_distance(trained: Float64s, listeners: int, counted: int) -> float:
     Args:
         trained: float64[bins], the shares in training.
         listeners: number of training listeners.
-        counted: number of served listeners; below MIN_SERVED the result is 1, which no distance
+        counted: number of served listeners; below MIN_LISTENERS the result is 1, which no distance
             exceeds.
+        kind: of the distance.
     """
-    if counted < MIN_SERVED:
+    if counted < MIN_LISTENERS:
         return 1.0
     random, shares = np.random.default_rng(0), trained / trained.sum()
     first, second = (
         random.multinomial(size, shares, SIMULATED_SAMPLES) / size for size in (listeners, counted)
     )
-    return float(np.quantile(np.abs(first - second).max(axis=1), CHANCE_QUANTILE))
+    return float(np.quantile(distances(kind, first, second), CHANCE_QUANTILE))
 
 
 def _compare(
@@ -171,25 +199,28 @@ def _compare(
     counts: Int64s,
     counted: int,
     profile: Profile,
-    threshold: float,
+    bounds: ServingBounds,
 ) -> FeatureSkew:
     served = counts / counts.sum()
     largest = int(np.abs(served - trained).argmax())
-    distance = float(abs(served[largest] - trained[largest]))
-    of_habits = feature in (HISTORY_LENGTH, LAST_PLAY_AGE)
-    allowed = threshold * HABIT_FACTOR if of_habits else threshold
-    chance = chance_distance(trained, profile.listeners, counted)
+    kind: Kind = "numbers" if feature in (HISTORY_LENGTH, LAST_PLAY_AGE) else "categories"
+    bound = bounds.numbers if kind == "numbers" else bounds.categories
+    distance = float(distances(kind, trained, served))
+    chance = chance_distance(trained, profile.listeners, counted, kind)
+    outcome: DataOutcome = "pass"
+    if distance > chance:
+        outcome = "stop" if distance > bound.stop else "warn" if distance > bound.warn else "pass"
     is_input = feature in profile.inputs
     return FeatureSkew(
         feature=feature,
         counted=counted,
         distance=distance,
-        allowed=allowed,
+        allowed=bound.stop if outcome == "stop" else bound.warn,
         chance=chance,
         value=names[largest],
         trained=float(trained[largest]),
         served=float(served[largest]),
         unknown=float(served[-1]) if is_input else None,
         rare=float(trained[-1]) if is_input else 0.0,
-        alert=distance > max(allowed, chance),
+        outcome=outcome,
     )

@@ -8,6 +8,7 @@ NAME/revisions/REVISION.pin            that prune keeps it; see `setlist.store.r
 NAME/revisions/RUN.run                 which number a run has, so that a second attempt finds it
 NAME/HEAD                              what is live and what was pruned; moves by compare-and-swap
 NAME/runs/                             the result of each run; see `setlist.runs.record`
+NAME/monitoring/                       the result of each run of the monitoring pipeline
 checkpoints/                           of trainings; see `setlist.runs.checkpoints`
 
 Every reader of a model starts at HEAD or a manifest, and every file is verified.

@@ -20,7 +20,7 @@ from setlist.store.objects import Objects
 from setlist.store.transfer import TRANSFER_THREADS, download_files, file_faults, listing_faults
 
 MODEL_NAME = r"[a-z0-9-]+(/[a-z0-9-]+)*"
-RESERVED = ("revisions", "runs", "checkpoints", "head")
+RESERVED = ("revisions", "runs", "monitoring", "checkpoints", "head")
 """No part of a name: "home/revisions" would lie among the revisions of "home"."""
 CARD_SHA256 = "card_sha256"
 """In the metadata of a revision: the SHA-256 of its model card."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import SettingsError
+from setlist_pipelines.settings.cron_schedule import PipelineName
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +24,9 @@ Set = Annotated[
     typer.Option(
         "--set", help="Replace one setting, e.g. --set as_of=2026-04-24 (can be repeated)."
     ),
+]
+PipelineOption = Annotated[
+    PipelineName, typer.Option("--pipeline", help="Which of the two pipelines.")
 ]
 StoreOption = Annotated[
     str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")

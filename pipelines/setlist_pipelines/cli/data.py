@@ -137,10 +137,8 @@ def show_tables(settings: "Settings") -> None:
 
 def judge(settings: "Settings") -> str:
     """Curate into a folder that is removed again, judge, and print; the decision."""
-    from rich.text import Text
-
     from setlist.data.gate import judge_data
-    from setlist_pipelines.cli.screen import screen
+    from setlist_pipelines.cli.screen import print_data_verdict, screen
 
     console = screen()
     with curated(settings) as (dataset, window, report):
@@ -165,17 +163,7 @@ def judge(settings: "Settings") -> str:
     )
     for note in report.notes:
         console.print(f"note: {note}", style="dim", markup=False, soft_wrap=True)
-    colours = {"pass": "green", "warn": "yellow", "stop": "red"}
-    for reason in verdict.reasons:
-        if reason.outcome != "pass":
-            line = Text.assemble((f"{reason.outcome}: {reason.rule}", colours[reason.outcome]))
-            console.print(line.append(f": {reason.sentence}; {reason.remedy}"), soft_wrap=True)
-    passed = len(verdict.with_outcome("pass"))
-    console.print(
-        Text(f"gate for data: {verdict.decision}", f"bold {colours[verdict.decision]}").append(
-            f" ({passed} of {len(verdict.reasons)} rules pass)", "not bold default"
-        )
-    )
+    print_data_verdict(console, verdict, "gate for data")
     return verdict.decision
 
 

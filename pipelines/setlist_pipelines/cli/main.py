@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from setlist.errors import SetlistError, missing_extra
-from setlist_pipelines.cli.connection import Config, Set
+from setlist_pipelines.cli.connection import Config, PipelineOption, Set
 from setlist_pipelines.cli.dashboard import dashboards
 from setlist_pipelines.cli.data import data, init
 from setlist_pipelines.cli.image import image
@@ -38,34 +38,40 @@ def run(
     docker: Annotated[
         str, typer.Option(help="Run every step in a container of this image, without network.")
     ] = "",
+    pipeline: PipelineOption = "retraining",
 ) -> None:
     """Run the whole pipeline on this machine and print what came of it.
 
     Ends with 0 when the run finished, whatever the verdict, and with 1 when a step failed.
     """
-    from setlist_pipelines.cli.screen import StepProgress, print_summary
+    from setlist_pipelines.cli.screen import StepProgress, print_monitoring, print_summary
     from setlist_pipelines.laptop.runner import run_local
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     settings = read_settings(config or SAMPLE, change)
     with StepProgress() as progress:
-        finished = run_local(settings, workdir, progress.show, docker)
-    print_summary(finished, settings)
+        finished = run_local(settings, workdir, progress.show, docker, pipeline=pipeline)
+    if pipeline == "monitoring":
+        print_monitoring(finished)
+    else:
+        print_summary(finished, settings)
 
 
 @app.command(name="compile")
 def compile_(
     config: Config = None,
     change: Set = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
-        "manifests/retraining.yaml"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file; manifests/PIPELINE.yaml if left out."),
+    ] = None,
     namespace: Annotated[
         str | None,
         typer.Option(help="Write Pipeline and PipelineVersion resources for this namespace."),
     ] = None,
+    pipeline: PipelineOption = "retraining",
 ) -> None:
-    """Compile the pipeline to YAML for a Kubeflow cluster, the settings as its defaults.
+    """Compile a pipeline to YAML for a Kubeflow cluster, the settings as its defaults.
 
     The image of the steps is the one that the variable SETLIST_IMAGE names. With --namespace, for
     GitOps: the resources of a Kubeflow Pipelines that stores its pipelines in Kubernetes.
@@ -73,8 +79,9 @@ def compile_(
     from setlist_pipelines.kubeflow.compilation import compile_pipeline
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
-    compile_pipeline(read_settings(config or SAMPLE, change), output, namespace)
-    typer.echo(f"wrote {output}")
+    path = output or Path("manifests") / f"{pipeline}.yaml"
+    compile_pipeline(read_settings(config or SAMPLE, change), path, namespace, pipeline)
+    typer.echo(f"wrote {path}")
 
 
 @app.command()

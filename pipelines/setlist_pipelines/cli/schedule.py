@@ -192,7 +192,7 @@ def run_now(
 
     settings = _settings(config, change)
     desired = desired_schedule(settings, name)
-    package = compile_package(desired.settings, image)
+    package = compile_package(desired.settings, image, desired.schedule.pipeline)
     kubeflow, moment = connect(host, namespace, token_file, cookies), utc_now()
     submitted = submit_run(
         kubeflow,
@@ -266,7 +266,9 @@ def _in_step(current: "RecurringRun | None", desired: "DesiredSchedule | None", 
         return "no: not in the settings"
     if not current:
         return "no: apply"
-    version = compile_package(desired.settings, image).version if image else ""
+    version = (
+        compile_package(desired.settings, image, desired.schedule.pipeline).version if image else ""
+    )
     return "yes" if is_in_step(current, desired, version) else "no: apply"
 
 

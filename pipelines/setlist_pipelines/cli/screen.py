@@ -166,6 +166,29 @@ def print_data_warnings(console: Console, verdict: DataVerdict) -> None:
         console.print(line.append(reason.remedy), soft_wrap=True)
 
 
+def print_monitoring(run: "Run") -> None:
+    """Print what the requests were compared with, and the paths of all results."""
+    console = screen()
+    print_data_verdict(console, DataVerdict.read(run.output("compare-requests", "verdict")), "skew")
+    console.print(f"page     {run.output('compare-requests', 'page')}", soft_wrap=True)
+    console.print(f"log      {run.log}", soft_wrap=True)
+
+
+def print_data_verdict(console: Console, verdict: DataVerdict, subject: str) -> None:
+    """Print the reasons that do not pass, and the decision."""
+    colours = {"pass": "green", "warn": "yellow", "stop": "red"}
+    for reason in verdict.reasons:
+        if reason.outcome != "pass":
+            line = Text.assemble((f"{reason.outcome}: {reason.rule}", colours[reason.outcome]))
+            console.print(line.append(f": {reason.sentence}; {reason.remedy}"), soft_wrap=True)
+    passed = len(verdict.with_outcome("pass"))
+    console.print(
+        Text(f"{subject}: {verdict.decision}", f"bold {colours[verdict.decision]}").append(
+            f" ({passed} of {len(verdict.reasons)} rules pass)", "not bold default"
+        )
+    )
+
+
 def print_candidates(console: Console, folder: Path) -> None:
     """Print the settings in which the candidates differ, and their results on the holdout.
 

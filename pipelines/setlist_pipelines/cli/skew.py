@@ -1,22 +1,20 @@
-"""`setlist skew`: compare what a model is asked in serving with what it was trained on."""
+"""`setlist skew`: compare what a model is asked with its training and with the tables."""
 
+import os
+import tempfile
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import ModelError, StoreNotFoundError
-from setlist_pipelines.cli.connection import (
-    NameOption,
-    StoreOption,
-    add_row,
-    examples,
-    new_table,
-)
+from setlist.errors import SettingsError, StoreNotFoundError
+from setlist_pipelines.cli.connection import Set, add_row, examples, new_table
 
 if TYPE_CHECKING:
-    from setlist.models.profile import Profile
+    from setlist.data.features import Features
     from setlist.serving.skew import FeatureSkew
-    from setlist.store.reader import StoreReader
+    from setlist_pipelines.settings.file import Settings
 
 skew = typer.Typer()
 
@@ -27,50 +25,79 @@ ALERT_EXIT_CODE = 3
     name="skew",
     epilog=examples(
         "setlist skew --log gs://bucket/served --store gs://bucket/setlist --days 1",
-        "setlist skew --log served --revision 7 --threshold 0.05",
+        "setlist skew --config home.yaml",
     ),
 )
 def skew_(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Settings file, to compare with its tables as well."),
+    ] = None,
+    change: Set = None,
     log: Annotated[
         str, typer.Option(help="What `setlist serve --log` writes to: a folder or gs://bucket/...")
-    ],
-    store: StoreOption = ".setlist/store",
-    name: NameOption = "home",
+    ] = "",
+    store: Annotated[
+        str,
+        typer.Option(
+            envvar="SETLIST_STORE",
+            help="A local folder or gs://bucket/prefix; that of the settings, or .setlist/store.",
+        ),
+    ] = "",
+    name: Annotated[
+        str, typer.Option(help="The model's name in the store; that of the settings, or home.")
+    ] = "",
     revision: Annotated[
         int | None, typer.Option(min=1, help="The revision; the live one if left out.")
     ] = None,
     days: Annotated[
         int | None, typer.Option(min=1, help="Read this many of the newest days; all if left out.")
     ] = None,
-    threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="The largest difference of a share that is allowed.")
-    ] = 0.1,
 ) -> None:
     """Compare what a model is asked in serving with what it was trained on.
 
-    For every named input, and for the histories: the largest difference between the share of a
-    value among the training listeners and among the served ones. It alerts if the difference is
-    above the threshold, and larger than by chance. For length and age of the histories the
-    threshold is three times as high, because the listeners who come are more active.
+    For every named input, and for the histories: how far the shares of values among the served
+    listeners are from those among the training listeners. With --config, the last request of each
+    listener is also compared with the listener's own rows in the tables, by the same curation and
+    transformation as in a training: inputs, plays, their order and ages. The bounds are the
+    section `data.serving` of the policy. `setlist run --pipeline monitoring` does the same as a
+    pipeline, which a schedule starts on a cluster.
 
-    Ends with 0 when nothing alerts, with 3 when something does, with 1 on an error and with 2 when
-    it was called wrongly.
+    Ends with 0 when nothing is beyond a bound, with 3 when something is, with 1 on an error and
+    with 2 when it was called wrongly.
     """
-    from setlist.serving.skew import find_skew
+    from setlist.data.policy import ServingBounds
+    from setlist.serving.skew_check import compare_requests
     from setlist.store.model_store import open_store
-    from setlist_pipelines.cli.screen import screen
+    from setlist_pipelines.cli.screen import print_data_verdict, screen
+    from setlist_pipelines.settings.file import read_settings
 
-    opened = open_store(store)
+    settings = read_settings(config, change) if config else None
+    if settings:
+        store, name = store or settings.store, name or settings.name
+        if settings.monitoring:
+            log, days = log or settings.monitoring.log, days or settings.monitoring.days
+    store, name = store or ".setlist/store", name or "home"
+    if not log:
+        raise SettingsError(
+            "there is no log to read", "name one with --log, or as monitoring.log in the settings"
+        )
     if revision is None:
-        head = opened.head(name)
+        head = open_store(store).head(name)
         if head is None:
             raise StoreNotFoundError(
                 f"store {store}: nothing is live under {name}", "name a --revision"
             )
         revision = head.live
-    profile = _profile(opened, name, revision)
-    catalogue = (opened.file(name, revision, "catalogue.txt") or b"").decode().split("\n")[:-1]
-    report = find_skew(log, name, revision, profile, catalogue, threshold, days)
+    report, verdict = compare_requests(
+        log,
+        store,
+        name,
+        revision,
+        settings.policy.data.serving if settings else ServingBounds(),
+        days,
+        _features(settings) if settings else None,
+    )
     table = new_table(
         "feature",
         "distance",
@@ -80,44 +107,32 @@ def skew_(
         "training",
         "served",
         "unknown",
-        "",
     )
     for row in report.features:
         add_row(
             table, row.feature, f"{row.distance:.3f}", f"{row.allowed:.3f}", f"{row.chance:.3f}",
             row.value, f"{row.trained:.1%}", f"{row.served:.1%}", _unknown(row),
-            "ALERT" if row.alert else "",
         )  # fmt: skip
-    screen().print(table)
-    typer.echo(
-        f"{report.listeners:,} listeners by the last request of each and {report.requests:,} "
-        f"requests without an id, {report.first:%Y-%m-%d %H:%M} to {report.last:%Y-%m-%d %H:%M}; "
-        f"{report.empty:.1%} without a history (in training there are none)"
-    )
-    alerts = [row for row in report.features if row.alert]
-    if not alerts:
-        typer.echo(f"revision {revision} of {name} is asked what it was trained on")
-        return
-    reasons = "; ".join(
-        f"{row.feature}: {row.value} is {row.served:.1%} of what is served and {row.trained:.1%} "
-        "of training"
-        for row in alerts
-    )
-    typer.echo(f"revision {revision} of {name} is not asked what it was trained on: {reasons}")
-    raise typer.Exit(ALERT_EXIT_CODE)
+    console = screen()
+    console.print(table)
+    typer.echo(report.summary)
+    print_data_verdict(console, verdict, f"requests to revision {revision} of {name}")
+    if verdict.decision != "pass":
+        raise typer.Exit(ALERT_EXIT_CODE)
 
 
-def _profile(store: "StoreReader", name: str, revision: int) -> "Profile":
-    from setlist.models.profile import PROFILE, parse_profile
+def _features(settings: "Settings") -> "Features":
+    """What the transformation makes of all days of the tables."""
+    from setlist.data.transformation import transform_whole
+    from setlist_pipelines.cli.data import curated
 
-    content = store.file(name, revision, PROFILE)
-    if content is None:
-        raise ModelError(
-            f"store {store.uri}: revision {revision} of {name} has no {PROFILE}, because it was "
-            "made elsewhere or by an older setlist",
-            "train and push a new model, then compare that one",
-        )
-    return parse_profile(content, f"store {store.uri}: {PROFILE} of revision {revision} of {name}")
+    with (
+        curated(settings) as (dataset, window, _),
+        tempfile.TemporaryDirectory() as scratch,
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stdout(nowhere),
+    ):
+        return transform_whole(dataset, window, settings.inputs, Path(scratch) / "features")
 
 
 def _unknown(row: "FeatureSkew") -> str:

@@ -10,6 +10,7 @@ from setlist_pipelines.cli.connection import (
     Host,
     Image,
     Namespace,
+    PipelineOption,
     Set,
     TokenFile,
     connect,
@@ -45,6 +46,7 @@ def submit(
         str,
         typer.Option("--id", help="A key for this run; the same key starts no second run."),
     ] = "",
+    pipeline: PipelineOption = "retraining",
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     host: Host = "",
     namespace: Namespace = "",
@@ -63,12 +65,12 @@ def submit(
 
     settings = read_settings(config or SAMPLE, change)
     check_schedules(settings)
-    package = compile_package(settings, image)
+    package = compile_package(settings, image, pipeline)
     kubeflow = connect(host, namespace, token_file, cookies)
     submitted = submit_run(
         kubeflow,
         package,
-        settings.arguments(),
+        settings.arguments(pipeline),
         settings.name,
         key,
         settings.platform.service_account,

@@ -10,14 +10,20 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
 from setlist.errors import SettingsError
 from setlist.steps import IMAGE
-from setlist_pipelines.retraining import retraining
+from setlist_pipelines.graphs import graph
+from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import REMOTE_PATH, Settings
 from setlist_pipelines.settings.platform import IMAGE_BY_DIGEST
 
 HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"
 
 
-def compile_pipeline(settings: Settings, output: Path, namespace: str | None = None) -> None:
+def compile_pipeline(
+    settings: Settings,
+    output: Path,
+    namespace: str | None = None,
+    pipeline: PipelineName = "retraining",
+) -> None:
     """Compile the pipeline, with the settings as the defaults of its parameters.
 
     The same settings and image give the same bytes. The file appears whole or not at all.
@@ -27,6 +33,7 @@ def compile_pipeline(settings: Settings, output: Path, namespace: str | None = N
         output: the file to write.
         namespace: write the resources Pipeline and PipelineVersion of this namespace, for GitOps,
             in place of the pipeline alone. The version is named by its content.
+        pipeline: which one.
 
     Raises:
         SettingsError: the store or a table lies on this machine, the file cannot be written, or a
@@ -42,10 +49,11 @@ def compile_pipeline(settings: Settings, output: Path, namespace: str | None = N
     scratch = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        content = _compiled(settings, scratch)
+        content = _compiled(pipeline, settings, scratch)
         if namespace is not None:
             # Twice, since the name of the version comes from the content of the pipeline.
-            content = _compiled(settings, scratch, _resources(content, namespace))
+            resources = _resources(pipeline, content, namespace)
+            content = _compiled(pipeline, settings, scratch, resources)
         scratch.write_text(HEADER + content, "utf-8")
         scratch.replace(output)
     except OSError as fault:
@@ -58,14 +66,16 @@ def compile_pipeline(settings: Settings, output: Path, namespace: str | None = N
 
 
 def _compiled(
-    settings: Settings, scratch: Path, resources: KubernetesManifestOptions | None = None
+    pipeline: PipelineName,
+    settings: Settings,
+    scratch: Path,
+    resources: KubernetesManifestOptions | None = None,
 ) -> str:
     """The YAML documents that kfp writes, with sorted keys: kfp's order differs by process."""
-    pipeline = retraining(settings.labels, settings.refit, settings.warm_start, settings.platform)
     compiler.Compiler().compile(
-        pipeline,
+        graph(pipeline, settings, settings.platform),
         str(scratch),
-        pipeline_parameters=settings.arguments(),
+        pipeline_parameters=settings.arguments(pipeline),
         kubernetes_manifest_format=resources is not None,
         kubernetes_manifest_options=resources,
     )
@@ -75,7 +85,7 @@ def _compiled(
     )
 
 
-def _resources(content: str, namespace: str) -> KubernetesManifestOptions:
+def _resources(pipeline: PipelineName, content: str, namespace: str) -> KubernetesManifestOptions:
     """The options with which kfp writes resources, for a pipeline with this content."""
     if not IMAGE_BY_DIGEST.fullmatch(IMAGE):
         raise SettingsError(
@@ -84,7 +94,7 @@ def _resources(content: str, namespace: str) -> KubernetesManifestOptions:
         )
     version = hashlib.sha256(content.encode()).hexdigest()[:20]
     return KubernetesManifestOptions(
-        pipeline_version_name=f"retraining-{version}",
+        pipeline_version_name=f"{pipeline}-{version}",
         pipeline_version_display_name=version,
         namespace=namespace,
         include_pipeline_manifest=True,

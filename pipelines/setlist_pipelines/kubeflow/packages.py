@@ -12,6 +12,7 @@ import yaml
 
 from setlist.errors import SettingsError
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
+from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings
 from setlist_pipelines.settings.platform import IMAGE_BY_DIGEST
 
@@ -48,8 +49,10 @@ class Package:
         return hashlib.sha256(self.content).hexdigest()[:20]
 
 
-def compile_package(settings: Settings, image: str) -> Package:
-    """Compile the pipeline for these settings, with every step in this image.
+def compile_package(
+    settings: Settings, image: str, pipeline: PipelineName = "retraining"
+) -> Package:
+    """Compile a pipeline for these settings, with every step in this image.
 
     Raises:
         SettingsError: the image is not named by digest, or a path lies on this machine.
@@ -65,7 +68,7 @@ def compile_package(settings: Settings, image: str) -> Package:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        compile_pipeline(settings, path)
+        compile_pipeline(settings, path, pipeline=pipeline)
         documents = list(yaml.safe_load_all(path.read_text("utf-8")))
     spec = documents[0]
     # The steps read their image when `setlist.steps` is imported, which is too early for --image.

@@ -50,7 +50,8 @@ class DesiredSchedule:
     @property
     def arguments(self) -> Json:
         """The arguments of its runs; the backend puts the fire time of each into `as_of`."""
-        return self.settings.arguments() | {"as_of": scheduled(self.schedule.cron)}
+        arguments = self.settings.arguments(self.schedule.pipeline)
+        return arguments | {"as_of": scheduled(self.schedule.cron)}
 
     @property
     def service_account(self) -> str:
@@ -130,7 +131,7 @@ def apply_schedules(
     packages: dict[str, Package] = {}
     for name, schedule in desired.items():
         show(name, "compiles the pipeline")
-        packages[name] = compile_package(schedule.settings, image)
+        packages[name] = compile_package(schedule.settings, image, schedule.schedule.pipeline)
         check_arguments(schedule.arguments, packages[name].parameters)
     existing = recurring_runs(kubeflow, settings.name, settings.store)
     for name, other in of_other_stores(kubeflow, settings.name, settings.store):

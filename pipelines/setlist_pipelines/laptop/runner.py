@@ -23,6 +23,7 @@ from setlist import errors
 from setlist.errors import SetlistError, SettingsError
 from setlist_pipelines.laptop.kfp_patches import name_outputs
 from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE, Run, ShowStep
+from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings, with_absolute_paths
 
 STARTED = re.compile(r"Executing task '([\w-]+)'")
@@ -96,8 +97,9 @@ def run_local(
     say: ShowStep,
     docker_image: str = "",
     container: Mapping[str, Any] | None = None,
+    pipeline: PipelineName = "retraining",
 ) -> Run:
-    """Run the pipeline and wait for it.
+    """Run a pipeline and wait for it.
 
     Args:
         settings: checked.
@@ -105,6 +107,7 @@ def run_local(
         say: shows the progress of each step.
         docker_image: run every step in a container of this image, without network.
         container: arguments of `docker run` in place of ours, e.g. a network.
+        pipeline: which one.
 
     Raises:
         SettingsError: the work folder cannot be made or written.
@@ -127,21 +130,21 @@ def run_local(
         runner = container_runner(docker_image, workdir, settings, container or {})
     else:
         runner = local.SubprocessRunner(use_venv=False)
-    from setlist_pipelines.retraining import retraining
+    from setlist_pipelines.graphs import graph
 
-    pipeline = retraining(settings.labels, settings.refit, settings.warm_start)
+    arguments, component = settings.arguments(pipeline), graph(pipeline, settings)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    root = workdir / f"retraining-{stamp}"
+    root = workdir / f"{pipeline}-{stamp}"
     name_outputs(root.name)
     log = workdir / f"run-{stamp}.log"
     local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
     failed = ""
     with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
-        screen = _Log(file, say, step_titles(pipeline.pipeline_spec))
+        screen = _Log(file, say, step_titles(component.pipeline_spec))
         warnings.filterwarnings("ignore", module=r"kfp\.local")  # display names, image names
         try:
             with redirect_stdout(screen):
-                pipeline(**settings.arguments())
+                component(**arguments)
         except RuntimeError as fault:
             failed = COLOUR.sub("", str(fault))
     if failed:

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
@@ -31,6 +31,8 @@ FIXED_SETTINGS = ("as_of", "name", "store", "schedules")
 """What a schedule may not change: its fire time is the `as_of` of a run, and by name and store of
 the model its recurring run on the cluster is recognised."""
 
+PipelineName = Literal["retraining", "monitoring"]
+
 ScheduleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
 
@@ -41,6 +43,7 @@ class Schedule(BaseModel):
 
     cron: str = Field(description="second minute hour day-of-month month day-of-week, in UTC")
     time_zone: str = Field("UTC", description="in which times are also shown; cron is in UTC")
+    pipeline: PipelineName = "retraining"
     set: dict[str, Any] = Field({}, description="settings of these runs, by their dotted keys")
     concurrency: int = Field(1, ge=1, le=10, description="how many of its runs may overlap")
     catch_up: bool = Field(

@@ -28,7 +28,7 @@ from setlist.evaluation.results import EvaluationSettings
 from setlist.models.selection import ALONE, settings_of
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.runs.refit_record import DEFAULT_REFIT_OVERLAP
-from setlist_pipelines.settings.cron_schedule import Schedule, ScheduleName
+from setlist_pipelines.settings.cron_schedule import PipelineName, Schedule, ScheduleName
 from setlist_pipelines.settings.platform import Platform
 from setlist_pipelines.settings.yaml_document import YamlDocument
 
@@ -45,6 +45,19 @@ RESERVED_NAMES = (GRID_KEY, "chosen")
 """No names for candidates: the settings use the first, `chosen.json` of a run the second."""
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
 """A text for which YAML may hold a number, as in `as_of: 2026`, or nothing."""
+
+
+MONITORING_KEYS = ("name", "store", "as_of", "data", "window", "curation", "inputs", "policy")
+"""The sections that the monitoring pipeline takes, beside those of `MonitoringSettings`."""
+
+
+class MonitoringSettings(BaseModel):
+    """What the monitoring pipeline compares with the training of the live model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    log: str = Field(description="what `setlist serve --log` writes to")
+    days: int = Field(1, ge=1, description="how many of the newest days of the log are read")
 
 
 class Settings(BaseModel):
@@ -78,6 +91,7 @@ class Settings(BaseModel):
     only_new_data: bool = Field(
         False, description="whether a run ends early if the data are those of the live model"
     )
+    monitoring: MonitoringSettings | None = None
     platform: Platform = Platform()
     schedules: dict[ScheduleName, Schedule] = {}
 
@@ -94,6 +108,16 @@ class Settings(BaseModel):
             settings_of(self.model, self.candidates, label)
         return self
 
+    @model_validator(mode="after")
+    def _check_schedules(self) -> Self:
+        for name, schedule in self.schedules.items():
+            if schedule.pipeline == "monitoring" and self.monitoring is None:
+                raise ValueError(
+                    f"schedules.{name} runs the monitoring pipeline, and there is no section "
+                    "`monitoring`; write monitoring: {log: gs://bucket/served}"
+                )
+        return self
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the candidates, in order."""
@@ -108,7 +132,8 @@ class Settings(BaseModel):
             if table
             for place, path in enumerate(table.paths)
         }
-        return {"store": self.store} | paths
+        log = {"monitoring.log": self.monitoring.log} if self.monitoring else {}
+        return {"store": self.store} | paths | log
 
     def document(self) -> dict[str, Any]:
         """These settings as the document of a settings file.
@@ -122,10 +147,23 @@ class Settings(BaseModel):
         }
         return self.model_dump(mode="json", exclude_none=True) | {"candidates": changes}
 
-    def arguments(self) -> dict[str, Any]:
-        """The arguments of the pipeline: the document without what shapes its graph."""
-        graph_keys = ("warm_start", "refit", "platform", "schedules")
-        return {key: value for key, value in self.document().items() if key not in graph_keys}
+    def arguments(self, pipeline: PipelineName = "retraining") -> dict[str, Any]:
+        """The arguments of a pipeline: the document without what shapes its graph.
+
+        Raises:
+            SettingsError: there is no section `monitoring` for that pipeline.
+        """
+        document = self.document()
+        if pipeline == "monitoring":
+            if self.monitoring is None:
+                raise SettingsError(
+                    "monitoring: the settings have no such section",
+                    "write monitoring: {log: gs://bucket/served}, where `setlist serve --log` "
+                    "writes",
+                )
+            return {key: document[key] for key in MONITORING_KEYS} | document["monitoring"]
+        others = ("warm_start", "refit", "platform", "schedules", "monitoring")
+        return {key: value for key, value in document.items() if key not in others}
 
 
 def named_candidates(document: dict[str, Any]) -> dict[str, Any]:
@@ -237,14 +275,17 @@ def read_policy(path: Path) -> Policy:
 
 def with_absolute_paths(settings: Settings) -> Settings:
     """The settings with absolute local paths, for steps that start in another folder."""
+
+    def absolute(path: str) -> str:
+        remote = REMOTE_PATH.match(path)
+        return path if remote else str(Path(path).expanduser().absolute())
+
     document = settings.document()
-    if not REMOTE_PATH.match(settings.store):
-        document["store"] = str(Path(settings.store).expanduser().absolute())
+    document["store"] = absolute(settings.store)
+    if settings.monitoring:
+        document["monitoring"]["log"] = absolute(settings.monitoring.log)
     for table in document["data"].values():
         paths = [table["path"]] if isinstance(table["path"], str) else table["path"]
-        absolute = [
-            path if REMOTE_PATH.match(path) else str(Path(path).expanduser().absolute())
-            for path in paths
-        ]
-        table["path"] = absolute if len(absolute) > 1 else absolute[0]
+        found = [absolute(path) for path in paths]
+        table["path"] = found if len(found) > 1 else found[0]
     return Settings.model_validate(document)

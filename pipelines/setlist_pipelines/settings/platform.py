@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-STEP_NAMES = (
+RETRAINING_STEPS = (
     *(
         "plan",
         "news",
@@ -25,6 +25,11 @@ STEP_NAMES = (
     "announce-failure",
 )
 """The steps of the graph, as Kubeflow names their components."""
+MONITORING_STEPS = (
+    *("plan-monitoring", "curate", "transform-whole", "compare-requests", "announce-skew"),
+    "announce-failure",
+)
+STEP_NAMES = tuple(dict.fromkeys(RETRAINING_STEPS + MONITORING_STEPS))
 IMAGE_BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 """An image that is named by its content; a tag can name another image tomorrow."""
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -92,6 +97,7 @@ STEP_NEEDS = {
     # The backend starts a failed step again, whatever the reason. These steps fail because of
     # settings or data, which no repetition repairs; each step repeats faults of the network itself.
     "plan": StepPlatform(retries=0),
+    "plan-monitoring": StepPlatform(retries=0),
     "curate": LARGE_NEEDS.completed_by(StepPlatform(retries=0)),
     "gate": StepPlatform(retries=0),
     # Training and evaluation take the most memory, and hours where the data are large.
@@ -101,6 +107,8 @@ STEP_NEEDS = {
     # These only write a record and send a message.
     "announce": SMALL_NEEDS,
     "announce-failure": SMALL_NEEDS,
+    # It fails where a bound is exceeded, which no repetition mends.
+    "announce-skew": SMALL_NEEDS.completed_by(StepPlatform(retries=0)),
 }
 """The needs of single steps, where they differ from the usual ones."""
 

@@ -3,13 +3,14 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdict_of
 
 from setlist.data.case import DataCase
 from setlist.data.curation_report import DayCount
-from setlist.data.distributions import Distribution, distance, jensen_shannon, past_distances
+from setlist.data.distributions import Distribution, distance, distances, past_distances
 from setlist.data.policy import Bound, DataPolicy
 from setlist.data.profile import DataProfile, Weeks, sketch
 from setlist.data.schema import UNBOUNDED_END, Window
@@ -108,7 +109,8 @@ def test_numbers_are_compared_by_jensen_shannon():
     )
     assert value == pytest.approx(jensenshannon(first, second, base=2))
     assert worst == "c"
-    assert jensen_shannon(*(pd.Series(p).to_numpy() for p in ([1.0, 0.0], [0.0, 1.0]))) == 1
+    apart = distances("numbers", np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([0.0, 1.0]))
+    assert apart == pytest.approx([1, jensenshannon([0.5, 0.5], [0, 1], base=2)])
 
 
 def weeks(events, users=None, end=END):

@@ -10,6 +10,8 @@ import scipy.stats
 from prometheus_client import CollectorRegistry
 from tests.setlist.serving.trained import NOON, features_of, listeners
 
+from setlist.data.case import MIN_LISTENERS
+from setlist.data.policy import ServingBounds
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import SetlistError
 from setlist.models.contract import ModelInfo
@@ -17,10 +19,11 @@ from setlist.models.profile import profile_of
 from setlist.serving import log_reader
 from setlist.serving.log_reader import HISTORY_ITEMS, HISTORY_LENGTH, LAST_PLAY_AGE
 from setlist.serving.request_log import RequestLog
-from setlist.serving.skew import MIN_SERVED, chance_distance, find_skew
+from setlist.serving.skew import chance_distance, find_skew
 
 TRAINED = listeners(1_000)
 SOME = [TRAINED[row] for row in np.random.default_rng(1).choice(1_000, 300, replace=False)]
+BOUNDS = ServingBounds()
 CATALOGUE = [f"r1-{item:05d}" for item in range(60)]
 INFO = ModelInfo(
     name="m", kind="two_tower", catalogue_size=60, history_length=50,
@@ -50,14 +53,20 @@ def look(profile, tmp_path):
     def found(entries, **other):
         write(tmp_path / "log", entries)
         return find_skew(
-            str(tmp_path / "log"), "home", 1, other.pop("profile", profile), CATALOGUE, 0.1, **other
+            str(tmp_path / "log"),
+            "home",
+            1,
+            other.pop("profile", profile),
+            CATALOGUE,
+            BOUNDS,
+            **other,
         )
 
     return found
 
 
 def alerts(skew):
-    return {one.feature for one in skew.features if one.alert}
+    return {one.feature for one in skew.features if one.outcome != "pass"}
 
 
 def of(skew, feature):
@@ -99,7 +108,7 @@ def test_an_input_that_nobody_sends_is_named(look):
 
 def test_an_input_that_the_log_lacks_is_the_same(look):
     country = of(look([one.entry(inputs={"city": "Chile"}) for one in SOME]), "country")
-    assert (country.value, country.served, country.alert) == ("''", 1, True)
+    assert (country.value, country.served, country.outcome) == ("''", 1, "stop")
 
 
 def test_values_in_lower_case_are_unknown(look):
@@ -152,7 +161,7 @@ def test_histories_that_are_sent_otherwise_are_found(look, feature, change):
 
 
 def test_more_active_listeners_are_not_a_mistake(look):
-    """Who comes daily has the longer history: this is why `HABIT_FACTOR` is."""
+    """Who comes daily has the longer history: this is why the bound of numbers is wider."""
     often = sorted(TRAINED, key=lambda one: len(one.history))[200:]
     skew = look([one.entry() for one in often])
     assert 0.1 < of(skew, HISTORY_LENGTH).distance < 0.3
@@ -181,10 +190,10 @@ def test_nothing_is_said_of_histories_where_there_are_none(look):
 
 def test_a_few_requests_do_not_alert(look):
     few = [one.entry(inputs={"country": ""}) for one in SOME]
-    skew = look(few[: MIN_SERVED - 1])
+    skew = look(few[: MIN_LISTENERS - 1])
     assert alerts(skew) == set()
     assert of(skew, "country").distance == 1
-    assert alerts(look(few[:MIN_SERVED])) == {"country"}
+    assert alerts(look(few[:MIN_LISTENERS])) == {"country"}
 
 
 @pytest.mark.parametrize(("times", "alert"), [(1, set()), (10, {"country"})])
@@ -257,9 +266,9 @@ def test_the_newest_days_of_the_log(look, tmp_path, profile):
     day.rename(day.with_name("date=2026-01-31"))
     entries = [one.entry(time=NOON + 5) for one in SOME]
     assert alerts(look(entries, days=1)) == set()
-    again = find_skew(str(tmp_path / "log"), "home", 1, profile, CATALOGUE, 0.1, 2)
+    again = find_skew(str(tmp_path / "log"), "home", 1, profile, CATALOGUE, BOUNDS, 2)
     assert alerts(again) == {"country"}
-    assert again == find_skew(str(tmp_path / "log"), "home", 1, profile, CATALOGUE, 0.1)
+    assert again == find_skew(str(tmp_path / "log"), "home", 1, profile, CATALOGUE, BOUNDS)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -268,7 +277,7 @@ def test_a_bucket_says_the_same_as_a_folder(gcs_uri, tmp_path, profile):
     for to in (f"{gcs_uri}/log", tmp_path / "log"):
         write(to, entries)
     one, other = (
-        find_skew(str(to), "home", 1, profile, CATALOGUE, 0.1)
+        find_skew(str(to), "home", 1, profile, CATALOGUE, BOUNDS)
         for to in (f"{gcs_uri}/log", tmp_path / "log")
     )
     assert one == other
@@ -278,14 +287,14 @@ def test_a_bucket_says_the_same_as_a_folder(gcs_uri, tmp_path, profile):
 def test_what_cannot_be_read_is_named(look, tmp_path, profile):
     log = tmp_path / "log"
     with pytest.raises(SetlistError, match="no request that revision 1 of home answered"):
-        find_skew(str(log), "home", 1, profile, CATALOGUE, 0.1)
+        find_skew(str(log), "home", 1, profile, CATALOGUE, BOUNDS)
     assert not log.exists(), "looking makes no folder"
     look([one.entry() for one in SOME])
     (file,) = log.glob("requests/*/*.parquet")
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(SetlistError, match=f"{file} cannot be read"):
-        find_skew(str(log), "home", 1, profile, CATALOGUE, 0.1)
+        find_skew(str(log), "home", 1, profile, CATALOGUE, BOUNDS)
     (other,) = log.glob("impressions/*/*.parquet")
     shutil.copy(other, file)
     with pytest.raises(SetlistError, match=f"{file} is not a file of the request log"):
-        find_skew(str(log), "home", 1, profile, CATALOGUE, 0.1)
+        find_skew(str(log), "home", 1, profile, CATALOGUE, BOUNDS)

@@ -8,6 +8,8 @@ from tests.setlist.serving.models import promote, stage, write_towers
 from tests.setlist.serving.processes import serving
 from tests.setlist.serving.trained import features_of, listeners
 
+from setlist_pipelines.settings.file import SAMPLE
+
 pytestmark = pytest.mark.slow
 
 TRAINED = listeners(400)
@@ -47,19 +49,31 @@ def test_it_ends_with_0_when_nothing_alerts(setlist, store, logs):
     assert done.code == 0, done.err
     assert "100 listeners by the last request of each and 0 requests without an id" in done.out
     assert "0.0% without a history" in done.out
-    assert "revision 1 of home is asked what it was trained on" in done.out
-    assert "ALERT" not in done.out
+    assert done.out.splitlines()[-1] == "requests to revision 1 of home: pass (4 of 4 rules pass)"
 
 
 def test_it_ends_with_3_and_names_what_is_wrong(setlist, store, logs):
     done = setlist("skew", "--log", logs / "wrong", "--store", store, "--days", 1)
     assert done.code == 3
-    assert done.out.count("ALERT") == 1
-    assert done.out.splitlines()[-1] == (
-        "revision 1 of home is not asked what it was trained on: country: '' is 100.0% of what is "
-        "served and 0.0% of training"
+    reason, decision = done.out.splitlines()[-2:]
+    assert reason.startswith(
+        "stop: served country: country: '' is 100.0% of what is served and 0.0% of training "
+        "(distance 1.000, allowed: 0.300, by chance: "
     )
-    assert setlist("skew", "--log", logs / "wrong", "--store", store, "--threshold", 1).code == 0
+    assert reason.endswith("raise policy.data.serving where listeners have changed")
+    assert decision == "requests to revision 1 of home: stop (3 of 4 rules pass)"
+
+
+def test_the_bounds_are_those_of_the_settings(setlist, store, logs, tmp_path):
+    """With the sample's tables, which have none of these listeners."""
+    options = ["--config", SAMPLE, "--log", logs / "wrong", "--store", store]
+    done = setlist("skew", *options)
+    assert done.code == 3
+    assert "stop: matched ids: 100 of 100 listeners" in done.out
+    loose = ("categories={}", "unmatched={}", "numbers={}")
+    changes = [part for one in loose for part in ("--set", f"policy.data.serving.{one}")]
+    done = setlist("skew", *options, *changes)
+    assert done.code == 0, done.out
 
 
 @pytest.mark.parametrize(
@@ -93,4 +107,4 @@ def test_it_needs_no_tensorflow(store, logs):
 
 def test_its_help_shows_how_it_is_asked(setlist):
     done = setlist("skew", "--help")
-    assert "setlist skew --log served --revision 7 --threshold 0.05" in done.out
+    assert "setlist skew --config home.yaml" in done.out

@@ -61,7 +61,9 @@ def client(stub, compiled, monkeypatch):
     monkeypatch.setattr(
         schedule_sync,
         "compile_package",
-        lambda settings, image: replace(compiled, content=compiled.content + f"# {image}".encode()),
+        lambda settings, image, pipeline: replace(
+            compiled, content=compiled.content + f"# {image}".encode()
+        ),
     )
     return Kubeflow(Access(stub.url))
 
@@ -633,6 +635,48 @@ def test_run_now_starts_a_run_as_of_the_present_moment(setlist, stub):
     assert parameters["only_new_data"] is True
     assert run["run_id"] in said
     assert setlist("schedule", "run-now", "nightly", schedules=ENTRIES)[0] == 1
+
+
+WATCHED = f"""
+monitoring: {{log: gs://bucket/served, days: 2}}
+schedules:
+  daily: {{cron: "{DAILY}"}}
+  watch: {{cron: "0 0 9 * * *", pipeline: monitoring}}
+"""
+
+
+def test_the_monitoring_pipeline_is_scheduled_beside_the_retraining(setlist, stub):
+    code, said = setlist("schedule", "apply", schedules=WATCHED)
+    assert code == 0, said
+    assert "watch        created" in said
+    watch, daily = sorted(stub.recurringruns, key=lambda one: "log" not in run_parameters(one))
+    assert run_parameters(watch)["log"] == "gs://bucket/served"
+    assert run_parameters(watch)["days"] == 2
+    assert "model" not in run_parameters(watch)
+    assert "log" not in run_parameters(daily)
+    pipelines = [one["pipeline_version_reference"]["pipeline_id"] for one in (watch, daily)]
+    assert pipelines[0] != pipelines[1]
+    assert {one["display_name"] for one in stub.pipelines} == {"retraining", "monitoring"}
+    assert (
+        " ".join(setlist("schedule", "apply", schedules=WATCHED)[1].split()).count("unchanged") == 2
+    )
+    listed = setlist("schedule", "list", schedules=WATCHED)[1]
+    assert " ".join(listed.split()).count("running yes") == 2
+    code, said = setlist("schedule", "run-now", "watch", schedules=WATCHED)
+    assert code == 0, said
+    [run] = stub.runs
+    assert run["display_name"].startswith("home-watch-2026")
+    assert run["pipeline_version_reference"]["pipeline_id"] == pipelines[0]
+    code, said = setlist("submit", "--pipeline", "monitoring", schedules=WATCHED)
+    assert code == 0, said
+    assert "pipeline  monitoring " in said
+    code, said = setlist("schedule", "apply", schedules=WATCHED.replace("monitoring: {", "#"))
+    assert code == 1
+    assert "there is no section `monitoring`" in " ".join(said.split())
+
+
+def run_parameters(recurring_run):
+    return recurring_run["runtime_config"]["parameters"]
 
 
 @pytest.mark.parametrize("command", ["apply", "run-now"])

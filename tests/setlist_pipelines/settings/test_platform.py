@@ -8,6 +8,7 @@ from setlist_pipelines.kubeflow.compilation import compile_pipeline
 from setlist_pipelines.retraining import retraining
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 from setlist_pipelines.settings.platform import (
+    RETRAINING_STEPS,
     STEP_NAMES,
     STEP_NEEDS,
     Platform,
@@ -139,7 +140,7 @@ def test_the_known_steps_are_those_of_the_graph():
     spec = retraining(("one", "two"), refit=True).pipeline_spec
     labels = {one.executor_label for one in spec.components.values() if one.executor_label}
     assert {label.removeprefix("exec-").rstrip("-0123456789") for label in labels} == set(
-        STEP_NAMES
+        RETRAINING_STEPS
     )
     assert STEP_NEEDS.keys() <= set(STEP_NAMES)
 

@@ -1,16 +1,19 @@
-"""Prints which faults of the tables the gate for data names, and which harmless changes stop a run.
+"""Prints which faults of the tables and of a service are named, and which harmless changes are.
 
 python tests/benchmarks/data_gate.py    # six minutes
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # a script's own folder is there, not the root
 
 from tests.cases.data_faults import FAULTS, HARMLESS, named, verdict_of
+from tests.cases.serving_faults import SERVING_FAULTS, SERVING_HABITS, Sending, verdict_of_sending
 
 from setlist.data.policy import Bound, DataPolicy, DriftBounds
+from setlist.data.verdict import DataVerdict
 
 SEEDS = range(1, 21)
 ANY_SHIFT = DataPolicy(drift=DriftBounds(categories=Bound(warn=0), numbers=Bound(warn=0)))
@@ -18,7 +21,7 @@ ANY_SHIFT = DataPolicy(drift=DriftBounds(categories=Bound(warn=0), numbers=Bound
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print all tables."""
     print("| fault | named by | outcome | verdict |\n|---|---|---|---|")
     caught = 0
     for name, (change, rule) in FAULTS.items():
@@ -48,8 +51,31 @@ def main() -> None:
     print(
         f"Unchanged tables of {len(SEEDS)} seeds: {alarms} of {compared} distributions "
         f"({alarms / compared:.1%}) are further away than every past week, and {beyond} of them "
-        "are beyond the default bounds, too."
+        "are beyond the default bounds, too.\n"
     )
+    print_serving()
+
+
+def print_serving() -> None:
+    """Print the same of a service that asks a model."""
+    print("| fault of a service | named by | outcome |\n|---|---|---|")
+    caught = 0
+    for name, (sending, rule) in SERVING_FAULTS.items():
+        outcome = named(_verdict(sending), rule)
+        caught += bool(outcome)
+        print(f"| {name} | {rule} | {outcome or 'MISSED'} |", flush=True)
+    print(f"\n{caught} of {len(SERVING_FAULTS)} faults of a service are named.\n")
+    print("| harmless habit | verdict |\n|---|---|")
+    verdicts = [_verdict(sending).decision for sending in SERVING_HABITS.values()]
+    for name, decision in zip(SERVING_HABITS, verdicts, strict=True):
+        print(f"| {name} | {decision} |")
+    alarms = sum(decision != "pass" for decision in verdicts)
+    print(f"\n{alarms} of {len(verdicts)} harmless habits are reported.")
+
+
+def _verdict(sending: Sending) -> DataVerdict:
+    with tempfile.TemporaryDirectory() as log:
+        return verdict_of_sending(sending, Path(log) / "log")
 
 
 if __name__ == "__main__":

@@ -103,8 +103,7 @@ def evaluate(
     evaluated = [_examine(contender, setup, features.window.cutoff, output) for contender in models]
     candidates = [model for model in models if model.role == "candidate"]
     heuristics = [model for model in models if model.role == "heuristic" and setup.shared is None]
-    # In two processes, so that a heuristic that crashes its process is no fault of the candidate.
-    inspections = inspect_models(output, candidates) | inspect_models(output, heuristics)
+    inspections = inspect_models(output, candidates + heuristics)
     evaluation = Evaluation(
         shelf=settings.shelf,
         window=features.window.to_json(),

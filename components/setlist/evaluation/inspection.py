@@ -38,15 +38,31 @@ IdsAndScores = tuple[Strings, Float32s]
 
 
 def inspect_models(evaluation: Path, models: Sequence[Contender]) -> dict[str, Inspection]:
-    """Load the models in one fresh process and return its findings, by label.
+    """Load the models in a fresh process, one after the other, and return its findings, by label.
+
+    A process that dies or hangs is a fault of the model that it was at. The models after it get
+    another process.
 
     Args:
         evaluation: with requests.parquet, and answers.parquet of each of the models.
-        models: to be inspected; a process that dies or hangs is a fault of all of them.
+        models: to be inspected, in that order.
     """
-    if not models:
-        return {}
-    print(f"inspecting {', '.join(model.label for model in models)}", flush=True)
+    findings: dict[str, Inspection] = {}
+    while left := [model for model in models if model.label not in findings]:
+        print(f"inspecting {', '.join(model.label for model in left)}", flush=True)
+        seen, fault = _inspect_in_process(evaluation, left)
+        findings |= {model.label: seen[model.label] for model in left if model.label in seen}
+        if unseen := [model for model in left if model.label not in seen]:
+            findings[unseen[0].label] = Inspection(
+                faults=[fault], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0
+            )
+    return findings
+
+
+def _inspect_in_process(
+    evaluation: Path, models: Sequence[Contender]
+) -> tuple[dict[str, Inspection], str]:
+    """What one process finds of the models before it ends, and why it did not come to the rest."""
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "inspections.json"
         command = [sys.executable, "-m", __name__, str(evaluation), str(output)]
@@ -65,10 +81,9 @@ def inspect_models(evaluation: Path, models: Sequence[Contender]) -> dict[str, I
                 print(done.stderr[-2_000:], flush=True)
         except subprocess.TimeoutExpired:
             fault = f"it did not answer within {INSPECTION_TIMEOUT_SECONDS} s"
-        if output.is_file():
-            return Inspections.model_validate_json(output.read_bytes()).root
-    broken = Inspection(faults=[fault], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0)
-    return {model.label: broken for model in models}
+        if not output.is_file():
+            return {}, fault
+        return Inspections.model_validate_json(output.read_bytes()).root, fault
 
 
 @dataclass(frozen=True)
@@ -257,16 +272,13 @@ def main() -> None:
     """Inspect the models that the command line names: EVALUATION OUTPUT LABEL FOLDER [...]."""
     evaluation, output, *pairs = sys.argv[1:]
     labels, folders = pairs[::2], pairs[1::2]
-    inspections = Inspections(
-        {
-            label: inspect_model(Path(evaluation), label, Path(folder))
-            for label, folder in zip(labels, folders, strict=True)
-        }
-    )
-    # Renamed when complete: a process that dies while it writes leaves no document.
-    partial = Path(f"{output}.partial")
-    partial.write_text(inspections.model_dump_json(), "utf-8")
-    partial.replace(output)
+    findings: dict[str, Inspection] = {}
+    for label, folder in zip(labels, folders, strict=True):
+        findings[label] = inspect_model(Path(evaluation), label, Path(folder))
+        # Written after each model, and renamed: what was found stays if the next one ends this.
+        partial = Path(f"{output}.partial")
+        partial.write_text(Inspections(findings).model_dump_json(), "utf-8")
+        partial.replace(output)
 
 
 if __name__ == "__main__":

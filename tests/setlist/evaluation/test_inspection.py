@@ -291,7 +291,30 @@ def those(*labels: str) -> list[Contender]:
     return [Contender(Path("nowhere"), label, "heuristic") for label in labels]
 
 
-def test_a_process_that_dies_is_a_fault_of_all_its_models(evaluation, monkeypatch):
+@pytest.mark.slow
+def test_a_model_that_ends_the_process_is_no_fault_of_the_others(evaluation, monkeypatch, tmp_path):
+    code = (
+        "import os, sys; from setlist.evaluation import inspection; "
+        "inspect = inspection.inspect_model; "
+        "inspection.inspect_model = lambda folder, label, model: "
+        "os._exit(9) if label == 'dies' else inspect(folder, label, model); "
+        "sys.argv = ['', *sys.argv[3:]]; inspection.main()"
+    )
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    for label in ("one", "two"):
+        (evaluation / label).mkdir(exist_ok=True)
+        shutil.copy(evaluation / "candidate" / "answers.parquet", evaluation / label)
+    found = inspect_models(evaluation, those("one", "dies", "two"))
+    assert list(found) == ["one", "dies", "two"]
+    assert found["dies"].faults == ["the process that loaded it ended with exit code 9"]
+    for label in ("one", "two"):
+        assert found[label].faults[0].startswith("it cannot be loaded: ")
+
+
+def test_a_process_that_always_dies_is_a_fault_of_each_model(evaluation, monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     assert inspect_models(evaluation, those("one", "two")) == dict.fromkeys(
         ("one", "two"),

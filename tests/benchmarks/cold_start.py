@@ -83,7 +83,8 @@ class World:
         users = pd.read_parquet(dataset / "users.parquet").set_index("user_id")
         drawn = np.random.default_rng(seed).random(len(users)) < HELD_OUT
         plays[~plays["user_id"].isin(users.index[drawn])].to_parquet(dataset / "train.parquet")
-        features = transform(dataset, WINDOW, INPUTS, folder / "features")
+        transform(dataset, WINDOW, INPUTS, folder / "features")
+        features = Features.read(folder / "features")
         fit_heuristics(features, HeuristicSettings(), folder / "rules")
         train(features, ModelSettings(seed=seed), folder / "model", folder / "record")
         items = pd.read_parquet(dataset / "items.parquet")

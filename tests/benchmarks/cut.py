@@ -52,7 +52,8 @@ class Cut:
         folder: Path,
     ) -> "Cut":
         """That of a curated dataset; the features are written to `folder`."""
-        features = transform(dataset, window, inputs, folder)
+        transform(dataset, window, inputs, folder)
+        features = Features.read(folder)
         test, users = (pd.read_parquet(dataset / f"{name}.parquet") for name in ("test", "users"))
         return cls(features, select_audience(features, test, users, settings))
 

@@ -34,7 +34,9 @@ def write_tables(folder: Path, events: int, seed: int = 1, dirt: float = 0.02) -
         (folder / name).mkdir(parents=True, exist_ok=True)
     for place, first in enumerate(range(0, events, FILE_ROWS)):
         size = min(FILE_ROWS, events - first)
-        table = _events(np.random.default_rng([seed, place]), size, activity, popularity, order, dirt)
+        table = _events(
+            np.random.default_rng([seed, place]), size, activity, popularity, order, dirt
+        )
         pyarrow.parquet.write_table(table, folder / "events" / f"part-{place:04}.parquet")
     released = START + random.integers(-400, DAYS, items) * 86_400
     tags = random.integers(0, 40, (items, 2))

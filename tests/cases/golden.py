@@ -37,11 +37,10 @@ GOLDEN = Path(__file__).with_suffix(".json")
 SHARED = ROOT.parents[0] / "shared" / "data"
 if not SHARED.is_dir():
     SHARED = ROOT.parents[1] / "shared" / "data"
-MOVIES = {
-    "events": {"path": "interactions.parquet"},
-    "items": {"path": "items.parquet"},
-    "users": {"path": "users.parquet"},
-}
+RATINGS = {"events": {"path": "interactions.parquet"}, "items": {"path": "items.parquet"}}
+MOVIES = RATINGS | {"users": {"path": "users.parquet"}}
+LIKED = {"where": [["rating", ">=", 4], ["ts_exact", "==", True]]}
+ANY_NUMBER = {"max_events_per_day": 1_000_000}
 WINDOW = {"train_days": 90, "test_days": 14}
 
 
@@ -57,8 +56,14 @@ def sampled(planted: str) -> Callable[[Path], dict]:
             "path": f"sample://events?planted={planted}",
             "columns": {"user_id": "listener", "item_id": "playlist", "timestamp": "played_at"},
         },
-        "items": {"path": f"sample://playlists?planted={planted}", "columns": {"item_id": "playlist"}},
-        "users": {"path": f"sample://listeners?planted={planted}", "columns": {"user_id": "listener"}},
+        "items": {
+            "path": f"sample://playlists?planted={planted}",
+            "columns": {"item_id": "playlist"},
+        },
+        "users": {
+            "path": f"sample://listeners?planted={planted}",
+            "columns": {"user_id": "listener"},
+        },
     }
 
 
@@ -70,25 +75,48 @@ def shared(name: str, tables: dict) -> Callable[[Path], dict]:
 
 
 WORLDS: dict[str, dict] = {
-    "sample": {"data": sampled("none"), "window": WINDOW, "as_of": "2026-05-01",
-               "inputs": ["country", "age_band"]},
-    "sample flooded": {"data": sampled("one_region"), "window": WINDOW, "as_of": "2026-04-24",
-                       "inputs": ["country"], "curation": {"min_item_events": 5, "min_user_events": 3}},
-    "1 million generated events": {"data": generated, "window": {"split_at": CUTOFF, **WINDOW},
-                                   "inputs": ["country", "age_band"],
-                                   "curation": {"max_events_per_day": 12}},
-    "lastfm-2k": {"data": shared("lastfm-2k", {"events": {"path": "events.parquet"}}),
-                  "window": {"split_at": 1700000000}, "curation": {"max_events_per_day": 1_000_000}},
-    "ml-1m": {"data": shared("ml-1m", {**MOVIES, "events": MOVIES["events"] | {
-                  "where": [["rating", ">=", 4], ["ts_exact", "==", True]]}}),
-              "window": {"split_at": 977516291}, "inputs": ["gender", "age", "region"],
-              "curation": {"max_events_per_day": 1_000_000}},
-    "ml-100k": {"data": shared("ml-100k", MOVIES), "window": {"split_at": "1998-03-01"},
-                "inputs": ["age", "gender"], "curation": {"max_events_per_day": 100_000}},
-    "ml-latest-small": {"data": shared("ml-latest-small", {k: v for k, v in MOVIES.items() if k != "users"}),
-                        "window": {"split_at": "2015-01-01"},
-                        "curation": {"max_events_per_day": 100_000, "min_item_events": 2}},
-}  # fmt: skip
+    "sample": {
+        "data": sampled("none"),
+        "window": WINDOW,
+        "as_of": "2026-05-01",
+        "inputs": ["country", "age_band"],
+    },
+    "sample flooded": {
+        "data": sampled("one_region"),
+        "window": WINDOW,
+        "as_of": "2026-04-24",
+        "inputs": ["country"],
+        "curation": {"min_item_events": 5, "min_user_events": 3},
+    },
+    "1 million generated events": {
+        "data": generated,
+        "window": {"split_at": CUTOFF, **WINDOW},
+        "inputs": ["country", "age_band"],
+        "curation": {"max_events_per_day": 12},
+    },
+    "lastfm-2k": {
+        "data": shared("lastfm-2k", {"events": {"path": "events.parquet"}}),
+        "window": {"split_at": 1700000000},
+        "curation": ANY_NUMBER,
+    },
+    "ml-1m": {
+        "data": shared("ml-1m", MOVIES | {"events": RATINGS["events"] | LIKED}),
+        "window": {"split_at": 977516291},
+        "inputs": ["gender", "age", "region"],
+        "curation": ANY_NUMBER,
+    },
+    "ml-100k": {
+        "data": shared("ml-100k", MOVIES),
+        "window": {"split_at": "1998-03-01"},
+        "inputs": ["age", "gender"],
+        "curation": ANY_NUMBER,
+    },
+    "ml-latest-small": {
+        "data": shared("ml-latest-small", RATINGS),
+        "window": {"split_at": "2015-01-01"},
+        "curation": ANY_NUMBER | {"min_item_events": 2},
+    },
+}
 
 
 def digests(name: str, **engine: object) -> dict[str, str]:
@@ -138,7 +166,9 @@ def table_digest(table: pa.Table) -> str:
         if pa.types.is_timestamp(kind):
             column = column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            column = pa.array([None if tags is None else "\x1f".join(tags) for tags in column.to_pylist()])
+            column = pa.array(
+                [None if tags is None else "\x1f".join(tags) for tags in column.to_pylist()]
+            )
         elif pa.types.is_integer(kind):
             column = column.cast(pa.int64())
         if pa.types.is_large_string(column.type):

@@ -119,7 +119,8 @@ def features_of_all_days() -> Features:
     """What the transformation makes of the tables of today."""
     with tempfile.TemporaryDirectory() as folder:
         dataset, window, _ = curated(clean_tables(), Path(folder), TODAY)
-        return transform_whole(dataset, window, INPUTS, Path(folder) / "features")
+        transform_whole(dataset, window, INPUTS, Path(folder) / "features")
+        return Features.read(Path(folder) / "features")
 
 
 @cache
@@ -131,7 +132,8 @@ def live_model_profile() -> tuple[Profile, tuple[str, ...]]:
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         dataset, window, _ = curated(clean_tables(), Path(folder), TODAY - 7 * DAY)
-        features = transform(dataset, window, INPUTS, Path(folder) / "features")
+        transform(dataset, window, INPUTS, Path(folder) / "features")
+        features = Features.read(Path(folder) / "features")
     return profile_of(features, info), tuple(features.items["item_id"])
 
 

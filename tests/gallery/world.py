@@ -150,7 +150,8 @@ def build(folder: Path) -> World:
     cut = END - pd.Timedelta(days=14)
     window = Window(cut - pd.Timedelta(days=90), cut, END)
     curate(DataSettings.model_validate(data), window, CurationSettings(), folder / "dataset")
-    features = transform(folder / "dataset", window, ("country", "age_band"), folder / "features")
+    transform(folder / "dataset", window, ("country", "age_band"), folder / "features")
+    features = Features.read(folder / "features")
     fit_heuristics(features, HEURISTICS, folder / "heuristics")
     train(features, ModelSettings(epochs=3), folder / "two_tower", folder / "record")
     known = {

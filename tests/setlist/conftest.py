@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from setlist.data.features import Features
 from setlist.data.schema import TIMESTAMP_DTYPE, Window, parse_instant
 from setlist.data.transformation import transform
 
@@ -49,7 +50,8 @@ def small_run(tmp_path_factory) -> Path:
     }
     for name, table in tables.items():
         table.to_parquet(dataset / f"{name}.parquet", index=False)
-    features = transform(dataset, WINDOW, (), run / "transform" / "features")
+    transform(dataset, WINDOW, (), run / "transform" / "features")
+    features = Features.read(run / "transform" / "features")
     models = run / "fit-heuristics" / "models"
     fit_heuristics(features, HeuristicSettings(fit=("most_popular", "co_visited")), models)
     (run / "train").mkdir()

@@ -20,12 +20,15 @@ class DataCase:
 
     Attributes:
         weeks: both periods of the dataset.
+        items, users: its tables.
         names: of the inputs.
         live: the profile of the data of the live model; None for a first run.
         now: events later than this are from the future.
     """
 
     weeks: Weeks
+    items: pd.DataFrame
+    users: pd.DataFrame
     window: Window
     report: CurationReport
     names: tuple[str, ...]

@@ -1,12 +1,12 @@
 """Curates the raw tables into a clean dataset, divided in time into training and test period.
 
-The rules for events are in `setlist.data.cleaning`; items and users are taken as of the cutoff.
+The rules for events are in `setlist.data.event_rules`; items and users are taken as of the cutoff.
 """
 
 import shutil
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet
 import pydantic
 
-from setlist.data.cleaning import clean, exclude, rejected_example, split
 from setlist.data.curation_report import CurationReport, DayCount
-from setlist.data.events import Events, RawEvents
+from setlist.data.engine import Engine, EngineSettings, open_engine
+from setlist.data.event_rules import (
+    BOT,
+    KEPT,
+    EventRules,
+    apply_rules,
+    count_rules,
+    id_table,
+    refuse_empty,
+    rejected_examples,
+    rejected_query,
+)
+from setlist.data.events import STAGED_EVENTS, Fate, staged_events
 from setlist.data.keys import key_text
 from setlist.data.schema import (
     DAY_MICROSECONDS,
@@ -25,6 +36,7 @@ from setlist.data.schema import (
     UNBOUNDED_END,
     UNBOUNDED_START,
     Window,
+    instant,
     instant_microseconds,
     parse_instant,
 )
@@ -46,6 +58,9 @@ _ITEMS = pa.schema(
         strict=True,
     )
 )
+
+_TEXT_COLUMNS = ("user_id", "item_id", "timestamp", "weight", "reason")
+_REJECTED = pa.schema([("row", pa.int64()), *((name, pa.large_string()) for name in _TEXT_COLUMNS)])
 
 
 class WindowSettings(pydantic.BaseModel, extra="forbid", frozen=True):
@@ -121,7 +136,11 @@ def _days(days: float) -> pd.Timedelta:
 
 
 def curate(
-    data: DataSettings, window: Window, settings: CurationSettings, output: Path
+    data: DataSettings,
+    window: Window,
+    settings: CurationSettings,
+    output: Path,
+    engine: EngineSettings = EngineSettings(),  # noqa: B008 - it is frozen
 ) -> CurationReport:
     """Read the tables, clean them, keep the window and write the dataset folder.
 
@@ -131,7 +150,9 @@ def curate(
         training events.
     users.parquet: user_id and every other column as strings, "" is not known. Without a users
         table: the ids of the events.
-    rejected.parquet: row (from 1, counted through all files), the raw values as text, reason.
+    rejected.parquet: row (from 1, counted through all files), the values as text, reason. A
+        timestamp and a weight that could not be read are as the file holds them; other timestamps
+        are in ISO 8601, and other weights are left out.
     report.md, counts.json: the report.
 
     Args:
@@ -139,6 +160,7 @@ def curate(
         window: the period of the run.
         settings: the bounds of the rules.
         output: the dataset folder; it must not exist, or be empty.
+        engine: where the events are held.
 
     Raises:
         DataError: when a table cannot be read, no event is left in the window or in one of its two
@@ -148,10 +170,6 @@ def curate(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: it exists already", "remove it or name another folder")
     notes: list[str] = []
-    raw = RawEvents.read(data.events)
-    if not len(raw):
-        condition = " that `where` keeps" if data.events.where else ""
-        raise DataError(f"{data.events.name}: there are no events{condition}", "correct the source")
     items = None if data.items is None else read_items(data.items, window.cutoff, notes)
     users = None if data.users is None else read_users(data.users, window.cutoff, notes)
     excluded = _excluded_ids(data.exclude)
@@ -159,87 +177,106 @@ def curate(
         items = items[~items["item_id"].isin(excluded["item_id"])]
     if users is not None:
         users = users[~users["user_id"].isin(excluded["user_id"])]
-
-    events = Events(raw)
-    if data.exclude is not None:
-        exclude(events, excluded["user_id"], excluded["item_id"])
-    known = None if items is None else items["item_id"]
-    clean(events, known, window.cutoff, settings.max_events_per_day)
-    latest = pd.Timestamp(int(events.time[events.keep].max()), unit="us", tz="UTC").isoformat()
-    train, test = split(events, window, settings.min_item_events, settings.min_user_events)
-
-    if items is None:
-        # Items of the test period only are unknown at the cutoff.
-        notes.append("items: there is no table; the items are those of the training events.")
-        played = events.items[np.unique(events.item[train])]
-        items = pd.DataFrame({"item_id": played, "title": played})
-        items["tags"], items["released"] = [[] for _ in played], pd.NaT
-    present = events.users[np.unique(events.user[events.keep])]
-    if users is None:
-        notes.append("users: there is no table; the users are those of the events.")
-        users = pd.DataFrame({"user_id": present})
-    unknown = int((~present.isin(users["user_id"])).sum())
-    if unknown:
-        notes.append(f"users: {unknown:,} users of the events are not in the table; kept.")
-
-    report = CurationReport(
-        window=window.to_json(),
-        counts=[
-            *events.counts,
-            events.count("training period", train),
-            events.count("test period", test),
-        ],
-        read=len(raw),
-        train=int(train.sum()),
-        test=int(test.sum()),
-        excluded=sum(events.removed("excluded").values()),
-        rejected=events.removed("rejected"),
-        outside=sum(events.removed("outside").values()),
-        below_support=sum(events.removed("not trained on").values()),
-        unknown_users=unknown,
-        items=len(items),
-        users=len(users),
-        items_table=data.items is not None,
-        users_table=data.users is not None,
-        examples={
-            rule: rejected_example(events, rule)
-            for rule, rows in events.removed("rejected").items()
-            if rows
-        },
-        days=_daily_counts(events, window),
-        latest=latest,
-        notes=notes,
+    rules = EventRules(
+        window,
+        settings.max_events_per_day,
+        settings.min_item_events,
+        settings.min_user_events,
+        excluding=data.exclude is not None,
+        knowing=items is not None,
     )
-    tables = {
-        "train": pa.Table.from_pandas(events.table(train), _EVENTS, preserve_index=False),
-        "test": pa.Table.from_pandas(events.table(test), _EVENTS, preserve_index=False),
-        "items": pa.Table.from_pandas(items.sort_values("item_id"), _ITEMS, preserve_index=False),
-        "users": pa.Table.from_pandas(users.sort_values("user_id"), preserve_index=False),
-        "rejected": pa.Table.from_pandas(events.rejected(), preserve_index=False),
-    }
-    _write(tables, report, output)
+    with open_engine(engine) as sql:
+        sql.load("staged", staged_events(data.events), STAGED_EVENTS)
+        for name, ids in (
+            ("known_items", set() if items is None else items["item_id"]),
+            ("excluded_listeners", excluded["user_id"]),
+            ("excluded_items", excluded["item_id"]),
+        ):
+            table = id_table(ids)
+            sql.load(name, table.to_batches(), table.schema)
+        if not sql.rows("select count(*) from staged where size is null")[0][0]:
+            condition = " that `where` keeps" if data.events.where else ""
+            raise DataError(
+                f"{data.events.name}: there are no events{condition}", "correct the source"
+            )
+        apply_rules(sql, rules)
+        counts = count_rules(sql, rules)
+        refuse_empty(sql, rules, counts)
+        if items is None:
+            # Items of the test period only are unknown at the cutoff.
+            notes.append("items: there is no table; the items are those of the training events.")
+            played = _ids(sql, "item", rules.training)
+            items = pd.DataFrame({"item_id": played, "title": played})
+            items["tags"], items["released"] = [[] for _ in played], pd.NaT
+        present = _ids(sql, "listener", f"rule = {KEPT}")
+        if users is None:
+            notes.append("users: there is no table; the users are those of the events.")
+            users = pd.DataFrame({"user_id": present})
+        unknown = int((~present.isin(users["user_id"])).sum())
+        if unknown:
+            notes.append(f"users: {unknown:,} users of the events are not in the table; kept.")
+        removed = {
+            fate: {count.rule: count.removed for count in counts if count.fate == fate}
+            for fate in get_args(Fate)
+        }
+        ((latest,),) = sql.rows(f"select max(time) from ruled where rule > {BOT}")
+        report = CurationReport(
+            window=window.to_json(),
+            counts=counts,
+            read=counts[0].rows,
+            train=counts[-2].rows,
+            test=counts[-1].rows,
+            excluded=sum(removed["excluded"].values()),
+            rejected=removed["rejected"],
+            outside=sum(removed["outside"].values()),
+            below_support=sum(removed["not trained on"].values()),
+            unknown_users=unknown,
+            items=len(items),
+            users=len(users),
+            items_table=data.items is not None,
+            users_table=data.users is not None,
+            examples=rejected_examples(sql, rules),
+            days=_daily_counts(sql, window),
+            latest=instant(latest).isoformat(),
+            notes=notes,
+        )
+        _write(sql, rules, items, users, report, output)
     for count in report.counts:
-        removed = f" ({count.removed:,} {count.fate})" if count.fate else ""
-        print(f"{count.rule}: {count.rows:,} events{removed}")
+        removed_rows = f" ({count.removed:,} {count.fate})" if count.fate else ""
+        print(f"{count.rule}: {count.rows:,} events{removed_rows}")
     return report
 
 
-def _daily_counts(events: Events, window: Window) -> list[DayCount]:
-    """The kept and the duplicate events of each day of the window."""
-    inside = (events.time >= instant_microseconds(window.start)) & (
-        events.time < instant_microseconds(window.end)
+def _ids(sql: Engine, kind: Literal["listener", "item"], condition: str) -> pd.Series:
+    """The distinct ids of some events, sorted."""
+    column, code = ("user_id", "u") if kind == "listener" else ("item_id", "i")
+    ids = sql.arrow(
+        f"""
+        select c.{column} from {kind}_codes c
+        join (select distinct {code} as code from ruled where {condition}) r on c.code = r.code
+        order by c.code
+        """
     )
-    counts = [
-        pd.Series(events.time[inside & rows] // DAY_MICROSECONDS).value_counts()
-        for rows in (events.keep, events.removed_by("exact duplicate"))
-    ]
+    return pd.Series(ids[column].to_pandas(), dtype="str")
+
+
+def _daily_counts(sql: Engine, window: Window) -> list[DayCount]:
+    """The kept and the duplicate events of each day of the window."""
+    day = sql.dialect.div("time", DAY_MICROSECONDS)
+    start, end = map(instant_microseconds, (window.start, window.end))
+    days = sql.rows(
+        f"""
+        select day, sum(kept), sum(repeated) from (
+            select {day} as day, count(*) as kept, 0 as repeated
+            from ruled where rule = {KEPT} group by {day}
+            union all select {day} as day, 0 as kept, count(*) as repeated
+            from repeated where time >= {start} and time < {end} group by {day}) d
+        group by day order by day
+        """
+    )
     return [
-        DayCount(
-            day=str(np.datetime64(int(day), "D")),
-            events=int(counts[0].get(day, 0)),
-            duplicates=int(counts[1].get(day, 0)),
-        )
-        for day in sorted({*counts[0].index, *counts[1].index})
+        DayCount(day=str(np.datetime64(int(day), "D")), events=int(kept), duplicates=int(repeated))
+        for day, kept, repeated in days
     ]
 
 
@@ -262,16 +299,35 @@ def _excluded_ids(source: TableSource | None) -> dict[str, set[str]]:
     return ids
 
 
-def _write(tables: Mapping[str, pa.Table], report: CurationReport, output: Path) -> None:
+def _write(
+    sql: Engine,
+    rules: EventRules,
+    items: pd.DataFrame,
+    users: pd.DataFrame,
+    report: CurationReport,
+    output: Path,
+) -> None:
     """Write the dataset folder, whole or not at all."""
     # Renamed at the end: a process that is killed leaves no folder that looks complete.
     scratch = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
+    tables = {
+        "items": pa.Table.from_pandas(items.sort_values("item_id"), _ITEMS, preserve_index=False),
+        "users": pa.Table.from_pandas(users.sort_values("user_id"), preserve_index=False),
+    }
     try:
         scratch.mkdir(parents=True)
         for name, table in tables.items():
             # pandas puts its version into the metadata; without it equal rows give equal bytes.
             plain = table.replace_schema_metadata()
             pyarrow.parquet.write_table(plain, scratch / f"{name}.parquet")
+        for name, condition in (("train", rules.training), ("test", rules.testing)):
+            query = f"""
+                select l.user_id, i.item_id, r.time as timestamp, r.weight
+                from ruled r join listener_codes l on r.u = l.code join item_codes i on r.i = i.code
+                where {condition} order by r.time, r.u, r.i
+            """
+            sql.write(query, scratch / f"{name}.parquet", _EVENTS)
+        sql.write(rejected_query(sql, rules), scratch / "rejected.parquet", _REJECTED)
         (scratch / "report.md").write_text(report.markdown(), "utf-8")
         (scratch / "counts.json").write_text(report.model_dump_json(indent=1) + "\n", "utf-8")
         scratch.rename(output)

@@ -25,6 +25,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from setlist.arrays import Int64s
 from setlist.data.profile import DataProfile
@@ -33,6 +34,18 @@ from setlist.documents import read_document
 from setlist.errors import DataError
 
 DATA_PROFILE = "data_profile.json"
+ITEMS = pa.schema(
+    [
+        ("item_id", pa.large_string()),
+        ("title", pa.large_string()),
+        ("tags", pa.list_(pa.large_string())),
+        ("released", pa.timestamp("us", "UTC")),
+        ("plays", pa.int64()),
+        ("listeners", pa.int64()),
+    ]
+)
+PLAYS = pa.schema([("user", pa.int32()), ("item", pa.int32()), ("age_days", pa.float64())])
+WEIGHTED_PLAYS = PLAYS.append(pa.field("weight", pa.float64()))
 
 
 @dataclass(frozen=True)
@@ -64,11 +77,7 @@ class Features:
         self.users.to_parquet(folder / "users.parquet", index=False)
         self.newcomers.to_parquet(folder / "newcomers.parquet", index=False)
         self.plays.to_parquet(folder / "plays.parquet", index=False)
-        document = {"window": self.window.to_json(), "inputs": list(self.inputs)}
-        (folder / "features.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-        if self.data_profile:
-            content = self.data_profile.model_dump_json(indent=1) + "\n"
-            (folder / DATA_PROFILE).write_text(content, "utf-8")
+        write_documents(folder, self.window, self.inputs, self.data_profile)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -88,3 +97,14 @@ class Features:
                 else None
             ),
         )
+
+
+def write_documents(
+    folder: Path, window: Window, inputs: tuple[str, ...], profile: DataProfile | None
+) -> None:
+    """Write the JSON documents of a features folder."""
+    document = {"window": window.to_json(), "inputs": list(inputs)}
+    (folder / "features.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    if profile:
+        content = profile.model_dump_json(indent=1) + "\n"
+        (folder / DATA_PROFILE).write_text(content, "utf-8")

@@ -12,6 +12,7 @@ import pandas as pd
 from setlist.data import table_rules, week_rules
 from setlist.data.case import DataCase
 from setlist.data.curation_report import CurationReport
+from setlist.data.engine import EngineSettings
 from setlist.data.policy import DataPolicy
 from setlist.data.profile import DataProfile, read_weeks
 from setlist.data.schema import Window
@@ -39,6 +40,7 @@ def judge_data(
     live: DataProfile | None,
     policy: DataPolicy,
     now: pd.Timestamp,
+    engine: EngineSettings = EngineSettings(),  # noqa: B008 - it is frozen
 ) -> DataVerdict:
     """Apply every rule to a curated dataset.
 
@@ -50,7 +52,10 @@ def judge_data(
         live: the profile of the data that the live model was trained on; None for a first run.
         policy: the bounds.
         now: events later than this are from the future.
+        engine: where the events are held.
     """
-    weeks = read_weeks(dataset, window)
-    case = DataCase(weeks, window, report, inputs, live, policy, now)
-    return DataVerdict.of([reason for rule in DATA_RULES for reason in rule(case)])
+    items = pd.read_parquet(dataset / "items.parquet", columns=["item_id", "title", "tags"])
+    users = pd.read_parquet(dataset / "users.parquet")
+    with read_weeks(dataset, window, engine) as weeks:
+        case = DataCase(weeks, items, users, window, report, inputs, live, policy, now)
+        return DataVerdict.of([reason for rule in DATA_RULES for reason in rule(case)])

@@ -68,6 +68,11 @@ def instant_microseconds(instant: pd.Timestamp) -> int:
     return int(instant.as_unit("us").asm8.astype("int64"))
 
 
+def instant(micros: int) -> pd.Timestamp:
+    """The UTC instant of microseconds since 1970."""
+    return pd.Timestamp(micros, unit="us", tz="UTC")
+
+
 def column_microseconds(instants: pd.Series) -> Int64s:
     """int64[rows], microseconds since 1970 in UTC, exact."""
     return instants.dt.as_unit("us").astype("int64").to_numpy()

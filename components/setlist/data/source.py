@@ -115,14 +115,16 @@ class Part:
 
     Attributes:
         label: the file's name in messages.
-        start: the number of rows in the files before it.
+        number: of the file, from 0.
+        size: the number of rows in the file, with those that `where` does not keep.
         rows: int64[rows], the number of each row in the file, from 0.
         table: under our names.
         names: our name of a column -> the file's.
     """
 
     label: str
-    start: int
+    number: int
+    size: int
     rows: Int64s
     table: pa.Table
     names: Mapping[str, str]
@@ -205,8 +207,7 @@ def _parts(
     say: Callable[[str], None],
 ) -> Iterator[Part]:
     """The parts of `read_parts`, each read when it is asked for."""
-    start = 0
-    for file in files:
+    for number, file in enumerate(files):
         table = file.open(scratch, options)
         for note in table.notes:
             say(f"{table.label}: {note}")
@@ -226,8 +227,8 @@ def _parts(
             kept &= _holds(every, comparison, operand, source)
         rows = np.flatnonzero(kept)
         chosen = raw.select(list(names.values())).rename_columns(list(names))
-        yield Part(table.label, start, rows, chosen if kept.all() else chosen.take(rows), names)
-        start += size
+        kept_rows = chosen if kept.all() else chosen.take(rows)
+        yield Part(table.label, number, size, rows, kept_rows, names)
 
 
 def _rows(table: TableFile) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from setlist.data.case import MIN_LISTENERS, DataCase, conclude
-from setlist.data.profile import hashed
+from setlist.data.profile import IdColumn
 from setlist.data.verdict import DataReason
 
 
@@ -56,9 +56,9 @@ def rejections(case: DataCase) -> Iterator[DataReason]:
 
 def ids(case: DataCase) -> Iterator[DataReason]:
     """Ids that have to be the same in two tables, and in the data of the live model."""
-    listeners = case.weeks.played["user_id"].unique()
+    listeners = case.weeks.listeners()
     if case.report.unknown_users and case.report.users_table:
-        in_table = case.weeks.users["user_id"]
+        in_table = case.users["user_id"]
         unknown = sorted(set(listeners) - set(in_table))
         if unknown:
             example = repr(in_table.iloc[0]) if len(in_table) else "no row"
@@ -72,14 +72,13 @@ def ids(case: DataCase) -> Iterator[DataReason]:
             )
     if not case.live or pd.Timestamp(case.live.end) <= case.window.start:
         return
-    present = {
-        "listeners": {*map(hashed, listeners), *map(hashed, case.weeks.users["user_id"])},
-        "items": set(map(hashed, case.weeks.items["item_id"])),
-    }
-    for name, known in present.items():
-        sketched: list[str] = getattr(case.live, name)
+    columns: tuple[tuple[str, IdColumn, list[str]], ...] = (
+        ("listeners", "user_id", case.live.listeners),
+        ("items", "item_id", case.live.items),
+    )
+    for name, column, sketched in columns:
         if len(sketched) >= MIN_LISTENERS:
-            lost = sum(each not in known for each in sketched) / len(sketched)
+            lost = 1 - case.weeks.sketched(column, sketched) / len(sketched)
             yield conclude(
                 f"lost {name}",
                 lost,
@@ -91,8 +90,8 @@ def ids(case: DataCase) -> Iterator[DataReason]:
 
 def inputs(case: DataCase) -> Iterator[DataReason]:
     """Inputs that nobody has, that are different for everybody, or that differ in case."""
-    users = case.weeks.users.set_index("user_id")
-    active = case.weeks.played["user_id"].unique()
+    users = case.users.set_index("user_id")
+    active = case.weeks.listeners()
     if len(active) < MIN_LISTENERS:
         return
     for name in case.names:
@@ -151,7 +150,7 @@ def inputs(case: DataCase) -> Iterator[DataReason]:
 
 def items(case: DataCase) -> Iterator[DataReason]:
     """Tags that say nothing, and items without a title."""
-    items = case.weeks.items
+    items = case.items
     counts = items["tags"].explode().dropna().value_counts()
     if len(counts):
         single = counts.index[counts.to_numpy() == 1]
@@ -183,6 +182,6 @@ def items(case: DataCase) -> Iterator[DataReason]:
 
 def expectations(case: DataCase) -> Iterator[DataReason]:
     """Columns and tags against what the team expects of them."""
-    expected = case.policy.expected.shares(case.weeks.users, case.weeks.items)
+    expected = case.policy.expected.shares(case.users, case.items)
     for name, share, sentence, remedy in expected:
         yield conclude(f"expected {name}", share, case.policy.unexpected, sentence, remedy)

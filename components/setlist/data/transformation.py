@@ -9,17 +9,19 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
-from setlist.data.features import Features
+from setlist.data.engine import Engine, EngineSettings, open_engine
+from setlist.data.features import ITEMS, PLAYS, WEIGHTED_PLAYS, write_documents
+from setlist.data.plays import code_plays, read_dataset
 from setlist.data.profile import Weeks
 from setlist.data.schema import (
     DAY_MICROSECONDS,
     HISTORY_AGE,
     UNBOUNDED_END,
     Window,
-    column_microseconds,
+    instant,
     instant_microseconds,
-    tie_order,
 )
 from setlist.errors import SettingsError
 
@@ -36,7 +38,13 @@ RESERVED_INPUTS = {
 """Names that no input may have: the tables, the models' signature and the evaluation use them."""
 
 
-def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Path) -> Features:
+def transform(
+    dataset: Path,
+    window: Window,
+    inputs: tuple[str, ...],
+    output: Path,
+    engine: EngineSettings = EngineSettings(),  # noqa: B008 - it is frozen
+) -> None:
     """Fit the features on a curated dataset and write them to `output`.
 
     The catalogue holds the items known at the cutoff: items of the table released before it and
@@ -47,87 +55,113 @@ def transform(dataset: Path, window: Window, inputs: tuple[str, ...], output: Pa
         dataset: the folder that `curate` wrote.
         window: the run's window; ages are counted back from its cutoff.
         inputs: columns of the users table that become named inputs of the models.
-        output: the features folder to write.
+        output: the features folder to write; see `setlist.data.features`.
+        engine: where the events are held.
 
     Raises:
         SettingsError: when an input is not a column of the users table, or cannot have its name.
     """
-    train = pd.read_parquet(dataset / "train.parquet")
-    test_listeners = set(pd.read_parquet(dataset / "test.parquet", columns=["user_id"])["user_id"])
-    return _fit(dataset, train, test_listeners, window, inputs, output)
+    with open_engine(engine) as sql:
+        read_dataset(sql, dataset)
+        _fit(sql, "select * from train", "select user_id from test", window, inputs, output)
 
 
 def transform_whole(
-    dataset: Path, window: Window, inputs: tuple[str, ...], output: Path
-) -> Features:
+    dataset: Path,
+    window: Window,
+    inputs: tuple[str, ...],
+    output: Path,
+    engine: EngineSettings = EngineSettings(),  # noqa: B008 - it is frozen
+) -> None:
     """Like `transform`, but as of the end of the window, so that the test period is trained on too.
 
     The cutoff is the end of the window, or just after the last event where the window has no end.
     There are no newcomers, because no event is later. Rare items (`curation.min_item_events`) are
     missing from the training period only.
     """
-    events = pd.concat(
-        [pd.read_parquet(dataset / f"{part}.parquet") for part in ("train", "test")],
-        ignore_index=True,
-    )
-    end = window.end
-    if end == UNBOUNDED_END:
-        end = events["timestamp"].max() + pd.Timedelta(1, "us")
-    # A window needs a test period; this one is empty.
-    all_days = Window(window.start, end, end + pd.Timedelta(1, "us"))
-    return _fit(dataset, events, set(), all_days, inputs, output)
+    with open_engine(engine) as sql:
+        read_dataset(sql, dataset)
+        end = window.end
+        if end == UNBOUNDED_END:
+            last = sql.dialect.micros("timestamp")
+            ((latest,),) = sql.rows(f"select max({last}) from test")
+            end = instant(latest + 1)
+        # A window needs a test period; this one is empty.
+        all_days = Window(window.start, end, end + pd.Timedelta(1, "us"))
+        events = "select * from train union all select * from test"
+        _fit(sql, events, "select user_id from test where false", all_days, inputs, output)
 
 
 def _fit(
-    dataset: Path,
-    train: pd.DataFrame,
-    test_listeners: set[str],
+    sql: Engine,
+    events: str,
+    test_listeners: str,
     window: Window,
     inputs: tuple[str, ...],
     output: Path,
-) -> Features:
-    """The features of the events of `train`, which are in time order and before the cutoff."""
+) -> None:
+    """The features of the events of a query, all before the cutoff."""
     check_inputs(inputs)
-    items = catalogue(pd.read_parquet(dataset / "items.parquet"), train, window.cutoff)
-    table = pd.read_parquet(dataset / "users.parquet")
-    known = set(train["user_id"])
-    users = listeners(table, known, inputs)
-
-    # From integers: as float32, plays of three seconds would lose their order after a few years.
-    cutoff = instant_microseconds(window.cutoff)
-    age = (cutoff - column_microseconds(train["timestamp"])) / DAY_MICROSECONDS
-    plays = pd.DataFrame(
-        {
-            "user": pd.Index(users["user_id"]).get_indexer(train["user_id"]).astype("int32"),
-            "item": pd.Index(items["item_id"]).get_indexer(train["item_id"]).astype("int32"),
-            "age_days": age,
-        }
-        | ({} if (train["weight"] == 1).all() else {"weight": train["weight"].to_numpy()})
-    ).sort_values(
-        "user", kind="stable", ignore_index=True
-    )  # stable, because curated events are in time order
-    items["plays"] = plays["item"].value_counts().reindex(items.index, fill_value=0).astype("int64")
-    items["listeners"] = (
-        plays.drop_duplicates(["user", "item"])["item"]
-        .value_counts()
-        .reindex(items.index, fill_value=0)
-        .astype("int64")
+    columns = sql.arrow("select * from user_table limit 0").column_names
+    _check_columns(inputs, [column for column in columns if column != "user_id"])
+    output.mkdir(parents=True, exist_ok=True)
+    code_plays(sql, events)
+    cutoff, dialect = instant_microseconds(window.cutoff), sql.dialect
+    # In tie order: see `setlist.data.schema.tie_order`.
+    sql.table(
+        "catalogue",
+        f"""
+        select t.item_id, t.title, t.tags, t.released, p.code as i,
+               row_number() over (order by {dialect.sha256("t.item_id")}) - 1 as code
+        from item_table t left join played_items p on t.item_id = p.item_id
+        where p.code is not null or {dialect.micros("t.released")} < {cutoff}
+        """,
     )
-    features = Features(
-        items=items,
-        users=users,
-        newcomers=listeners(table, test_listeners - known, inputs),
-        plays=plays,
-        window=window,
-        inputs=inputs,
-        data_profile=Weeks.of(
-            train, pd.read_parquet(dataset / "items.parquet"), table, window.cutoff
-        ).profile(inputs),
+    sql.write(
+        """
+        select c.item_id, c.title, c.tags, c.released, coalesce(n.plays, 0) as plays,
+               coalesce(n.listeners, 0) as listeners
+        from catalogue c
+        left join (select i, count(*) as plays, count(distinct u) as listeners
+                   from coded group by i) n on c.i = n.i
+        order by c.code
+        """,
+        output / "items.parquet",
+        ITEMS,
     )
-    features.write(output)
-    if "weight" in plays:
+    chosen = "".join(f", coalesce(t.{dialect.name(name)}, '')" for name in inputs)
+    for table, people in (
+        ("users", "select user_id from listeners"),
+        (
+            "newcomers",
+            f"""
+            select distinct e.user_id from ({test_listeners}) e
+            left join listeners l on e.user_id = l.user_id where l.code is null
+            """,
+        ),
+    ):
+        sql.write(
+            f"""
+            select p.user_id{chosen} from ({people}) p
+            left join user_table t on p.user_id = t.user_id order by p.user_id
+            """,
+            output / f"{table}.parquet",
+            pa.schema([(name, pa.large_string()) for name in ("user_id", *inputs)]),
+        )
+    ((unweighted,),) = sql.rows("select count(*) from coded where weight <> 1")
+    sql.write(
+        f"""
+        select e.u, c.code, {dialect.ratio(f"{cutoff} - e.time", DAY_MICROSECONDS)}
+               {", e.weight" if unweighted else ""}
+        from coded e join catalogue c on e.i = c.i
+        order by e.u, e.time, e.i
+        """,
+        output / "plays.parquet",
+        WEIGHTED_PLAYS if unweighted else PLAYS,
+    )
+    write_documents(output, window, inputs, Weeks(sql, window.cutoff).profile(inputs))
+    if unweighted:
         print("weight: plays count by it as targets of the two-tower; heuristics count each as one")
-    return features
 
 
 def check_inputs(inputs: tuple[str, ...]) -> None:
@@ -147,26 +181,16 @@ def check_inputs(inputs: tuple[str, ...]) -> None:
             )
 
 
-def catalogue(items: pd.DataFrame, train: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """The items known at the cutoff, in tie order: released or played before it."""
-    known = (items["released"] < cutoff) | items["item_id"].isin(train["item_id"].unique())
-    eligible = items[known].set_index("item_id")
-    return eligible.loc[tie_order(eligible.index)].reset_index()
-
-
-def listeners(users: pd.DataFrame, ids: set[str], inputs: tuple[str, ...]) -> pd.DataFrame:
-    """user_id and the inputs of the listeners `ids`, sorted by id; "" is not known.
+def _check_columns(inputs: tuple[str, ...], columns: list[str]) -> None:
+    """Refuse inputs that are no columns of the users table.
 
     Raises:
-        SettingsError: when an input is not a column of the users table.
+        SettingsError: for the first such input.
     """
-    missing = [name for name in inputs if name not in users.columns]
+    missing = [name for name in inputs if name not in columns]
     if missing:
-        present = ", ".join(column for column in users.columns if column != "user_id") or "none"
         raise SettingsError(
-            f"inputs: the users table has no column {missing[0]!r} (it has: {present})",
+            f"inputs: the users table has no column {missing[0]!r} (it has: "
+            f"{', '.join(columns) or 'none'})",
             "correct the name, or take it out of `inputs`",
         )
-    index = pd.Index(sorted(ids), name="user_id", dtype="str")
-    table = users.set_index("user_id")[list(inputs)].reindex(index)
-    return table.fillna("").astype(str).reset_index()

@@ -8,7 +8,7 @@ import pandas as pd
 from setlist.data.case import DataCase, conclude
 from setlist.data.distributions import WeeklyCounts, distance, newest, past_distances
 from setlist.data.policy import Bound
-from setlist.data.profile import TAG
+from setlist.data.profile import TAG, IdColumn
 from setlist.data.schema import UNBOUNDED_END
 from setlist.data.verdict import DataReason
 
@@ -26,7 +26,7 @@ def days(case: DataCase) -> Iterator[DataReason]:
         [day.model_dump() for day in case.report.days],
         columns=["day", "events", "duplicates"],
     )
-    first, last = (day.floor("D") for day in (case.weeks.played["timestamp"].min(), case.weeks.end))
+    first, last = (day.floor("D") for day in (case.weeks.first, case.weeks.end))
     if counted.empty:
         return
     if case.live:
@@ -69,7 +69,7 @@ def days(case: DataCase) -> Iterator[DataReason]:
 
 def newest_week(case: DataCase) -> Iterator[DataReason]:
     """The volume of the newest week, and what in it was never seen before."""
-    weekly = np.bincount(case.weeks.events["week"], minlength=case.weeks.number)
+    weekly = case.weeks.sizes()
     # Weeks without any event say nothing about how many events a week usually has.
     earlier = np.flatnonzero(weekly[:-1])
     if len(earlier) < 2:
@@ -81,11 +81,14 @@ def newest_week(case: DataCase) -> Iterator[DataReason]:
     remedy = "see whether the newest days are complete, and loaded once"
     yield conclude("lost volume", lost, case.policy.lost_volume, sentence, remedy)
     yield conclude("gained volume", gained, case.policy.gained_volume, sentence, remedy)
-    for name, column, bound in (
+    columns: tuple[tuple[str, IdColumn, Bound], ...] = (
         ("new items", "item_id", case.policy.new_items),
         ("new listeners", "user_id", case.policy.new_listeners),
-    ):
-        shares = [_new(case, column, week) for week in (int(earlier[-1]), len(weekly) - 1)]
+    )
+    for name, column, bound in columns:
+        shares = [
+            case.weeks.new_share(column, week) for week in (int(earlier[-1]), len(weekly) - 1)
+        ]
         yield conclude(
             name,
             max(0.0, shares[1] - shares[0]),
@@ -93,17 +96,6 @@ def newest_week(case: DataCase) -> Iterator[DataReason]:
             f"{shares[1]:.1%} of the newest week is {name}, {shares[0]:.1%} the week before",
             "see whether ids are hashed or counted in another way now",
         )
-
-
-def _new(case: DataCase, column: str, week: int) -> float:
-    """The share of a week that was never before: of its events for items, else of its listeners."""
-    of_week = case.weeks.events[case.weeks.events["week"] == week]
-    played = case.weeks.played
-    before = set(played.loc[played["timestamp"] < of_week["timestamp"].min(), column])
-    values = of_week[column]
-    if column == "user_id":
-        values = values.drop_duplicates()
-    return float((~values.isin(before)).mean()) if len(values) else 0.0
 
 
 def drift(case: DataCase) -> Iterator[DataReason]:

@@ -123,6 +123,7 @@ def skew_(
 
 def _features(settings: "Settings") -> "Features":
     """What the transformation makes of all days of the tables."""
+    from setlist.data.features import Features
     from setlist.data.transformation import transform_whole
     from setlist_pipelines.cli.data import curated
 
@@ -132,7 +133,8 @@ def _features(settings: "Settings") -> "Features":
         Path(os.devnull).open("w") as nowhere,
         redirect_stdout(nowhere),
     ):
-        return transform_whole(dataset, window, settings.inputs, Path(scratch) / "features")
+        transform_whole(dataset, window, settings.inputs, Path(scratch) / "features")
+        return Features.read(Path(scratch) / "features")
 
 
 def _unknown(row: "FeatureSkew") -> str:

@@ -25,6 +25,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from setlist.data.curation import TEST_DAYS, curate, resolve_window
+from setlist.data.features import Features
 from setlist.data.schema import Window, parse_instant
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError, SettingsError
@@ -243,7 +244,8 @@ def _work(
     say("curate and transform", None)
     dataset = folder / "dataset"
     curate(settings.data, window, settings.curation, dataset)
-    features = transform(dataset, window, settings.inputs, folder / "features")
+    transform(dataset, window, settings.inputs, folder / "features")
+    features = Features.read(folder / "features")
     say("fit the heuristics", None)
     fit_heuristics(features, settings.heuristics, folder / "heuristics")
     trained: list[TrainingRecord] = []

@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from setlist.data.cleaning import guess_timestamp
 from setlist.data.curation import TEST_DAYS, TRAIN_DAYS
 from setlist.data.files import open_files
 from setlist.data.formats import FileOptions
 from setlist.data.keys import Column, label_text
+from setlist.data.remedies import guess_timestamp
 from setlist.data.source import TableSource, read_parts
 from setlist.errors import DataError
 

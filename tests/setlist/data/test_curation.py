@@ -333,10 +333,10 @@ def test_snapshots_say_so_and_the_last_row_wins(tmp_path):
     ]
 
 
-def test_rejected_rows_are_shown_as_they_came(tmp_path):
+def test_rejected_rows_are_shown_as_they_were_read_or_as_they_came(tmp_path):
     run(tmp_path, [*FILLER, event(" u ", None, "2026-05-01 "), event("x", 7, "never")])
     assert written(tmp_path, "rejected").to_numpy().tolist() == [
-        [3, " u ", "", "2026-05-01 ", "", "missing id"],
+        [3, "u", "", "2026-05-01T00:00:00.000000Z", "", "missing id"],
         [4, "x", "7", "never", "", "bad timestamp"],
     ]
 

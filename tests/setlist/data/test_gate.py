@@ -1,18 +1,24 @@
 """The gate for data: every fault is named, no harmless change stops a run, and how it is said."""
 
+import hashlib
 import json
+from pathlib import Path
+from tempfile import mkdtemp
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdict_of
 
 from setlist.data.case import DataCase
 from setlist.data.curation_report import DayCount
 from setlist.data.distributions import Distribution, distance, distances, past_distances
+from setlist.data.engine import DuckDb, EngineSettings
+from setlist.data.plays import code_plays
 from setlist.data.policy import Bound, DataPolicy
-from setlist.data.profile import DataProfile, Weeks, sketch
+from setlist.data.profile import DataProfile, Weeks
 from setlist.data.schema import UNBOUNDED_END, Window
 from setlist.data.verdict import DataReason, DataVerdict
 from setlist.data.week_rules import days, newest_week
@@ -114,10 +120,15 @@ def test_numbers_are_compared_by_jensen_shannon():
 
 
 def weeks(events, users=None, end=END):
-    frame = pd.DataFrame(events, columns=["user_id", "item_id", "timestamp"])
+    frame = pd.DataFrame(events, columns=["user_id", "item_id", "timestamp"]).assign(weight=1.0)
     items = pd.DataFrame({"item_id": ["a", "b"], "title": ["A", "b"], "tags": [["x"], []]})
     people = users if users is not None else pd.DataFrame({"user_id": ["u", "v"]})
-    return Weeks.of(frame.sort_values("timestamp", ignore_index=True), items, people, end)
+    sql = DuckDb(EngineSettings(), Path(mkdtemp()))
+    for name, rows in (("played", frame), ("item_table", items), ("user_table", people)):
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        sql.load(name, table.to_batches(), table.schema)
+    code_plays(sql, "select * from played")
+    return Weeks(sql, end)
 
 
 def daily(days, user="u", item="a"):
@@ -160,11 +171,15 @@ def test_past_weeks_are_held_against_those_before_them():
 
 
 def test_a_sketch_is_the_same_for_the_same_ids():
-    ids = [f"user {number}" for number in range(2_000)]
-    assert sketch(ids) == sketch(reversed(ids))
-    assert len(sketch(ids)) == 500
-    half = set(sketch(ids)) & set(sketch(ids[:1_000]))
-    assert 200 < len(half) < 300
+    events = [(f"user {number}", "a", END - DAY) for number in range(2_000)]
+    table = weeks(events)
+    sketch = table.profile(()).listeners
+    digests = sorted(hashlib.sha256(user.encode()).hexdigest()[:16] for user, _, _ in events)
+    assert sketch == digests[:500]
+    assert table.sketched("user_id", sketch) == 500
+    half = weeks(events[:1_000])
+    assert half.sketched("user_id", sketch) == len(set(sketch) & set(half.profile(()).listeners))
+    assert 200 < half.sketched("user_id", sketch) < 300
 
 
 def test_the_clean_tables_pass():
@@ -194,13 +209,13 @@ def test_what_was_played_before_the_first_whole_week_is_not_new():
     new = [(f"u{n}", f"i{n % 40}", END - DAY / 24) for n in range(200)]
     table = weeks(old + new)
     assert table.number == 4
-    assert set(table.events["week"]) == {3}
+    assert table.sizes().tolist() == [0, 0, 0, 200]
     window = Window(END - 90 * DAY, END - 6 * DAY, END)
-    case = DataCase(table, window, None, (), None, DataPolicy(), END)
+    case = DataCase(table, None, None, window, None, (), None, DataPolicy(), END)
     assert [r for r in newest_week(case) if r.outcome != "pass"] == []
     # With two earlier weeks that have events, the rules apply, and the known ids are not new.
     more = [(f"u{n}", f"i{n % 40}", END - days * DAY) for n in range(200) for days in (10, 17)]
-    case = DataCase(weeks(old + more + new), window, None, (), None, DataPolicy(), END)
+    case = DataCase(weeks(old + more + new), None, None, window, None, (), None, DataPolicy(), END)
     assert {r.rule: r.value for r in newest_week(case)} == dict.fromkeys(
         ("lost volume", "gained volume", "new items", "new listeners"), 0
     )
@@ -214,7 +229,7 @@ def missing(window, now):
         for day in range(30)
     ]
     report = SimpleNamespace(days=counts)
-    case = DataCase(weeks(events), window, report, (), None, DataPolicy(), now)
+    case = DataCase(weeks(events), None, None, window, report, (), None, DataPolicy(), now)
     return {reason.rule: reason.value for reason in days(case)}["missing days"]
 
 

@@ -28,14 +28,15 @@ RENAMED = {"user_id": "listener"}
 
 def read(source, *, required, optional):
     """The rows of all files as text, by their number; a column that a file lacks is missing."""
+    tables, start = [], 0
     with read_parts(source, required=required, optional=optional) as parts:
-        return pd.concat(
-            pd.DataFrame(
-                {name: label_text(part[name]).to_pandas().fillna("") for name in part.names},
-                index=range(len(part.rows)),
-            ).set_axis(part.start + part.rows)
-            for part in parts
-        )
+        for part in parts:
+            assert part.number == len(tables)
+            columns = {name: label_text(part[name]).to_pandas().fillna("") for name in part.names}
+            table = pd.DataFrame(columns, index=range(len(part.rows)))
+            tables.append(table.set_axis(start + part.rows))
+            start += part.size
+    return pd.concat(tables)
 
 
 def write(frame: pd.DataFrame, path: Path) -> Path:

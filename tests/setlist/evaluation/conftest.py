@@ -92,7 +92,8 @@ def world(tmp_path_factory, write_dataset) -> tuple[Path, Features]:
     folder = tmp_path_factory.mktemp("world")
     items = dict.fromkeys("abcd") | {"e": "2026-01-15", "new": "2026-02-05"}
     data = write_dataset(folder / "dataset", TRAIN, TEST, items)
-    return data, transform(data, WINDOW, ("country",), folder / "features")
+    transform(data, WINDOW, ("country",), folder / "features")
+    return data, Features.read(folder / "features")
 
 
 @pytest.fixture(scope="session")

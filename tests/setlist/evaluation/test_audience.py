@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from setlist.data.features import Features
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError
 from setlist.evaluation.audience import select_audience
@@ -51,7 +52,8 @@ def test_slices_by_the_number_of_plays(window, write_dataset, tmp_path):
     items = dict.fromkeys([*(f"i{place}" for place in range(51)), "other"])
     train.append(("nobody", "other"))
     data = write_dataset(tmp_path / "data", train, [(name, "other") for name in plays], items)
-    features = transform(data, window, (), tmp_path / "features")
+    transform(data, window, (), tmp_path / "features")
+    features = Features.read(tmp_path / "features")
     people = gathered((data, features))
     assert people.users.set_index("user_id")["listener"].to_dict() == {
         "none": "newcomer",
@@ -164,7 +166,8 @@ def crowd(window, write_dataset, tmp_path):
     test = [(name, item) for name in plays for item in ("other", "another")]
     train += [("nobody", "other"), ("nobody", "another")]
     data = write_dataset(tmp_path / "data", train, test, items)
-    return data, transform(data, window, (), tmp_path / "features")
+    transform(data, window, (), tmp_path / "features")
+    return data, Features.read(tmp_path / "features")
 
 
 def limit(monkeypatch, number: int) -> None:

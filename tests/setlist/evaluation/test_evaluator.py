@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from setlist.data.curation import CurationSettings, DataSettings, curate
+from setlist.data.features import Features
 from setlist.data.schema import Window, parse_instant, tie_order
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError
@@ -232,7 +233,8 @@ def test_many_listeners_keep_their_rows(models, window, write_dataset, tmp_path)
     train += [("everything", f"i{item}") for item in range(40)]
     items = dict.fromkeys([f"i{item}" for item in range(40)])
     data = write_dataset(tmp_path / "data", train, [(name, "i0") for name in plays], items)
-    features = transform(data, window, (), tmp_path / "features")
+    transform(data, window, (), tmp_path / "features")
+    features = Features.read(tmp_path / "features")
     evaluation, folder = run(
         (data, features),
         tmp_path,
@@ -603,7 +605,8 @@ def test_temporal_movielens(tmp_path):
         }
     )
     curate(data, window, CurationSettings(max_events_per_day=10_000), tmp_path / "dataset")
-    features = transform(tmp_path / "dataset", window, (), tmp_path / "features")
+    transform(tmp_path / "dataset", window, (), tmp_path / "features")
+    features = Features.read(tmp_path / "features")
     fitted = HeuristicSettings(fit=("most_popular", "recently_popular"))
     names = fit_heuristics(features, fitted, tmp_path / "models")
     figures = {

@@ -30,6 +30,10 @@ from setlist.serving.skew import find_skew
 
 LENGTH = 50
 """Plays of a history that the model reads."""
+MODEL = ModelInfo(
+    name="m", kind="two_tower", catalogue_size=1, history_length=LENGTH,
+    inputs=(*INPUTS, "history_age_days"), training_window={}, code_version="0",
+)  # fmt: skip
 LISTENERS = 400
 DAY = pd.Timedelta(days=1)
 
@@ -126,15 +130,11 @@ def features_of_all_days() -> Features:
 @cache
 def live_model_profile() -> tuple[Profile, tuple[str, ...]]:
     """Of a model that was trained a week before; and its catalogue."""
-    info = ModelInfo(
-        name="m", kind="two_tower", catalogue_size=1, history_length=LENGTH,
-        inputs=(*INPUTS, "history_age_days"), training_window={}, code_version="0",
-    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         dataset, window, _ = curated(clean_tables(), Path(folder), TODAY - 7 * DAY)
         transform(dataset, window, INPUTS, Path(folder) / "features")
         features = Features.read(Path(folder) / "features")
-    return profile_of(features, info), tuple(features.items["item_id"])
+    return profile_of(features, MODEL), tuple(features.items["item_id"])
 
 
 def verdict_of_sending(sending: Sending, to: Path) -> DataVerdict:
@@ -148,7 +148,7 @@ def verdict_of_sending(sending: Sending, to: Path) -> DataVerdict:
     bounds = ServingBounds()
     report = find_skew(str(to), "home", 1, profile, catalogue, bounds)
     requests = last_requests(str(to), "home", 1, None)
-    reasons = matched_skew(requests, features_of_all_days(), LENGTH, bounds)
+    reasons = matched_skew(requests, features_of_all_days(), MODEL, bounds)
     return DataVerdict.of([*(feature.reason for feature in report.features), *reasons])
 
 
@@ -250,6 +250,26 @@ def zone(requests):
     return [replace(each, ages=tuple(age + 2 / 24 for age in each.ages)) for each in requests]
 
 
+@fault("ages an hour off, as when clocks change", "sent ages")
+def an_hour(requests):
+    return [replace(each, ages=tuple(age + 1 / 24 for age in each.ages)) for each in requests]
+
+
+@fault("ages of half of the requests missing", "sent ages")
+def no_ages(requests):
+    return [replace(each, ages=()) if place % 2 else each for place, each in enumerate(requests)]
+
+
+@fault("one listener in ten with the history of another", "sent histories")
+def mixed_histories(requests):
+    return [
+        replace(each, history=requests[place - 1].history, ages=requests[place - 1].ages)
+        if place % 10 == 0
+        else each
+        for place, each in enumerate(requests)
+    ]
+
+
 @fault("ages counted from the newest play", "sent ages")
 def from_newest(requests):
     return [
@@ -266,6 +286,17 @@ def right(requests):
 @habit("only the most active listeners come")
 def most_active(requests):
     return sorted(requests, key=lambda each: len(each.history))[LISTENERS // 2 :]
+
+
+@habit("a tenth of the newest plays are replays that are not in the history yet")
+def replays(requests):
+    """Listeners whose plays are all of one item have it less often, not in another order."""
+    return [
+        replace(each, history=each.history[:-1], ages=each.ages[:-1])
+        if each.history[-1:] and each.history[-1] in each.history[:-1] and place % 10 == 0
+        else each
+        for place, each in enumerate(requests)
+    ]
 
 
 @habit("clocks differ by ten seconds")

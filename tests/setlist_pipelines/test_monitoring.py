@@ -140,7 +140,7 @@ def test_a_run_on_this_machine_compares_records_and_shows(work):
     assert done.returncode == 0, done.stderr
     for title in ("Plan the comparison", "Transform all days", "Announce the comparison"):
         assert f"✓ {title}" in done.stdout
-    assert "skew: pass (12 of 12 rules pass)" in done.stdout.replace("\n", " ")
+    assert "skew: pass (13 of 13 rules pass)" in done.stdout.replace("\n", " ")
     page = Path(next(line for line in done.stdout.splitlines() if line.startswith("page"))[9:])
     text = page.read_text()
     assert text.startswith("# Requests to revision 1 of home: pass")
@@ -161,6 +161,7 @@ def test_a_run_beyond_a_bound_is_recorded_announced_and_fails(work):
     record = MonitoringRecord.all(str(work / "store"), "home")[-1]
     assert record.outcome == "skewed"
     assert record.verdict.decision == "stop"
+    assert "P0" not in record.model_dump_json(), "a record names no listener and no play"
     log = Path(done.stderr.split("The log is ")[1].strip()).read_text()
     assert log.count("home: skewed.") == 1
     assert "home: failed" not in log, "the exit handler sees that it was announced"
@@ -182,7 +183,7 @@ def test_a_run_that_cannot_compare_is_recorded_as_a_failure(work):
 def test_the_command_says_the_same_without_a_pipeline(work):
     done = setlist(work, "skew", "--config", "home.yaml")
     assert done.returncode == 0, done.stderr
-    assert "requests to revision 1 of home: pass (12 of 12 rules pass)" in done.stdout
+    assert "requests to revision 1 of home: pass (13 of 13 rules pass)" in done.stdout
     done = setlist(work, "skew", "--config", "home.yaml", "--log", "hours")
     assert done.returncode == 3
     assert "stop: sent ages: " in done.stdout

@@ -46,6 +46,7 @@ def conclude(
     *,
     may_stop: bool = True,
     percent: bool = True,
+    example: str = "",
 ) -> DataReason:
     """The reason of a rule, with the outcome under its bound.
 
@@ -57,6 +58,7 @@ def conclude(
         remedy: what to do; left out of a reason that passes.
         may_stop: False for a rule that only warns.
         percent: False for a distance, which is no share of anything.
+        example: of a row or a listener; left out of a reason that passes.
     """
     outcome: DataOutcome = "pass"
     if value > bound.stop and may_stop:
@@ -71,4 +73,5 @@ def conclude(
         bound=limit,
         sentence=f"{sentence} (allowed: {f'{limit:.1%}' if percent else f'{limit:.3f}'})",
         remedy="" if outcome == "pass" else remedy,
+        example="" if outcome == "pass" else example,
     )

@@ -49,6 +49,10 @@ class Dialect:
         """A row for each value of a list; none for an empty list."""
         return self._choose(f"unnest({values})", f"explode({values})")
 
+    def no_texts(self) -> str:
+        """An empty list of texts."""
+        return self._choose("cast([] as varchar[])", "cast(array() as array<string>)")
+
     def text(self, value: str) -> str:
         """A literal."""
         quoted = value.replace("'", "''")

@@ -66,6 +66,7 @@ class ServingBounds(pydantic.BaseModel, extra="forbid", frozen=True):
         unmatched: listeners with a history in the request and no event in the tables.
         inputs: listeners whose input is another in the request than in the table of users.
         plays: plays of a listener that are in the request or in the tables, but not in both.
+        histories: listeners of whose plays most are others in the request than in the tables.
         newest: listeners whose newest play in the tables is not in the request.
         order: neighbouring plays that the request has in another order than the tables.
         ages: plays whose age is another in the request than by the tables.
@@ -76,6 +77,7 @@ class ServingBounds(pydantic.BaseModel, extra="forbid", frozen=True):
     unmatched: Bound = Bound(warn=0.2, stop=0.9)
     inputs: Bound = Bound(warn=0.01, stop=0.1)
     plays: Bound = Bound(warn=0.1, stop=0.5)
+    histories: Bound = Bound(warn=0.05, stop=0.5)
     newest: Bound = Bound(warn=0.1, stop=0.5)
     order: Bound = Bound(warn=0.01, stop=0.1)
     ages: Bound = Bound(warn=0.05, stop=0.5)

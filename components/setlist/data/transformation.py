@@ -113,7 +113,7 @@ def _fit(
         f"""
         select t.item_id, t.title, t.tags, t.released, p.code as i,
                row_number() over (order by {dialect.sha256("t.item_id")}) - 1 as code
-        from item_table t left join played_items p on t.item_id = p.item_id
+        from ({_item_rows(sql)}) t left join played_items p on t.item_id = p.item_id
         where p.code is not null or {dialect.micros("t.released")} < {cutoff}
         """,
     )
@@ -162,6 +162,22 @@ def _fit(
     write_documents(output, window, inputs, Weeks(sql, window.cutoff).profile(inputs))
     if unweighted:
         print("weight: plays count by it as targets of the two-tower; heuristics count each as one")
+
+
+def _item_rows(sql: Engine) -> str:
+    """The items table, and the played items that it lacks.
+
+    Where the source has no items, the table of the dataset has those of the training period.
+    """
+    lacking = """
+        select p.item_id from played_items p left join item_table t on p.item_id = t.item_id
+        where t.item_id is null
+    """
+    table = "select item_id, title, tags, released from item_table"
+    if not sql.rows(f"select count(*) from ({lacking}) l")[0][0]:
+        return table
+    no_tags = sql.dialect.no_texts()
+    return f"{table} union all select item_id, item_id, {no_tags}, null from ({lacking}) l"
 
 
 def check_inputs(inputs: tuple[str, ...]) -> None:

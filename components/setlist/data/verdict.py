@@ -17,8 +17,9 @@ class DataReason(BaseModel):
     Attributes:
         value: the share or distance that was measured.
         bound: the bound that it is above; for `pass`, the bound above which it would warn.
-        sentence: with an example where there is one.
+        sentence: what was measured.
         remedy: what to do; "" for `pass`.
+        example: a row or a listener, for those who look into it; not in records and messages.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +30,12 @@ class DataReason(BaseModel):
     bound: float
     sentence: str
     remedy: str = ""
+    example: str = ""
+
+    @property
+    def with_example(self) -> str:
+        """The sentence, and the example where there is one."""
+        return f"{self.sentence}, such as {self.example}" if self.example else self.sentence
 
 
 class DataVerdict(BaseModel):
@@ -76,7 +83,7 @@ class DataVerdict(BaseModel):
         """
         if stops := self.with_outcome("stop"):
             raise DataError(
-                f"{conclusion}: {'; '.join(reason.sentence for reason in stops)}",
+                f"{conclusion}: {'; '.join(reason.with_example for reason in stops)}",
                 " / ".join(dict.fromkeys(reason.remedy for reason in stops))
                 + ", or raise the bound under policy.data",
             )

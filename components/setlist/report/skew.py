@@ -15,7 +15,7 @@ def render_skew(name: str, revision: int, summary: str, verdict: DataVerdict) ->
     """
     rows = [
         f"| {reason.outcome} | {escape_markdown(reason.rule)} | {reason.value:.3f} | "
-        f"{reason.bound:.3f} | {escape_markdown(reason.sentence)} | "
+        f"{reason.bound:.3f} | {escape_markdown(reason.with_example)} | "
         f"{escape_markdown(reason.remedy)} |\n"
         for reason in verdict.reasons
     ]

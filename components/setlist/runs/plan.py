@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from setlist.data.curation import DataSettings, WindowSettings, resolve_window
-from setlist.data.schema import Window, parse_instant
+from setlist.data.schema import UNBOUNDED_END, Window, parse_instant
 from setlist.data.source import fingerprint
 from setlist.errors import SettingsError, StoreNotFoundError
 from setlist.evaluation.verdict import SeenHead
@@ -109,7 +109,7 @@ def plan_monitoring(
     Raises:
         StoreNotFoundError: nothing is live.
     """
-    resolved = resolve_window(window, resolve_scheduled(as_of), pd.Timestamp.now("UTC"))
+    resolved = monitored(resolve_window(window, resolve_scheduled(as_of), pd.Timestamp.now("UTC")))
     head = open_store(store).head(name)
     if head is None:
         raise StoreNotFoundError(
@@ -118,6 +118,17 @@ def plan_monitoring(
     print(f"plays from {resolved.start:%Y-%m-%d} to {resolved.end:%Y-%m-%d %H:%M} UTC", flush=True)
     print(f"live: revision {head.live}", flush=True)
     return MonitoringPlan(resolved.to_json(), _fingerprint(data), head.live)
+
+
+def monitored(window: Window) -> Window:
+    """The window whose rows requests are compared with: its cutoff is a day before its end.
+
+    Items and users are taken as of the cutoff, and the requests are of the last day.
+    """
+    if window.end == UNBOUNDED_END:
+        return window
+    cutoff = max(window.cutoff, window.end - pd.Timedelta(days=1))
+    return Window(window.start, cutoff, window.end)
 
 
 def _fingerprint(data: DataSettings) -> str:

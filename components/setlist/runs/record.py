@@ -181,7 +181,10 @@ class MonitoringRecord(Record):
             outcome="skewed" if reasons else "as_trained",
             sentence=f"{sentence}." if reasons else "The model is asked what it was trained on.",
             ended=_now(),
-            verdict=verdict,
+            # Examples name listeners and what they played, which a record would keep for good.
+            verdict=DataVerdict.of(
+                [reason.model_copy(update={"example": ""}) for reason in verdict.reasons]
+            ),
         )
 
 

@@ -47,6 +47,11 @@ MAX_OTHER_VALUES = 2_000
 """Unknown values that are counted by value: an input of free text must not fill the memory."""
 
 
+def shortened(text: str) -> str:
+    """A text of a stranger for people: quoted, without control characters, 40 characters long."""
+    return repr(text if len(text) < 40 else f"{text[:39]}…")
+
+
 class InputBins:
     """The bins of a named input: one for each value of the profile and "", one for the rest.
 
@@ -75,9 +80,7 @@ class InputBins:
         """The bins for people: quoted, shortened, and without control characters."""
         others = "rare or unknown values" if self.trained[-1] else "unknown values"
         frequent = [value for value, _ in self._others.most_common(1)]
-        quoted = [
-            repr(value if len(value) < 40 else f"{value[:39]}…") for value in self.values + frequent
-        ]
+        quoted = [shortened(value) for value in self.values + frequent]
         return [
             *quoted[: len(self.values)],
             ", most often ".join([others, *quoted[len(self.values) :]]),
@@ -291,6 +294,7 @@ def _answered(log: str, name: str, revision: int, days: int | None) -> Iterator[
                         f"{label} is not a file of the request log", "move it elsewhere"
                     )
                 for batch in parquet.iter_batches(BATCH_ROWS, columns=_COLUMNS):
+                    _refuse_missing(batch, label)
                     is_shown = pc.not_equal(batch["role"], "shadow")
                     is_revision = pc.and_(
                         pc.equal(batch["revision"], revision), pc.equal(batch["name"], name)
@@ -300,6 +304,22 @@ def _answered(log: str, name: str, revision: int, days: int | None) -> Iterator[
                         yield answered
         except (pa.ArrowException, OSError) as fault:
             raise DataError(f"{label} cannot be read ({fault})", "move it elsewhere") from fault
+
+
+def _refuse_missing(batch: pa.RecordBatch, label: str) -> None:
+    """Refuse rows without a value, which the server does not write.
+
+    Raises:
+        DataError: for the first column that has such a row.
+    """
+    for name in _COLUMNS:
+        column = batch[name]
+        inner = (column.items,) if name == "inputs" else ()
+        inner = (column.flatten(),) if name == "history" else inner
+        if any(values.null_count for values in (column, *inner)):
+            raise DataError(
+                f"{label}: a row has no {name}", "move it elsewhere, or write the log as it was"
+            )
 
 
 def _last_of_each(frames: list[pd.DataFrame]) -> pd.DataFrame:

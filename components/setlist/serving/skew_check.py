@@ -53,7 +53,7 @@ def compare_requests(
             "push the model again",
         )
         requests = last_requests(log, name, revision, days)
-        reasons += matched_skew(requests, features, info.history_length, bounds)
+        reasons += matched_skew(requests, features, info, bounds)
     return report, DataVerdict.of(reasons)
 
 

@@ -89,17 +89,26 @@ def infer(
 
 
 @contextmanager
-def curated(settings: "Settings") -> "Iterator[tuple[Path, Window, CurationReport]]":
+def curated(
+    settings: "Settings", window: "Window | None" = None
+) -> "Iterator[tuple[Path, Window, CurationReport]]":
     """Curate into a folder that is removed again; the dataset, its window and its report."""
-    from setlist.data.curation import curate, resolve_window
+    from setlist.data.curation import curate
 
-    window = resolve_window(settings.window, settings.as_of, pd.Timestamp.now("UTC"))
+    window = window or run_window(settings)
     with tempfile.TemporaryDirectory() as scratch:
         dataset = Path(scratch) / "dataset"
         # What it prints stands in the report, which is shown.
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
             report = curate(settings.data, window, settings.curation, dataset)
         yield dataset, window, report
+
+
+def run_window(settings: "Settings") -> "Window":
+    """The window of a run with these settings."""
+    from setlist.data.curation import resolve_window
+
+    return resolve_window(settings.window, settings.as_of, pd.Timestamp.now("UTC"))
 
 
 def show_tables(settings: "Settings") -> None:

@@ -180,7 +180,7 @@ def print_data_verdict(console: Console, verdict: DataVerdict, subject: str) -> 
     for reason in verdict.reasons:
         if reason.outcome != "pass":
             line = Text.assemble((f"{reason.outcome}: {reason.rule}", colours[reason.outcome]))
-            console.print(line.append(f": {reason.sentence}; {reason.remedy}"), soft_wrap=True)
+            console.print(line.append(f": {reason.with_example}; {reason.remedy}"), soft_wrap=True)
     passed = len(verdict.with_outcome("pass"))
     console.print(
         Text(f"{subject}: {verdict.decision}", f"bold {colours[verdict.decision]}").append(

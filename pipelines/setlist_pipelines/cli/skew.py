@@ -41,7 +41,7 @@ def skew_(
         str,
         typer.Option(
             envvar="SETLIST_STORE",
-            help="A local folder or gs://bucket/prefix; that of the settings, or .setlist/store.",
+            help="A local folder or gs://bucket/prefix; comes before that of the settings.",
         ),
     ] = "",
     name: Annotated[
@@ -51,17 +51,24 @@ def skew_(
         int | None, typer.Option(min=1, help="The revision; the live one if left out.")
     ] = None,
     days: Annotated[
-        int | None, typer.Option(min=1, help="Read this many of the newest days; all if left out.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Read this many of the newest days; monitoring.days of the settings, or all.",
+        ),
     ] = None,
 ) -> None:
     """Compare what a model is asked in serving with what it was trained on.
 
-    For every named input, and for the histories: how far the shares of values among the served
-    listeners are from those among the training listeners. With --config, the last request of each
-    listener is also compared with the listener's own rows in the tables, by the same curation and
-    transformation as in a training: inputs, plays, their order and ages. The bounds are the
-    section `data.serving` of the policy. `setlist run --pipeline monitoring` does the same as a
-    pipeline, which a schedule starts on a cluster.
+    For every input, and for the histories: how far the served listeners are, as a whole, from the
+    listeners of the training.
+
+    With --config also listener by listener: what the last request said, beside what a training
+    would read of the same listener in the tables of the settings. The bounds are
+    policy.data.serving.
+
+    `setlist run --pipeline monitoring` does the same as a pipeline, which a schedule can start on a
+    cluster.
 
     Ends with 0 when nothing is beyond a bound, with 3 when something is, with 1 on an error and
     with 2 when it was called wrongly.
@@ -125,10 +132,11 @@ def _features(settings: "Settings") -> "Features":
     """What the transformation makes of all days of the tables."""
     from setlist.data.features import Features
     from setlist.data.transformation import transform_whole
-    from setlist_pipelines.cli.data import curated
+    from setlist.runs.plan import monitored
+    from setlist_pipelines.cli.data import curated, run_window
 
     with (
-        curated(settings) as (dataset, window, _),
+        curated(settings, monitored(run_window(settings))) as (dataset, window, _),
         tempfile.TemporaryDirectory() as scratch,
         Path(os.devnull).open("w") as nowhere,
         redirect_stdout(nowhere),

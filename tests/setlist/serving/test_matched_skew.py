@@ -8,12 +8,13 @@ from tempfile import mkdtemp
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from prometheus_client import CollectorRegistry
 from tests.cases.data_faults import named
 from tests.cases.serving_faults import (
-    LENGTH,
     LISTENERS,
+    MODEL,
     SERVING_FAULTS,
     SERVING_HABITS,
     features_of_all_days,
@@ -23,6 +24,7 @@ from tests.cases.serving_faults import (
 
 from setlist.data.policy import Bound, ServingBounds
 from setlist.data.verdict import DataVerdict
+from setlist.errors import DataError
 from setlist.serving import log_reader
 from setlist.serving.log_reader import last_requests
 from setlist.serving.matched_skew import matched_skew
@@ -54,8 +56,8 @@ def asked(requests):
     return pa.Table.from_batches([_requests([each.entry() for each in requests])]).select(columns)
 
 
-def rules(requests, bounds=ServingBounds()):  # noqa: B008 - it is frozen
-    reasons = matched_skew(asked(requests), features_of_all_days(), LENGTH, bounds)
+def rules(requests, bounds=ServingBounds(), model=MODEL):  # noqa: B008 - it is frozen
+    reasons = matched_skew(asked(requests), features_of_all_days(), model, bounds)
     return {reason.rule: reason for reason in reasons}
 
 
@@ -66,6 +68,7 @@ def test_the_same_rows_give_the_same_features():
         "sent country",
         "sent age_band",
         "sent plays",
+        "sent histories",
         "newest plays",
         "sent order",
         "sent ages",
@@ -74,25 +77,105 @@ def test_the_same_rows_give_the_same_features():
     assert {reason.value for reason in reasons.values()} == {0.0}
 
 
-def test_few_listeners_are_compared_with_nothing():
-    few = right_requests()[:29]
-    assert rules(few) == {}
+def test_few_listeners_are_compared_with_nothing_and_that_is_a_warning():
+    few = rules(right_requests()[:29])
+    assert [*few] == ["matched listeners"]
+    assert few["matched listeners"].outcome == "warn"
+    assert "29 listeners of the log are in the tables" in few["matched listeners"].sentence
     assert "sent plays" in rules(right_requests()[:31])
+
+
+def test_only_what_the_model_reads_is_compared():
+    """A heuristic, or a model that was trained before an input was added to the settings."""
+    without = [replace(each, inputs={}) for each in right_requests()]
+    assert rules(without)["sent country"].outcome == "stop"
+    rule = MODEL.model_copy(update={"inputs": (), "history_length": 1})
+    assert [*rules(without, model=rule)] == [
+        "matched ids", "sent plays", "sent histories", "newest plays", "sent order",
+    ][: len(rules(without, model=rule))]  # fmt: skip
+    assert {reason.outcome for reason in rules(without, model=rule).values()} == {"pass"}
+
+
+def test_plays_of_one_second_at_the_edge_of_a_history_are_equal():
+    """Of ten plays of one second, a model that reads five gets any five."""
+    listeners = 40
+    users = pd.DataFrame({"user_id": [f"u{n:02}" for n in range(listeners)]})
+    plays = pd.DataFrame(
+        [(user, item, 1.0) for user in range(listeners) for item in range(10)],
+        columns=["user", "item", "age_days"],
+    )
+    features = replace(
+        features_of_all_days(),
+        items=pd.DataFrame({"item_id": [f"i{n}" for n in range(10)]}),
+        users=users, newcomers=users[:0], plays=plays, inputs=(),
+    )  # fmt: skip
+    moment = features.window.cutoff
+    requests = [
+        replace(
+            right_requests()[0], user=user, time=moment, inputs={}, ages=(1.0,) * 5,
+            history=tuple(f"i{(row + n) % 10}" for n in range(5)),
+        )
+        for row, user in enumerate(users["user_id"])
+    ]  # fmt: skip
+    model = MODEL.model_copy(update={"inputs": ("history_age_days",), "history_length": 5})
+    reasons = matched_skew(asked(requests), features, model, ServingBounds())
+    assert {reason.outcome for reason in reasons} == {"pass"}, reasons
+
+
+def test_timestamps_of_another_unit_are_the_same():
+    table = asked(right_requests())
+    place = table.column_names.index("timestamp")
+    finer = table.set_column(place, "timestamp", table["timestamp"].cast(pa.timestamp("ns", "UTC")))
+    reasons = matched_skew(finer, features_of_all_days(), MODEL, ServingBounds())
+    assert {reason.value for reason in reasons} == {0.0}
+
+
+def test_ages_of_another_number_than_plays_are_no_ages():
+    one = list(right_requests())
+    one[0] = replace(one[0], ages=one[0].ages[:-1])
+    one[1] = replace(one[1], ages=(*one[1].ages, 0.0))
+    reason = rules(one)["sent ages"]
+    assert 0 < reason.value < 0.02
+    assert reason.outcome == "pass"
+
+
+def test_a_sentence_of_a_strangers_text_is_short():
+    long = [replace(each, user=each.user + "\x1b[31m" + "x" * 10_000) for each in right_requests()]
+    reason = rules([*right_requests(), *long])["matched ids"]
+    assert len(reason.with_example) < 300
+    assert reason.with_example.isprintable()
+
+
+@pytest.mark.parametrize(
+    "column", ["user_id", "timestamp", "history", "history_age_days", "inputs"]
+)
+def test_a_row_without_a_value_is_named(tmp_path, column):
+    write(tmp_path, right_requests()[:3])
+    (file,) = tmp_path.glob("requests/*/*.parquet")
+    table = pq.read_table(file)
+    place = table.column_names.index(column)
+    missing = pa.nulls(len(table), table.schema.field(column).type)
+    pq.write_table(table.set_column(place, table.schema.field(column), missing), file)
+    with pytest.raises(DataError, match=rf"{file}: a row has no {column}"):
+        last_requests(str(tmp_path), "home", 1, None)
 
 
 def test_a_model_without_ages_is_not_asked_about_them():
     without = [replace(each, ages=()) for each in right_requests()]
-    assert "sent ages" not in rules(without)
-    assert rules(without)["sent order"].value == 0
+    reads_none = MODEL.model_copy(update={"inputs": ("country", "age_band")})
+    assert "sent ages" not in rules(without, model=reads_none)
+    assert rules(without, model=reads_none)["sent order"].value == 0
+    assert rules(without)["sent ages"].value == 1
 
 
 def test_a_listener_who_never_played_is_no_fault_and_a_stranger_is():
     new = [replace(each, user=f"new {each.user}", history=(), ages=()) for each in right_requests()]
     assert rules([*right_requests(), *new])["matched ids"].value == 0
-    strange = [replace(each, user=f"h{each.user}") for each in right_requests()[:100]]
+    strange = [replace(each, user=f"h{each.user}") for each in right_requests()[:200]]
     reason = rules([*right_requests(), *strange])["matched ids"]
-    assert reason.value == pytest.approx(100 / (100 + LISTENERS), abs=0.01)
-    assert "such as 'hL" in reason.sentence
+    assert reason.value == pytest.approx(200 / (200 + LISTENERS), abs=0.01)
+    assert reason.example.startswith("'hL")
+    assert "hL" not in reason.sentence
 
 
 def test_plays_after_a_request_are_not_expected_in_it():
@@ -110,13 +193,13 @@ def test_plays_after_a_request_are_not_expected_in_it():
     assert {reason.value for reason in rules(early).values()} == {0.0}
 
 
-def test_the_sentence_names_a_listener_and_both_values():
+def test_the_example_names_a_listener_and_both_values():
     hours = [replace(each, ages=tuple(24 * age for age in each.ages)) for each in right_requests()]
     reason = rules(hours)["sent ages"]
     assert reason.outcome == "stop"
-    item, user, sent, expected = re.search(
-        r"such as '(P\d+)' of '(L\d+)': ([\d.]+) days in the request and ([\d.]+) by the tables",
-        reason.sentence,
+    item, user, sent, expected = re.fullmatch(
+        r"'(P\d+)' of '(L\d+)': ([\d.]+) days in the request and ([\d.]+) by the tables",
+        reason.example,
     ).groups()
     assert float(sent) == pytest.approx(24 * float(expected), rel=0.01)
     request = next(each for each in right_requests() if each.user == user)

@@ -105,6 +105,7 @@ class MissingExtraError(SetlistError, ModuleNotFoundError):
 
 EXTRAS = {
     "tensorflow": ("train", "serve", "dashboard"),
+    "duckdb": ("train",),
     "tensorflow_recommenders": ("train",),
     "tf_keras": ("train",),
     "jinja2": ("train", "dashboard"),

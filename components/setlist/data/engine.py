@@ -9,15 +9,17 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 import pydantic
 
 from setlist.data.dialect import Dialect
 from setlist.errors import DataError
+
+if TYPE_CHECKING:
+    import duckdb
 
 SHARE_OF_MEMORY = 0.5
 """Of the machine's or the pod's memory, what DuckDB may use where the settings name no limit."""
@@ -75,6 +77,8 @@ class DuckDb:
 
     def __init__(self, settings: EngineSettings, scratch: Path) -> None:
         """Open it on a scratch folder."""
+        import duckdb  # not in the base install, which reads profiles and verdicts on data
+
         self._connection = duckdb.connect(
             str(scratch / "tables.duckdb"),
             config={
@@ -91,6 +95,8 @@ class DuckDb:
 
     def load(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Keep rows as a table."""
+        import duckdb
+
         faults: list[Exception] = []
 
         def arriving() -> Iterator[pa.RecordBatch]:
@@ -151,13 +157,15 @@ class DuckDb:
         """Let go of the scratch folder."""
         self._connection.close()
 
-    def _run(self, statement: str) -> duckdb.DuckDBPyConnection:
+    def _run(self, statement: str) -> "duckdb.DuckDBPyConnection":
         with self._said():
             return self._connection.execute(statement)
 
     @contextmanager
     def _said(self) -> Iterator[None]:
         """Faults of memory and disk as a sentence; any other fault of a statement is ours."""
+        import duckdb
+
         try:
             yield
         except duckdb.OutOfMemoryException as fault:

@@ -21,7 +21,7 @@ run: .venv/.installed-run ## Run the whole pipeline here, on the bundled sample
 	$(BIN)/setlist run
 
 .PHONY: test
-test: check ## Check the formatting, lint, types and imports, then run the tests
+test: check .venv-spark/.installed ## Check the formatting, lint, types and imports, then run the tests
 	$(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: check
@@ -74,15 +74,16 @@ image: .venv/.installed-run ## Build the image that every step runs in (IMAGE=na
 lock: .venv/.uv-$(UV_VERSION) ## Bring all locks in line with pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-base.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements.lock -c requirements-base.lock --extra train --extra kubeflow --extra serve --group build pyproject.toml
-	@$(COMPILE_LOCK) -o requirements-all.lock --all-extras --group build -c requirements.lock pyproject.toml
-	@$(COMPILE_LOCK) -o requirements-dev.lock --all-extras --group build --group dev -c requirements-all.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-all.lock --extra all --group build -c requirements.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-dev.lock --extra all --group build --group dev -c requirements-all.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-spark.lock -c requirements-base.lock requirements-spark.in
 	@$(COMPILE_LOCK) -o requirements-peers.lock requirements-peers.in
 COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
                --custom-compile-command 'make lock'
 
 .PHONY: clean
 clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
-	rm -rf .venv .venv-peers build dist .*_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-spark build dist .*_cache .hypothesis
 	find components pipelines tests -name __pycache__ -exec rm -rf {} +
 
 .venv/.uv-$(UV_VERSION):
@@ -104,7 +105,7 @@ clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
 	@$(INSTALL) --no-build-isolation --offline --editable .
 	@touch $@
 
-.venv-peers/.installed: requirements-peers.lock .venv/.uv-$(UV_VERSION)
-	$(PYTHON) -m venv .venv-peers
-	@$(UV) pip install --quiet --python .venv-peers/bin/python --require-hashes -r requirements-peers.lock
+.venv-peers/.installed .venv-spark/.installed: .venv-%/.installed: requirements-%.lock .venv/.uv-$(UV_VERSION)
+	$(PYTHON) -m venv .venv-$*
+	@$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes -r requirements-$*.lock
 	@touch $@

@@ -69,6 +69,7 @@ def curate(
     data_fingerprint: str,
     window: dict[str, Any],
     curation: dict[str, Any],
+    engine: dict[str, Any],
     dataset: Output[Dataset],
     report: Output[Markdown],
 ) -> None:
@@ -80,6 +81,7 @@ def curate(
     from pathlib import Path
 
     from setlist.data.curation import CurationSettings, DataSettings, curate
+    from setlist.data.engine import EngineSettings
     from setlist.data.schema import Window
 
     counts = curate(
@@ -87,6 +89,7 @@ def curate(
         Window.from_json(window),
         CurationSettings.model_validate(curation),
         Path(dataset.path),
+        EngineSettings.model_validate(engine),
     )
     Path(report.path).write_text(counts.markdown(), "utf-8")
     # For the report of the run; without the days, since a backend bounds the size of metadata.
@@ -101,6 +104,7 @@ def check_data(
     live: Input[Model],
     inputs: list[Any],
     policy: dict[str, Any],
+    engine: dict[str, Any],
     verdict: Output[Artifact],
 ) -> None:
     """Judge the data; stop the run where no model may be trained on them. Never cached."""
@@ -110,6 +114,7 @@ def check_data(
 
     from pathlib import Path
 
+    from setlist.data.engine import EngineSettings
     from setlist.data.schema import Window
     from setlist.evaluation.policy import Policy
     from setlist.runs.data_check import check_data
@@ -121,12 +126,17 @@ def check_data(
         tuple(inputs),
         Policy.model_validate(policy).data,
         Path(verdict.path),
+        EngineSettings.model_validate(engine),
     )
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def transform(
-    dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
+    dataset: Input[Dataset],
+    window: dict[str, Any],
+    inputs: list[Any],
+    engine: dict[str, Any],
+    features: Output[Dataset],
 ) -> None:
     """Fit catalogue, vocabularies and histories on the training period."""
     from setlist.termination import explain_exit
@@ -135,15 +145,26 @@ def transform(
 
     from pathlib import Path
 
+    from setlist.data.engine import EngineSettings
     from setlist.data.schema import Window
     from setlist.data.transformation import transform
 
-    transform(Path(dataset.path), Window.from_json(window), tuple(inputs), Path(features.path))
+    transform(
+        Path(dataset.path),
+        Window.from_json(window),
+        tuple(inputs),
+        Path(features.path),
+        EngineSettings.model_validate(engine),
+    )
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def transform_whole(
-    dataset: Input[Dataset], window: dict[str, Any], inputs: list[Any], features: Output[Dataset]
+    dataset: Input[Dataset],
+    window: dict[str, Any],
+    inputs: list[Any],
+    engine: dict[str, Any],
+    features: Output[Dataset],
 ) -> None:
     """Fit the same on all days, for a winner that is trained again."""
     from setlist.termination import explain_exit
@@ -152,11 +173,16 @@ def transform_whole(
 
     from pathlib import Path
 
+    from setlist.data.engine import EngineSettings
     from setlist.data.schema import Window
     from setlist.data.transformation import transform_whole
 
     transform_whole(
-        Path(dataset.path), Window.from_json(window), tuple(inputs), Path(features.path)
+        Path(dataset.path),
+        Window.from_json(window),
+        tuple(inputs),
+        Path(features.path),
+        EngineSettings.model_validate(engine),
     )
 
 

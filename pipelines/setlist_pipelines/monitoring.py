@@ -31,6 +31,7 @@ def monitoring(platform: Platform | None = None) -> GraphComponent:
         data: dict[str, Any],
         window: dict[str, Any],
         curation: dict[str, Any],
+        engine: dict[str, Any],
         inputs: list[str],
         policy: dict[str, Any],
         log: str,
@@ -54,9 +55,13 @@ def monitoring(platform: Platform | None = None) -> GraphComponent:
                 data_fingerprint=plan.outputs["data_fingerprint"],
                 window=plan.outputs["window"],
                 curation=curation,
+                engine=engine,
             ).set_display_name("Curate the data")
             transformed = steps.transform_whole(
-                dataset=curated.outputs["dataset"], window=plan.outputs["window"], inputs=inputs
+                dataset=curated.outputs["dataset"],
+                window=plan.outputs["window"],
+                inputs=inputs,
+                engine=engine,
             ).set_display_name("Transform all days")
 
             # 3. The requests, beside the profile of the live model and beside the tables.

@@ -43,6 +43,7 @@ def retraining(
         data: dict[str, Any],
         window: dict[str, Any],
         curation: dict[str, Any],
+        engine: dict[str, Any],
         inputs: list[str],
         heuristics: dict[str, Any],
         model: dict[str, Any],
@@ -86,6 +87,7 @@ def retraining(
                     data_fingerprint=plan.outputs["data_fingerprint"],
                     window=plan.outputs["window"],
                     curation=curation,
+                    engine=engine,
                 ).set_display_name("Curate the data")
                 dataset = curated.outputs["dataset"]
                 live = (
@@ -100,10 +102,11 @@ def retraining(
                     live=live,
                     inputs=inputs,
                     policy=policy,
+                    engine=engine,
                 ).set_display_name("Check the data")
                 checked.set_caching_options(False)
                 transformed = steps.transform(
-                    dataset=dataset, window=plan.outputs["window"], inputs=inputs
+                    dataset=dataset, window=plan.outputs["window"], inputs=inputs, engine=engine
                 ).set_display_name("Transform to features")
                 features = transformed.after(checked).outputs["features"]
 
@@ -175,7 +178,10 @@ def retraining(
                     ships = {}
                     if refit:
                         whole = steps.transform_whole(
-                            dataset=dataset, window=plan.outputs["window"], inputs=inputs
+                            dataset=dataset,
+                            window=plan.outputs["window"],
+                            inputs=inputs,
+                            engine=engine,
                         ).set_display_name("Transform all days")
                         again = steps.refit(
                             whole=whole.outputs["features"],

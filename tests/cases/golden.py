@@ -1,6 +1,7 @@
 """What curation and transformation made of tables before they ran on an engine, as digests.
 
-`python tests/cases/golden.py` prints the document that lies beside it, golden.json. It was made by
+`python tests/cases/golden.py [SPARK [WORLD ...]]` prints the document that lies beside it,
+golden.json. It was made by
 the code of commit 5a95790, which held all events in memory. Equal digests mean equal rows, in equal
 order. What has changed on purpose is not in it: rejected.parquet shows an instant in ISO 8601 where
 it could be read, and counts.json its examples.
@@ -30,6 +31,7 @@ from setlist.data.curation import (
     curate,
     resolve_window,
 )
+from setlist.data.engine import EngineSettings
 from setlist.data.schema import parse_instant
 from setlist.data.transformation import transform, transform_whole
 
@@ -121,10 +123,16 @@ WORLDS: dict[str, dict] = {
 
 def digests(name: str, **engine: object) -> dict[str, str]:
     """The digest of each file that is made of a world's tables."""
-    world = WORLDS[name]
+    with tempfile.TemporaryDirectory() as scratch:
+        tables = WORLDS[name]["data"](Path(scratch))
+        return digests_of(WORLDS[name] | {"data": tables}, **engine)
+
+
+def digests_of(world: dict, **engine: object) -> dict[str, str]:
+    """The same of settings: data, window, and as_of, inputs, curation where they are not usual."""
     with tempfile.TemporaryDirectory() as scratch, redirect_stdout(StringIO()):
         folder = Path(scratch)
-        data = DataSettings.model_validate(world["data"](folder / "tables"))
+        data = DataSettings.model_validate(world["data"])
         window = resolve_window(
             WindowSettings.model_validate(world["window"]),
             world.get("as_of", ""),
@@ -192,4 +200,6 @@ def _digest(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: digests(name) for name in WORLDS}, indent=1))
+    engine = {"engine": EngineSettings(spark=sys.argv[1])} if sys.argv[1:] else {}
+    worlds = sys.argv[2:] or WORLDS
+    print(json.dumps({name: digests(name, **engine) for name in worlds}, indent=1))

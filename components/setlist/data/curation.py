@@ -5,6 +5,7 @@ The rules for events are in `setlist.data.event_rules`; items and users are take
 
 import shutil
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -41,7 +42,7 @@ from setlist.data.schema import (
     parse_instant,
 )
 from setlist.data.snapshots import read_items, read_users
-from setlist.data.source import TableSource, read_parts
+from setlist.data.source import TableSource, listing, read_parts
 from setlist.errors import DataError
 
 TRAIN_DAYS, TEST_DAYS = 90, 14
@@ -186,7 +187,9 @@ def curate(
         knowing=items is not None,
     )
     with open_engine(engine) as sql:
-        sql.load("staged", staged_events(data.events), STAGED_EVENTS)
+        sql.load_files(
+            "staged", partial(staged_events, data.events), len(listing(data.events)), STAGED_EVENTS
+        )
         for name, ids in (
             ("known_items", set() if items is None else items["item_id"]),
             ("excluded_listeners", excluded["user_id"]),

@@ -6,7 +6,7 @@ engine holds lies in a scratch folder of its own, which is removed when it is cl
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +21,8 @@ from setlist.errors import DataError
 if TYPE_CHECKING:
     import duckdb
 
+    from setlist.data.spark import Spark
+
 SHARE_OF_MEMORY = 0.5
 """Of the machine's or the pod's memory, what DuckDB may use where the settings name no limit."""
 BATCH_ROWS = 100_000
@@ -34,10 +36,17 @@ class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
         memory: the most that DuckDB may hold, such as 2GB; beyond it, it writes to the disk. Half
             of the machine's or the pod's memory where it is left out.
         threads: of DuckDB; all of the machine's where it is left out.
+        spark: run on Spark instead: `local[2]` for threads of this machine, or `sc://host:port` for
+            a server of Spark Connect.
     """
 
+    spark: str = pydantic.Field("", pattern=r"^(local\[(\d+|\*)\]|sc://\S+)?$")
     memory: str = pydantic.Field("", pattern=r"^(\d+(\.\d+)?\s?(KB|MB|GB|TB|KiB|MiB|GiB|TiB))?$")
     threads: int | None = pydantic.Field(None, ge=1)
+
+
+ReadFiles = Callable[[int | None], Iterator[pa.RecordBatch]]
+"""Reads one file of a source, by its number from 0, or all of them."""
 
 
 class Engine(Protocol):
@@ -47,6 +56,9 @@ class Engine(Protocol):
 
     def load(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Keep rows as a table."""
+
+    def load_files(self, name: str, read: ReadFiles, files: int, schema: pa.Schema) -> None:
+        """Keep the rows of files as a table, read by workers where the engine has some."""
 
     def read(self, name: str, path: Path) -> None:
         """Name a Parquet file, to be read where it is used."""
@@ -91,7 +103,7 @@ class DuckDb:
                 "autoload_known_extensions": False,
             },
         )
-        self._connection.execute("set TimeZone = 'UTC'")
+        self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
 
     def load(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Keep rows as a table."""
@@ -117,6 +129,10 @@ class DuckDb:
             raise
         finally:
             self._connection.unregister("arriving")
+
+    def load_files(self, name: str, read: ReadFiles, files: int, schema: pa.Schema) -> None:  # noqa: ARG002
+        """Keep the rows of files as a table."""
+        self.load(name, read(None), schema)
 
     def read(self, name: str, path: Path) -> None:
         """Name a Parquet file, to be read where it is used."""
@@ -187,11 +203,19 @@ def open_engine(settings: EngineSettings) -> Iterator[Engine]:
         DataError: it runs out of memory and disk.
     """
     with tempfile.TemporaryDirectory(prefix="setlist-") as scratch:
-        engine = DuckDb(settings, Path(scratch))
+        engine = _opened(settings, Path(scratch))
         try:
             yield engine
         finally:
             engine.close()
+
+
+def _opened(settings: EngineSettings, scratch: Path) -> "DuckDb | Spark":
+    if not settings.spark:
+        return DuckDb(settings, scratch)
+    from setlist.data.spark import Spark  # pyspark is in an extra of its own
+
+    return Spark(settings, scratch)
 
 
 def memory_bytes() -> int:

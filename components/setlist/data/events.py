@@ -52,14 +52,18 @@ class RuleCount(pydantic.BaseModel, extra="forbid", frozen=True):
     fate: Fate | None = None
 
 
-def staged_events(source: TableSource) -> Iterator[pa.RecordBatch]:
+def staged_events(source: TableSource, only: int | None = None) -> Iterator[pa.RecordBatch]:
     """The events of a source as STAGED_EVENTS, file by file.
+
+    Args:
+        source: the events table.
+        only: read one file, by its number from 0.
 
     Raises:
         DataError: when a file cannot be read, or an id is not what was meant.
     """
     required = ("user_id", "item_id", "timestamp")
-    with read_parts(source, required=required, optional=("weight",)) as parts:
+    with read_parts(source, required=required, optional=("weight",), only=only) as parts:
         for part in parts:
             yield from _staged(part, source).to_batches()
 

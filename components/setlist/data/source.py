@@ -169,6 +169,7 @@ def read_parts(
     required: Sequence[str],
     optional: Sequence[str] | None,
     say: Callable[[str], None] = print,
+    only: int | None = None,
 ) -> Iterator[Iterator[Part]]:
     """The rows that `where` keeps, under our names, with the values as the files hold them.
 
@@ -180,6 +181,7 @@ def read_parts(
         required: our names of the columns that every file must have.
         optional: our names of those it may have; None means every other column, under its name.
         say: told what was found out about how a file is written.
+        only: read one file, by its number from 0.
 
     Raises:
         DataError: when a file is missing, unreadable or lacks a column, or a setting is wrong.
@@ -194,12 +196,13 @@ def read_parts(
     options = FileOptions(source.delimiter, source.encoding)
     # A context, so that a reader that stops early leaves no scratch folder and no connection.
     with open_files(source.paths) as files, tempfile.TemporaryDirectory() as scratch:
-        yield _parts(source, files, Path(scratch), options, required, optional, say)
+        numbered = [(n, file) for n, file in enumerate(files) if only in (None, n)]
+        yield _parts(source, numbered, Path(scratch), options, required, optional, say)
 
 
 def _parts(
     source: TableSource,
-    files: Sequence[SourceFile],
+    files: Sequence[tuple[int, SourceFile]],
     scratch: Path,
     options: FileOptions,
     required: Sequence[str],
@@ -207,7 +210,7 @@ def _parts(
     say: Callable[[str], None],
 ) -> Iterator[Part]:
     """The parts of `read_parts`, each read when it is asked for."""
-    for number, file in enumerate(files):
+    for number, file in files:
         table = file.open(scratch, options)
         for note in table.notes:
             say(f"{table.label}: {note}")

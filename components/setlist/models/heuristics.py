@@ -23,6 +23,11 @@ from setlist.plugins import HEURISTICS
 ALL_TIME_WEIGHT = 1e-6
 """How much an all-time count weighs beside a recent or a segment's: enough to order the rest."""
 
+MAX_PAIRED_ITEMS = 2_000
+"""Of one listener, whose items make pairs with each other; 10,000 would make fifty million."""
+BLOCK_PRODUCTS = 20_000_000
+"""Of two entries each, that are held at once: some 400 MB."""
+
 
 class Popular(Recommender):
     """The same scores for everybody: most popular, recently popular."""
@@ -161,26 +166,40 @@ def relisten(features: Features, settings: HeuristicSettings) -> Recommender:  #
 
 
 def co_visited(features: Features, settings: HeuristicSettings) -> Recommender:
-    """Item-item cosine over listeners, the nearest neighbours of each item."""
+    """Item-item cosine over listeners, the nearest neighbours of each item.
+
+    The time grows with the pairs of items that listeners have in common. A listener with more than
+    MAX_PAIRED_ITEMS items counts with the newest of them.
+    """
     size = len(features.items)
-    pairs = features.plays.drop_duplicates(["user", "item"])
-    ones = np.ones(len(pairs), np.float32)
-    norms = np.sqrt(listeners_per_item(features))[pairs["item"]]
-    by_user = scipy.sparse.csc_array(
-        (ones / norms, (pairs["user"], pairs["item"])), shape=(len(features.users), size)
+    newest_first = features.plays.iloc[::-1].drop_duplicates(["user", "item"])
+    pairs = newest_first[newest_first.groupby("user").cumcount() < MAX_PAIRED_ITEMS]
+    norms = np.sqrt(np.bincount(pairs["item"], minlength=size)).astype(np.float32)[pairs["item"]]
+    by_user = scipy.sparse.csr_array(
+        (1 / norms, (pairs["user"], pairs["item"])), shape=(len(features.users), size)
     )
+    by_item = by_user.T.tocsr()
     keep = min(settings.neighbours, size)
     neighbours = np.zeros((size, keep), np.int32)
     similarity = np.zeros((size, keep), np.float32)
-    block = max(1, 20_000_000 // size)  # 80 MB of cosines at a time
-    for start in range(0, size, block):
-        rows = slice(start, min(start + block, size))
-        cosine = (by_user[:, rows].T @ by_user).toarray()
-        cosine[np.arange(len(cosine)), np.arange(rows.start, rows.stop)] = 0
-        # A stable sort, so that equal cosines are cut in tie order on every machine.
-        best = np.argsort(-cosine, axis=1, kind="stable")[:, :keep]
-        neighbours[rows] = best
-        similarity[rows] = np.take_along_axis(cosine, best, axis=1)
+    # How many products each item takes: for each of its listeners, all of that listener's items.
+    products = np.cumsum(by_item.astype(bool) @ np.diff(by_user.indptr))
+    start = 0
+    while start < size:
+        before = products[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(products, before + BLOCK_PRODUCTS)))
+        cosine = (by_item[start:end] @ by_user).tocoo()
+        row, column, value = cosine.coords[0] + start, cosine.coords[1], cosine.data
+        other = row != column
+        row, column, value = row[other], column[other], value[other]
+        # By code among equal cosines, so that they are cut in tie order on every machine.
+        order = np.lexsort((column, -value, row))
+        row, column, value = row[order], column[order], value[order]
+        place = np.arange(len(row)) - np.searchsorted(row, row)
+        near = place < keep
+        neighbours[row[near], place[near]] = column[near]
+        similarity[row[near], place[near]] = value[near]
+        start = end
     return CoVisited(features.items["item_id"].tolist(), neighbours, similarity)
 
 

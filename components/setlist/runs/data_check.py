@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from setlist.data.curation_report import CurationReport
+from setlist.data.engine import EngineSettings
 from setlist.data.gate import judge_data
 from setlist.data.policy import DataPolicy
 from setlist.data.profile import DataProfile
@@ -23,6 +24,7 @@ def check_data(
     inputs: tuple[str, ...],
     policy: DataPolicy,
     verdict: Path,
+    engine: EngineSettings = EngineSettings(),  # noqa: B008 - it is frozen
 ) -> DataVerdict:
     """Judge the data of a run, print the reasons, and write the verdict.
 
@@ -33,6 +35,7 @@ def check_data(
         inputs: columns of the users table that the models will read.
         policy: the bounds.
         verdict: the file to write.
+        engine: where the events are held.
 
     Raises:
         DataError: a reason stops the run; the verdict is written before.
@@ -46,6 +49,7 @@ def check_data(
         live_data_profile(live),
         policy,
         pd.Timestamp.now("UTC"),
+        engine,
     )
     judged.write(verdict)
     for reason in judged.reasons:

@@ -100,7 +100,7 @@ def curated(
         dataset = Path(scratch) / "dataset"
         # What it prints stands in the report, which is shown.
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            report = curate(settings.data, window, settings.curation, dataset)
+            report = curate(settings.data, window, settings.curation, dataset, settings.engine)
         yield dataset, window, report
 
 
@@ -152,7 +152,9 @@ def judge(settings: "Settings") -> str:
     console = screen()
     with curated(settings) as (dataset, window, report):
         policy, now = settings.policy.data, pd.Timestamp.now("UTC")
-        verdict = judge_data(dataset, window, report, settings.inputs, None, policy, now)
+        verdict = judge_data(
+            dataset, window, report, settings.inputs, None, policy, now, settings.engine
+        )
     table = new_table("rejected or left out", "rows", "first row", "what mends it")
     for count in report.counts:
         if count.removed:

@@ -141,8 +141,9 @@ def _features(settings: "Settings") -> "Features":
         Path(os.devnull).open("w") as nowhere,
         redirect_stdout(nowhere),
     ):
-        transform_whole(dataset, window, settings.inputs, Path(scratch) / "features")
-        return Features.read(Path(scratch) / "features")
+        output = Path(scratch) / "features"
+        transform_whole(dataset, window, settings.inputs, output, settings.engine)
+        return Features.read(output)
 
 
 def _unknown(row: "FeatureSkew") -> str:

@@ -243,8 +243,8 @@ def _work(
 
     say("curate and transform", None)
     dataset = folder / "dataset"
-    curate(settings.data, window, settings.curation, dataset)
-    transform(dataset, window, settings.inputs, folder / "features")
+    curate(settings.data, window, settings.curation, dataset, settings.engine)
+    transform(dataset, window, settings.inputs, folder / "features", settings.engine)
     features = Features.read(folder / "features")
     say("fit the heuristics", None)
     fit_heuristics(features, settings.heuristics, folder / "heuristics")

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from setlist.data.curation import CurationSettings, DataSettings, WindowSettings
+from setlist.data.engine import EngineSettings
 from setlist.data.expectation import Expected
 from setlist.errors import SetlistError, SettingsError
 from setlist.evaluation.policy import Policy, check_policy
@@ -47,7 +48,9 @@ Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str
 """A text for which YAML may hold a number, as in `as_of: 2026`, or nothing."""
 
 
-MONITORING_KEYS = ("name", "store", "as_of", "data", "window", "curation", "inputs", "policy")
+MONITORING_KEYS = (
+    *("name", "store", "as_of", "data", "window", "curation", "engine", "inputs", "policy"),
+)
 """The sections that the monitoring pipeline takes, beside those of `MonitoringSettings`."""
 
 
@@ -71,6 +74,7 @@ class Settings(BaseModel):
     data: DataSettings
     window: WindowSettings = WindowSettings()
     curation: CurationSettings = CurationSettings()
+    engine: EngineSettings = EngineSettings()
     inputs: tuple[str, ...] = ()
     heuristics: HeuristicSettings = HeuristicSettings()
     model: ModelSettings = ModelSettings()

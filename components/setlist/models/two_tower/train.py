@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from setlist.arrays import Float64s, Int32s
@@ -189,9 +190,7 @@ def recency_before_and_now(
 def encode_inputs(features: Features, vocabularies: dict[str, list[str]]) -> Int32s:
     """int32[users, inputs]: the code of each value, -1 where it is not known."""
     columns = [
-        np.array([values.index(value) if value else -1 for value in uniques])[codes]
-        for values, (codes, uniques) in (
-            (values, features.users[name].factorize()) for name, values in vocabularies.items()
-        )
+        pd.Index(values).get_indexer(features.users[name].where(features.users[name] != ""))
+        for name, values in vocabularies.items()
     ]
     return np.array(columns, np.int32).reshape(len(columns), len(features.users)).T

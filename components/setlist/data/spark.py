@@ -1,0 +1,128 @@
+"""The same tables on Spark: in threads of this machine, or on a cluster by Spark Connect."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as sql_functions
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import LongType, TimestampType
+
+from setlist.data.dialect import Dialect
+from setlist.data.engine import EngineSettings, ReadFiles
+
+LOCAL_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "8",
+}
+"""Of a session in this process: a few threads, and nothing that listens to the network."""
+SESSION_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.execution.arrow.useLargeVarTypes": "true",
+}
+
+
+class Spark:
+    """A session of Spark. Tables lie as Parquet in the scratch folder, which the workers see."""
+
+    dialect = Dialect("spark")
+
+    def __init__(self, settings: EngineSettings, scratch: Path) -> None:
+        """Open a session."""
+        builder = SparkSession.builder.appName("setlist")
+        if settings.spark.startswith("sc://"):
+            builder = builder.remote(settings.spark)
+        else:
+            # Else the workers would be another Python, the first on the PATH.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            builder = builder.master(settings.spark)
+            for key, value in (LOCAL_SETTINGS | {"spark.local.dir": str(scratch)}).items():
+                builder = builder.config(key, value)
+            if settings.memory:
+                builder = builder.config("spark.driver.memory", _jvm_memory(settings.memory))
+        self._session = builder.getOrCreate()
+        for key, value in SESSION_SETTINGS.items():
+            self._session.conf.set(key, value)
+        self._scratch = scratch
+
+    def load(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+        """Keep rows as a table."""
+        table = pa.Table.from_batches(batches, schema)
+        self._keep(name, self._session.createDataFrame(table))
+
+    def load_files(self, name: str, read: ReadFiles, files: int, schema: pa.Schema) -> None:
+        """Keep the rows of files as a table; each file is read by a worker."""
+
+        def rows(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in numbers:
+                for number in batch.column(0).to_pylist():
+                    yield from read(number)
+
+        numbers = self._session.range(0, files, 1, max(1, files))
+        self._keep(name, numbers.mapInArrow(rows, from_arrow_schema(schema)))
+
+    def read(self, name: str, path: Path) -> None:
+        """Name a Parquet file, to be read where it is used."""
+        self._session.read.parquet(str(path)).createOrReplaceTempView(name)
+
+    def table(self, name: str, query: str) -> None:
+        """Keep the result of a query as a table."""
+        self._keep(name, self._session.sql(query))
+
+    def view(self, name: str, query: str) -> None:
+        """Name a query, to be run where it is used."""
+        self._session.sql(query).createOrReplaceTempView(name)
+
+    def drop(self, *names: str) -> None:
+        """Forget tables, and free their place."""
+        for name in names:
+            self._session.catalog.dropTempView(name)
+            shutil.rmtree(self._scratch / name, ignore_errors=True)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """A small result."""
+        return [tuple(row) for row in self._session.sql(query).collect()]
+
+    def arrow(self, query: str) -> pa.Table:
+        """A result that fits into memory."""
+        return self._session.sql(query).toArrow()
+
+    def write(self, query: str, path: Path, schema: pa.Schema) -> None:
+        """Write a result of any size as a folder of Parquet files, whose names are in its order."""
+        result = self._session.sql(query).toDF(*schema.names)
+        wanted = from_arrow_schema(schema)
+        columns = [_typed(result, field) for field in wanted]
+        result.select(*columns).write.parquet(str(path))
+
+    def close(self) -> None:
+        """End the session."""
+        self._session.stop()
+
+    def _keep(self, name: str, rows: DataFrame) -> None:
+        place = str(self._scratch / name)
+        rows.write.parquet(place)
+        self._session.read.parquet(place).createOrReplaceTempView(name)
+
+
+def _typed(result: DataFrame, field: Any) -> Column:  # noqa: ANN401 - pyspark has no type for it
+    column = result[field.name]
+    if isinstance(field.dataType, TimestampType) and isinstance(
+        result.schema[field.name].dataType, LongType
+    ):
+        return sql_functions.timestamp_micros(column).alias(field.name)
+    return column.cast(field.dataType).alias(field.name)
+
+
+def _jvm_memory(text: str) -> str:
+    """2GB as Spark writes it, 2g."""
+    number = "".join(letter for letter in text if letter.isdigit())
+    return number + text[len(number) :].strip().lower().replace("i", "")[:1]

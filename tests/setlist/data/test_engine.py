@@ -1,0 +1,86 @@
+"""DuckDB as an engine: its words, its memory, its faults."""
+
+import os
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+from tests.cases.dialect_cases import DIALECT_CASES, broken_cases
+from tests.cases.golden import digests_of
+from tests.cases.random_tables import write_random_tables
+
+from setlist.data.engine import EngineSettings, memory_bytes, open_engine
+from setlist.errors import DataError
+
+ROWS = pa.schema([("n", pa.int64())])
+
+
+def test_the_words_that_differ_mean_what_the_table_says():
+    with open_engine(EngineSettings()) as engine:
+        assert [*broken_cases(engine.rows, engine.dialect)] == []
+    assert len(DIALECT_CASES) > 20
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_threads_do_not_matter(tmp_path, seed):
+    world = write_random_tables(tmp_path / "tables", seed)
+    one = digests_of(world, engine=EngineSettings(threads=1))
+    assert digests_of(world, engine=EngineSettings(threads=4)) == one
+    assert digests_of(world, engine=EngineSettings(memory="200MB")) == one
+
+
+def test_a_fault_of_the_rows_is_the_fault_itself():
+    def rows():
+        yield pa.record_batch([pa.array([1])], schema=ROWS)
+        raise DataError("row 2 is broken", "mend it")
+
+    with open_engine(EngineSettings()) as engine:
+        with pytest.raises(DataError, match="row 2 is broken; mend it"):
+            engine.load("numbers", rows(), ROWS)
+        engine.load("numbers", [pa.record_batch([pa.array([1])], schema=ROWS)], ROWS)
+        assert engine.rows("select n from numbers") == [(1,)]
+
+
+def test_nothing_is_left_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with open_engine(EngineSettings()) as engine:
+        engine.table("numbers", "select 1 as n")
+        assert [*tmp_path.iterdir()] != []
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_fits_neither_memory_nor_disk_is_one_sentence(monkeypatch):
+    with open_engine(EngineSettings(memory="20MB", threads=1)) as engine:
+        engine.rows("set max_temp_directory_size = '1MB'")
+        with pytest.raises(DataError, match="do not fit into memory and scratch disk") as caught:
+            engine.rows("select count(distinct sha256(cast(range as varchar))) from range(3000000)")
+    assert "engine.memory" in caught.value.remedy
+
+
+def test_more_rows_than_memory_go_to_the_disk():
+    """Half a gigabyte of rows are sorted in a tenth of it."""
+    code = (
+        "from pathlib import Path; import pyarrow as pa, sys, tempfile; "
+        "from setlist.data.engine import *; "
+        "settings = EngineSettings(memory='100MB', threads=1); "
+        "schema = pa.schema([('n', pa.int64()), ('text', pa.large_string())])\n"
+        "with open_engine(settings) as engine, tempfile.TemporaryDirectory() as folder:\n"
+        "    engine.write('select range, sha256(cast(range as varchar)) as s from range(6000000) "
+        "order by s', Path(folder) / 'sorted.parquet', schema)\n"
+        "    import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 500
+
+
+def test_the_memory_is_that_of_the_machine_or_less():
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < memory_bytes() <= machine
+
+
+@pytest.mark.parametrize("text", ["local", "spark://host:7077", "local[x]", "2"])
+def test_a_spark_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match="spark"):
+        EngineSettings(spark=text)

@@ -202,6 +202,7 @@ def curate(
             raise DataError(
                 f"{data.events.name}: there are no events{condition}", "correct the source"
             )
+        print("applying the rules", flush=True)
         apply_rules(sql, rules)
         counts = count_rules(sql, rules)
         refuse_empty(sql, rules, counts)
@@ -243,6 +244,7 @@ def curate(
             latest=instant(latest).isoformat(),
             notes=notes,
         )
+        print("writing the dataset", flush=True)
         _write(sql, rules, items, users, report, output)
     for count in report.counts:
         removed_rows = f" ({count.removed:,} {count.fate})" if count.fate else ""

@@ -65,6 +65,9 @@ def staged_events(source: TableSource, only: int | None = None) -> Iterator[pa.R
     required = ("user_id", "item_id", "timestamp")
     with read_parts(source, required=required, optional=("weight",), only=only) as parts:
         for part in parts:
+            if only is None and part.files > 1:
+                done = 100 * part.number // part.files
+                print(f"{done}% reading file {part.number + 1:,} of {part.files:,}", flush=True)
             yield from _staged(part, source).to_batches()
 
 

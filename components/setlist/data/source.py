@@ -10,7 +10,7 @@ import operator
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -116,6 +116,7 @@ class Part:
     Attributes:
         label: the file's name in messages.
         number: of the file, from 0.
+        files: how many the table has.
         size: the number of rows in the file, with those that `where` does not keep.
         rows: int64[rows], the number of each row in the file, from 0.
         table: under our names.
@@ -124,6 +125,7 @@ class Part:
 
     label: str
     number: int
+    files: int
     size: int
     rows: Int64s
     table: pa.Table
@@ -197,7 +199,8 @@ def read_parts(
     # A context, so that a reader that stops early leaves no scratch folder and no connection.
     with open_files(source.paths) as files, tempfile.TemporaryDirectory() as scratch:
         numbered = [(n, file) for n, file in enumerate(files) if only in (None, n)]
-        yield _parts(source, numbered, Path(scratch), options, required, optional, say)
+        parts = _parts(source, numbered, Path(scratch), options, required, optional, say)
+        yield (replace(part, files=len(files)) for part in parts)
 
 
 def _parts(
@@ -231,7 +234,7 @@ def _parts(
         rows = np.flatnonzero(kept)
         chosen = raw.select(list(names.values())).rename_columns(list(names))
         kept_rows = chosen if kept.all() else chosen.take(rows)
-        yield Part(table.label, number, size, rows, kept_rows, names)
+        yield Part(table.label, number, number + 1, size, rows, kept_rows, names)
 
 
 def _rows(table: TableFile) -> int:

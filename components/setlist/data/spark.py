@@ -21,7 +21,7 @@ LOCAL_SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.shuffle.partitions": "4",
 }
 """Of a session in this process: a few threads, and nothing that listens to the network."""
 SESSION_SETTINGS = {
@@ -57,7 +57,7 @@ class Spark:
     def load(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Keep rows as a table."""
         table = pa.Table.from_batches(batches, schema)
-        self._keep(name, self._session.createDataFrame(table))
+        self._keep(name, self._session.createDataFrame(table, from_arrow_schema(schema)))
 
     def load_files(self, name: str, read: ReadFiles, files: int, schema: pa.Schema) -> None:
         """Keep the rows of files as a table; each file is read by a worker."""

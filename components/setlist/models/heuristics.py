@@ -183,7 +183,7 @@ def co_visited(features: Features, settings: HeuristicSettings) -> Recommender:
     neighbours = np.zeros((size, keep), np.int32)
     similarity = np.zeros((size, keep), np.float32)
     # How many products each item takes: for each of its listeners, all of that listener's items.
-    products = np.cumsum(by_item.astype(bool) @ np.diff(by_user.indptr))
+    products = np.cumsum(np.asarray(by_item.astype(bool) @ np.diff(by_user.indptr)))
     start = 0
     while start < size:
         before = products[start - 1] if start else 0

@@ -190,7 +190,7 @@ def recency_before_and_now(
 def encode_inputs(features: Features, vocabularies: dict[str, list[str]]) -> Int32s:
     """int32[users, inputs]: the code of each value, -1 where it is not known."""
     columns = [
-        pd.Index(values).get_indexer(features.users[name].where(features.users[name] != ""))
+        pd.Index(values).get_indexer(pd.Index(features.users[name].replace("", None)))
         for name, values in vocabularies.items()
     ]
     return np.array(columns, np.int32).reshape(len(columns), len(features.users)).T

@@ -170,7 +170,9 @@ def test_a_bad_name_is_refused(store: ModelStore, stage: Stage, name: str, tmp_p
         lambda: store.fetch(name, 1, tmp_path / "to"),
         lambda: stage("run-1", name=name),
     ):
-        with refused("is no model name; .* none of them revisions, runs, checkpoints, head"):
+        with refused(
+            "is no model name; .* none of them revisions, runs, monitoring, checkpoints, head"
+        ):
             use()
 
 

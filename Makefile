@@ -47,6 +47,7 @@ benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed and qual
 	$(BIN)/python tests/benchmarks/cold_start.py
 	$(BIN)/python tests/benchmarks/warm_start.py
 	$(BIN)/python tests/benchmarks/scale.py
+	$(BIN)/python tests/benchmarks/size.py 1_000_000 10_000_000
 	$(BIN)/python tests/benchmarks/gate.py
 	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/gate-power.svg
 

@@ -31,15 +31,15 @@ def main() -> None:
     parser.add_argument("events", type=lambda text: int(text.replace("_", "")), nargs="+")
     parser.add_argument("--memory", default="")
     parser.add_argument("--spark", default="")
-    told = parser.parse_args()
-    engine = told.spark or f"DuckDB {told.memory}".strip()
+    options = parser.parse_args()
+    engine = options.spark or f"DuckDB {options.memory}".strip()
     print("| engine | events | step | CPU s | wall s | us of CPU an event | memory GB | disk GB |")
     print("|---|--:|---|--:|--:|--:|--:|--:|")
-    for events in told.events:
+    for events in options.events:
         with tempfile.TemporaryDirectory(dir=os.environ.get("SETLIST_SCRATCH")) as folder:
-            _in_process(Path(folder), "write", events, told)
+            _in_process(Path(folder), "write", events, options)
             for step in STEPS:
-                cost = _in_process(Path(folder), step, events, told)
+                cost = _in_process(Path(folder), step, events, options)
                 print(
                     f"| {engine} | {events:,} | {step} | {cost['cpu']:.1f} | {cost['wall']:.1f} "
                     f"| {1e6 * cost['cpu'] / events:.2f} | {cost['memory']:.2f} "
@@ -48,11 +48,21 @@ def main() -> None:
                 )
 
 
-def _in_process(folder: Path, step: str, events: int, told: argparse.Namespace) -> dict[str, float]:
+def _in_process(
+    folder: Path, step: str, events: int, options: argparse.Namespace
+) -> dict[str, float]:
     """What a step costs."""
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    command = [sys.executable, __file__, step, str(folder), str(events), told.memory, told.spark]
+    command = [
+        sys.executable,
+        __file__,
+        step,
+        str(folder),
+        str(events),
+        options.memory,
+        options.spark,
+    ]
     environment = os.environ | {
         "TMPDIR": str(scratch),
         "SETLIST_STEP": "1",

@@ -157,12 +157,12 @@ class DuckDb:
 
     def arrow(self, query: str) -> pa.Table:
         """A result that fits into memory."""
-        with self._said():
+        with self._explained():
             return self._connection.sql(query).to_arrow_table()
 
     def write(self, query: str, path: Path, schema: pa.Schema) -> None:
         """Write a result of any size as a Parquet file, in its order."""
-        with self._said(), pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        with self._explained(), pyarrow.parquet.ParquetWriter(path, schema) as writer:
             for batch in self._connection.sql(query).to_arrow_reader(BATCH_ROWS):
                 columns = [
                     column.cast(field.type) for column, field in zip(batch, schema, strict=True)
@@ -174,11 +174,11 @@ class DuckDb:
         self._connection.close()
 
     def _run(self, statement: str) -> "duckdb.DuckDBPyConnection":
-        with self._said():
+        with self._explained():
             return self._connection.execute(statement)
 
     @contextmanager
-    def _said(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         """Faults of memory and disk as a sentence; any other fault of a statement is ours."""
         import duckdb
 

@@ -290,6 +290,6 @@ def with_absolute_paths(settings: Settings) -> Settings:
         document["monitoring"]["log"] = absolute(settings.monitoring.log)
     for table in document["data"].values():
         paths = [table["path"]] if isinstance(table["path"], str) else table["path"]
-        found = [absolute(path) for path in paths]
-        table["path"] = found if len(found) > 1 else found[0]
+        absolutes = [absolute(path) for path in paths]
+        table["path"] = absolutes if len(absolutes) > 1 else absolutes[0]
     return Settings.model_validate(document)

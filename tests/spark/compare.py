@@ -19,7 +19,8 @@ from tests.cases.dialect_cases import DIALECT_CASES, broken_cases
 from tests.cases.golden import GOLDEN, digests, digests_of
 from tests.cases.random_tables import write_random_tables
 
-from setlist.data.engine import EngineSettings, open_engine
+from setlist.data.engine import EngineSettings
+from setlist.data.engines import open_engine
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ import pyarrow.parquet
 import pydantic
 
 from setlist.data.curation_report import CurationReport, DayCount
-from setlist.data.engine import Engine, EngineSettings, open_engine
+from setlist.data.engine import Engine, EngineSettings
+from setlist.data.engines import open_engine
 from setlist.data.event_rules import (
     BOT,
     KEPT,

@@ -21,7 +21,8 @@ from setlist.data.distributions import (
     Kind,
     WeeklyCounts,
 )
-from setlist.data.engine import Engine, EngineSettings, open_engine
+from setlist.data.engine import Engine, EngineSettings
+from setlist.data.engines import open_engine
 from setlist.data.plays import code_plays, read_dataset
 from setlist.data.schema import DAY_MICROSECONDS, Window, instant, instant_microseconds
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from setlist.data.engine import Engine, EngineSettings, open_engine
+from setlist.data.engine import Engine, EngineSettings
+from setlist.data.engines import open_engine
 from setlist.data.features import ITEMS, PLAYS, WEIGHTED_PLAYS, write_documents
 from setlist.data.plays import code_plays, read_dataset
 from setlist.data.profile import Weeks

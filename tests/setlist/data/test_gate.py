@@ -15,7 +15,8 @@ from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdi
 from setlist.data.case import DataCase
 from setlist.data.curation_report import DayCount
 from setlist.data.distributions import Distribution, distance, distances, past_distances
-from setlist.data.engine import DuckDb, EngineSettings
+from setlist.data.duckdb_engine import DuckDb
+from setlist.data.engine import EngineSettings
 from setlist.data.plays import code_plays
 from setlist.data.policy import Bound, DataPolicy
 from setlist.data.profile import DataProfile, Weeks

@@ -106,6 +106,7 @@ class MissingExtraError(SetlistError, ModuleNotFoundError):
 EXTRAS = {
     "tensorflow": ("train", "serve", "dashboard"),
     "duckdb": ("train",),
+    "pyspark": ("spark",),
     "tensorflow_recommenders": ("train",),
     "tf_keras": ("train",),
     "jinja2": ("train", "dashboard"),

@@ -3,8 +3,8 @@
     python tests/spark/compare.py ENGINE WORLD ...
 
 ENGINE is local[2] or sc://host:port. A WORLD is one of tests/cases/golden.py, or a number: the seed
-of random tables; or `dialect`, the table of cases of the words that differ. It runs in the
-environment that has pyspark.
+of random tables; or `dialect`, the table of cases of the words that differ; or `fault`, a file that
+cannot be read. It runs in the environment that has pyspark.
 """
 
 import json
@@ -21,6 +21,20 @@ from tests.cases.random_tables import write_random_tables
 
 from setlist.data.engine import EngineSettings
 from setlist.data.engines import open_engine
+from setlist.errors import DataError
+
+
+def fault_of_a_worker(engine: EngineSettings) -> str:
+    """What is raised where a file that a worker reads has an id with a line break."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = write_random_tables(Path(folder) / "tables", 1)
+        event = {"user_id": "a\nb", "item_id": "x", "timestamp": "2026-04-01"}
+        (Path(folder) / "tables" / "events" / "1.jsonl").write_text(json.dumps(event), "utf-8")
+        try:
+            digests_of(settings, engine=engine)
+        except DataError as fault:
+            return str(fault)
+    return ""
 
 
 def main() -> None:
@@ -32,6 +46,9 @@ def main() -> None:
             with open_engine(spark) as engine:
                 broken = [*broken_cases(engine.rows, engine.dialect)]
             found[world] = {"differ": broken, "equal": len(DIALECT_CASES) - len(broken)}
+            continue
+        if world == "fault":
+            found[world] = {"sentence": fault_of_a_worker(spark)}
             continue
         if world.isdecimal():
             with tempfile.TemporaryDirectory() as folder:

@@ -47,10 +47,24 @@ def compare(engine: str, *worlds: str) -> dict[str, dict]:
 
 
 def test_rows_are_those_of_duckdb_in_threads_of_this_machine():
-    found = compare("local[2]", "dialect", "1", "2")
+    found = compare("local[2]", "dialect", "1", "2", "fault")
+    # What a worker cannot read is the sentence that DuckDB's reader says, and no traceback.
+    sentence = found.pop("fault")["sentence"]
+    assert sentence.count("\n") == 0
+    assert "1.jsonl: column user_id, row 1: a control character or line break in an id" in sentence
     assert {world: one["differ"] for world, one in found.items()} == {world: [] for world in found}
     assert found["dialect"]["equal"] > 20
     assert [found[world]["equal"] for world in ("1", "2")] == [FILES] * 2
+
+
+def test_a_server_that_is_not_there_is_one_sentence():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [PYTHON, ROOT / "tests" / "spark" / "compare.py", f"sc://127.0.0.1:{port}", "dialect"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert f"engine.spark: sc://127.0.0.1:{port} cannot be reached or started" in done.stderr
 
 
 @pytest.fixture

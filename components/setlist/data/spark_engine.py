@@ -1,13 +1,17 @@
 """The same tables on Spark: in threads of this machine, or on a cluster by Spark Connect."""
 
 import os
+import re
 import shutil
+import socket
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sql_functions
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -15,6 +19,7 @@ from pyspark.sql.types import LongType, TimestampType
 
 from setlist.data.dialect import Dialect
 from setlist.data.engine import EngineSettings, ReadFiles
+from setlist.errors import DataError
 
 LOCAL_SETTINGS = {
     "spark.ui.enabled": "false",
@@ -29,6 +34,12 @@ SESSION_SETTINGS = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.execution.arrow.useLargeVarTypes": "true",
 }
+
+
+CONNECT_PORT = 15002
+"""Of a server of Spark Connect, where the address names none."""
+CONNECT_SECONDS = 30.0
+DATA_FAULT = re.compile(rf"^{DataError.__module__}\.{DataError.__name__}: (.+)$", re.MULTILINE)
 
 
 class Spark:
@@ -49,7 +60,16 @@ class Spark:
                 builder = builder.config(key, value)
             if settings.memory:
                 builder = builder.config("spark.driver.memory", _jvm_memory(settings.memory))
-        self._session = builder.getOrCreate()
+        try:
+            if settings.spark.startswith("sc://"):
+                _knock(settings.spark)
+            self._session = builder.getOrCreate()
+        except (PySparkException, OSError) as fault:
+            raise DataError(
+                f"engine.spark: {settings.spark} cannot be reached or started "
+                f"({type(fault).__name__})",
+                "install a Java of 17 or newer for local[...], or start the server of sc://...",
+            ) from fault
         for key, value in SESSION_SETTINGS.items():
             self._session.conf.set(key, value)
         self._scratch = scratch
@@ -109,7 +129,15 @@ class Spark:
 
     def _keep(self, name: str, rows: DataFrame) -> None:
         place = str(self._scratch / name)
-        rows.write.parquet(place)
+        try:
+            rows.write.parquet(place)
+        except PySparkException as fault:
+            # A worker's error arrives as the text of its traceback; a fault of the tables is a
+            # sentence in it.
+            sentence = DATA_FAULT.search(str(fault))
+            if sentence is None:
+                raise
+            raise DataError(sentence[1]) from None
         self._session.read.parquet(place).createOrReplaceTempView(name)
 
 
@@ -120,6 +148,13 @@ def _typed(result: DataFrame, field: Any) -> Column:  # noqa: ANN401 - pyspark h
     ):
         return sql_functions.timestamp_micros(column).alias(field.name)
     return column.cast(field.dataType).alias(field.name)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens at sc://host:port; the client would try for minutes."""
+    parts = urlsplit(address)
+    port = parts.port or CONNECT_PORT
+    socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
 
 
 def _jvm_memory(text: str) -> str:

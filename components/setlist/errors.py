@@ -113,6 +113,7 @@ EXTRAS = {
     "matplotlib": ("train",),
     "kfp": ("train,kubeflow",),  # what imports kfp runs or compiles the steps, which need both
     "docker": ("kubeflow",),
+    "google.cloud.bigquery_storage_v1": ("bigquery",),  # of `google` the base has other parts
     "fastapi": ("serve",),
     "starlette": ("serve",),
     "uvicorn": ("serve",),
@@ -129,8 +130,9 @@ def missing_extra(fault: ModuleNotFoundError, extra: str = "") -> MissingExtraEr
         fault: what the import raised.
         extra: the extra to name if it is one of several that bring the package.
     """
-    package = (fault.name or "").partition(".")[0]
-    if package not in EXTRAS:
+    name = fault.name or ""
+    package = next((each for each in EXTRAS if f"{name}.".startswith(f"{each}.")), None)
+    if package is None:
         return None
     named = extra if extra in EXTRAS[package] else EXTRAS[package][0]
     error = MissingExtraError(

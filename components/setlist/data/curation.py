@@ -29,7 +29,7 @@ from setlist.data.event_rules import (
     rejected_examples,
     rejected_query,
 )
-from setlist.data.events import STAGED_EVENTS, Fate, staged_events
+from setlist.data.events import OPTIONAL, REQUIRED, STAGED_EVENTS, Fate, staged_events
 from setlist.data.keys import key_text
 from setlist.data.schema import (
     DAY_MICROSECONDS,
@@ -43,7 +43,7 @@ from setlist.data.schema import (
     parse_instant,
 )
 from setlist.data.snapshots import read_items, read_users
-from setlist.data.source import TableSource, listing, read_parts
+from setlist.data.source import TableSource, in_streams, listing, read_parts
 from setlist.errors import DataError
 
 TRAIN_DAYS, TEST_DAYS = 90, 14
@@ -187,9 +187,11 @@ def curate(
         excluding=data.exclude is not None,
         knowing=items is not None,
     )
+    # Opened here, so that all workers read one snapshot.
+    events = in_streams(data.events, REQUIRED, OPTIONAL)
     with open_engine(engine) as sql:
         sql.load_files(
-            "staged", partial(staged_events, data.events), len(listing(data.events)), STAGED_EVENTS
+            "staged", partial(staged_events, events), len(listing(events)), STAGED_EVENTS
         )
         for name, ids in (
             ("known_items", set() if items is None else items["item_id"]),

@@ -14,6 +14,8 @@ from setlist.data.source import Part, TableSource, read_parts
 
 Fate = Literal["excluded", "rejected", "outside", "not trained on"]
 
+REQUIRED, OPTIONAL = ("user_id", "item_id", "timestamp"), ("weight",)
+"""The columns of the events table, by our names."""
 FILE_ROWS = 2**40
 """The place of an event is the number of its file times this, plus its row in the file, from 0."""
 STAGED_EVENTS = pa.schema(
@@ -62,8 +64,7 @@ def staged_events(source: TableSource, only: int | None = None) -> Iterator[pa.R
     Raises:
         DataError: when a file cannot be read, or an id is not what was meant.
     """
-    required = ("user_id", "item_id", "timestamp")
-    with read_parts(source, required=required, optional=("weight",), only=only) as parts:
+    with read_parts(source, required=REQUIRED, optional=OPTIONAL, only=only) as parts:
         for part in parts:
             if only is None and part.files > 1:
                 done = 100 * part.number // part.files

@@ -1,4 +1,7 @@
-"""The files of a table: in local folders, in Google Cloud Storage, or of the bundled sample."""
+"""The files of a table: in local folders, in Google Cloud Storage, or of the bundled sample.
+
+A table of BigQuery counts as one file, and so does each stream that it is read in.
+"""
 
 import functools
 import hashlib
@@ -6,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,9 +18,10 @@ import pyarrow as pa
 
 from setlist.data import sample
 from setlist.data.formats import PACKED, SUFFIXES, FileOptions, TableFile, format_of, open_table
-from setlist.errors import DataError, StoreError
+from setlist.errors import DataError, StoreError, missing_extra
 
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+_TABLE = "bigquery://"
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,12 @@ def _files_of(path: str) -> Iterator[list[SourceFile]]:
     elif scheme == "gs":
         with _objects(path) as files:
             yield _sorted(path, files)
+    elif scheme == "bigquery":
+        yield [_bigquery_file(path)]
     elif scheme:
         raise DataError(
-            f"{path}: {scheme}:// cannot be read", "give a local path, gs:// or sample://"
+            f"{path}: {scheme}:// cannot be read",
+            "give a local path, gs://, bigquery:// or sample://",
         )
     else:
         yield _sorted(path, _local(Path(path)))
@@ -75,7 +83,7 @@ def _sorted(path: str, files: list[SourceFile]) -> list[SourceFile]:
 
 def _check_formats(path: str, files: list[SourceFile]) -> None:
     for file in files:
-        if file.version.startswith("seed="):
+        if file.version.startswith(("seed=", "changed=")):
             continue
         if format_of(file.name) is None:
             known = ", ".join((*SUFFIXES, *PACKED))
@@ -165,6 +173,44 @@ def _readable(label: str) -> Iterator[None]:
             f"{label}: cannot be read ({fault.message[:300]})",
             f"{fault.remedy}; check the name and that this account may read it",
         ) from fault
+
+
+def is_table(path: str) -> bool:
+    """Whether a path is a whole table of BigQuery, and no stream of one."""
+    return path.startswith(_TABLE) and "#" not in path
+
+
+def table_of(path: str) -> str:
+    """The path of the table that a stream is of; any other path as it is."""
+    return path.partition("#")[0] if path.startswith(_TABLE) else path
+
+
+def bigquery_reader(path: str) -> ModuleType:
+    """`setlist.data.bigquery`, imported for the path.
+
+    Raises:
+        DataError: when its extra is not installed.
+    """
+    try:
+        from setlist.data import bigquery
+    except ModuleNotFoundError as fault:
+        if missing := missing_extra(fault):
+            raise DataError(f"{table_of(path)}: {missing.message}", missing.remedy) from fault
+        raise
+    return bigquery
+
+
+def _bigquery_file(path: str) -> SourceFile:
+    bigquery = bigquery_reader(path)
+    if not is_table(path):
+        return SourceFile(path, 1, "changed=", lambda *_: bigquery.open_stream(path))
+    columns, size, version = bigquery.describe(path)
+
+    def load(wanted: Sequence[str]) -> pa.Table:
+        streams = bigquery.streams(path, wanted, size)
+        return pa.concat_tables(bigquery.open_stream(stream).load(wanted) for stream in streams)
+
+    return SourceFile(path, size, f"changed={version}", lambda *_: TableFile(path, columns, load))
 
 
 def _sample_file(path: str) -> SourceFile:

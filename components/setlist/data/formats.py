@@ -124,16 +124,20 @@ def _parquet(path: Path, _: FileOptions) -> TableFile:
     def load(columns: Sequence[str]) -> pa.Table:
         tops = list(dict.fromkeys(name if name in top else name.split(".")[0] for name in columns))
         with pyarrow.parquet.ParquetFile(path) as file:
-            table = file.read(columns=tops)
-        while any(pa.types.is_struct(field.type) for field in table.schema):
-            table = table.flatten()
-        return table.select(list(columns))
+            return select_leaves(file.read(columns=tops), columns)
 
     with pyarrow.parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
     top = set(schema.names)
     names = [name for field in schema for name in _leaves(field)]
     return TableFile(path.name, [n for n in names if not n.startswith("__index_level_")], load)
+
+
+def select_leaves(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The named columns of a table, with nested fields under their paths."""
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table.select(list(columns))
 
 
 def _leaves(field: pa.Field, path: str = "") -> list[str]:

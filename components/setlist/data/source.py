@@ -1,4 +1,4 @@
-"""Where tables come from: files, folders, Google Cloud Storage, or the bundled sample.
+"""Where tables come from: files, folders, Google Cloud Storage, BigQuery, or the bundled sample.
 
 `listing` and `fingerprint` say what a source holds without reading it; `read_parts` reads it, file
 by file, as Arrow.
@@ -22,7 +22,7 @@ import pydantic
 
 from setlist.arrays import Bools, Int64s
 from setlist.data.conversion import TimestampUnit, instants, numbers
-from setlist.data.files import SourceFile, open_files
+from setlist.data.files import SourceFile, bigquery_reader, is_table, open_files, table_of
 from setlist.data.formats import FileOptions, TableFile
 from setlist.data.keys import Column, label_text
 from setlist.data.schema import instant_microseconds, parse_instant
@@ -55,9 +55,10 @@ class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
     """One table: where it lies and how to read it.
 
     Attributes:
-        path: a file, a folder of files of one format, `gs://bucket/object-or-prefix`, or
-            `sample://events` (`playlists`, `listeners`), with `?seed=7&planted=one_region`; or a
-            list of such paths. Folders named KEY=VALUE give a column KEY.
+        path: a file, a folder of files of one format, `gs://bucket/object-or-prefix`,
+            `bigquery://project.dataset.table`, or `sample://events` (`playlists`, `listeners`),
+            with `?seed=7&planted=one_region`; or a list of such paths. Folders named KEY=VALUE
+            give a column KEY.
         columns: our name of a column -> the file's name, e.g. {"user_id": "listener"}; a nested
             field by its path, `user.id`.
         where: the rows kept, as (the file's column, one of == != < <= > >= in, value); all must
@@ -102,7 +103,7 @@ class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
     @property
     def name(self) -> str:
         """The paths, for messages."""
-        return ", ".join(self.paths)
+        return ", ".join(dict.fromkeys(map(table_of, self.paths)))
 
     def instants(self, column: Column) -> tuple[Int64s, Bools]:
         """The instants of a column, as `setlist.data.conversion.instants` returns them."""
@@ -141,8 +142,8 @@ class Part:
 def listing(source: TableSource) -> list[tuple[str, int, str]]:
     """Name, size in bytes and version of every file of the source, by name.
 
-    The version is the modification time in ns, the generation of an object, or, for the sample,
-    its options and the digest of its code.
+    The version is the modification time in ns, the generation of an object, the last change of a
+    table of BigQuery, or, for the sample, its options and the digest of its code.
 
     Raises:
         DataError: when there is no file, or one that is in no known format.
@@ -162,6 +163,34 @@ def fingerprint(sources: Mapping[str, TableSource]) -> str:
         for name, source in sources.items()
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def in_streams(
+    source: TableSource, required: Sequence[str], optional: Sequence[str] | None
+) -> TableSource:
+    """The source with the streams of a snapshot in place of every table of BigQuery.
+
+    Any process reads the same rows in them, for six hours. Each stream counts as a file.
+
+    Args:
+        source: the table.
+        required: our names of the columns that it must have.
+        optional: our names of those it may have; None means every other column.
+
+    Raises:
+        DataError: when a table cannot be read or lacks a column.
+    """
+    paths: list[str] = []
+    for path in source.paths:
+        if not is_table(path):
+            paths.append(path)
+            continue
+        bigquery = bigquery_reader(path)
+        columns, size, _ = bigquery.describe(path)
+        wanted = _wanted(source, _names(source, path, columns, required, optional))
+        # No names at all would be taken for all columns.
+        paths += bigquery.streams(path, wanted or columns[:1], size)
+    return source.model_copy(update={"path": tuple(paths)})
 
 
 @contextmanager
@@ -195,6 +224,7 @@ def read_parts(
                     f"columns: {name!r} is no column of this table ({source.name})",
                     f"the names are {', '.join((*required, *optional))}",
                 )
+    source = in_streams(source, required, optional)
     options = FileOptions(source.delimiter, source.encoding)
     # A context, so that a reader that stops early leaves no scratch folder and no connection.
     with open_files(source.paths) as files, tempfile.TemporaryDirectory() as scratch:
@@ -218,10 +248,8 @@ def _parts(
         for note in table.notes:
             say(f"{table.label}: {note}")
         columns = [*table.columns, *(key for key in file.keys if key not in table.columns)]
-        opened = TableFile(table.label, columns, table.load)
-        names = _names(source, opened, required, optional)
-        filtered = [column for column, _, _ in source.where]
-        wanted = dict.fromkeys([*names.values(), *filtered])
+        names = _names(source, table.label, columns, required, optional)
+        wanted = _wanted(source, names)
         raw = table.load([name for name in wanted if name in table.columns])
         size = len(raw) if raw.num_columns else _rows(table)
         for key, value in file.keys.items():
@@ -242,24 +270,33 @@ def _rows(table: TableFile) -> int:
     return len(table.load(list(table.columns)[:1]))
 
 
+def _wanted(source: TableSource, names: Mapping[str, str]) -> list[str]:
+    """The file's names of the columns to read, those of `where` among them."""
+    return [*dict.fromkeys([*names.values(), *(column for column, _, _ in source.where)])]
+
+
 def _names(
-    source: TableSource, table: TableFile, required: Sequence[str], optional: Sequence[str] | None
+    source: TableSource,
+    label: str,
+    columns: Sequence[str],
+    required: Sequence[str],
+    optional: Sequence[str] | None,
 ) -> dict[str, str]:
     """Our name -> the file's name, of every column to read; the columns of `where` are checked."""
-    present = f"{table.label} (it has: {', '.join(table.columns)})"
+    present = f"{label} (it has: {', '.join(columns)})"
     for column, _, _ in source.where:
-        if column not in table.columns:
+        if column not in columns:
             raise DataError(f"where: there is no column {column!r} in {present}", "correct it")
     mapped = {**{name: name for name in required}, **source.columns}
     for name, column in mapped.items():
-        if column not in table.columns:
+        if column not in columns:
             raise DataError(
                 f"columns: there is no column {column!r} in {present}",
                 f"name the column that holds {name}, like columns: {{{name}: NAME}}",
             )
     if optional is None:
-        optional = [name for name in table.columns if name not in mapped.values()]
-    return mapped | {n: n for n in optional if n in table.columns and n not in mapped}
+        optional = [name for name in columns if name not in mapped.values()]
+    return mapped | {n: n for n in optional if n in columns and n not in mapped}
 
 
 def _holds(

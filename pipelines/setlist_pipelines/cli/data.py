@@ -179,9 +179,9 @@ def judge(settings: "Settings") -> str:
 
 
 def init(
-    events: Annotated[Path, typer.Argument(help="The events: a file or a folder of files.")],
-    items: Annotated[Path | None, typer.Option(help="The table of items, if there is one.")] = None,
-    users: Annotated[Path | None, typer.Option(help="The table of users, if there is one.")] = None,
+    events: Annotated[str, typer.Argument(help="The events: a file, a folder, or as in settings.")],
+    items: Annotated[str | None, typer.Option(help="The table of items, if there is one.")] = None,
+    users: Annotated[str | None, typer.Option(help="The table of users, if there is one.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
         "settings.yaml"
     ),

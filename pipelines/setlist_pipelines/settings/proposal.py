@@ -16,7 +16,7 @@ from setlist.data.files import open_files
 from setlist.data.formats import FileOptions
 from setlist.data.keys import Column, label_text
 from setlist.data.remedies import guess_timestamp
-from setlist.data.source import TableSource, read_parts
+from setlist.data.source import TableSource, in_streams, read_parts
 from setlist.errors import DataError
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -54,21 +54,24 @@ SAMPLE_ROWS = 10_000
 class FirstRows:
     """The first rows of a table as text, by the file's names of the columns."""
 
-    path: Path
+    path: str
     values: pd.DataFrame
     notes: Sequence[str]
 
     @classmethod
-    def read(cls, path: Path) -> "FirstRows":
-        """Read the first rows of the first file that is not empty.
+    def read(cls, path: str) -> "FirstRows":
+        """Read the first rows of the first file that has some.
 
         Raises:
             DataError: when there is no such file, or it cannot be read.
         """
-        with open_files((str(path),)) as files, TemporaryDirectory() as scratch:
-            file = files[0]
-            table = file.open(Path(scratch), FileOptions())
-            rows = table.load(list(table.columns)).slice(0, SAMPLE_ROWS)
+        source = in_streams(TableSource(path=path), required=(), optional=None)
+        with open_files(source.paths) as files, TemporaryDirectory() as scratch:
+            for file in files:
+                table = file.open(Path(scratch), FileOptions())
+                rows = table.load(list(table.columns)).slice(0, SAMPLE_ROWS)
+                if len(rows):
+                    break
         columns = {
             name: label_text(
                 Column(rows[name], table.label, name, pd.RangeIndex(len(rows)).to_numpy())
@@ -79,11 +82,11 @@ class FirstRows:
         return cls(path, pd.DataFrame(columns | dict.fromkeys(file.keys, "")), table.notes)
 
 
-def propose(events: Path, items: Path | None = None, users: Path | None = None) -> str:
+def propose(events: str, items: str | None = None, users: str | None = None) -> str:
     """A commented settings file for tables.
 
     Args:
-        events: a file or a folder of files.
+        events: a path, as in the settings of a table.
         items: the same, or None where there is no such table.
         users: the same.
 
@@ -110,9 +113,9 @@ def propose(events: Path, items: Path | None = None, users: Path | None = None) 
             continue
         rows = FirstRows.read(path)
         columns = _columns(rows, required, optional)
-        section: dict[str, object] = {"path": str(path)}
+        section: dict[str, object] = {"path": path}
         renamed = {key: column for key, column in columns.items() if key != column}
-        lines += [f"  {name}:", f"    path: {_yaml(str(path))}"]
+        lines += [f"  {name}:", f"    path: {_yaml(path)}"]
         lines += [f"    # {note}" for note in rows.notes]
         if renamed:
             lines.append("    columns:")

@@ -37,11 +37,12 @@ class BigQueryStub:
         tables: by project.dataset.table.
         kinds: of the resource, where it is no TABLE.
         modified: the last change in ms, by table.
+        waiting: rows that were streamed into any table, and are not stored yet.
         refusals: the status of every call that names the table.
         streams: that a session has, unless the caller wants fewer.
         page_rows: rows of an answer.
         breaks: how many calls of ReadRows end with UNAVAILABLE after a page.
-        broken: all of them do, before any page.
+        broken: all of them do, after a page without rows.
         silent: calls of ReadRows do not answer.
         sessions: the requests that made them.
         offsets: with which streams were read.
@@ -50,6 +51,7 @@ class BigQueryStub:
     tables: dict[str, pa.Table]
     kinds: dict[str, str] = field(default_factory=dict)
     modified: dict[str, int] = field(default_factory=dict)
+    waiting: int = 0
     refusals: dict[str, grpc.StatusCode] = field(default_factory=dict)
     streams: int = 3
     page_rows: int = 400
@@ -115,19 +117,19 @@ class BigQueryStub:
             rows = self._read.get(request.read_stream)
         if rows is None or request.offset > len(rows):
             context.abort(grpc.StatusCode.NOT_FOUND, f"no stream {request.read_stream}")
-        if self.broken:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
         if self.silent:
             ended.wait()
             return
         schema = types.ArrowSchema(serialized_schema=rows.schema.serialize().to_pybytes())
+        nothing = pa.RecordBatch.from_pylist([], rows.schema)
         rows = rows.slice(request.offset).combine_chunks()
-        for batch in rows.to_batches(max_chunksize=self.page_rows):
+        pages = [] if self.broken else rows.to_batches(max_chunksize=self.page_rows)
+        for batch in pages or [nothing]:
             page = types.ArrowRecordBatch(serialized_record_batch=batch.serialize().to_pybytes())
             yield types.ReadRowsResponse(
                 arrow_record_batch=page, row_count=len(batch), arrow_schema=schema
             )
-            if breaking:
+            if breaking or self.broken:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
             schema = None
 
@@ -139,7 +141,8 @@ class BigQueryStub:
         if name not in self.tables:
             return 404, {"error": {"message": f"Not found: Table {name}"}}
         table = self.tables[name]
-        return 200, {
+        buffer = {"streamingBuffer": {"estimatedRows": str(self.waiting)}} if self.waiting else {}
+        return 200, buffer | {
             "kind": "bigquery#table",
             "type": self.kinds.get(name, "TABLE"),
             "schema": {"fields": [resource_field(each) for each in table.schema]},

@@ -55,3 +55,5 @@ grant setlist-server "$bucket" objectViewer "$prefix"
 # For `setlist serve --log gs://BUCKET/served`, which looks whether a file arrived before it repeats it:
 # grant setlist-server "$bucket" objectCreator served
 # grant setlist-server "$bucket" objectViewer served
+# For tables of BigQuery, setlist-runner needs roles/bigquery.dataViewer on the dataset and
+# roles/bigquery.readSessionUser on the project.

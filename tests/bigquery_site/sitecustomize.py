@@ -10,5 +10,5 @@ from tests.bigquery_stub import connected_to
 from setlist.data import bigquery
 
 bigquery.REST = os.environ["BIGQUERY_STUB_REST"]
-bigquery.STREAM_BYTES = 1_000_000
+bigquery.STREAM_BYTES = 100_000
 bigquery.connect = connected_to(os.environ["BIGQUERY_STUB_ROWS"])

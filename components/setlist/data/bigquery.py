@@ -110,7 +110,7 @@ def _receive(reader: BigQueryReadClient, stream: str, batches: list[pa.RecordBat
         # It comes with the first rows, also of a stream that is resumed.
         schema = schema or pa.ipc.read_schema(pa.py_buffer(page.arrow_schema.serialized_schema))
         rows = pa.py_buffer(page.arrow_record_batch.serialized_record_batch)
-        batches.append(pa.ipc.read_record_batch(rows, schema))
+        batches += filter(len, [pa.ipc.read_record_batch(rows, schema)])  # no rows, no progress
         if sum(batch.nbytes for batch in batches) > MAX_STREAM_BYTES:
             raise BadRequest(f"a stream has more than {MAX_STREAM_BYTES:,} bytes")
 

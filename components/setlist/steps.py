@@ -28,9 +28,9 @@ def plan(
     "Plan", [("window", dict), ("data_fingerprint", str), ("head", dict), ("rivals", list)]
 ):
     """Settle the window, the input's fingerprint and the live revision. Never cached."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("plan")
 
     from setlist.data.curation import DataSettings, WindowSettings
     from setlist.evaluation.policy import Policy
@@ -54,9 +54,9 @@ def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> s
 
     One unnamed output, because kfp.local resolves no other in a `dsl.If`.
     """
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("news")
 
     from setlist.runs.plan import news
 
@@ -74,9 +74,9 @@ def curate(
     report: Output[Markdown],
 ) -> None:
     """Read, check, clean and split the tables. The fingerprint is part of the cache key."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("curate")
 
     from pathlib import Path
 
@@ -108,9 +108,9 @@ def check_data(
     verdict: Output[Artifact],
 ) -> None:
     """Judge the data; stop the run where no model may be trained on them. Never cached."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("check-data")
 
     from pathlib import Path
 
@@ -139,9 +139,9 @@ def transform(
     features: Output[Dataset],
 ) -> None:
     """Fit catalogue, vocabularies and histories on the training period."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("transform")
 
     from pathlib import Path
 
@@ -167,9 +167,9 @@ def transform_whole(
     features: Output[Dataset],
 ) -> None:
     """Fit the same on all days, for a winner that is trained again."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("transform-whole")
 
     from pathlib import Path
 
@@ -191,9 +191,9 @@ def fit_heuristics(
     features: Input[Dataset], heuristics: dict[str, Any], models: Output[Model]
 ) -> None:
     """Fit the simple rules, each as a model of the contract."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("fit-heuristics")
 
     from pathlib import Path
 
@@ -221,9 +221,9 @@ def train(
     live: Input[Model] = None,
 ) -> None:
     """Train one candidate, saved under the same contract; from the live model where it is given."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("train")
     import os
     from pathlib import Path
 
@@ -262,9 +262,9 @@ def choose(
     training: Output[Artifact],
 ) -> None:
     """Keep the candidate whose held-out plays are ranked better, of equals the first."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("choose")
 
     from pathlib import Path
 
@@ -284,9 +284,9 @@ def choose(
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def resolve_live(store: str, name: str, rivals: list[Any], live: Output[Model]) -> None:
     """Fetch the live model and the anchor, or say that there is none."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("resolve-live")
 
     from pathlib import Path
 
@@ -308,9 +308,9 @@ def evaluate(
     metrics: Output[Metrics],
 ) -> None:
     """Ask every model of the run the same questions."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("evaluate")
 
     from pathlib import Path
 
@@ -341,9 +341,9 @@ def gate(
 
     One unnamed output, because kfp.local resolves no other in a `dsl.If`.
     """
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("gate")
 
     from pathlib import Path
 
@@ -373,9 +373,9 @@ def report(
     page: Output[HTML],
 ) -> None:
     """Write the page that shows the models side by side, and what they would recommend."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("report")
 
     from pathlib import Path
 
@@ -410,9 +410,9 @@ def refit(
     live: Input[Model] = None,
 ) -> None:
     """Train the winner again on all days, and refuse it where it has become another model."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("refit")
     import os
     from pathlib import Path
 
@@ -457,9 +457,9 @@ def push(
     refitted: Input[Model] = None,
 ) -> None:
     """Put the winner into the store with its model card and make it live. Never cached."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("push")
     import json
     from pathlib import Path
 
@@ -505,9 +505,9 @@ def announce(
     pushed: Input[Artifact] = None,
 ) -> None:
     """Record what came of the run and tell it to whoever listens. Never cached."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("announce")
 
     from pathlib import Path
 
@@ -524,9 +524,9 @@ def announce_failure(
     status: dsl.PipelineTaskFinalStatus, store: str, name: str, run_id: str, monitoring: bool
 ) -> None:
     """Tell that the run failed, if it did. The exit handler."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("announce-failure")
 
     from setlist.runs.announcement import announce_failure
     from setlist.runs.record import MonitoringRecord, RunRecord
@@ -540,9 +540,9 @@ def plan_monitoring(
     name: str, store: str, as_of: str, data: dict[str, Any], window: dict[str, Any]
 ) -> NamedTuple("MonitoringPlan", [("window", dict), ("data_fingerprint", str), ("revision", int)]):
     """Settle the window, the input's fingerprint and the live revision. Never cached."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("plan-monitoring")
 
     from setlist.data.curation import DataSettings, WindowSettings
     from setlist.runs.plan import plan_monitoring
@@ -569,9 +569,9 @@ def compare_requests(
     page: Output[Markdown],
 ) -> None:
     """Compare the requests to the live model with its training and the tables. Never cached."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("compare-requests")
 
     from pathlib import Path
 
@@ -596,9 +596,9 @@ def compare_requests(
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def announce_skew(store: str, name: str, run_id: str, verdict: Input[Artifact]) -> None:
     """Record and tell what the comparison found; fail where a bound is exceeded. Never cached."""
-    from setlist.termination import explain_exit
+    from setlist.step_process import begin_step
 
-    explain_exit()
+    begin_step("announce-skew")
 
     from pathlib import Path
 

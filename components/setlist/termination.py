@@ -1,8 +1,4 @@
-"""A pod's termination message: the reason of a failure, where Kubernetes and Kubeflow show it.
-
-In a pod, the entry point is the executor of kfp, which runs the bare source of a step. So each step
-calls `explain_exit` in its first line.
-"""
+"""A pod's termination message: the reason of a failure, where Kubernetes and Kubeflow show it."""
 
 import os
 import sys

@@ -13,6 +13,7 @@ import pyarrow.parquet
 from setlist.data.dialect import Dialect
 from setlist.data.engine import EngineSettings, ReadFiles
 from setlist.errors import DataError
+from setlist.memory import memory_bytes
 
 SHARE_OF_MEMORY = 0.5
 """Of the machine's or the pod's memory, what DuckDB may use where the settings name no limit."""
@@ -125,17 +126,6 @@ class DuckDb:
             raise DataError(
                 f"the scratch disk cannot be used ({_first(fault)})", "set TMPDIR to another disk"
             ) from fault
-
-
-def memory_bytes() -> int:
-    """The memory of this machine, or of this pod or container where that is less."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [machine]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        file = Path(path)
-        if file.is_file() and (text := file.read_text().strip()).isdecimal():
-            limits.append(int(text))
-    return min(limits)
 
 
 def _first(fault: Exception) -> str:

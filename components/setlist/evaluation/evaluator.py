@@ -16,7 +16,7 @@ from setlist.arrays import Bools, Float64s, Int64s, Ragged
 from setlist.data.features import Features
 from setlist.data.schema import parse_instant
 from setlist.errors import EvaluationError, ModelError, SetlistError
-from setlist.evaluation.audience import Audience, select_audience
+from setlist.evaluation.audience import Audience, select_audience, slice_columns
 from setlist.evaluation.catalogue import catalogue_of, parts_of
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.inspection import inspect_models
@@ -26,16 +26,20 @@ from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
 from setlist.evaluation.requests import sample_requests, write_answers, write_requests
 from setlist.evaluation.results import (
     LEARNED_ROLES,
-    LISTENER_SLICE,
     SHARED_PART,
     EvaluatedModel,
     Evaluation,
     EvaluationSettings,
     Shelf,
+    describe_sampling,
     first_repeated,
 )
+from setlist.evaluation.statistics import MIN_LISTENERS
 from setlist.models.contract import folder_digest, read_catalogue
 from setlist.models.saved_model import SavedModel
+
+SHOWN_GROUPS = 10
+"""Of the groups that a sample has lost, those that are printed."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def evaluate(
     setup = prepare_setup(models, features, dataset, settings)
     output.mkdir(parents=True, exist_ok=True)
     people = setup.people
+    _print_sampling(people, slice_columns(features, settings))
     people.users.to_parquet(output / "users.parquet", index=False)
     features.items.assign(**setup.parts).to_parquet(output / "items.parquet", index=False)
     pd.DataFrame(
@@ -108,7 +113,7 @@ def evaluate(
         shelf=settings.shelf,
         window=features.window.to_json(),
         metrics=settings.metric_infos(),
-        slices=tuple(dict.fromkeys((LISTENER_SLICE, *features.inputs, *settings.slices))),
+        slices=slice_columns(features, settings),
         k=setup.k,
         listeners=len(people.users),
         sampled_from=people.sampled_from,
@@ -154,6 +159,23 @@ def prepare_setup(
         k=max(metric.k for metric in metrics),
         requests=sample_requests(len(people.users)),
     )
+
+
+def _print_sampling(people: Audience, slices: Sequence[str]) -> None:
+    """Say that a sample is evaluated, and which groups are lost by it."""
+    if people.sampled_from == len(people.users):
+        return
+    print(
+        f"{len(people.users):,} of {people.sampled_from:,} listeners are evaluated, "
+        f"{describe_sampling(slices)}"
+    )
+    if lost := people.lost_groups:
+        others = f" and {len(lost) - SHOWN_GROUPS:,} others" if len(lost) > SHOWN_GROUPS else ""
+        print(
+            f"with fewer than {MIN_LISTENERS} listeners in the sample, these groups cannot be "
+            f"judged: {', '.join(lost[:SHOWN_GROUPS])}{others}",
+            flush=True,
+        )
 
 
 def _examine(

@@ -7,7 +7,7 @@ import numpy as np
 
 from setlist.arrays import Bools, Float64s
 from setlist.evaluation.policy import SliceRule
-from setlist.evaluation.results import LISTENER_SLICE
+from setlist.evaluation.results import slice_title
 from setlist.evaluation.statistics import (
     CONFIDENCE_LEVEL,
     holm,
@@ -15,9 +15,6 @@ from setlist.evaluation.statistics import (
     smallest_detectable_lift,
 )
 from setlist.evaluation.verdict import Reason
-
-SLICE_TITLES = {LISTENER_SLICE: "history length"}
-"""The name of a slice in a sentence, where it is not the name of its column."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,7 @@ def harm_reasons(
         (group.slice, group.value): float(p) for group, p in zip(judged, adjusted, strict=True)
     }
     for name in dict.fromkeys(group.slice for group in groups):
-        title = SLICE_TITLES.get(name, name.replace("_", " "))
-        rule = f"no group by {title} worse off than with {rival}"
+        rule = f"no group by {slice_title(name)} worse off than with {rival}"
         in_slice = [group for group in judged if group.slice == name]
         small = [group for group in groups if group.slice == name and group.size < policy.at_least]
         few = ", ".join(f"{group.value or 'not known'} ({group.size})" for group in small[:5])

@@ -31,6 +31,8 @@ Role = Literal["candidate", "heuristic", "live", "anchor"]
 LEARNED_ROLES: tuple[Role, ...] = ("candidate", "live", "anchor")
 LISTENER_SLICE = "listener"
 """The slice of every evaluation: newcomer, light or heavy, by plays before the cutoff."""
+SLICE_TITLES = {LISTENER_SLICE: "history length"}
+"""The name of a slice in a sentence, where it is not the name of its column."""
 ITEM_PARTS = ("head", "torso", "tail", "new")
 SHARED_PART = "shared"
 
@@ -167,6 +169,11 @@ class Evaluation(BaseModel):
     """Test events and listeners that take no part, by reason."""
     models: list[EvaluatedModel]
 
+    @property
+    def sampling(self) -> str:
+        """How a sample of the listeners was taken; "" where there is none."""
+        return describe_sampling(self.slices) if self.sampled_from > self.listeners else ""
+
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if twice := first_repeated([model.label for model in self.models]):
@@ -241,6 +248,16 @@ def read_values(folder: Path, model: EvaluatedModel) -> dict[str, float]:
     """
     means = read_per_user(folder, model.label).mean().dropna()
     return {str(name): float(value) for name, value in means.items()} | model.corpus
+
+
+def slice_title(name: str) -> str:
+    """The name of a slice in a sentence."""
+    return SLICE_TITLES.get(name, name.replace("_", " "))
+
+
+def describe_sampling(slices: Sequence[str]) -> str:
+    """How a sample of the listeners is taken, in words; see `setlist.evaluation.audience`."""
+    return f"the same share of each group by {', '.join(map(slice_title, slices))}"
 
 
 def first_repeated(labels: Sequence[str]) -> str:

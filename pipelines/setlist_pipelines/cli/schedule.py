@@ -185,14 +185,13 @@ def run_now(
     cookies: Cookies = "",
 ) -> None:
     """Start a run of a schedule now, as of the present moment, and print its link."""
-    from setlist_pipelines.kubeflow.packages import compile_package
     from setlist_pipelines.kubeflow.recurring_runs import utc_now
     from setlist_pipelines.kubeflow.schedule_sync import desired_schedule
     from setlist_pipelines.kubeflow.submission import run_link, submit_run
 
     settings = _settings(config, change)
     desired = desired_schedule(settings, name)
-    package = compile_package(desired.settings, image, desired.schedule.pipeline)
+    package = desired.package(image, typer.echo)
     kubeflow, moment = connect(host, namespace, token_file, cookies), utc_now()
     submitted = submit_run(
         kubeflow,
@@ -259,16 +258,13 @@ def _state(group: "list[RecurringRun]") -> str:
 
 
 def _in_step(current: "RecurringRun | None", desired: "DesiredSchedule | None", image: str) -> str:
-    from setlist_pipelines.kubeflow.packages import compile_package
     from setlist_pipelines.kubeflow.schedule_sync import is_in_step
 
     if not desired:
         return "no: not in the settings"
     if not current:
         return "no: apply"
-    version = (
-        compile_package(desired.settings, image, desired.schedule.pipeline).version if image else ""
-    )
+    version = desired.package(image).version if image else ""
     return "yes" if is_in_step(current, desired, version) else "no: apply"
 
 

@@ -62,10 +62,12 @@ def submit(
     from setlist_pipelines.kubeflow.schedule_sync import check_schedules
     from setlist_pipelines.kubeflow.submission import run_link, submit_run
     from setlist_pipelines.settings.file import SAMPLE, read_settings
+    from setlist_pipelines.settings.limits import with_memory_limits
 
     settings = read_settings(config or SAMPLE, change)
     check_schedules(settings)
-    package = compile_package(settings, image, pipeline)
+    limited = with_memory_limits(settings, pipeline, typer.echo)
+    package = compile_package(limited, image, pipeline)
     kubeflow = connect(host, namespace, token_file, cookies)
     submitted = submit_run(
         kubeflow,

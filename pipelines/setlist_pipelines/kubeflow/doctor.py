@@ -17,7 +17,6 @@ from setlist.errors import SetlistError, StoreDamagedError, StoreRefusedError
 from setlist.store.objects import Objects, open_objects
 from setlist_pipelines.cli.connection import command
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
-from setlist_pipelines.kubeflow.packages import compile_package
 from setlist_pipelines.kubeflow.recurring_runs import recurring_runs
 from setlist_pipelines.kubeflow.schedule_sync import DesiredSchedule, check_schedules, is_in_step
 from setlist_pipelines.laptop.registry import look_up, registry_of
@@ -219,7 +218,7 @@ def _schedules(
             group = existing.get(name, [])
             version = ""
             if compares and group:
-                version = compile_package(schedule.settings, image).version
+                version = schedule.package(image).version
             if not group:
                 yield missing(f"{name} is not on the cluster")
             elif len(group) > 1 or not is_in_step(group[0], schedule, version):

@@ -30,6 +30,7 @@ from setlist_pipelines.kubeflow.recurring_runs import (
 from setlist_pipelines.kubeflow.submission import ensure_experiment
 from setlist_pipelines.settings.cron_schedule import Schedule
 from setlist_pipelines.settings.file import Settings
+from setlist_pipelines.settings.limits import ShowLine, ignore_line, with_memory_limits
 
 ShowScheduleLine = Callable[[str, str], None]
 """Shows a line about a schedule: (name of the schedule, line)."""
@@ -57,6 +58,19 @@ class DesiredSchedule:
     def service_account(self) -> str:
         """The account that the steps run as; "" for the cluster's default."""
         return self.settings.platform.service_account
+
+    def package(self, image: str, show: ShowLine = ignore_line) -> Package:
+        """The pipeline of its runs, with memory limits that follow from the events.
+
+        Args:
+            image: of every step, by digest.
+            show: gets the line that says what the limits are derived from.
+
+        Raises:
+            SettingsError: as `compile_package`.
+        """
+        pipeline = self.schedule.pipeline
+        return compile_package(with_memory_limits(self.settings, pipeline, show), image, pipeline)
 
     @property
     def content(self) -> str:
@@ -131,7 +145,7 @@ def apply_schedules(
     packages: dict[str, Package] = {}
     for name, schedule in desired.items():
         show(name, "compiles the pipeline")
-        packages[name] = compile_package(schedule.settings, image, schedule.schedule.pipeline)
+        packages[name] = schedule.package(image, partial(show, name))
         check_arguments(schedule.arguments, packages[name].parameters)
     existing = recurring_runs(kubeflow, settings.name, settings.store)
     for name, other in of_other_stores(kubeflow, settings.name, settings.store):

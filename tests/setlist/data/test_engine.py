@@ -11,10 +11,10 @@ from tests.cases.dialect_cases import DIALECT_CASES, broken_cases
 from tests.cases.golden import digests_of
 from tests.cases.random_tables import write_random_tables
 
-from setlist.data.duckdb_engine import memory_bytes
 from setlist.data.engine import EngineSettings
 from setlist.data.engines import open_engine
 from setlist.errors import DataError
+from setlist.memory import memory_bytes
 
 ROWS = pa.schema([("n", pa.int64())])
 

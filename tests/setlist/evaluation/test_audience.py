@@ -1,15 +1,19 @@
 """Who is evaluated, on what; the world stands in conftest.py."""
 
+import hashlib
 import json
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from setlist.data.features import Features
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError
-from setlist.evaluation.audience import select_audience
+from setlist.evaluation.audience import sample_rows, select_audience
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate
 from setlist.evaluation.results import EvaluationSettings, read_evaluation
@@ -226,7 +230,75 @@ def test_what_belongs_to_a_sampled_listener_stays_beside_it(crowd, monkeypatch):
     assert people.history.lengths.tolist() == expected
 
 
-def test_the_evaluation_says_that_it_is_a_sample(crowd, models, uninspected, monkeypatch, tmp_path):
+def test_the_sample_takes_the_lowest_hex_digits_of_a_salted_sha256(crowd, monkeypatch):
+    limit(monkeypatch, 50)
+    sampled = gathered(crowd).users
+
+    def digits(name: str) -> str:
+        return hashlib.sha256(f"setlist/evaluated-listeners/{name}".encode()).hexdigest()
+
+    for kind, (size, share) in {"n": (60, 30), "l": (30, 15), "h": (10, 5)}.items():
+        names = sorted((f"{kind}{place}" for place in range(size)), key=digits)
+        assert set(names[:share]) == {n for n in sampled["user_id"] if n.startswith(kind)}
+
+
+def test_a_sample_has_the_same_share_of_every_combination_of_slices(crowd, monkeypatch):
+    limit(monkeypatch, 50)
+    everyone = plays_after(crowd)["user_id"].unique()
+    plans = ["paid" if name.endswith(("0", "5")) else "free" for name in everyone]
+    users = pd.DataFrame({"user_id": everyone, "plan": plans})
+    sampled = gathered(crowd, users=users, slices=("plan",)).users
+    assert sampled.groupby(["listener", "plan"]).size().to_dict() == {
+        ("newcomer", "free"): 24,
+        ("newcomer", "paid"): 6,
+        ("light", "free"): 12,
+        ("light", "paid"): 3,
+        ("heavy", "free"): 4,
+        ("heavy", "paid"): 1,
+    }
+
+
+@given(
+    strata=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), min_size=1),
+    share=st.floats(0.01, 1),
+)
+def test_every_run_of_strata_has_its_share_to_within_a_listener(strata, share):
+    size = math.ceil(share * len(strata))
+    groups = pd.DataFrame(strata, columns=["first", "second"])
+    kept = sample_rows([f"u{row}" for row in range(len(strata))], groups, size)
+    assert len(set(kept)) == size
+    assert kept.tolist() == sorted(kept)
+    ordered = sorted(strata)
+    for end in sorted(set(strata)):
+        before = sum(stratum <= end for stratum in ordered)
+        sampled = sum(strata[row] <= end for row in kept)
+        assert abs(sampled - before * size / len(strata)) < 1
+
+
+def test_means_over_a_sample_are_those_of_everybody():
+    """Small groups are not over-sampled, so that no mean needs weights."""
+    generator = np.random.default_rng(5)
+    group = np.where(generator.random(20_000) < 0.005, "small", "large")
+    values = np.where(group == "small", 1.0, 0.0)
+    ids = [f"u{row}" for row in range(len(values))]
+    kept = sample_rows(ids, pd.DataFrame({"group": group}), 2_000)
+    assert abs(values[kept].mean() - values.mean()) < 1 / 2_000
+
+
+def test_groups_that_a_sample_makes_too_small_are_named(crowd, monkeypatch):
+    limit(monkeypatch, 50)
+    assert gathered(crowd).lost_groups == ("listener light (15 of 30)",)
+    everyone = plays_after(crowd)["user_id"].unique()
+    users = pd.DataFrame({"user_id": everyone, "plan": [""] * 40 + ["paid"] * 60})
+    lost = gathered(crowd, users=users, slices=("plan",)).lost_groups
+    assert [text.partition(" (")[0] for text in lost] == ["listener light", "plan not known"]
+    limit(monkeypatch, 100)
+    assert gathered(crowd).lost_groups == ()
+
+
+def test_the_evaluation_says_that_it_is_a_sample(
+    crowd, models, uninspected, monkeypatch, tmp_path, capsys
+):
     limit(monkeypatch, 50)
     data, features = crowd
     settings = EvaluationSettings(metrics=("ndcg@3",))
@@ -240,3 +312,8 @@ def test_the_evaluation_says_that_it_is_a_sample(crowd, models, uninspected, mon
     document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (document["listeners"], document["sampled_from"]) == (50, 100)
     assert len(pd.read_parquet(tmp_path / "out" / "users.parquet")) == 50
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "50 of 100 listeners are evaluated, the same share of each group by history length",
+        "with fewer than 30 listeners in the sample, these groups cannot be judged: "
+        "listener light (15 of 30)",
+    ]

@@ -1,6 +1,7 @@
 """The model card: what it says, and that no name in it is more than a name."""
 
 import hashlib
+import json
 import re
 
 import numpy as np
@@ -134,6 +135,16 @@ def test_it_says_what_the_model_is_and_what_it_is_worth(model, evaluations):
         "    history_age_days=tf.constant([[2.0, 1.0]]),",
     ):
         assert words in text
+
+
+def test_it_says_that_a_sample_was_evaluated(model, evaluations):
+    path = evaluations / "evaluation.json"
+    window = {"end": "2026-04-15T00:00:00"}
+    document = json.loads(path.read_text()) | {"sampled_from": 1_234_567, "window": window}
+    path.write_text(json.dumps(document))
+    text = card(model, evaluations, verdict(model, evaluations))
+    said = "120 listeners of 1,234,567 (the same share of each group by history length), "
+    assert said in text
 
 
 def test_it_is_the_same_whenever_it_is_made(model, evaluations):

@@ -321,6 +321,22 @@ def test_data_says_what_was_left_out_and_which_models(page: Element) -> None:
     ]
 
 
+def test_data_says_that_a_sample_was_evaluated(page: Element, tmp_path: Path) -> None:
+    evaluations, verdict = build(tmp_path)
+    record = evaluations / "evaluation.json"
+    document = json.loads(record.read_text())
+    document["sampled_from"] = 1_234_567
+    record.write_text(json.dumps(document))
+    judged = json.loads(verdict.read_text())
+    judged["evaluation_digest"] = hashlib.sha256(record.read_bytes()).hexdigest()
+    verdict.write_text(json.dumps(judged))
+    write_report(evaluations, verdict, tmp_path / "page")
+    section = Page((tmp_path / "page").read_text("utf-8")).root.section("data")
+    sampled = "of 1,234,567, the same share of each group by history length, country"
+    assert f"{document['listeners']} {sampled}" in section.text
+    assert "the same share" not in page.section("data").text
+
+
 def test_hostile_text_is_text(text: str, page: Element) -> None:
     for title in HOSTILE:
         assert title not in text

@@ -94,8 +94,7 @@ def doctor(monkeypatch, capsys, stub, registry, packaged, gcs_emulator, tmp_path
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(kubeflow, "CALL_TIMEOUT_SECONDS", (PATIENCE, PATIENCE))
-    for module in (doctors, schedule_sync):
-        monkeypatch.setattr(module, "compile_package", packaged)
+    monkeypatch.setattr(schedule_sync, "compile_package", packaged)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", stub.url)
     monkeypatch.setenv("SETLIST_IMAGE", f"{registry.url.removeprefix('http://')}/setlist@{DIGEST}")

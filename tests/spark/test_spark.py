@@ -1,6 +1,7 @@
 """Curation and transformation on Spark: in this machine's threads, and on a server of its own.
 
-Both run in the environment .venv-spark, which `make test` makes; they need a Java.
+Threads and server run in the environment .venv-spark, which `make test` makes; they need a Java.
+The interpreter of the tests has the client of Spark Connect alone, as the image of the steps does.
 """
 
 import json
@@ -8,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-spark" / "bin" / "python"
+CLIENT = Path(sys.executable)
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 FILES = 16
 """That a dataset and its features have."""
@@ -32,10 +35,10 @@ ENVIRONMENT = os.environ | {
 }
 
 
-def compare(engine: str, *worlds: str) -> dict[str, dict]:
-    """What tests/spark/compare.py prints."""
+def compare(engine: str, *worlds: str, python: Path = PYTHON) -> dict[str, dict]:
+    """What tests/spark/compare.py prints; a warning in it is an error."""
     done = subprocess.run(
-        [PYTHON, ROOT / "tests" / "spark" / "compare.py", engine, *worlds],
+        [python, "-W", "error", ROOT / "tests" / "spark" / "compare.py", engine, *worlds],
         capture_output=True,
         text=True,
         check=False,
@@ -67,9 +70,10 @@ def test_a_server_that_is_not_there_is_one_sentence():
     assert f"engine.spark: sc://127.0.0.1:{port} cannot be reached or started" in done.stderr
 
 
-@pytest.fixture
-def connect_server(tmp_path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def connect_server(tmp_path_factory) -> Iterator[str]:
     """The address of a server of Spark Connect on the loopback."""
+    folder = tmp_path_factory.mktemp("connect")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -79,7 +83,7 @@ def connect_server(tmp_path) -> Iterator[str]:
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": port,
         "spark.driver.host": "127.0.0.1",
-        "spark.local.dir": tmp_path,
+        "spark.local.dir": folder,
         "spark.sql.shuffle.partitions": 4,
         "spark.ui.enabled": "false",
     }
@@ -91,11 +95,11 @@ def connect_server(tmp_path) -> Iterator[str]:
         SERVER_CLASS,
         "spark-internal",
     ]
-    log = (tmp_path / "server.log").open("w")
-    server = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log, cwd=tmp_path)
+    log = (folder / "server.log").open("w")
+    server = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log, cwd=folder)
 
     def answers() -> bool:
-        assert server.poll() is None, (tmp_path / "server.log").read_text()[-4_000:]
+        assert server.poll() is None, (folder / "server.log").read_text()[-4_000:]
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", port)) == 0
 
@@ -111,3 +115,11 @@ def connect_server(tmp_path) -> Iterator[str]:
 def test_rows_are_those_of_duckdb_on_a_server_of_spark_connect(connect_server):
     found = compare(connect_server, "3")
     assert found == {"3": {"differ": [], "equal": FILES}}
+
+
+def test_the_client_alone_is_enough_for_a_server(connect_server):
+    command = [CLIENT, "-c", "from pyspark.util import is_remote_only as only; print(only())"]
+    assert subprocess.check_output(command, text=True) == "True\n"
+    found = compare(connect_server, "dialect", "4", python=CLIENT)
+    assert {world: one["differ"] for world, one in found.items()} == {"dialect": [], "4": []}
+    assert found["4"]["equal"] == FILES

@@ -20,8 +20,8 @@ class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
         memory: the most that DuckDB may hold, such as 2GB; beyond it, it writes to the disk. Half
             of the machine's or the pod's memory where it is left out.
         threads: of DuckDB; all of the machine's where it is left out.
-        spark: run on Spark instead: `local[2]` for threads of this machine, or `sc://host:port` for
-            a server of Spark Connect.
+        spark: run on Spark instead: `sc://host:port` for a server of Spark Connect, or `local[2]`
+            for threads of this machine, which needs more than the extra `spark`.
     """
 
     spark: str = pydantic.Field("", pattern=r"^(local\[(\d+|\*)\]|sc://\S+)?$")

@@ -5,7 +5,9 @@ import re
 import shutil
 import socket
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +18,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sql_functions
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import LongType, TimestampType
+from pyspark.util import is_remote_only
 
 from setlist.data.dialect import Dialect
 from setlist.data.engine import EngineSettings, ReadFiles
-from setlist.errors import DataError
+from setlist.errors import DataError, SettingsError
 
 LOCAL_SETTINGS = {
     "spark.ui.enabled": "false",
@@ -49,8 +52,16 @@ class Spark:
 
     def __init__(self, settings: EngineSettings, scratch: Path) -> None:
         """Open a session."""
+        remote = settings.spark.startswith("sc://")
+        if not remote and is_remote_only():
+            raise SettingsError(
+                f"engine.spark: {settings.spark} needs all of Spark, and only its client is "
+                "installed",
+                "install pyspark[connect] and a Java of 17 or newer in an environment of its own, "
+                "without pyspark-client, or name a server as sc://host:port",
+            )
         builder = SparkSession.builder.appName("setlist")
-        if settings.spark.startswith("sc://"):
+        if remote:
             builder = builder.remote(settings.spark)
         else:
             # Else the workers would be another Python, the first on the PATH.
@@ -61,9 +72,10 @@ class Spark:
             if settings.memory:
                 builder = builder.config("spark.driver.memory", _jvm_memory(settings.memory))
         try:
-            if settings.spark.startswith("sc://"):
+            if remote:
                 _knock(settings.spark)
-            self._session = builder.getOrCreate()
+            with _silent_on_pandas():
+                self._session = builder.getOrCreate()
         except (PySparkException, OSError) as fault:
             raise DataError(
                 f"engine.spark: {settings.spark} cannot be reached or started "
@@ -88,7 +100,9 @@ class Spark:
                     yield from read(number)
 
         numbers = self._session.range(0, files, 1, max(1, files))
-        self._keep(name, numbers.mapInArrow(rows, from_arrow_schema(schema)))
+        with _silent_on_pandas():
+            read_by_workers = numbers.mapInArrow(rows, from_arrow_schema(schema))
+        self._keep(name, read_by_workers)
 
     def read(self, name: str, path: Path) -> None:
         """Name a Parquet file, to be read where it is used."""
@@ -148,6 +162,14 @@ def _typed(result: DataFrame, field: Any) -> Column:  # noqa: ANN401 - pyspark h
     ):
         return sql_functions.timestamp_micros(column).alias(field.name)
     return column.cast(field.dataType).alias(field.name)
+
+
+@contextmanager
+def _silent_on_pandas() -> Iterator[None]:
+    """Without the warning of Spark that pandas 3 is too new: setlist hands it Arrow only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully", FutureWarning)
+        yield
 
 
 def _knock(address: str) -> None:

@@ -14,7 +14,7 @@ from tests.cases.random_tables import write_random_tables
 from setlist.data.duckdb_engine import memory_bytes
 from setlist.data.engine import EngineSettings
 from setlist.data.engines import open_engine
-from setlist.errors import DataError
+from setlist.errors import DataError, SettingsError
 
 ROWS = pa.schema([("n", pa.int64())])
 
@@ -89,3 +89,31 @@ def test_the_memory_is_that_of_the_machine_or_less():
 def test_a_spark_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="spark"):
         EngineSettings(spark=text)
+
+
+def test_threads_of_spark_need_more_than_its_client():
+    """These tests run where the extra `spark` is installed, which is the client."""
+    with (
+        pytest.raises(
+            SettingsError, match=r"engine.spark: local\[2\] needs all of Spark"
+        ) as caught,
+        open_engine(EngineSettings(spark="local[2]")),
+    ):
+        raise AssertionError("it was opened")
+    assert "install pyspark[connect] and a Java" in caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+def test_spark_is_loaded_where_it_is_asked_for_only():
+    code = (
+        "import sys, setlist.steps; from setlist.data.engine import *; "
+        "from setlist.data.engines import *\n"
+        "with open_engine(EngineSettings()) as engine: engine.rows('select 1')\n"
+        "assert 'pyspark' not in sys.modules\n"
+        "try:\n"
+        "    open_engine(EngineSettings(spark='local[2]')).__enter__()\n"
+        "except Exception:\n"
+        "    assert 'pyspark' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -91,6 +91,28 @@ def test_a_spark_that_is_none_is_refused(text):
         EngineSettings(spark=text)
 
 
+@pytest.mark.parametrize(
+    ("engine", "sentence"),
+    [
+        ({"scratch": "gs://bucket/folder"}, "for a server of Spark only"),
+        ({"scratch": "gs://bucket", "spark": "local[2]"}, "for a server of Spark only"),
+        ({"scratch": "/shared", "spark": "sc://spark"}, "'/shared' is no place"),
+        ({"scratch": "file://shared", "spark": "sc://spark"}, "is no place"),
+        ({"scratch": "gs:///folder", "spark": "sc://spark"}, "is no place"),
+        ({"scratch": "s3://bucket/folder", "spark": "sc://spark"}, "is no place"),
+    ],
+)
+def test_a_scratch_that_is_none_is_refused(engine, sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        EngineSettings.model_validate(engine)
+    assert caught.value.error_count() == 1
+
+
+@pytest.mark.parametrize("place", ["gs://bucket", "gs://bucket/folder/", "file:///shared"])
+def test_a_scratch_of_a_server_is_taken(place):
+    assert EngineSettings(spark="sc://spark:15002", scratch=place).scratch == place
+
+
 def test_threads_of_spark_need_more_than_its_client():
     """These tests run where the extra `spark` is installed, which is the client."""
     with (

@@ -55,3 +55,8 @@ grant setlist-server "$bucket" objectViewer "$prefix"
 # For `setlist serve --log gs://BUCKET/served`, which looks whether a file arrived before it repeats it:
 # grant setlist-server "$bucket" objectCreator served
 # grant setlist-server "$bucket" objectViewer served
+# For a server of Spark (manifests/spark), with setlist/setlist-spark among the accounts above; tables
+# and results are handed over below gs://BUCKET/setlist-scratch, the setting `engine.scratch`:
+# grant setlist-spark "$data" objectViewer
+# grant setlist-spark "$bucket" objectUser setlist-scratch
+# grant setlist-runner "$bucket" objectUser setlist-scratch

@@ -57,3 +57,8 @@ grant setlist-server "$bucket" objectViewer "$prefix"
 # grant setlist-server "$bucket" objectViewer served
 # For tables of BigQuery, setlist-runner needs roles/bigquery.dataViewer on the dataset and
 # roles/bigquery.readSessionUser on the project.
+# For a server of Spark (manifests/spark), with setlist/setlist-spark among the accounts above; tables
+# and results are handed over below gs://BUCKET/setlist-scratch, the setting `engine.scratch`:
+# grant setlist-spark "$data" objectViewer
+# grant setlist-spark "$bucket" objectUser setlist-scratch
+# grant setlist-runner "$bucket" objectUser setlist-scratch

@@ -1,5 +1,6 @@
 """Everything in manifests/: by the schemas of Kubernetes, or else by what it refers to."""
 
+import copy
 import json
 import re
 import shlex
@@ -8,10 +9,13 @@ import sys
 from pathlib import Path
 
 import kubernetes_validate
+import pydantic
 import pytest
 import typer
 import yaml
+from kubeflow_spark_api.models import SparkV1alpha1SparkConnect
 
+from setlist.data.engine import EngineSettings
 from setlist_pipelines.cli.main import app
 from setlist_pipelines.laptop import kind
 from setlist_pipelines.settings.file import SAMPLE, read_settings
@@ -26,6 +30,7 @@ OTHERS = {
     ("kind.x-k8s.io/v1alpha4", "Cluster"),
     ("kustomize.config.k8s.io/v1beta1", "Kustomization"),
     ("serving.kserve.io/v1beta1", "InferenceService"),
+    ("sparkoperator.k8s.io/v1alpha1", "SparkConnect"),
 }
 """What Kubernetes has no schema of."""
 
@@ -63,6 +68,126 @@ def test_the_check_is_strict():
     misspelt = DOCUMENTS["cluster/namespace.yaml#0"] | {"spek": {}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(misspelt, KUBERNETES, strict=True)
+
+
+def spark_connects() -> list[dict]:
+    return [copy.deepcopy(one) for one in of("SparkConnect").values()]
+
+
+def read_by_the_operator(document: dict) -> dict:
+    """What Kubeflow's Spark operator takes of a document: no key that it does not know."""
+    return SparkV1alpha1SparkConnect.from_dict(document).to_dict()
+
+
+def test_the_spark_operator_takes_it():
+    assert len(spark_connects()) == 1
+    for document in spark_connects():
+        assert read_by_the_operator(document) == document
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (),
+        ("spec",),
+        ("spec", "executor"),
+        ("spec", "server", "template", "spec", "containers", 0),
+        ("spec", "executor", "template", "spec", "containers", 0, "securityContext"),
+    ],
+)
+def test_the_check_of_the_spark_operator_is_strict(place):
+    [document] = spark_connects()
+    section = document
+    for key in place:
+        section = section[key]
+    section["misspelt"] = {}
+    assert read_by_the_operator(document) != document
+
+
+@pytest.mark.parametrize(("key", "value"), [("cores", "two"), ("instances", {}), ("memory", 4)])
+def test_the_check_of_the_spark_operator_looks_at_types(key, value):
+    [document] = spark_connects()
+    document["spec"]["executor"][key] = value
+    with pytest.raises(pydantic.ValidationError, match=key):
+        read_by_the_operator(document)
+
+
+def executor_template() -> dict:
+    """What the server of manifests/spark/connect.yaml starts its workers from."""
+    config = of("ConfigMap")["ConfigMap", "setlist", "setlist-spark"]["data"]
+    return yaml.safe_load(config["executor.yaml"])
+
+
+def test_the_template_of_the_workers_is_a_pod():
+    template = executor_template()
+    # Spark adds the name and the image.
+    named = template["metadata"] | {"name": "worker"}
+    kubernetes_validate.validate(template | {"metadata": named}, KUBERNETES, strict=True)
+
+
+def spark_pods() -> dict[str, dict]:
+    """The specification of every pod of manifests/spark, by what starts it."""
+    [connect] = spark_connects()
+    deployment = of("Deployment")["Deployment", "setlist", "setlist-spark"]
+    return {
+        "deployment": deployment["spec"]["template"],
+        "worker of the deployment": executor_template(),
+        "server of the operator": connect["spec"]["server"]["template"],
+        "worker of the operator": connect["spec"]["executor"]["template"],
+    }
+
+
+@pytest.mark.parametrize("which", spark_pods())
+def test_pods_of_spark_are_confined_and_known_to_the_network_policy(which):
+    pod = spark_pods()[which]
+    policy = of("NetworkPolicy")["NetworkPolicy", "setlist", "spark"]
+    selected = policy["spec"]["podSelector"]["matchLabels"]
+    assert selected.items() <= pod["metadata"]["labels"].items()
+    [container] = pod["spec"]["containers"]
+    context = pod["spec"]["securityContext"]
+    assert (context["runAsNonRoot"], context["runAsUser"]) == (True, 10001)
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    mounted = {one["name"] for one in container["volumeMounts"]}
+    assert mounted == {one["name"] for one in pod["spec"]["volumes"]}
+    if "worker" in which:
+        assert pod["spec"]["automountServiceAccountToken"] is False
+    else:
+        assert pod["spec"]["serviceAccountName"] == "setlist-spark"
+        assert {"startupProbe", "readinessProbe", "livenessProbe", "resources"} <= set(container)
+
+
+def spark_settings() -> dict[str, dict[str, str]]:
+    """The settings of Spark, with the operator and without."""
+    [connect] = spark_connects()
+    config = of("ConfigMap")["ConfigMap", "setlist", "setlist-spark"]["data"]
+    lines = config["spark-defaults.conf"].splitlines()
+    spec = connect["spec"]
+    hadoop = {f"spark.hadoop.{key}": value for key, value in spec["hadoopConf"].items()}
+    return {
+        "operator": spec["sparkConf"] | hadoop,
+        "deployment": dict(line.split(maxsplit=1) for line in lines if line[0] != "#"),
+    }
+
+
+def test_both_servers_of_spark_have_the_same_settings():
+    settings = spark_settings()
+    assert len(settings["operator"]) > 8
+    assert settings["operator"].items() <= settings["deployment"].items()
+
+
+@pytest.mark.parametrize("name", ["connect.yaml", "connect-operator.yaml"])
+def test_the_settings_of_a_run_beside_the_servers_of_spark_are_settings(name):
+    text = (MANIFESTS / "spark" / name).read_text("utf-8")
+    example = "\n".join(re.findall(r"^# ? ?(  engine:|    \w+: \S+)$", text, re.MULTILINE))
+    engine = EngineSettings.model_validate(yaml.safe_load(example)["engine"])
+    host, _, port = engine.spark.removeprefix("sc://").partition(":")
+    assert (host.partition(".")[2], port) == ("setlist", "15002")
+    assert engine.scratch.startswith("gs://")
 
 
 def test_every_other_kind_is_there_and_no_more():

@@ -2,12 +2,15 @@
 
     python tests/spark/compare.py ENGINE WORLD ...
 
-ENGINE is local[2] or sc://host:port. A WORLD is one of tests/cases/golden.py, or a number: the seed
-of random tables; or `dialect`, the table of cases of the words that differ; or `fault`, a file that
-cannot be read. It runs in the environment that has pyspark.
+ENGINE is a section `engine` of settings as JSON. A WORLD is one of tests/cases/golden.py, or a
+number: the seed of random tables; or `dialect`, the table of cases of the words that differ; or
+`fault`, a file that cannot be read. It runs in an environment that has pyspark or its client.
+
+Random tables lie in the folder of the variable TABLES, or else in that of the other scratch files.
 """
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +29,7 @@ from setlist.errors import DataError
 
 def fault_of_a_worker(engine: EngineSettings) -> str:
     """What is raised where a file that a worker reads has an id with a line break."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TABLES")) as folder:
         settings = write_random_tables(Path(folder) / "tables", 1)
         event = {"user_id": "a\nb", "item_id": "x", "timestamp": "2026-04-01"}
         (Path(folder) / "tables" / "events" / "1.jsonl").write_text(json.dumps(event), "utf-8")
@@ -39,7 +42,7 @@ def fault_of_a_worker(engine: EngineSettings) -> str:
 
 def main() -> None:
     """Print a JSON document: by world, the files whose digests differ, and how many are equal."""
-    spark = EngineSettings(spark=sys.argv[1])
+    spark = EngineSettings.model_validate_json(sys.argv[1])
     found = {}
     for world in sys.argv[2:]:
         if world == "dialect":
@@ -51,7 +54,7 @@ def main() -> None:
             found[world] = {"sentence": fault_of_a_worker(spark)}
             continue
         if world.isdecimal():
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory(dir=os.environ.get("TABLES")) as folder:
                 settings = write_random_tables(Path(folder) / "tables", int(world))
                 pinned, made = digests_of(settings), digests_of(settings, engine=spark)
         else:

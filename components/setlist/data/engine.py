@@ -3,14 +3,24 @@
 The statements are the same for every engine; `setlist.data.dialect` has the words that differ.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
 import pyarrow as pa
 import pydantic
 
 from setlist.data.dialect import Dialect
+
+
+def _shared_place(scratch: str) -> str:
+    if scratch and not re.fullmatch(r"gs://[^/\s]+(/\S*)?|file:///\S+", scratch):
+        raise ValueError(
+            f"{scratch!r} is no place that a server of Spark and this step share; write it like "
+            "gs://bucket/folder, or file:///folder"
+        )
+    return scratch
 
 
 class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
@@ -20,13 +30,26 @@ class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
         memory: the most that DuckDB may hold, such as 2GB; beyond it, it writes to the disk. Half
             of the machine's or the pod's memory where it is left out.
         threads: of DuckDB; all of the machine's where it is left out.
-        spark: run on Spark instead: `local[2]` for threads of this machine, or `sc://host:port` for
-            a server of Spark Connect.
+        scratch: with `sc://...`, where tables and results lie that the server's workers write and
+            this step reads: gs://bucket/folder, or file:///folder on a disk that both see. The
+            step's temporary folder where it is left out, which has to be on such a disk then.
+        spark: run on Spark instead: `sc://host:port` for a server of Spark Connect, or `local[2]`
+            for threads of this machine, which needs more than the extra `spark`.
     """
 
     spark: str = pydantic.Field("", pattern=r"^(local\[(\d+|\*)\]|sc://\S+)?$")
     memory: str = pydantic.Field("", pattern=r"^(\d+(\.\d+)?\s?(KB|MB|GB|TB|KiB|MiB|GiB|TiB))?$")
     threads: int | None = pydantic.Field(None, ge=1)
+    scratch: Annotated[str, pydantic.AfterValidator(_shared_place)] = ""
+
+    @pydantic.model_validator(mode="after")
+    def _scratch_of_a_server(self) -> Self:
+        if self.scratch and not self.spark.startswith("sc://"):
+            raise ValueError(
+                "scratch is for a server of Spark only; leave it out, or name a server as "
+                "spark: sc://host:port"
+            )
+        return self
 
 
 ReadFiles = Callable[[int | None], Iterator[pa.RecordBatch]]
@@ -66,4 +89,4 @@ class Engine(Protocol):
         """Write a result of any size as a Parquet file, in its order."""
 
     def close(self) -> None:
-        """Let go of the scratch folder."""
+        """Let go of the tables."""

@@ -5,7 +5,9 @@ import re
 import shutil
 import socket
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +18,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sql_functions
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import LongType, TimestampType
+from pyspark.util import is_remote_only
 
 from setlist.data.dialect import Dialect
 from setlist.data.engine import EngineSettings, ReadFiles
-from setlist.errors import DataError
+from setlist.data.scratch import SharedScratch
+from setlist.errors import DataError, SettingsError
 
 LOCAL_SETTINGS = {
     "spark.ui.enabled": "false",
@@ -43,27 +47,48 @@ DATA_FAULT = re.compile(rf"^{DataError.__module__}\.{DataError.__name__}: (.+)$"
 
 
 class Spark:
-    """A session of Spark. Tables lie as Parquet in the scratch folder, which the workers see."""
+    """A session of Spark, whose tables lie as Parquet in a scratch folder that its workers write.
+
+    That is a folder of this step, on a disk that the workers see; or a shared place, and then files
+    of this step are copied there before they are read, and results are copied from there.
+    """
 
     dialect = Dialect("spark")
 
-    def __init__(self, settings: EngineSettings, scratch: Path) -> None:
-        """Open a session."""
+    def __init__(
+        self, settings: EngineSettings, folder: Path, shared: SharedScratch | None = None
+    ) -> None:
+        """Open a session.
+
+        Args:
+            settings: which Spark.
+            folder: of this step, for tables where nothing is shared.
+            shared: for a server that does not see the step's disk.
+        """
+        remote = settings.spark.startswith("sc://")
+        if not remote and is_remote_only():
+            raise SettingsError(
+                f"engine.spark: {settings.spark} needs all of Spark, and only its client is "
+                "installed",
+                "install pyspark[connect] and a Java of 17 or newer in an environment of its own, "
+                "without pyspark-client, or name a server as sc://host:port",
+            )
         builder = SparkSession.builder.appName("setlist")
-        if settings.spark.startswith("sc://"):
+        if remote:
             builder = builder.remote(settings.spark)
         else:
             # Else the workers would be another Python, the first on the PATH.
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             builder = builder.master(settings.spark)
-            for key, value in (LOCAL_SETTINGS | {"spark.local.dir": str(scratch)}).items():
+            for key, value in (LOCAL_SETTINGS | {"spark.local.dir": str(folder)}).items():
                 builder = builder.config(key, value)
             if settings.memory:
                 builder = builder.config("spark.driver.memory", _jvm_memory(settings.memory))
         try:
-            if settings.spark.startswith("sc://"):
+            if remote:
                 _knock(settings.spark)
-            self._session = builder.getOrCreate()
+            with _silent_on_pandas():
+                self._session = builder.getOrCreate()
         except (PySparkException, OSError) as fault:
             raise DataError(
                 f"engine.spark: {settings.spark} cannot be reached or started "
@@ -72,7 +97,8 @@ class Spark:
             ) from fault
         for key, value in SESSION_SETTINGS.items():
             self._session.conf.set(key, value)
-        self._scratch = scratch
+        self._folder, self._shared = folder, shared
+        self._results = 0
 
     def load(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Keep rows as a table."""
@@ -88,11 +114,16 @@ class Spark:
                     yield from read(number)
 
         numbers = self._session.range(0, files, 1, max(1, files))
-        self._keep(name, numbers.mapInArrow(rows, from_arrow_schema(schema)))
+        with _silent_on_pandas():
+            read_by_workers = numbers.mapInArrow(rows, from_arrow_schema(schema))
+        self._keep(name, read_by_workers)
 
     def read(self, name: str, path: Path) -> None:
         """Name a Parquet file, to be read where it is used."""
-        self._session.read.parquet(str(path)).createOrReplaceTempView(name)
+        if self._shared:
+            self._shared.put(path, name)
+        place = self._place(name) if self._shared else str(path)
+        self._session.read.parquet(place).createOrReplaceTempView(name)
 
     def table(self, name: str, query: str) -> None:
         """Keep the result of a query as a table."""
@@ -106,7 +137,7 @@ class Spark:
         """Forget tables, and free their place."""
         for name in names:
             self._session.catalog.dropTempView(name)
-            shutil.rmtree(self._scratch / name, ignore_errors=True)
+            self._forget(name)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """A small result."""
@@ -121,14 +152,57 @@ class Spark:
         result = self._session.sql(query).toDF(*schema.names)
         wanted = from_arrow_schema(schema)
         columns = [_typed(result, field) for field in wanted]
-        result.select(*columns).write.parquet(str(path))
+        chosen = result.select(*columns)
+        if self._shared:
+            self._results += 1
+            name = f"result-{self._results}"
+            chosen.write.parquet(self._place(name))
+            self._shared.fetch(name, path)
+            self._shared.remove(name)
+        else:
+            chosen.write.parquet(str(path))
+
+    def check_scratch(self) -> None:
+        """Let a worker write where this step reads, so that a table is not the first to fail.
+
+        Raises:
+            DataError: it cannot, or the step does not see what it has written.
+        """
+        name = "check"
+        place = self._place(name)
+        remedy = "set engine.scratch to a bucket, or to a folder of a disk that both see"
+        try:
+            self._session.range(1).write.parquet(place)
+        except PySparkException as fault:
+            reason = str(fault).partition("\n")[0][:300]
+            raise DataError(
+                f"engine.scratch: the server of Spark cannot write to {place} ({reason})",
+                f"let the server write there, or {remedy}",
+            ) from fault
+        if not (self._shared.data_files(name) if self._shared else Path(place).is_dir()):
+            raise DataError(
+                f"engine.scratch: this step does not see what the server of Spark wrote to {place}",
+                remedy,
+            )
+        self._forget(name)
 
     def close(self) -> None:
         """End the session."""
         self._session.stop()
 
+    def _place(self, name: str) -> str:
+        """Where the workers write and read a table."""
+        return f"{self._shared.address if self._shared else self._folder}/{name}"
+
+    def _forget(self, name: str) -> None:
+        """Free the place of a table."""
+        if self._shared:
+            self._shared.remove(name)
+        else:
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+
     def _keep(self, name: str, rows: DataFrame) -> None:
-        place = str(self._scratch / name)
+        place = self._place(name)
         try:
             rows.write.parquet(place)
         except PySparkException as fault:
@@ -148,6 +222,14 @@ def _typed(result: DataFrame, field: Any) -> Column:  # noqa: ANN401 - pyspark h
     ):
         return sql_functions.timestamp_micros(column).alias(field.name)
     return column.cast(field.dataType).alias(field.name)
+
+
+@contextmanager
+def _silent_on_pandas() -> Iterator[None]:
+    """Without the warning of Spark that pandas 3 is too new: setlist hands it Arrow only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully", FutureWarning)
+        yield
 
 
 def _knock(address: str) -> None:

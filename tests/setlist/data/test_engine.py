@@ -13,7 +13,7 @@ from tests.cases.random_tables import write_random_tables
 
 from setlist.data.engine import EngineSettings
 from setlist.data.engines import open_engine
-from setlist.errors import DataError
+from setlist.errors import DataError, SettingsError
 from setlist.memory import memory_bytes
 
 ROWS = pa.schema([("n", pa.int64())])
@@ -89,3 +89,53 @@ def test_the_memory_is_that_of_the_machine_or_less():
 def test_a_spark_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="spark"):
         EngineSettings(spark=text)
+
+
+@pytest.mark.parametrize(
+    ("engine", "sentence"),
+    [
+        ({"scratch": "gs://bucket/folder"}, "for a server of Spark only"),
+        ({"scratch": "gs://bucket", "spark": "local[2]"}, "for a server of Spark only"),
+        ({"scratch": "/shared", "spark": "sc://spark"}, "'/shared' is no place"),
+        ({"scratch": "file://shared", "spark": "sc://spark"}, "is no place"),
+        ({"scratch": "gs:///folder", "spark": "sc://spark"}, "is no place"),
+        ({"scratch": "s3://bucket/folder", "spark": "sc://spark"}, "is no place"),
+    ],
+)
+def test_a_scratch_that_is_none_is_refused(engine, sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        EngineSettings.model_validate(engine)
+    assert caught.value.error_count() == 1
+
+
+@pytest.mark.parametrize("place", ["gs://bucket", "gs://bucket/folder/", "file:///shared"])
+def test_a_scratch_of_a_server_is_taken(place):
+    assert EngineSettings(spark="sc://spark:15002", scratch=place).scratch == place
+
+
+def test_threads_of_spark_need_more_than_its_client():
+    """These tests run where the extra `spark` is installed, which is the client."""
+    with (
+        pytest.raises(
+            SettingsError, match=r"engine.spark: local\[2\] needs all of Spark"
+        ) as caught,
+        open_engine(EngineSettings(spark="local[2]")),
+    ):
+        raise AssertionError("it was opened")
+    assert "install pyspark[connect] and a Java" in caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+def test_spark_is_loaded_where_it_is_asked_for_only():
+    code = (
+        "import sys, setlist.steps; from setlist.data.engine import *; "
+        "from setlist.data.engines import *\n"
+        "with open_engine(EngineSettings()) as engine: engine.rows('select 1')\n"
+        "assert 'pyspark' not in sys.modules\n"
+        "try:\n"
+        "    open_engine(EngineSettings(spark='local[2]')).__enter__()\n"
+        "except Exception:\n"
+        "    assert 'pyspark' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

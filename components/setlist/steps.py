@@ -188,7 +188,10 @@ def transform_whole(
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def fit_heuristics(
-    features: Input[Dataset], heuristics: dict[str, Any], models: Output[Model]
+    features: Input[Dataset],
+    heuristics: dict[str, Any],
+    engine: dict[str, Any],
+    models: Output[Model],
 ) -> None:
     """Fit the simple rules, each as a model of the contract."""
     from setlist.step_process import begin_step
@@ -197,14 +200,15 @@ def fit_heuristics(
 
     from pathlib import Path
 
-    from setlist.data.features import Features
+    from setlist.data.engine import EngineSettings
     from setlist.models.heuristics import fit_heuristics
     from setlist.models.settings import HeuristicSettings
 
     fit_heuristics(
-        Features.read(Path(features.path)),
+        Path(features.path),
         HeuristicSettings.model_validate(heuristics),
         Path(models.path),
+        EngineSettings.model_validate(engine),
     )
 
 

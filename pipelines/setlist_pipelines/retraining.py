@@ -112,7 +112,7 @@ def retraining(
 
                 # 3. Models: the simple rules and the candidates, side by side.
                 rules = (
-                    steps.fit_heuristics(features=features, heuristics=heuristics)
+                    steps.fit_heuristics(features=features, heuristics=heuristics, engine=engine)
                     .set_display_name("Fit the heuristics")
                     .outputs["models"]
                 )

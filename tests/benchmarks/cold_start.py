@@ -85,7 +85,7 @@ class World:
         plays[~plays["user_id"].isin(users.index[drawn])].to_parquet(dataset / "train.parquet")
         transform(dataset, WINDOW, INPUTS, folder / "features")
         features = Features.read(folder / "features")
-        fit_heuristics(features, HeuristicSettings(), folder / "rules")
+        fit_heuristics(folder / "features", HeuristicSettings(), folder / "rules")
         train(features, ModelSettings(seed=seed), folder / "model", folder / "record")
         items = pd.read_parquet(dataset / "items.parquet")
         return cls(folder, features, later, users, items)

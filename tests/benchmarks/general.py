@@ -22,7 +22,7 @@ from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.schema import Window
 from setlist.evaluation.results import EvaluationSettings
 from setlist.evaluation.statistics import bootstrap
-from setlist.models.heuristics import fit_heuristic
+from setlist.models.heuristics import fit_heuristics
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.two_tower.train import train
 
@@ -80,9 +80,8 @@ def measured(name: str, folder: Path) -> dict[str, Values]:
         curate(source(name), window, CurationSettings(max_events_per_day=10_000), root / "dataset")
         settings = EvaluationSettings()
         cut = Cut.of_dataset(root / "dataset", window, TABLES[name][3], settings, root / "features")
+        fit_heuristics(root / "features", HeuristicSettings(fit=RULES), root)
         for rule in RULES:
-            model = fit_heuristic(rule, cut.features, HeuristicSettings())
-            model.export(root / rule, rule, window)
             found.setdefault(rule, []).append(cut.of_model(root / rule))
         own = []
         for seed in SEEDS:

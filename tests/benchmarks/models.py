@@ -30,7 +30,7 @@ from peers_models import HALF_LIVES, ease, ials, search, timed, tutorial
 
 from setlist.data.curation import curate, resolve_window
 from setlist.evaluation.statistics import bootstrap
-from setlist.models.heuristics import fit_heuristic
+from setlist.models.heuristics import fit_heuristics
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.tf import tf
 from setlist.models.two_tower import descent
@@ -120,9 +120,9 @@ def where_the_time_goes(cut: Cut, folder: Path) -> dict[str, float]:
 def heuristics(cut: Cut, folder: Path) -> Iterator[Found]:
     for name in ("most_popular", "recently_popular", "co_visited"):
         began = time.perf_counter()
-        rule = fit_heuristic(name, cut.features, HeuristicSettings())
+        with redirect_stdout(sys.stderr):
+            fit_heuristics(folder / "features", HeuristicSettings(fit=(name,)), folder)
         seconds = time.perf_counter() - began
-        rule.export(folder / name, name, cut.features.window)
         yield name, seconds, cut.of_model(folder / name)
 
 

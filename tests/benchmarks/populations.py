@@ -113,7 +113,7 @@ def _make(name: str, folder: Path) -> None:
     curate(settings.data, window, settings.curation, folder / "dataset")
     transform(folder / "dataset", window, settings.inputs, folder / "features")
     features = Features.read(folder / "features")
-    fit_heuristics(features, settings.heuristics, folder / "heuristics")
+    fit_heuristics(folder / "features", settings.heuristics, folder / "heuristics")
     for seed, path in enumerate((CANDIDATE, f"rivals/{LIVE}", f"rivals/{ANCHOR}"), 1):
         model = settings.model.model_copy(update={"seed": seed})
         train(features, model, folder / path, folder / "record")

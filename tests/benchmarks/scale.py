@@ -41,7 +41,7 @@ from setlist.data.schema import Window
 from setlist.evaluation.accuracy import ndcg, recall
 from setlist.evaluation.results import EvaluationSettings
 from setlist.evaluation.statistics import bootstrap
-from setlist.models.heuristics import fit_heuristic
+from setlist.models.heuristics import fit_heuristics
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.two_tower.train import train
 
@@ -206,9 +206,9 @@ def contenders(cut: Cut, folder: Path) -> Iterator[tuple[str, str, np.ndarray]]:
     yield "ours", cells, cut.of_model(folder / "ours")
     for name in RULES:
         began = time.perf_counter()
-        rule = fit_heuristic(name, cut.features, HeuristicSettings())
+        with redirect_stdout(sys.stderr):
+            fit_heuristics(folder / "features", HeuristicSettings(fit=(name,)), folder)
         seconds = time.perf_counter() - began
-        rule.export(folder / name, name, cut.features.window)
         yield name, f"{seconds:.0f} | | ", cut.of_model(folder / name)
 
 

@@ -1,11 +1,27 @@
 """What each word of `setlist.data.dialect` makes of values, the same on every engine."""
 
 from collections.abc import Callable, Iterator
+from math import inf
 
 from setlist.data.dialect import Dialect
 
 SHA_OF_A = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
 ODD = 'od`d "name'
+
+
+def _first_of_pairs(*pairs: tuple[float, int]) -> Callable[[Dialect], str]:
+    """The second value of the largest pair."""
+
+    def expression(d: Dialect) -> str:
+        rows = " union all ".join(f"select {d.real(a)} as a, {b} as b" for a, b in pairs)
+        return (
+            "b from (select b, row_number() over (order by "
+            f"{d.pair('a', 'b')} desc) as place from ({rows}) t) r where place = 1"
+        )
+
+    return expression
+
+
 DIALECT_CASES: dict[str, tuple[Callable[[Dialect], str], object]] = {
     "sha256": (lambda d: d.sha256("'a'"), SHA_OF_A),
     "sha256 of letters beyond ASCII": (
@@ -31,6 +47,30 @@ DIALECT_CASES: dict[str, tuple[Callable[[Dialect], str], object]] = {
     "name": (lambda d: f"{d.name(ODD)} from (select 1 as {d.name(ODD)}) t", 1),
     "each": (lambda d: f"count(*) from (select {d.each(_list(d, 'a', 'b'))} as e) t", 2),
     "each of none": (lambda d: f"count(*) from (select {d.each(d.no_texts())} as e) t", 0),
+    "gathered": (
+        lambda d: (
+            f"count(*) from (select {d.each('l')} as e from "
+            f"(select {d.gathered('n')} as l from (select 1 as n union all select 1) t) g) s"
+        ),
+        2,
+    ),
+    "gathered by group": (
+        lambda d: (
+            f"sum(e * k) from (select k, {d.each('l')} as e from (select k, "
+            f"{d.gathered('n')} as l from (select 1 as k, 2 as n union all select 10, 3) t "
+            "group by k) g) s"
+        ),
+        32,
+    ),
+    "pair by the first": (_first_of_pairs((0.5, 9), (0.25, 1)), 9),
+    "pair by the second": (_first_of_pairs((0.5, -9), (0.5, -1), (0.25, 0)), -1),
+    "real": (lambda d: d.real(0.1), 0.1),
+    "real of a small number": (lambda d: d.real(1e-7), 1e-7),
+    "real without end": (lambda d: f"count(*) from (select 1) t where 1e300 < {d.real(inf)}", 1),
+    "cosine as float32": (
+        lambda d: "cast(cast(7 / sqrt(cast(11 * 13 as double)) as float) as double)",
+        0.5853694081306458,
+    ),
     "order of texts": (
         lambda d: f"min(t) from (select {d.text('a')} as t union select {d.text('B')}) u",
         "B",

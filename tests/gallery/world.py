@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from setlist.arrays import Float32s
+from setlist.data.counting import read_counts
 from setlist.data.curation import CurationSettings, DataSettings, curate
+from setlist.data.engine import EngineSettings
 from setlist.data.features import Features
 from setlist.data.sample import generate, write
 from setlist.data.sample_truth import END, Truth
@@ -73,7 +75,8 @@ class World:
     @cached_property
     def co_visited(self) -> Float32s:
         """float32[listeners, catalogue]: the heuristic's scores, `UNRELEASED` for none."""
-        model = co_visited(self.features, HEURISTICS)
+        with read_counts(self.folder / "features", EngineSettings()) as counts:
+            model = co_visited(self.features, counts, HEURISTICS)
         scores = np.full(self.utility.shape, UNRELEASED, np.float32)
         rows = self.listeners.index.get_indexer(self.features.users["who"])
         plays = latest(self.features.offsets, np.arange(len(rows)), model.history_length)
@@ -152,7 +155,7 @@ def build(folder: Path) -> World:
     curate(DataSettings.model_validate(data), window, CurationSettings(), folder / "dataset")
     transform(folder / "dataset", window, ("country", "age_band"), folder / "features")
     features = Features.read(folder / "features")
-    fit_heuristics(features, HEURISTICS, folder / "heuristics")
+    fit_heuristics(folder / "features", HEURISTICS, folder / "heuristics")
     train(features, ModelSettings(epochs=3), folder / "two_tower", folder / "record")
     known = {
         part: table.assign(who=table["user_id"])

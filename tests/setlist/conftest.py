@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from setlist.data.features import Features
 from setlist.data.schema import TIMESTAMP_DTYPE, Window, parse_instant
 from setlist.data.transformation import transform
 
@@ -51,9 +50,9 @@ def small_run(tmp_path_factory) -> Path:
     for name, table in tables.items():
         table.to_parquet(dataset / f"{name}.parquet", index=False)
     transform(dataset, WINDOW, (), run / "transform" / "features")
-    features = Features.read(run / "transform" / "features")
     models = run / "fit-heuristics" / "models"
-    fit_heuristics(features, HeuristicSettings(fit=("most_popular", "co_visited")), models)
+    settings = HeuristicSettings(fit=("most_popular", "co_visited"))
+    fit_heuristics(run / "transform" / "features", settings, models)
     (run / "train").mkdir()
     (models / "co_visited").rename(run / "train" / "candidate")
     shutil.copytree(models / "most_popular", run / "resolve-live" / "live" / "live-3")

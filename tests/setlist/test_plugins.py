@@ -123,7 +123,7 @@ from setlist_pipelines.settings.file import read_settings
 run, folder = map(Path, sys.argv[1:])
 settings = read_settings(folder / "settings.yaml")
 features = Features.read(run / "transform" / "features")
-fit_heuristics(features, settings.heuristics, folder / "models")
+fit_heuristics(run / "transform" / "features", settings.heuristics, folder / "models")
 model = settings_of(settings.model, settings.candidates, "other")
 train_candidate(features, model, folder / "candidate", folder / "training", "other")
 evaluation = setlist.evaluate(
@@ -285,9 +285,10 @@ def test_a_heuristic_or_trainer_without_a_model_ends_the_step(package, small_run
     from setlist.models.heuristics import fit_heuristics
     from setlist.models.trainers import train_candidate
 
-    features = Features.read(small_run / "transform" / "features")
+    folder = small_run / "transform" / "features"
     with pytest.raises(ModelError, match=f"heuristic {name} (failed|returned a NoneType)"):
-        fit_heuristics(features, HeuristicSettings(fit=(name,)), tmp_path / "models")
+        fit_heuristics(folder, HeuristicSettings(fit=(name,)), tmp_path / "models")
+    features = Features.read(folder)
     with pytest.raises(ModelError, match=f"trainer {name} (failed|returned no TrainingRecord)"):
         train_candidate(
             features, ModelSettings(trainer=name), tmp_path / "model", tmp_path / "record", "other"

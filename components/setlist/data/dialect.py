@@ -2,9 +2,9 @@
 
 Everything else in the statements of this package means the same to both: integers, comparisons,
 joins, `case`, `count`, `sum` of integers, `min`, `max`, `min_by` without ties, `row_number` over a
-total order, `lag`, `coalesce`, `substr`, `cast` of integers. Statements keep to that: no order
-without a rule for ties and for NULL, no float sums, no dates (instants are microseconds), no
-engine's own hash or sample.
+total order, `lag`, `coalesce`, `substr`, `cast` of integers, `sqrt` and quotients of doubles, and
+their `cast` to float32. Statements keep to that: no order without a rule for ties and for NULL, no
+float sums, no dates (instants are microseconds), no engine's own hash or sample.
 """
 
 from dataclasses import dataclass
@@ -52,6 +52,18 @@ class Dialect:
     def no_texts(self) -> str:
         """An empty list of texts."""
         return self._choose("cast([] as varchar[])", "cast(array() as array<string>)")
+
+    def gathered(self, value: str) -> str:
+        """The values of a group as a list, in any order."""
+        return self._choose(f"list({value})", f"collect_list({value})")
+
+    def pair(self, first: str, second: str) -> str:
+        """Two values as one, which is ordered by the first, then by the second."""
+        return self._choose(f"row({first}, {second})", f"struct({first}, {second})")
+
+    def real(self, value: float) -> str:
+        """A literal double, exactly; `inf` too."""
+        return f"cast('{float(value)!r}' as double)"
 
     def text(self, value: str) -> str:
         """A literal."""

@@ -21,7 +21,7 @@ files.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -48,27 +48,55 @@ PLAYS = pa.schema([("user", pa.int32()), ("item", pa.int32()), ("age_days", pa.f
 WEIGHTED_PLAYS = PLAYS.append(pa.field("weight", pa.float64()))
 
 
-@dataclass(frozen=True)
-class Features:
-    """The features folder in memory: its tables, the window, the inputs' names, the profile."""
+@dataclass(frozen=True, kw_only=True)
+class FeatureTables:
+    """The features folder without its plays, which `setlist.data.counting` leaves on an engine."""
 
     items: pd.DataFrame
     users: pd.DataFrame
     newcomers: pd.DataFrame
-    plays: pd.DataFrame
     window: Window
     inputs: tuple[str, ...]
     data_profile: DataProfile | None = None
 
     @property
-    def offsets(self) -> Int64s:
-        """int64[everyone + 1]: listener u's plays are the rows offsets[u] to offsets[u + 1]."""
-        return np.searchsorted(self.plays["user"].to_numpy(), np.arange(len(self.everyone) + 1))
-
-    @property
     def everyone(self) -> pd.DataFrame:
         """The listeners of both periods, in the order of their codes."""
         return pd.concat([self.users, self.newcomers], ignore_index=True)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a folder that `Features.write` or `transform` has written."""
+        return cls(**cls._content(folder))
+
+    @classmethod
+    def _content(cls, folder: Path) -> dict[str, Any]:
+        document = json.loads((folder / "features.json").read_text("utf-8"))
+        profile = folder / DATA_PROFILE
+        return {
+            "items": pd.read_parquet(folder / "items.parquet"),
+            "users": pd.read_parquet(folder / "users.parquet"),
+            "newcomers": pd.read_parquet(folder / "newcomers.parquet"),
+            "window": Window.from_json(document["window"]),
+            "inputs": tuple(document["inputs"]),
+            "data_profile": (
+                read_document(profile, DataProfile, DataError, "transform the data again")
+                if profile.is_file()
+                else None
+            ),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features(FeatureTables):
+    """The features folder in memory: its tables, the window, the inputs' names, the profile."""
+
+    plays: pd.DataFrame
+
+    @property
+    def offsets(self) -> Int64s:
+        """int64[everyone + 1]: listener u's plays are the rows offsets[u] to offsets[u + 1]."""
+        return np.searchsorted(self.plays["user"].to_numpy(), np.arange(len(self.everyone) + 1))
 
     def write(self, folder: Path) -> None:
         """Write the folder; `Features.read(folder)` is equal to what was written."""
@@ -80,23 +108,8 @@ class Features:
         write_documents(folder, self.window, self.inputs, self.data_profile)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read a folder that `write` has written."""
-        document = json.loads((folder / "features.json").read_text("utf-8"))
-        profile = folder / DATA_PROFILE
-        return cls(
-            items=pd.read_parquet(folder / "items.parquet"),
-            users=pd.read_parquet(folder / "users.parquet"),
-            newcomers=pd.read_parquet(folder / "newcomers.parquet"),
-            plays=pd.read_parquet(folder / "plays.parquet"),
-            window=Window.from_json(document["window"]),
-            inputs=tuple(document["inputs"]),
-            data_profile=(
-                read_document(profile, DataProfile, DataError, "transform the data again")
-                if profile.is_file()
-                else None
-            ),
-        )
+    def _content(cls, folder: Path) -> dict[str, Any]:
+        return super()._content(folder) | {"plays": pd.read_parquet(folder / "plays.parquet")}
 
 
 def write_documents(

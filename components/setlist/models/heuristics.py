@@ -1,20 +1,26 @@
 """The simple rules that a learned model has to beat, each as a model of the contract.
 
+Those of setlist are fitted on what `setlist.data.counting` counts, and hold no plays.
+
 An installed package adds a heuristic as an entry point of the group `setlist.heuristics` (see
-`setlist.plugins`): a function like those below, which returns a `Recommender`.
+`setlist.plugins`): a function of `Features`, which have all plays in memory, and
+`HeuristicSettings`, which returns a `Recommender`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse
+import pandas as pd
 
 from setlist.arrays import Float32s, Int32s
-from setlist.data.features import Features
+from setlist.data.counting import Counts, read_counts
+from setlist.data.engine import EngineSettings
+from setlist.data.features import Features, FeatureTables
 from setlist.errors import ModelError, SettingsError
+from setlist.models.contract import read_info
 from setlist.models.item_table import write_item_table
-from setlist.models.profile import write_profile
+from setlist.models.profile import PROFILE, profile_of_histories
 from setlist.models.recommender import Recommender, string_table
 from setlist.models.settings import BuiltInHeuristic, HeuristicSettings
 from setlist.models.tf import tf
@@ -22,11 +28,6 @@ from setlist.plugins import HEURISTICS
 
 ALL_TIME_WEIGHT = 1e-6
 """How much an all-time count weighs beside a recent or a segment's: enough to order the rest."""
-
-MAX_PAIRED_ITEMS = 2_000
-"""Of one listener, whose items make pairs with each other; 10,000 would make fifty million."""
-BLOCK_PRODUCTS = 20_000_000
-"""Of two entries each, that are held at once: some 400 MB."""
 
 
 class Popular(Recommender):
@@ -111,99 +112,79 @@ def scatter_max(codes: tf.Tensor, values: tf.Tensor, size: int) -> tf.Tensor:
 def _scatter(
     reduce: Callable[..., tf.Tensor], codes: tf.Tensor, values: tf.Tensor, size: int
 ) -> tf.Tensor:
-    batch = tf.shape(codes)[0]
-    rows = tf.range(batch)[:, None] * size
-    cells = tf.where(codes >= 0, codes + rows, -1)  # negative segments are dropped
-    return tf.reshape(reduce(values, cells, batch * size), [batch, size])
+    batch = tf.shape(codes, tf.int64)[0]
+    return tf.reshape(reduce(values, cells_of(codes, size), batch * size), [batch, size])
 
 
-def listeners_per_item(features: Features, newest_days: float = np.inf) -> Float32s:
-    """float32[catalogue]: how many listeners played the item in the last `newest_days` days."""
-    plays = features.plays[features.plays["age_days"] <= newest_days]
-    pairs = plays.drop_duplicates(["user", "item"])
-    return np.bincount(pairs["item"], minlength=len(features.items)).astype(np.float32)
+def cells_of(codes: tf.Tensor, size: int) -> tf.Tensor:
+    """int64, shaped as `codes`: row * size + code; -1, which reductions drop, for codes below 0."""
+    wide = tf.cast(codes, tf.int64)  # a large batch of a large catalogue has more than 2^31 cells
+    rows = tf.range(tf.shape(codes, tf.int64)[0])[:, None] * size
+    return tf.where(wide >= 0, wide + rows, -1)
 
 
-def most_popular(features: Features, settings: HeuristicSettings) -> Recommender:  # noqa: ARG001
+def most_popular(
+    tables: FeatureTables,
+    counts: Counts,  # noqa: ARG001
+    settings: HeuristicSettings,  # noqa: ARG001
+) -> Recommender:
     """By the number of listeners in the whole training period."""
-    return Popular(features.items["item_id"].tolist(), listeners_per_item(features))
+    return Popular(tables.items["item_id"].tolist(), _all_time(tables))
 
 
-def recently_popular(features: Features, settings: HeuristicSettings) -> Recommender:
+def recently_popular(
+    tables: FeatureTables, counts: Counts, settings: HeuristicSettings
+) -> Recommender:
     """By the number of listeners in the last days; the all-time count orders the rest."""
-    recent = listeners_per_item(features, settings.recent_days)
-    scores = recent + np.float32(ALL_TIME_WEIGHT) * listeners_per_item(features)
-    return Popular(features.items["item_id"].tolist(), scores)
+    recent = counts.listeners_per_item(len(tables.items), settings.recent_days)
+    scores = recent + np.float32(ALL_TIME_WEIGHT) * _all_time(tables)
+    return Popular(tables.items["item_id"].tolist(), scores)
 
 
-def popular_by_segment(features: Features, settings: HeuristicSettings) -> Recommender:
+def popular_by_segment(
+    tables: FeatureTables, counts: Counts, settings: HeuristicSettings
+) -> Recommender:
     """By the number of listeners of the same segment; the overall count orders the rest."""
-    segment = settings.segment or next(iter(features.inputs), "")
-    if segment not in features.inputs:
+    segment = settings.segment or next(iter(tables.inputs), "")
+    if segment not in tables.inputs:
         raise SettingsError(
             f"heuristics.segment: {segment!r} is not one of `inputs` "
-            f"({', '.join(features.inputs) or 'none'})",
+            f"({', '.join(tables.inputs) or 'none'})",
             "name one, or take popular_by_segment out of heuristics.fit",
         )
-    rows, values = features.users[segment].factorize()
-    pairs = features.plays.drop_duplicates(["user", "item"])
-    cells = rows[pairs["user"]] * len(features.items) + pairs["item"].to_numpy()
-    counts = np.bincount(cells, minlength=len(values) * len(features.items))
-    overall = listeners_per_item(features)
-    by_segment = counts.reshape(len(values), -1) * (values != "")[:, None]
-    scores = np.vstack([by_segment, np.zeros_like(overall)]) + ALL_TIME_WEIGHT * overall
+    values = tables.users[segment].unique()
+    counted = counts.listeners_per_segment(segment)
+    scores = np.zeros((len(values) + 1, len(tables.items)), np.float32)
+    rows = pd.Index(values).get_indexer(pd.Index(counted["value"]))
+    scores[rows, counted["item"]] = counted["listeners"]
+    scores += np.float32(ALL_TIME_WEIGHT) * _all_time(tables)
     return PopularBySegment(
-        features.items["item_id"].tolist(),
-        segment,
-        [str(value) for value in values],
-        scores.astype(np.float32),
+        tables.items["item_id"].tolist(), segment, [str(value) for value in values], scores
     )
 
 
-def relisten(features: Features, settings: HeuristicSettings) -> Recommender:  # noqa: ARG001
+def relisten(
+    tables: FeatureTables,
+    counts: Counts,  # noqa: ARG001
+    settings: HeuristicSettings,  # noqa: ARG001
+) -> Recommender:
     """The listener's own most frequent items; nothing is fitted but the catalogue."""
-    return Relisten(features.items["item_id"].tolist())
+    return Relisten(tables.items["item_id"].tolist())
 
 
-def co_visited(features: Features, settings: HeuristicSettings) -> Recommender:
-    """Item-item cosine over listeners, the nearest neighbours of each item.
-
-    The time grows with the pairs of items that listeners have in common. A listener with more than
-    MAX_PAIRED_ITEMS items counts with the newest of them.
-    """
-    size = len(features.items)
-    newest_first = features.plays.iloc[::-1].drop_duplicates(["user", "item"])
-    pairs = newest_first[newest_first.groupby("user").cumcount() < MAX_PAIRED_ITEMS]
-    norms = np.sqrt(np.bincount(pairs["item"], minlength=size)).astype(np.float32)[pairs["item"]]
-    by_user = scipy.sparse.csr_array(
-        (1 / norms, (pairs["user"], pairs["item"])), shape=(len(features.users), size)
-    )
-    by_item = by_user.T.tocsr()
-    keep = min(settings.neighbours, size)
-    neighbours = np.zeros((size, keep), np.int32)
-    similarity = np.zeros((size, keep), np.float32)
-    # How many products each item takes: for each of its listeners, all of that listener's items.
-    products = np.cumsum(np.asarray(by_item.astype(bool) @ np.diff(by_user.indptr)))
-    start = 0
-    while start < size:
-        before = products[start - 1] if start else 0
-        end = max(start + 1, int(np.searchsorted(products, before + BLOCK_PRODUCTS)))
-        cosine = (by_item[start:end] @ by_user).tocoo()
-        row, column, value = cosine.coords[0] + start, cosine.coords[1], cosine.data
-        other = row != column
-        row, column, value = row[other], column[other], value[other]
-        # By code among equal cosines, so that they are cut in tie order on every machine.
-        order = np.lexsort((column, -value, row))
-        row, column, value = row[order], column[order], value[order]
-        place = np.arange(len(row)) - np.searchsorted(row, row)
-        near = place < keep
-        neighbours[row[near], place[near]] = column[near]
-        similarity[row[near], place[near]] = value[near]
-        start = end
-    return CoVisited(features.items["item_id"].tolist(), neighbours, similarity)
+def co_visited(tables: FeatureTables, counts: Counts, settings: HeuristicSettings) -> Recommender:
+    """Item-item cosine over listeners, the nearest neighbours of each item."""
+    found = counts.neighbours(len(tables.items), settings.neighbours)
+    return CoVisited(tables.items["item_id"].tolist(), found.codes, found.similarity)
 
 
-BUILT_IN: dict[BuiltInHeuristic, Callable[[Features, HeuristicSettings], Recommender]] = {
+def _all_time(tables: FeatureTables) -> Float32s:
+    """float32[catalogue]: the listeners of the whole training period, counted by `transform`."""
+    return tables.items["listeners"].to_numpy(np.float32)
+
+
+BuiltIn = Callable[[FeatureTables, Counts, HeuristicSettings], Recommender]
+BUILT_IN: dict[BuiltInHeuristic, BuiltIn] = {
     "most_popular": most_popular,
     "recently_popular": recently_popular,
     "popular_by_segment": popular_by_segment,
@@ -212,7 +193,9 @@ BUILT_IN: dict[BuiltInHeuristic, Callable[[Features, HeuristicSettings], Recomme
 }
 
 
-def fit_heuristic(name: str, features: Features, settings: HeuristicSettings) -> Recommender:
+def fit_heuristic(
+    name: str, tables: FeatureTables, counts: Counts, settings: HeuristicSettings
+) -> Recommender:
     """Fit one heuristic, built in or declared by an installed package.
 
     Raises:
@@ -221,8 +204,9 @@ def fit_heuristic(name: str, features: Features, settings: HeuristicSettings) ->
     """
     for built_in, function in BUILT_IN.items():
         if name == built_in:
-            return function(features, settings)
+            return function(tables, counts, settings)
     fit = HEURISTICS.load(name)
+    features = Features.read(counts.folder)
     try:
         model = fit(features, settings)
     except Exception as fault:
@@ -238,18 +222,34 @@ def fit_heuristic(name: str, features: Features, settings: HeuristicSettings) ->
     return model
 
 
-def fit_heuristics(features: Features, settings: HeuristicSettings, output: Path) -> list[str]:
+def fit_heuristics(
+    features: Path,
+    settings: HeuristicSettings,
+    output: Path,
+    engine: EngineSettings = EngineSettings(),  # noqa: B008 - it is frozen
+) -> list[str]:
     """Fit the heuristics and write each as a model folder below `output`.
+
+    Args:
+        features: the features folder.
+        settings: which heuristics, and how.
+        output: the folder of the model folders.
+        engine: where the plays are counted.
 
     Returns:
         Their names, in order.
     """
+    tables = FeatureTables.read(features)
     names = settings.fit or tuple(
-        name for name in BUILT_IN if name != "popular_by_segment" or features.inputs
+        name for name in BUILT_IN if name != "popular_by_segment" or tables.inputs
     )
-    for name in names:
-        print(f"fitting {name}", flush=True)
-        fit_heuristic(name, features, settings).export(output / name, name, features.window)
-        write_item_table(output / name, features.items)
-        write_profile(output / name, features)
+    with read_counts(features, engine) as counts:
+        histories = counts.histories(len(tables.users))
+        for name in names:
+            print(f"fitting {name}", flush=True)
+            model = output / name
+            fit_heuristic(name, tables, counts, settings).export(model, name, tables.window)
+            write_item_table(model, tables.items)
+            profile = profile_of_histories(tables, histories, read_info(model))
+            (model / PROFILE).write_text(profile.to_json(), "utf-8")
     return list(names)

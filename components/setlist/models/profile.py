@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from setlist.arrays import Float32s, Int64s
-from setlist.data.features import Features
+from setlist.arrays import Float32s, Float64s, Int64s
+from setlist.data.counting import Histories
+from setlist.data.features import Features, FeatureTables
 from setlist.data.profile import DataProfile
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import ModelError
@@ -116,16 +117,22 @@ def parse_profile(content: bytes, where: str) -> Profile:
 
 def profile_of(features: Features, info: ModelInfo) -> Profile:
     """The profile of the training listeners, as a model reads them."""
-    users, plays = features.users, features.plays
-    played = np.minimum(np.bincount(plays["user"], minlength=len(users)), info.history_length)
+    plays = features.plays
+    lengths = np.bincount(plays["user"], minlength=len(features.users))
     latest = plays.groupby("user")["age_days"].min().to_numpy()
-    aged = HISTORY_AGE in info.inputs
+    return profile_of_histories(features, Histories(lengths, latest), info)
+
+
+def profile_of_histories(tables: FeatureTables, histories: Histories, info: ModelInfo) -> Profile:
+    """The same where the plays were counted on an engine."""
+    users, aged = tables.users, HISTORY_AGE in info.inputs
+    played = np.minimum(histories.lengths, info.history_length)
     return Profile(
         listeners=len(users),
         inputs={name: _values(users[name]) for name in info.categorical_inputs},
         lengths=_binned(bin_lengths(played), LENGTH_BINS),
-        ages=_binned(bin_ages(latest), AGE_BINS) if aged else None,
-        data=features.data_profile,
+        ages=_binned(bin_ages(histories.latest), AGE_BINS) if aged else None,
+        data=tables.data_profile,
     )
 
 
@@ -134,7 +141,7 @@ def bin_lengths(lengths: Int64s) -> Int64s:
     return np.digitize(lengths, (1, 6, 51, 201))
 
 
-def bin_ages(days: Float32s) -> Int64s:
+def bin_ages(days: Float32s | Float64s) -> Int64s:
     """int64[listeners]: which of AGE_BINS each age is in."""
     return np.digitize(days, (1, 7, 30))
 

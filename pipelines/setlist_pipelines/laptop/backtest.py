@@ -245,9 +245,9 @@ def _work(
     dataset = folder / "dataset"
     curate(settings.data, window, settings.curation, dataset, settings.engine)
     transform(dataset, window, settings.inputs, folder / "features", settings.engine)
-    features = Features.read(folder / "features")
     say("fit the heuristics", None)
-    fit_heuristics(features, settings.heuristics, folder / "heuristics")
+    fit_heuristics(folder / "features", settings.heuristics, folder / "heuristics", settings.engine)
+    features = Features.read(folder / "features")
     trained: list[TrainingRecord] = []
     for label in settings.labels:
         say(f"train {label}", None)

@@ -172,7 +172,7 @@ def test_nothing_after_the_cut_moves_a_training_artefact(folder, tmp_path):
     answers = []
     for source in (folder, later):
         features, models = Features.read(source), source.parent / "models"
-        fit_heuristics(features, HeuristicSettings(), models)
+        fit_heuristics(source, HeuristicSettings(), models)
         settings = ModelSettings(dimension=4, epochs=2)
         train(features, settings, models / "two_tower", source.parent / "training")
         loaded = [SavedModel(models / name) for name in sorted(p.name for p in models.iterdir())]

@@ -608,7 +608,7 @@ def test_temporal_movielens(tmp_path):
     transform(tmp_path / "dataset", window, (), tmp_path / "features")
     features = Features.read(tmp_path / "features")
     fitted = HeuristicSettings(fit=("most_popular", "recently_popular"))
-    names = fit_heuristics(features, fitted, tmp_path / "models")
+    names = fit_heuristics(tmp_path / "features", fitted, tmp_path / "models")
     figures = {
         "most_popular": [0.1681, 0.1964, 0.1642],
         "recently_popular": [0.1838, 0.2072, 0.1797],

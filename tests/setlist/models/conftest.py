@@ -71,7 +71,9 @@ def features() -> Features:
 def models(features: Features, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every heuristic and a two-tower, each a model folder."""
     folder = tmp_path_factory.mktemp("models")
-    fit_heuristics(features, HeuristicSettings(), folder)
+    written = tmp_path_factory.mktemp("features")
+    features.write(written)
+    fit_heuristics(written, HeuristicSettings(), folder)
     settings = ModelSettings(
         dimension=8, epochs=60, patience=60, learning_rate=0.02, history_length=12
     )

@@ -53,8 +53,9 @@ def test_co_visited_stays_on_the_colour_of_the_board(models):
 
 
 def test_an_unknown_segment_is_named(features, tmp_path):
+    features.write(tmp_path / "features")
     with pytest.raises(SetlistError, match=r"'city' is not one of `inputs` \(country\)"):
-        fit_heuristics(features, HeuristicSettings(segment="city"), tmp_path)
+        fit_heuristics(tmp_path / "features", HeuristicSettings(segment="city"), tmp_path)
 
 
 def test_nan_scores_are_an_error(features, tmp_path):

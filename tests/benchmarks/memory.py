@@ -104,7 +104,7 @@ def run_step(step: str, folder: Path, events: int, epochs: int) -> None:
         from setlist.models.heuristics import fit_heuristics
         from setlist.models.settings import HeuristicSettings
 
-        fit_heuristics(Features.read(features), HeuristicSettings(), folder / "heuristics")
+        fit_heuristics(features, HeuristicSettings(), folder / "heuristics")
     elif step == "train":
         from setlist.models.settings import ModelSettings
         from setlist.models.trainers import train_candidate

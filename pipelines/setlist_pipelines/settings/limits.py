@@ -1,7 +1,8 @@
 """Memory limits of the steps, derived from the size of the source of the events.
 
-Curation and transformation write to the disk what does not fit into half of their limit. The steps
-below hold all plays of the training period, so what they need grows with the events.
+Curation, transformation and the heuristics write to the disk what does not fit into half of their
+limit. The steps below hold all plays of the training period, so what they need grows with the
+events.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,6 @@ class MemoryNeed(NamedTuple):
 
 
 MEMORY_NEEDS = {
-    "fit-heuristics": MemoryNeed(1.51e9, 123),
     "train": MemoryNeed(1.43e9, 215),
     "evaluate": MemoryNeed(2.28e9, 293),
     "refit": MemoryNeed(2.28e9, 293),

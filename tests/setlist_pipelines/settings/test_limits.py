@@ -39,7 +39,7 @@ def files(gigabytes: float, number: int = 100, suffix: str = "parquet"):
 
 def test_limits_grow_with_the_events_and_one_line_says_from_what(derived):
     raised, lines = derived(files(1.23))
-    assert list(raised) == ["fit-heuristics", "train", "evaluate"]
+    assert list(raised) == ["train", "evaluate"]
     (line,) = lines
     assert line == "events: 1.2 GB in 100 files -> memory limits " + ", ".join(
         f"{step} {limit}" for step, limit in raised.items()

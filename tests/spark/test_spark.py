@@ -1,4 +1,4 @@
-"""Curation and transformation on Spark: in this machine's threads, and on a server of its own.
+"""Curation, transformation, counting on Spark: in threads of this machine, and on a server.
 
 Both run in the environment .venv-spark, which `make test` makes; they need a Java.
 """
@@ -17,8 +17,8 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-spark" / "bin" / "python"
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
-FILES = 16
-"""That a dataset and its features have."""
+DIGESTS = 21
+"""16 files of a dataset and its features, and five counts."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,7 +54,7 @@ def test_rows_are_those_of_duckdb_in_threads_of_this_machine():
     assert "1.jsonl: column user_id, row 1: a control character or line break in an id" in sentence
     assert {world: one["differ"] for world, one in found.items()} == {world: [] for world in found}
     assert found["dialect"]["equal"] > 20
-    assert [found[world]["equal"] for world in ("1", "2")] == [FILES] * 2
+    assert [found[world]["equal"] for world in ("1", "2")] == [DIGESTS] * 2
 
 
 def test_a_server_that_is_not_there_is_one_sentence():
@@ -110,4 +110,4 @@ def connect_server(tmp_path) -> Iterator[str]:
 
 def test_rows_are_those_of_duckdb_on_a_server_of_spark_connect(connect_server):
     found = compare(connect_server, "3")
-    assert found == {"3": {"differ": [], "equal": FILES}}
+    assert found == {"3": {"differ": [], "equal": DIGESTS}}

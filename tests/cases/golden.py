@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -130,6 +130,13 @@ def digests(name: str, **engine: object) -> dict[str, str]:
 
 def digests_of(world: dict, **engine: object) -> dict[str, str]:
     """The same of settings: data, window, and as_of, inputs, curation where they are not usual."""
+    with made(world, **engine) as folder:
+        return dict(folder_digests(folder))
+
+
+@contextmanager
+def made(world: dict, **engine: object) -> Iterator[Path]:
+    """A folder with the dataset, the features and the features of all days of such settings."""
     with tempfile.TemporaryDirectory() as scratch, redirect_stdout(StringIO()):
         folder = Path(scratch)
         data = DataSettings.model_validate(world["data"])
@@ -143,10 +150,11 @@ def digests_of(world: dict, **engine: object) -> dict[str, str]:
         curate(data, window, curation, folder / "dataset", **engine)
         transform(folder / "dataset", window, inputs, folder / "features", **engine)
         transform_whole(folder / "dataset", window, inputs, folder / "whole", **engine)
-        return dict(_digests(folder))
+        yield folder
 
 
-def _digests(folder: Path) -> Iterator[tuple[str, str]]:
+def folder_digests(folder: Path) -> Iterator[tuple[str, str]]:
+    """The digest of each file of what `made` has made."""
     for part, names in (
         ("dataset", ("train", "test", "items", "users")),
         ("features", ("items", "users", "newcomers", "plays")),

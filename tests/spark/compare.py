@@ -1,4 +1,4 @@
-"""Runs curation and transformation on DuckDB and on Spark, and prints which files differ.
+"""Runs curation, transformation and counting on DuckDB and on Spark, and prints what differs.
 
     python tests/spark/compare.py ENGINE WORLD ...
 
@@ -18,13 +18,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "components")]
 
+from tests.cases.counted import counted_digests
 from tests.cases.dialect_cases import DIALECT_CASES, broken_cases
-from tests.cases.golden import GOLDEN, digests, digests_of
+from tests.cases.golden import GOLDEN, digests, digests_of, folder_digests, made
 from tests.cases.random_tables import write_random_tables
 
 from setlist.data.engine import EngineSettings
 from setlist.data.engines import open_engine
 from setlist.errors import DataError
+
+DUCKDB = EngineSettings()
 
 
 def fault_of_a_worker(engine: EngineSettings) -> str:
@@ -38,6 +41,13 @@ def fault_of_a_worker(engine: EngineSettings) -> str:
         except DataError as fault:
             return str(fault)
     return ""
+
+
+def of_random(settings: dict, engine: EngineSettings) -> dict[str, str]:
+    """The digests of what is made of random tables, and of what is counted of it."""
+    with made(settings, engine=engine) as folder:
+        counted = counted_digests(folder / "features", settings["inputs"][0], engine)
+        return dict(folder_digests(folder)) | counted
 
 
 def main() -> None:
@@ -56,11 +66,11 @@ def main() -> None:
         if world.isdecimal():
             with tempfile.TemporaryDirectory(dir=os.environ.get("TABLES")) as folder:
                 settings = write_random_tables(Path(folder) / "tables", int(world))
-                pinned, made = digests_of(settings), digests_of(settings, engine=spark)
+                pinned, found_here = (of_random(settings, engine) for engine in (DUCKDB, spark))
         else:
             pinned = json.loads(GOLDEN.read_text("utf-8"))[world]
-            made = digests(world, engine=spark)
-        differ = sorted(name for name in pinned if pinned[name] != made.get(name))
+            found_here = digests(world, engine=spark)
+        differ = sorted(name for name in pinned if pinned[name] != found_here.get(name))
         found[world] = {"differ": differ, "equal": len(pinned) - len(differ)}
     print(json.dumps(found))
 

@@ -1,4 +1,4 @@
-"""Curation and transformation on Spark: in this machine's threads, and on a server of its own.
+"""Curation, transformation, counting on Spark: in threads of this machine, and on a server.
 
 Threads and server run in the environment .venv-spark, which `make test` makes; they need a Java.
 The interpreter of the tests has the client of Spark Connect alone, as the image of the steps does.
@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-spark" / "bin" / "python"
 CLIENT = Path(sys.executable)
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
-FILES = 16
-"""That a dataset and its features have."""
+DIGESTS = 21
+"""16 files of a dataset and its features, and five counts."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -88,7 +88,7 @@ def test_rows_are_those_of_duckdb_in_threads_of_this_machine():
     assert "1.jsonl: column user_id, row 1: a control character or line break in an id" in sentence
     assert {world: one["differ"] for world, one in found.items()} == {world: [] for world in found}
     assert found["dialect"]["equal"] > 20
-    assert [found[world]["equal"] for world in ("1", "2")] == [FILES] * 2
+    assert [found[world]["equal"] for world in ("1", "2")] == [DIGESTS] * 2
 
 
 def test_a_server_that_is_not_there_is_one_sentence():
@@ -144,7 +144,7 @@ def connect_server(tmp_path_factory) -> Iterator[str]:
 
 def test_rows_are_those_of_duckdb_on_a_server_of_spark_connect(connect_server):
     found = compare({"spark": connect_server}, "3")
-    assert found == {"3": {"differ": [], "equal": FILES}}
+    assert found == {"3": {"differ": [], "equal": DIGESTS}}
 
 
 def test_the_client_alone_is_enough_for_a_server(connect_server):
@@ -152,7 +152,7 @@ def test_the_client_alone_is_enough_for_a_server(connect_server):
     assert subprocess.check_output(command, text=True) == "True\n"
     found = compare({"spark": connect_server}, "dialect", "4", python=CLIENT)
     assert {world: one["differ"] for world, one in found.items()} == {"dialect": [], "4": []}
-    assert found["4"]["equal"] == FILES
+    assert found["4"]["equal"] == DIGESTS
 
 
 @needs_namespace
@@ -163,7 +163,7 @@ def test_a_server_on_another_disk_hands_over_in_the_scratch(connect_server, tmp_
     found = compare(engine, "dialect", "5", "fault", python=CLIENT, apart=tmp_path / "step")
     assert "control character" in found.pop("fault")["sentence"]
     assert {world: one["differ"] for world, one in found.items()} == {"dialect": [], "5": []}
-    assert found["5"]["equal"] == FILES
+    assert found["5"]["equal"] == DIGESTS
     assert [*shared.iterdir()] == []
 
 

@@ -18,8 +18,9 @@ from setlist.data.engines import open_engine
 
 MAX_PAIRED_ITEMS = 2_000
 """Of one listener, whose items make pairs with each other; 10,000 would make a hundred million."""
-PAIRS_A_PASS = 50_000_000
-"""Of items of a listener, that are counted at once: some 600 MB where few of them are equal."""
+PAIRS_A_PASS = 10_000_000
+"""Of items of a listener, that are counted at once: some 300 MB where few of them are equal. Five
+times as many took longer on every table that was measured."""
 ITEMS_A_PASS = 20_000
 """Whose nearest neighbours are found at once: DuckDB holds the best of each in memory."""
 

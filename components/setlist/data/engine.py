@@ -1,4 +1,4 @@
-"""What curation and transformation ask of a SQL engine, and the settings that choose one.
+"""What curation, transformation and counting ask of a SQL engine, and the settings of one.
 
 The statements are the same for every engine; `setlist.data.dialect` has the words that differ.
 """
@@ -24,7 +24,7 @@ def _shared_place(scratch: str) -> str:
 
 
 class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
-    """Where tables are curated and transformed.
+    """Where tables are curated and transformed, and what heuristics count is counted.
 
     Attributes:
         memory: the most that DuckDB may hold, such as 2GB; beyond it, it writes to the disk. Half
@@ -57,7 +57,7 @@ ReadFiles = Callable[[int | None], Iterator[pa.RecordBatch]]
 
 
 class Engine(Protocol):
-    """What curation and transformation ask of an engine."""
+    """What curation, transformation and counting ask of an engine."""
 
     dialect: Dialect
 

@@ -70,11 +70,8 @@ class Recommender(tf.Module):
             tf.reduce_any(tf.math.is_nan(scores)), False, "the model's scores contain NaN"
         )
         excluded = self._codes.lookup(exclude)
-        # int64: TensorFlow adds the cells up in the type of their indices, and a large batch of a
-        # large catalogue has more than 2^31 cells.
-        where = tf.where(excluded >= 0)
-        codes = tf.cast(tf.gather_nd(excluded, where), tf.int64)
-        cells = tf.stack([where[:, 0], codes], axis=1)
+        where = tf.cast(tf.where(excluded >= 0), tf.int32)
+        cells = tf.stack([where[:, 0], tf.gather_nd(excluded, where)], axis=1)
         scores = tf.tensor_scatter_nd_update(
             scores, cells, tf.fill([tf.shape(cells)[0]], np.float32(-np.inf))
         )

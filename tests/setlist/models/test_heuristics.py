@@ -1,10 +1,21 @@
 """Each heuristic against the answer that is obvious on the checkerboard."""
 
+from math import inf
+
 import numpy as np
 import pytest
 
+from setlist.data.features import Features
 from setlist.errors import SetlistError
-from setlist.models.heuristics import Popular, fit_heuristics
+from setlist.models.contract import read_info
+from setlist.models.heuristics import (
+    Popular,
+    cells_of,
+    fit_heuristics,
+    scatter_max,
+    scatter_sum,
+)
+from setlist.models.profile import PROFILE, profile_of
 from setlist.models.saved_model import SavedModel
 from setlist.models.settings import HeuristicSettings
 
@@ -56,6 +67,41 @@ def test_an_unknown_segment_is_named(features, tmp_path):
     features.write(tmp_path / "features")
     with pytest.raises(SetlistError, match=r"'city' is not one of `inputs` \(country\)"):
         fit_heuristics(tmp_path / "features", HeuristicSettings(segment="city"), tmp_path)
+
+
+def test_the_cells_of_a_large_catalogue_are_more_than_32_bits_count():
+    size, batch = 2_200_000, 1_000
+    codes = np.full((batch, 2), [size - 1, -1], np.int32)
+    cells = cells_of(codes, size).numpy()
+    assert cells[:, 0].tolist() == [(row + 1) * size - 1 for row in range(batch)]
+    assert cells[-1, 0] == 2_199_999_999 > 2**31
+    assert set(cells[:, 1]) == {-1}
+
+
+@pytest.mark.parametrize(
+    ("scatter", "expected"),
+    [(scatter_sum, [[3, 0], [0, 4]]), (scatter_max, [[2, -inf], [-inf, 4]])],
+)
+def test_values_are_scattered_by_row_and_code(scatter, expected):
+    codes, values = np.array([[0, 0, -1], [1, -1, -1]]), np.array([[1, 2, 8], [4, 8, 8]])
+    found = scatter(codes.astype(np.int32), values.astype(np.float32), 2).numpy()
+    assert np.where(found < -1e30, -inf, found).tolist() == expected
+
+
+def test_no_built_in_heuristic_reads_the_plays(features, tmp_path, monkeypatch):
+    def read(folder):
+        raise AssertionError("the plays are in memory")
+
+    features.write(tmp_path / "features")
+    monkeypatch.setattr(Features, "read", read)
+    names = fit_heuristics(tmp_path / "features", HeuristicSettings(), tmp_path / "models")
+    assert len(names) == 5
+
+
+@pytest.mark.parametrize("name", ["most_popular", "popular_by_segment", "co_visited"])
+def test_the_profile_is_that_of_the_plays_in_memory(models, features, name):
+    profile = profile_of(features, read_info(models / name))
+    assert (models / name / PROFILE).read_text("utf-8") == profile.to_json()
 
 
 def test_nan_scores_are_an_error(features, tmp_path):

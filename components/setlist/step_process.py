@@ -13,7 +13,7 @@ from setlist.termination import explain_exit
 NEAR_SHARE = 0.9
 """Of the memory, from which a step says that it nears the end."""
 POLL_SECONDS = 1.0
-ON_ENGINE = ("curate", "check-data", "transform", "transform-whole")
+ON_ENGINE = ("curate", "check-data", "transform", "transform-whole", "fit-heuristics")
 """Steps that hold tables in DuckDB; the others hold what `transform` wrote."""
 
 
@@ -44,7 +44,7 @@ def watch_memory(step: str, limit: int | None = None, poll_seconds: float = POLL
         while not ended.wait(poll_seconds):
             try:
                 use = memory_use(limit)
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, LookupError, ZeroDivisionError):
                 return
             if use.share >= NEAR_SHARE:
                 print(describe_use(step, use), flush=True)

@@ -12,7 +12,7 @@ from setlist.data.counting import read_counts
 from setlist.data.engine import EngineSettings
 from setlist.data.features import FeatureTables
 
-SMALL = {"MAX_PAIRED_ITEMS": 6, "PAIRS_A_PASS": 400, "ITEMS_A_PASS": 12}
+SMALL = {"MAX_PAIRED_ITEMS": 6, "PAIRS_A_PASS": 400, "NEIGHBOURS_A_PASS": 36}
 """Bounds that random tables reach: listeners are cut, and there are several passes."""
 
 

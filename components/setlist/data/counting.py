@@ -21,8 +21,8 @@ MAX_PAIRED_ITEMS = 2_000
 PAIRS_A_PASS = 10_000_000
 """Of items of a listener, that are counted at once: some 300 MB where few of them are equal. Five
 times as many took longer on every table that was measured."""
-ITEMS_A_PASS = 20_000
-"""Whose nearest neighbours are found at once: DuckDB holds the best of each in memory."""
+NEIGHBOURS_A_PASS = 200_000
+"""That are found at once: DuckDB holds the best of each item in memory, and never on the disk."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Counts:
         keep = min(number, items)
         found = Neighbours(np.zeros((items, keep), np.int32), np.zeros((items, keep), np.float32))
         self._pair()
-        for first, last in self._passes():
+        for first, last in self._passes(keep):
             table = self._sql.arrow(_nearest(self._sql, first, last, keep))
             item, place = table["i"].to_numpy(), table["place"].to_numpy() - 1
             found.codes[item, place] = table["j"].to_numpy()
@@ -159,15 +159,16 @@ class Counts:
             """,
         )
 
-    def _passes(self) -> Iterator[tuple[int, int]]:
-        """Ranges of items, from the first to before the last."""
+    def _passes(self, keep: int) -> Iterator[tuple[int, int]]:
+        """Ranges of items, from the first to before the last, of each of which `keep` are found."""
+        most = max(1, NEIGHBOURS_A_PASS // keep)
         table = self._sql.arrow("select i, pairs from paired_items order by i")
         items, pairs = table["i"].to_numpy(), np.cumsum(table["pairs"].to_numpy())
         start = 0
         while start < len(items):
             before = pairs[start - 1] if start else 0
             end = int(np.searchsorted(pairs, before + PAIRS_A_PASS, "right"))
-            end = min(max(start + 1, end), start + ITEMS_A_PASS)
+            end = min(max(start + 1, end), start + most)
             yield int(items[start]), int(items[end - 1]) + 1
             start = end
 

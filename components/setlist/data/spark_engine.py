@@ -240,6 +240,8 @@ def _knock(address: str) -> None:
 
 
 def _jvm_memory(text: str) -> str:
-    """2GB as Spark writes it, 2g."""
-    number = "".join(letter for letter in text if letter.isdigit())
-    return number + text[len(number) :].strip().lower().replace("i", "")[:1]
+    """2.5GB as Java writes it, whole mebibytes, at least one: 2384m."""
+    number, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", text).groups()  # type: ignore[union-attr]
+    power = "KMGT".index(unit[0]) + 1
+    size = float(number) * (1024 if "i" in unit else 1000) ** power
+    return f"{max(1, int(size / 2**20))}m"

@@ -71,8 +71,8 @@ def with_memory_limits(settings: Settings, pipeline: PipelineName, show: ShowLin
         return settings
     try:
         files = listing(source)
-    except SetlistError as fault:
-        show(f"memory limits as without a listing of the events: {fault.message}")
+    except (SetlistError, OSError) as fault:
+        show(f"memory limits as without a listing of the events: {fault}")
         return settings
     events = sum(size / _event_bytes(name) for name, size, _ in files)
     limits = {

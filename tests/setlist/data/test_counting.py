@@ -20,9 +20,10 @@ from setlist.data.engine import EngineSettings
 from setlist.data.engines import open_engine
 
 ENGINE = EngineSettings(threads=1)
+AGE = {"age_days": 1.0}
 ITEMS, LISTENERS = 9, 7
 SEGMENTS = ("", "SE", "it's", 'say "x"')
-BOUNDS = ("MAX_PAIRED_ITEMS", "PAIRS_A_PASS", "ITEMS_A_PASS")
+BOUNDS = ("MAX_PAIRED_ITEMS", "PAIRS_A_PASS", "NEIGHBOURS_A_PASS")
 PLAY = st.tuples(
     st.integers(0, LISTENERS - 1),
     st.integers(0, ITEMS - 1),
@@ -120,14 +121,11 @@ def test_a_pass_has_the_next_items_and_no_more_pairs_than_the_bound(tmp_path, mo
     with open_engine(ENGINE) as sql:
         counts = Counts(sql, tmp_path)
         counts._pair()
-        passes = [*counts._passes()]
+        passes = [*counts._passes(20)]
         pairs = dict(sql.rows("select i, pairs from paired_items"))
     assert len(passes) > 5
     assert [item for first, last in passes for item in range(first, last)] == sorted(pairs)
     assert max(sum(pairs[item] for item in range(*bounds)) for bounds in passes) <= 500
-
-
-AGE = {"age_days": 1.0}
 
 
 def test_the_plays_are_not_held(tmp_path):
@@ -155,3 +153,14 @@ def test_the_plays_are_not_held(tmp_path):
     assert done.returncode == 0, done.stderr
     (peak,) = re.findall(r"^VmHWM:\s+(\d+) kB$", done.stdout, re.MULTILINE)
     assert int(peak) < 400_000
+
+
+def test_the_best_of_many_items_fit_into_little_memory(tmp_path):
+    """20,000 items with 449 and more others each, which is more than DuckDB holds in 300 MB."""
+    rng = np.random.default_rng(1)
+    items = np.concatenate([rng.choice(20_000, 450, replace=False) for _ in range(40)])
+    plays = plays_of({"user": np.repeat(np.arange(40), 450), "item": items} | AGE)
+    write_counted(tmp_path, plays, pd.DataFrame({"user_id": np.arange(40).astype(str)}))
+    with read_counts(tmp_path, EngineSettings(memory="300MB", threads=1)) as counts:
+        found = counts.neighbours(20_000, 100)
+    assert found.similarity[items].all()

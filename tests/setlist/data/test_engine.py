@@ -139,3 +139,13 @@ def test_spark_is_loaded_where_it_is_asked_for_only():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("memory", "java"),
+    [("2GB", "1907m"), ("2.5GB", "2384m"), ("1.5 GiB", "1536m"), ("4GiB", "4096m"), ("1KB", "1m")],
+)
+def test_the_memory_of_spark_is_a_whole_number_of_mebibytes(memory, java):
+    from setlist.data.spark_engine import _jvm_memory
+
+    assert _jvm_memory(memory) == java

@@ -97,6 +97,17 @@ def test_events_that_cannot_be_listed_from_here_leave_the_limits(gcs_emulator, m
     assert line.startswith("memory limits as without a listing of the events: gs://of-somebody")
 
 
+def test_a_folder_that_nobody_may_read_leaves_the_limits(monkeypatch):
+    def listing(source):
+        raise PermissionError(13, "Permission denied", "events")
+
+    monkeypatch.setattr(limits, "listing", listing)
+    settings = read_settings(SAMPLE, ["data.events.path=gs://data/events"])
+    lines = []
+    assert with_memory_limits(settings, "retraining", lines.append) is settings
+    assert "Permission denied" in lines[0]
+
+
 def test_a_bucket_is_listed(gcs_emulator, monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
     make_bucket(gcs_emulator, "events-by-day")

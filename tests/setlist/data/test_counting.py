@@ -128,6 +128,7 @@ def test_a_pass_has_the_next_items_and_no_more_pairs_than_the_bound(tmp_path, mo
     assert max(sum(pairs[item] for item in range(*bounds)) for bounds in passes) <= 500
 
 
+@pytest.mark.slow
 def test_the_plays_are_not_held(tmp_path):
     """Four million plays; with pandas and scipy this took 600 MB."""
     rng = np.random.default_rng(1)

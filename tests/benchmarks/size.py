@@ -120,7 +120,7 @@ def run_step(step: str, folder: Path, events: int, memory: str, spark: str) -> N
     except ImportError:  # the code before, which held all events in memory
         engine = ()
     else:
-        engine = (EngineSettings(memory=memory, spark=spark),)
+        engine = (EngineSettings(memory=memory or None, spark=spark),)
     paths = {name: {"path": str(folder / "tables" / name)} for name in ("events", "items", "users")}
     window = resolve_window(
         WindowSettings(split_at=CUTOFF, train_days=90, test_days=14),

@@ -26,7 +26,7 @@ NEIGHBOURS_A_PASS = 200_000
 
 
 @dataclass(frozen=True)
-class Histories:
+class HistoryLengths:
     """How much the training listeners played.
 
     Attributes:
@@ -73,7 +73,7 @@ class Counts:
             """,
         )
 
-    def histories(self, listeners: int) -> Histories:
+    def histories(self, listeners: int) -> HistoryLengths:
         """How much each listener played."""
         table = self._sql.arrow(
             """
@@ -83,7 +83,7 @@ class Counts:
         )
         lengths = np.zeros(listeners, np.int64)
         lengths[table["u"].to_numpy()] = table["plays"].to_numpy()
-        return Histories(lengths, table["age"].to_numpy().astype(np.float64))
+        return HistoryLengths(lengths, table["age"].to_numpy().astype(np.float64))
 
     def listeners_per_item(self, items: int, newest_days: float = math.inf) -> Float32s:
         """float32[items]: how many listeners played the item in the last `newest_days` days."""

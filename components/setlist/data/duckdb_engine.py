@@ -28,11 +28,11 @@ class DuckDb:
 
     def __init__(self, settings: EngineSettings, scratch: Path) -> None:
         """Open it on a scratch folder."""
+        limit = settings.memory or SHARE_OF_MEMORY * memory_bytes()
         self._connection = duckdb.connect(
             str(scratch / "tables.duckdb"),
             config={
-                "memory_limit": settings.memory
-                or f"{int(SHARE_OF_MEMORY * memory_bytes() / 1e6)}MB",
+                "memory_limit": f"{int(limit / 1e6)}MB",
                 "threads": settings.threads or os.cpu_count() or 1,
                 "temp_directory": str(scratch / "spilled"),
                 "preserve_insertion_order": False,
@@ -70,8 +70,17 @@ class DuckDb:
         self.load(name, read(None), schema)
 
     def read(self, name: str, path: Path) -> None:
-        """Name a Parquet file, to be read where it is used."""
-        self.view(name, f"select * from read_parquet({self.dialect.text(str(path))})")
+        """Name a Parquet file, or a folder of such files, to be read where it is used."""
+        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        # File by file: of a folder with brackets in its name DuckDB would make a pattern.
+        names = ", ".join(self.dialect.text(str(file)) for file in files)
+        try:
+            self._connection.execute(f"create view {name} as select * from read_parquet([{names}])")
+        except duckdb.Error as fault:
+            raise DataError(
+                f"{path}: is no Parquet file that can be read ({_first(fault)})",
+                "run the step that writes it again",
+            ) from fault
 
     def table(self, name: str, query: str) -> None:
         """Keep the result of a query as a table."""

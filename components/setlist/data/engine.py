@@ -7,11 +7,30 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pydantic
 
 from setlist.data.dialect import Dialect
+
+LEAST_MEMORY, MOST_MEMORY = 16_000_000, 2**50
+"""Bytes: with less DuckDB opens no table, and it refuses numbers beyond some petabytes."""
+
+
+def _spark_address(spark: str) -> str:
+    threads = re.fullmatch(r"local\[([1-9]\d*|\*)\]", spark)
+    try:
+        server = urlsplit(spark)
+        known = server.scheme == "sc" and bool(server.hostname) and server.port != 0
+    except ValueError:  # of a port that is no number or beyond 65,535, or of an open bracket
+        known = False
+    if spark and not threads and not known:
+        raise ValueError(
+            f"{spark!r} is no Spark; write it like sc://host:15002, or local[2] for two threads of "
+            "this machine"
+        )
+    return spark
 
 
 def _shared_place(scratch: str) -> str:
@@ -27,8 +46,8 @@ class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
     """Where tables are curated and transformed, and what heuristics count is counted.
 
     Attributes:
-        memory: the most that DuckDB may hold, such as 2GB; beyond it, it writes to the disk. Half
-            of the machine's or the pod's memory where it is left out.
+        memory: the most that DuckDB may hold, such as 2GB or 1.5GiB; beyond it, it writes to the
+            disk. Half of the machine's or the pod's memory where it is left out.
         threads: of DuckDB; all of the machine's where it is left out.
         scratch: with `sc://...`, where tables and results lie that the server's workers write and
             this step reads: gs://bucket/folder, or file:///folder on a disk that both see. The
@@ -37,8 +56,8 @@ class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
             for threads of this machine, which needs more than the extra `spark`.
     """
 
-    spark: str = pydantic.Field("", pattern=r"^(local\[(\d+|\*)\]|sc://\S+)?$")
-    memory: str = pydantic.Field("", pattern=r"^(\d+(\.\d+)?\s?(KB|MB|GB|TB|KiB|MiB|GiB|TiB))?$")
+    spark: Annotated[str, pydantic.AfterValidator(_spark_address)] = ""
+    memory: pydantic.ByteSize | None = pydantic.Field(None, ge=LEAST_MEMORY, le=MOST_MEMORY)
     threads: int | None = pydantic.Field(None, ge=1)
     scratch: Annotated[str, pydantic.AfterValidator(_shared_place)] = ""
 
@@ -68,7 +87,11 @@ class Engine(Protocol):
         """Keep the rows of files as a table, read by workers where the engine has some."""
 
     def read(self, name: str, path: Path) -> None:
-        """Name a Parquet file, to be read where it is used."""
+        """Name a Parquet file, or a folder of such files, to be read where it is used.
+
+        Raises:
+            DataError: when it cannot be read.
+        """
 
     def table(self, name: str, query: str) -> None:
         """Keep the result of a query as a table."""

@@ -83,7 +83,7 @@ class Spark:
             for key, value in (LOCAL_SETTINGS | {"spark.local.dir": str(folder)}).items():
                 builder = builder.config(key, value)
             if settings.memory:
-                builder = builder.config("spark.driver.memory", _jvm_memory(settings.memory))
+                builder = builder.config("spark.driver.memory", f"{settings.memory // 2**20}m")
         try:
             if remote:
                 _knock(settings.spark)
@@ -93,7 +93,7 @@ class Spark:
             raise DataError(
                 f"engine.spark: {settings.spark} cannot be reached or started "
                 f"({type(fault).__name__})",
-                "install a Java of 17 or newer for local[...], or start the server of sc://...",
+                "install a Java of 17 or newer for local[...], or start the server",
             ) from fault
         for key, value in SESSION_SETTINGS.items():
             self._session.conf.set(key, value)
@@ -237,11 +237,3 @@ def _knock(address: str) -> None:
     parts = urlsplit(address)
     port = parts.port or CONNECT_PORT
     socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
-
-
-def _jvm_memory(text: str) -> str:
-    """2.5GB as Java writes it, whole mebibytes, at least one: 2384m."""
-    number, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", text).groups()  # type: ignore[union-attr]
-    power = "KMGT".index(unit[0]) + 1
-    size = float(number) * (1024 if "i" in unit else 1000) ** power
-    return f"{max(1, int(size / 2**20))}m"

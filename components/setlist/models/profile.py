@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from setlist.arrays import Float32s, Float64s, Int64s
-from setlist.data.counting import Histories
+from setlist.data.counting import HistoryLengths
 from setlist.data.features import Features, FeatureTables
 from setlist.data.profile import DataProfile
 from setlist.data.schema import HISTORY_AGE
@@ -120,10 +120,12 @@ def profile_of(features: Features, info: ModelInfo) -> Profile:
     plays = features.plays
     lengths = np.bincount(plays["user"], minlength=len(features.users))
     latest = plays.groupby("user")["age_days"].min().to_numpy()
-    return profile_of_histories(features, Histories(lengths, latest), info)
+    return profile_of_histories(features, HistoryLengths(lengths, latest), info)
 
 
-def profile_of_histories(tables: FeatureTables, histories: Histories, info: ModelInfo) -> Profile:
+def profile_of_histories(
+    tables: FeatureTables, histories: HistoryLengths, info: ModelInfo
+) -> Profile:
     """The same where the plays were counted on an engine."""
     users, aged = tables.users, HISTORY_AGE in info.inputs
     played = np.minimum(histories.lengths, info.history_length)

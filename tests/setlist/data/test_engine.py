@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from tests.cases.dialect_cases import DIALECT_CASES, broken_cases
 from tests.cases.golden import digests_of
@@ -85,10 +86,23 @@ def test_the_memory_is_that_of_the_machine_or_less():
     assert 0 < memory_bytes() <= machine
 
 
-@pytest.mark.parametrize("text", ["local", "spark://host:7077", "local[x]", "2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("local", "spark://host:7077", "local[x]", "local[0]", "2"),
+        *("sc://", "sc://h:x", "sc://h:99999", "sc://h:0", "sc://[::1"),
+    ],
+)
 def test_a_spark_that_is_none_is_refused(text):
-    with pytest.raises(ValueError, match="spark"):
+    with pytest.raises(ValueError, match="is no Spark; write it like sc://host:15002"):
         EngineSettings(spark=text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "local[2]", "local[*]", "sc://spark", "sc://spark:15002/;x=y"]
+)
+def test_a_spark_is_taken(text):
+    assert EngineSettings(spark=text).spark == text
 
 
 @pytest.mark.parametrize(
@@ -142,10 +156,44 @@ def test_spark_is_loaded_where_it_is_asked_for_only():
 
 
 @pytest.mark.parametrize(
-    ("memory", "java"),
-    [("2GB", "1907m"), ("2.5GB", "2384m"), ("1.5 GiB", "1536m"), ("4GiB", "4096m"), ("1KB", "1m")],
+    ("memory", "size"),
+    # Kubeflow hands numbers on as floats.
+    [("2GB", 2e9), ("1.5 GiB", 1.5 * 2**30), ("300mb", 3e8), (2_000_000_000.0, 2e9)],
 )
-def test_the_memory_of_spark_is_a_whole_number_of_mebibytes(memory, java):
-    from setlist.data.spark_engine import _jvm_memory
+def test_memory_is_a_number_of_bytes(memory, size):
+    settings = EngineSettings(memory=memory)
+    assert settings.memory == size
+    assert EngineSettings.model_validate(settings.model_dump()) == settings
+    with open_engine(settings) as engine:
+        ((limit,),) = engine.rows("select current_setting('memory_limit')")
+    number, unit = limit.split()
+    assert float(number) * 1024 ** ("KMG".index(unit[0]) + 1) == pytest.approx(size, rel=0.1)
 
-    assert _jvm_memory(memory) == java
+
+@pytest.mark.parametrize("memory", ["0GB", "0.0001KB", "999999999TB", "2 apples", "GB"])
+def test_a_memory_that_no_engine_takes_is_refused(memory):
+    with pytest.raises(ValueError, match="memory"):
+        EngineSettings(memory=memory)
+
+
+@pytest.mark.parametrize("name", ["plays.parquet", "[x]*?.parquet"])
+def test_a_file_and_a_folder_of_any_name_are_read(tmp_path, name):
+    rows = pa.table({"n": [1, 2]})
+    for place in (tmp_path / name, tmp_path / "[y]*?" / name / "part-0.parquet"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pyarrow.parquet.write_table(rows, place)
+        (place.parent / "_SUCCESS").touch()
+    for path in (tmp_path / name, tmp_path / "[y]*?" / name):
+        with open_engine(EngineSettings(threads=1)) as engine:
+            engine.read("plays", path)
+            assert engine.rows("select sum(n) from plays") == [(3,)]
+
+
+def test_a_file_that_is_missing_or_cut_is_named(tmp_path):
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    for name in ("cut.parquet", "missing.parquet"):
+        with (
+            open_engine(EngineSettings(threads=1)) as engine,
+            pytest.raises(DataError, match=rf"{name}: is no Parquet file that can be read"),
+        ):
+            engine.read("plays", tmp_path / name)

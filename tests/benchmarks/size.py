@@ -3,8 +3,8 @@
     python tests/benchmarks/size.py 1_000_000 10_000_000 [--memory 2GB] [--spark 'local[2]']
 
 Each step runs in a process of its own on generated tables (Zipf items, lognormal listeners, files
-of a million rows). CPU seconds and the largest resident memory are of that process and its
-children; disk is the most that its scratch folder held.
+of a million rows). CPU seconds and the largest resident memory are of that process and of those
+that it starts, Spark's Java included; disk is the most that its scratch folder held.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -68,22 +67,43 @@ def _in_process(
         "SETLIST_STEP": "1",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'components'}",
     }
-    most, ended = [0], threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(POLL_SECONDS):
-            most[0] = max(most[0], _size(scratch))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
     began = time.monotonic()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    wall = time.monotonic() - began
-    ended.set()
-    watcher.join()
-    if done.returncode:
-        raise SystemExit(done.stderr[-3_000:])
-    return json.loads(done.stdout.splitlines()[-1]) | {"wall": wall, "disk": most[0] / 1e9}
+    cost = dict.fromkeys(("cpu", "memory", "disk"), 0.0)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=errors, start_new_session=True
+        )
+        while True:
+            try:
+                process.wait(POLL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                seen = _used_by_session(process.pid) | {"disk": _size(scratch) / 1e9}
+                cost = {name: max(most, seen[name]) for name, most in cost.items()}
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            raise SystemExit(errors.read()[-3_000:])
+        own = json.loads(output.read().splitlines()[-1])
+    return {name: max(most, own.get(name, 0)) for name, most in cost.items()} | {
+        "wall": time.monotonic() - began
+    }
+
+
+def _used_by_session(session: int) -> dict[str, float]:
+    """The CPU seconds and resident gigabytes of a session's live processes.
+
+    The system counts a child for its parent only once the parent has waited for it, which Python
+    never does for Spark's Java.
+    """
+    listed = subprocess.run(
+        ["ps", "--sid", str(session), "-o", "cputimes=,rss="],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rows = [[int(word) for word in line.split()] for line in listed.stdout.splitlines()]
+    return {"cpu": sum(row[0] for row in rows), "memory": sum(row[1] for row in rows) * 1024 / 1e9}
 
 
 def _size(folder: Path) -> int:

@@ -43,7 +43,6 @@ benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed and qual
 	$(BIN)/python tests/benchmarks/evaluation.py
 	$(BIN)/python tests/benchmarks/resampling.py
 	$(MAKE) compare
-	$(BIN)/python tests/benchmarks/general.py
 	$(BIN)/python tests/benchmarks/cold_start.py
 	$(BIN)/python tests/benchmarks/warm_start.py
 	$(BIN)/python tests/benchmarks/scale.py
@@ -52,7 +51,7 @@ benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed and qual
 	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/gate-power.svg
 
 .PHONY: compare
-compare: .venv/.installed-dev ## Hold the two-tower against heuristics, EASE, iALS and the TFRS tutorial (12 minutes)
+compare: .venv/.installed-dev ## Hold the two-tower against rules and learners on six tables (40 minutes)
 	$(BIN)/python tests/benchmarks/models.py
 
 .PHONY: format

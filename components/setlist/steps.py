@@ -193,7 +193,7 @@ def fit_heuristics(
     engine: dict[str, Any],
     models: Output[Model],
 ) -> None:
-    """Fit the simple rules, each as a model of the contract."""
+    """Fit simple rules and simple learners, each as a model of the contract."""
     from setlist.step_process import begin_step
 
     begin_step("fit-heuristics")

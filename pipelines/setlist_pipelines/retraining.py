@@ -32,8 +32,8 @@ def retraining(
 
     @dsl.pipeline(
         name="retraining",
-        description="Retrain a recommender, prove it against simple rules and the live model, "
-        "show what it would recommend, and push it only if it is better.",
+        description="Retrain a recommender, prove it against simple rules, simple learners and the "
+        "live model, show what it would recommend, and push it only if it is better.",
         pipeline_config=pipeline_config(platform) if platform else None,
     )
     def pipeline(
@@ -110,7 +110,7 @@ def retraining(
                 ).set_display_name("Transform to features")
                 features = transformed.after(checked).outputs["features"]
 
-                # 3. Models: the simple rules and the candidates, side by side.
+                # 3. Models: simple rules, simple learners and the candidates, side by side.
                 rules = (
                     steps.fit_heuristics(features=features, heuristics=heuristics, engine=engine)
                     .set_display_name("Fit the heuristics")

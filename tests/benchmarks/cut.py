@@ -15,6 +15,7 @@ from setlist.data.transformation import transform
 from setlist.evaluation.accuracy import ndcg, recall_capped
 from setlist.evaluation.audience import Audience, select_audience
 from setlist.evaluation.catalogue import catalogue_of
+from setlist.evaluation.exposure import coverage, popularity_lift
 from setlist.evaluation.metric import Metric
 from setlist.evaluation.ranking import Ranking
 from setlist.evaluation.results import EvaluationSettings
@@ -41,6 +42,8 @@ class Cut:
     features: Features
     people: Audience
     metrics: Sequence[tuple[str, Metric, int]] = METRICS
+    folder: Path = Path()
+    """Of the features."""
 
     @classmethod
     def of_dataset(
@@ -55,7 +58,7 @@ class Cut:
         transform(dataset, window, inputs, folder)
         features = Features.read(folder)
         test, users = (pd.read_parquet(dataset / f"{name}.parquet") for name in ("test", "users"))
-        return cls(features, select_audience(features, test, users, settings))
+        return cls(features, select_audience(features, test, users, settings), folder=folder)
 
     @cached_property
     def plays(self) -> sparse.csr_array:
@@ -95,18 +98,30 @@ class Cut:
 
     def of_lists(self, top: np.ndarray) -> Values:
         """The same of lists int32[listeners, DEPTH]."""
-        people = self.people
-        ranking = Ranking(top, people.truth, people.history, catalogue_of(self.features))
+        ranking = self.ranking(top)
         return np.column_stack([metric(ranking, k) for _, metric, k in self.metrics])
+
+    def ranking(self, top: np.ndarray) -> Ranking:
+        """Lists beside what was played."""
+        return Ranking(top, self.people.truth, self.people.history, catalogue_of(self.features))
 
     def of_model(self, folder: Path) -> Values:
         """The same of a model folder."""
+        return self.of_lists(self.lists(folder))
+
+    def exposure(self, folder: Path) -> tuple[float, float]:
+        """Coverage@10 and popularity lift@10 of a model folder."""
+        ranking = self.ranking(self.lists(folder))
+        return coverage(ranking, 10), popularity_lift(ranking, 10)
+
+    def lists(self, folder: Path) -> np.ndarray:
+        """int32[listeners, DEPTH] of a model folder."""
         people = self.people
         inputs = {name: people.users[name].tolist() for name in self.features.inputs}
         ids = pd.Index(self.features.items["item_id"])
         model = SavedModel(folder)
         top, _ = model.lists(ids, people.plays, people.history, DEPTH, inputs, people.ages)
-        return self.of_lists(top)
+        return top
 
 
 def validation(dataset: Path, window: Window, output: Path, share: float = 0.1) -> Window:

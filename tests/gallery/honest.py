@@ -7,7 +7,7 @@ import numpy as np
 from tests.gallery.cases import ALONE, Case, Export
 from tests.gallery.rogues import declined
 from tests.gallery.scripted import Scripted
-from tests.gallery.world import World
+from tests.gallery.world import LEARNER, World
 
 from setlist.models.contract import ModelInfo, write_info
 from setlist.models.tf import tf
@@ -19,6 +19,10 @@ def planted_truth(world: World, folder: Path) -> None:
 
 def two_tower(world: World, folder: Path) -> None:
     shutil.copytree(world.folder / "two_tower", folder)
+
+
+def learner(world: World, folder: Path) -> None:
+    shutil.copytree(world.folder / "heuristics" / LEARNER, folder)
 
 
 def a_little_noise(world: World, folder: Path) -> None:
@@ -116,7 +120,8 @@ HONEST: dict[str, Case] = {
 }
 
 RIVALS: dict[str, Export] = {
-    "live-3": two_tower,
+    # The two-tower is better for who plays much than what was planted for the cutoff.
+    "live-3": learner,
     "anchor-2": planted_truth,
     "decliner-3": lambda world, folder: Scripted(world, declined(world, 0.0215)).save(
         world, folder

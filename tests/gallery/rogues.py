@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tests.gallery.cases import ALONE, rogue, unfit
 from tests.gallery.scripted import Scripted
-from tests.gallery.world import World
+from tests.gallery.world import LEARNER, World
 
 from setlist.evaluation.policy import Guardrail, Policy
 from setlist.models.tf import tf
@@ -133,6 +133,19 @@ def a_hair_better(world: World, folder: Path) -> None:
     Scripted(world, np.where(lucky[:, None], world.utility, world.co_visited)).save(world, folder)
 
 
+@rogue(
+    "co-visitation: better than what is popular, worse than a learner of a second",
+    "better than spectral",
+    "no group by history length worse off than with spectral",
+    but="nothing live; popularity of three kinds and the spectral learner",
+    policy=ALONE,
+    live="",
+    heuristics=("most_popular", "recently_popular", "popular_by_segment", "spectral"),
+)
+def loses_to_a_learner_of_one_second(world: World, folder: Path) -> None:
+    Scripted(world, world.co_visited).save(world, folder)
+
+
 def declined(world: World, share: float) -> np.ndarray:
     """The planted truth, for a share of the listeners reversed: the same ones, and more of them."""
     fallen = np.random.default_rng(1).random(len(world.listeners)) < share
@@ -198,7 +211,7 @@ def knows_when_it_is_tested(world: World, folder: Path) -> None:
 
 @rogue("yesterday's model under a new name", "another model than live-3")
 def yesterdays_model(world: World, folder: Path) -> None:
-    shutil.copytree(world.folder / "two_tower", folder)
+    shutil.copytree(world.folder / "heuristics" / LEARNER, folder)
     path = folder / "model.json"
     document = json.loads(path.read_text("utf-8")) | {"name": folder.name}
     path.write_text(json.dumps(document), "utf-8")

@@ -32,6 +32,8 @@ SETTINGS = EvaluationSettings(
 HEURISTICS = HeuristicSettings(
     fit=("most_popular", "recently_popular", "popular_by_segment", "co_visited")
 )
+LEARNER = "spectral"
+"""A learner of seconds, for the company of those whom it is to expose."""
 UNRELEASED = -20.0  # a utility of -inf, as a score that can still be added to
 
 
@@ -155,7 +157,8 @@ def build(folder: Path) -> World:
     curate(DataSettings.model_validate(data), window, CurationSettings(), folder / "dataset")
     transform(folder / "dataset", window, ("country", "age_band"), folder / "features")
     features = Features.read(folder / "features")
-    fit_heuristics(folder / "features", HEURISTICS, folder / "heuristics")
+    fitted = HEURISTICS.model_copy(update={"fit": (*HEURISTICS.fit, LEARNER)})
+    fit_heuristics(folder / "features", fitted, folder / "heuristics")
     train(features, ModelSettings(epochs=3), folder / "two_tower", folder / "record")
     known = {
         part: table.assign(who=table["user_id"])

@@ -1,6 +1,8 @@
-"""The simple rules that a learned model has to beat, each as a model of the contract.
+"""What a learned model has to beat, each as a model of the contract: simple rules, simple learners.
 
-Those of setlist are fitted on what `setlist.data.counting` counts, and hold no plays.
+The rules of setlist are fitted on what `setlist.data.counting` counts, and hold no plays. Its
+learners (`setlist.models.learners`) are fitted in seconds on all plays, and choose their settings
+on the part that `setlist.models.inner_split` holds out.
 
 An installed package adds a heuristic as an entry point of the group `setlist.heuristics` (see
 `setlist.plugins`): a function of `Features`, which have all plays in memory, and
@@ -8,6 +10,7 @@ An installed package adds a heuristic as an entry point of the group `setlist.he
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +23,13 @@ from setlist.data.features import Features, FeatureTables
 from setlist.errors import ModelError, SettingsError
 from setlist.models.contract import read_info
 from setlist.models.item_table import write_item_table
+from setlist.models.learners.ials import fit_ials
+from setlist.models.learners.item_item import fit_item_item
+from setlist.models.learners.learnable import Learnable
+from setlist.models.learners.spectral import fit_spectral
 from setlist.models.profile import PROFILE, profile_of_histories
 from setlist.models.recommender import Recommender, string_table
+from setlist.models.scatter import neighbour_sum, scatter_max, scatter_sum
 from setlist.models.settings import BuiltInHeuristic, HeuristicSettings
 from setlist.models.tf import tf
 from setlist.plugins import HEURISTICS
@@ -86,41 +94,13 @@ class CoVisited(Recommender):
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
         """The score of item j is the sum of cos(i, j) over the items i of the history."""
-        batch = tf.shape(history)[0]
-        known = tf.maximum(history, 0)
-        weights = tf.where(history[..., None] >= 0, tf.gather(self._similarity, known), 0.0)
-        cells = tf.reshape(tf.gather(self._neighbours, known), [batch, -1])
-        sums = scatter_sum(cells, tf.reshape(weights, [batch, -1]), len(self.catalogue))
+        sums = neighbour_sum(history, self._neighbours, self._similarity, len(self.catalogue))
         return tf.where(sums > 0, sums, -np.inf)
 
 
 def evidence(scores: Float32s) -> Float32s:
     """The scores with -inf where they are 0: nothing is known, so nothing is claimed."""
     return np.where(scores > 0, scores, -np.inf).astype(np.float32)
-
-
-def scatter_sum(codes: tf.Tensor, values: tf.Tensor, size: int) -> tf.Tensor:
-    """float32[batch, size]: for each row the values summed by code; codes below 0 are left out."""
-    return _scatter(tf.math.unsorted_segment_sum, codes, values, size)
-
-
-def scatter_max(codes: tf.Tensor, values: tf.Tensor, size: int) -> tf.Tensor:
-    """float32[batch, size]: for each row the largest value by code; codes below 0 are left out."""
-    return _scatter(tf.math.unsorted_segment_max, codes, values, size)
-
-
-def _scatter(
-    reduce: Callable[..., tf.Tensor], codes: tf.Tensor, values: tf.Tensor, size: int
-) -> tf.Tensor:
-    batch = tf.shape(codes, tf.int64)[0]
-    return tf.reshape(reduce(values, cells_of(codes, size), batch * size), [batch, size])
-
-
-def cells_of(codes: tf.Tensor, size: int) -> tf.Tensor:
-    """int64, shaped as `codes`: row * size + code; -1, which reductions drop, for codes below 0."""
-    wide = tf.cast(codes, tf.int64)  # a large batch of a large catalogue has more than 2^31 cells
-    rows = tf.range(tf.shape(codes, tf.int64)[0])[:, None] * size
-    return tf.where(wide >= 0, wide + rows, -1)
 
 
 def most_popular(
@@ -183,32 +163,56 @@ def _all_time(tables: FeatureTables) -> Float32s:
     return tables.items["listeners"].to_numpy(np.float32)
 
 
-BuiltIn = Callable[[FeatureTables, Counts, HeuristicSettings], Recommender]
-BUILT_IN: dict[BuiltInHeuristic, BuiltIn] = {
+Rule = Callable[[FeatureTables, Counts, HeuristicSettings], Recommender]
+RULES: dict[BuiltInHeuristic, Rule] = {
     "most_popular": most_popular,
     "recently_popular": recently_popular,
     "popular_by_segment": popular_by_segment,
     "relisten": relisten,
     "co_visited": co_visited,
 }
+LEARNERS: dict[BuiltInHeuristic, Callable[[Learnable], Recommender]] = {
+    "spectral": fit_spectral,
+    "item_item": fit_item_item,
+    "ials": fit_ials,
+}
+
+
+class Plays:
+    """The plays of a features folder, read when somebody asks for them, and once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def features(self) -> Features:
+        """All of them in memory."""
+        return Features.read(self._folder)
+
+    @cached_property
+    def learnable(self) -> Learnable:
+        """With the inner split, which all learners share."""
+        return Learnable(self.features)
 
 
 def fit_heuristic(
-    name: str, tables: FeatureTables, counts: Counts, settings: HeuristicSettings
+    name: str, tables: FeatureTables, counts: Counts, plays: Plays, settings: HeuristicSettings
 ) -> Recommender:
-    """Fit one heuristic, built in or declared by an installed package.
+    """Fit one rule or learner, built in or declared by an installed package.
 
     Raises:
         ModelError: when the function of a package fails, or returns something else.
         SettingsError: when no installed package declares the name.
     """
-    for built_in, function in BUILT_IN.items():
-        if name == built_in:
-            return function(tables, counts, settings)
+    for rule, fit_rule in RULES.items():
+        if name == rule:
+            return fit_rule(tables, counts, settings)
+    for learner, fit_learner in LEARNERS.items():
+        if name == learner:
+            return fit_learner(plays.learnable)
     fit = HEURISTICS.load(name)
-    features = Features.read(counts.folder)
     try:
-        model = fit(features, settings)
+        model = fit(plays.features, settings)
     except Exception as fault:
         raise ModelError(
             f"heuristic {name} failed ({type(fault).__name__}: {fault})",
@@ -241,15 +245,18 @@ def fit_heuristics(
     """
     tables = FeatureTables.read(features)
     names = settings.fit or tuple(
-        name for name in BUILT_IN if name != "popular_by_segment" or tables.inputs
+        name for name in (*RULES, *LEARNERS) if name != "popular_by_segment" or tables.inputs
     )
+    plays = Plays(features)
     with read_counts(features, engine) as counts:
         histories = counts.histories(len(tables.users))
         for name in names:
             print(f"fitting {name}", flush=True)
-            model = output / name
-            fit_heuristic(name, tables, counts, settings).export(model, name, tables.window)
-            write_item_table(model, tables.items)
-            profile = profile_of_histories(tables, histories, read_info(model))
-            (model / PROFILE).write_text(profile.to_json(), "utf-8")
+            model, folder = fit_heuristic(name, tables, counts, plays, settings), output / name
+            model.export(folder, name, tables.window)
+            items = tables.items[tables.items["item_id"].isin(model.catalogue)]
+            if len(items) == len(model.catalogue):
+                write_item_table(folder, items)
+            profile = profile_of_histories(tables, histories, read_info(folder))
+            (folder / PROFILE).write_text(profile.to_json(), "utf-8")
     return list(names)

@@ -8,7 +8,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from setlist.plugins import HEURISTICS, TRAINERS, Plugins
 
 BuiltInHeuristic = Literal[
-    "most_popular", "recently_popular", "popular_by_segment", "relisten", "co_visited"
+    "most_popular",
+    "recently_popular",
+    "popular_by_segment",
+    "relisten",
+    "co_visited",
+    "spectral",
+    "item_item",
+    "ials",
 ]
 TWO_TOWER = "two_tower"
 """The trainer of this project; every other one is an entry point of an installed package."""
@@ -33,8 +40,8 @@ class HeuristicSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fit: tuple[Annotated[str, _known(HEURISTICS, get_args(BuiltInHeuristic))], ...] = ()
-    """Built-in names and entry points (`setlist.plugins`); empty for all built-in ones that the
-    data allow."""
+    """Rules and learners: built-in names and entry points (`setlist.plugins`); empty for all
+    built-in ones that the data allow."""
     recent_days: float = Field(default=7, gt=0)
     segment: str = ""
     """The users' column of `popular_by_segment`; "" for the first of `inputs`."""
@@ -52,15 +59,16 @@ class ModelSettings(BaseModel):
     options: dict[str, Option] = {}
     """The settings of a trainer that is not ours, as it documents them."""
     dimension: int | None = Field(default=None, ge=1)
-    """Length of the vectors; left out, it grows with the items and the plays (16 to 128)."""
+    """Length of the vectors; left out, that of the learner that training starts from."""
     epochs: int = Field(default=60, ge=1)
-    """At most; training stops when the plays that are held out become no likelier."""
-    patience: int = Field(default=1, ge=1)
-    """After how many epochs in which they became no likelier training stops."""
+    """At most; training stops when the plays that are held out are ranked no better."""
+    patience: int = Field(default=3, ge=1)
+    """After how many such epochs; each is undone, and the next one takes a quarter of the rate."""
     batch: int | None = Field(default=None, ge=1)
     """Listeners in a batch; left out, it grows with their number (16 to 256)."""
     history_length: int = Field(default=200, ge=1)
     learning_rate: float = Field(default=0.002, gt=0)
+    """Of the first epoch."""
     full_softmax_items: int = Field(default=50_000, ge=0)
     """Up to this catalogue training runs over all items, beyond it over those of the batch."""
     recency_days: tuple[float, ...] = (3.0, 30.0)

@@ -26,7 +26,7 @@ from setlist.models.item_table import write_item_table
 from setlist.models.profile import write_profile
 from setlist.models.settings import TWO_TOWER, ModelSettings
 from setlist.models.training_record import TrainingRecord
-from setlist.models.two_tower.descent import Checkpoint
+from setlist.models.two_tower.stages import Checkpoint
 from setlist.models.two_tower.train import train
 from setlist.plugins import TRAINERS
 

@@ -21,16 +21,16 @@ CHOSEN = "chosen.json"
 
 
 class Epoch(NamedTuple):
-    """How far training is."""
+    """How far training is after an epoch; the first one is number 1."""
 
     number: int
     loss: float
     """Mean over the epoch of the softmax cross-entropy, in nats a play."""
     check: float | None
-    """The same of the held-out plays after the epoch, before the prior; by it an epoch is kept.
-    None where nobody could be held out."""
+    """The same of the held-out plays after the epoch, with the prior that they ask for. None where
+    nobody could be held out."""
     ndcg: float | None
-    """Their NDCG@100, before the prior."""
+    """Their NDCG@100; by it an epoch is kept."""
     seconds: float
     """Since training began, those before a restart included."""
 
@@ -45,7 +45,7 @@ class TrainingRecord(BaseModel):
     """With what was scaled to the data filled in."""
     epochs: list[Epoch]
     best: int
-    """The epoch whose weights were kept."""
+    """The epoch whose weights were kept; 0 for the start, where training added nothing."""
     listeners: int
     """How many were held out; 0 for nobody."""
     loss: float | None
@@ -55,6 +55,12 @@ class TrainingRecord(BaseModel):
     seconds: float
     warm: bool = False
     """Whether it started from the live model."""
+    start: str = ""
+    """What it started from."""
+    start_ndcg: float | None = None
+    """NDCG@100 of the held-out plays at the start."""
+    timeless: bool = False
+    """Whether the times of plays say nothing, so that the held-out plays are a random share."""
 
     def write(self, folder: Path) -> None:
         """Write `LABEL.json` into the folder."""

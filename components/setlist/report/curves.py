@@ -35,8 +35,13 @@ def draw_curves(trainings: Sequence[TrainingRecord], chosen: str) -> str:
                 holdout_losses.plot(numbers, [epoch.check for epoch in training.epochs], **style)
                 ndcgs = [epoch.ndcg for epoch in training.epochs]
                 holdout_ndcg.plot(numbers, ndcgs, **style)
-                kept = training.best
-                holdout_ndcg.plot(kept, ndcgs[kept - 1], "o", color=style["color"])
+                if training.best:
+                    kept = ndcgs[training.best - 1]
+                    holdout_ndcg.plot(training.best, kept, "o", color=style["color"])
+                if training.start_ndcg is not None:
+                    holdout_ndcg.axhline(
+                        training.start_ndcg, color=style["color"], linestyle=":", linewidth=1.2
+                    )
         _label_axes(losses, "loss in training", "nats per play")
         _label_axes(holdout_losses, "loss of held-out plays", "")
         _label_axes(holdout_ndcg, f"NDCG@{CHECK_K} of held-out plays", "")
@@ -58,17 +63,29 @@ def _in_words(trainings: Sequence[TrainingRecord], chosen: str) -> str:
     """The content of the drawing in sentences."""
     sentences = []
     for training in trainings:
-        first, last = training.epochs[0], training.epochs[-1]
         mark = ", which is chosen" if training.label == chosen else ""
-        sentence = (
-            f"{training.label}{mark}: {len(training.epochs)} epochs, loss in training from "
-            f"{first.loss:.3f} to {last.loss:.3f}"
-        )
+        sentence = f"{training.label}{mark}: {len(training.epochs)} epochs"
+        if training.start:
+            sentence += f" from {training.start}"
+        if training.epochs:
+            first, last = training.epochs[0], training.epochs[-1]
+            sentence += f", loss in training from {first.loss:.3f} to {last.loss:.3f}"
         ndcgs = [epoch.ndcg for epoch in training.epochs if epoch.ndcg is not None]
-        if ndcgs:
+        before = training.start_ndcg if training.start_ndcg is not None else next(iter(ndcgs), None)
+        if ndcgs and training.best:
             sentence += (
-                f", NDCG@{CHECK_K} of the held-out plays from {ndcgs[0]:.3f} to "
+                f", NDCG@{CHECK_K} of the held-out plays from {before:.3f} to "
                 f"{ndcgs[training.best - 1]:.3f} at epoch {training.best}"
+            )
+        elif before is not None:
+            sentence += (
+                f", NDCG@{CHECK_K} of the held-out plays {before:.3f} at the start, and no epoch "
+                "better by more than chance, so training added nothing and the start is the model"
+            )
+        if training.timeless:
+            sentence += (
+                "; the times of plays say nothing, so a random share of them was held out, and the "
+                "prior is 0"
             )
         sentences.append(f"{sentence}.")
     return " ".join(sentences)

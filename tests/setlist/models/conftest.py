@@ -11,7 +11,7 @@ from setlist.models.heuristics import fit_heuristics
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.two_tower.train import train
 
-ITEMS, LISTENERS = 24, 48
+ITEMS, LISTENERS = 24, 120
 WINDOW = Window(*(parse_instant(f"2026-0{month}-01", "window") for month in (1, 4, 5)))
 
 
@@ -47,7 +47,7 @@ def checkerboard() -> Features:
     )
     users = pd.DataFrame(
         {
-            "user_id": [f"u{user:02}" for user in range(LISTENERS)],
+            "user_id": [f"u{user:03}" for user in range(LISTENERS)],
             "country": ["Chile" if user % 2 == 0 else "Japan" for user in range(LISTENERS)],
         }
     )

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -15,7 +16,9 @@ import pytest
 from setlist.data.schema import tie_order
 from setlist.errors import SetlistError
 from setlist.models.contract import EMPTY, FOREIGN, folder_digest, read_catalogue
+from setlist.models.item_table import read_item_table
 from setlist.models.saved_model import SavedModel
+from setlist.models.two_tower.saved_towers import SavedTowers
 
 CHILE = {"country": ["Chile"]}
 PLAIN_LOADER = """
@@ -68,6 +71,7 @@ class ModelConformance:
     """The contract, test by test; a subclass names the model."""
 
     model: ClassVar[str]
+    items: ClassVar[int] = 25
 
     @pytest.fixture
     def folder(self, models: Path) -> Path:
@@ -83,7 +87,7 @@ class ModelConformance:
 
     def test_describes_itself(self, loaded, folder, size):
         assert loaded.info.name == self.model
-        assert loaded.info.catalogue_size == size == 25
+        assert loaded.info.catalogue_size == size == self.items
         assert loaded.info.training_window["end"].startswith("2026-04-01")
         assert read_catalogue(folder) == tie_order(read_catalogue(folder))
 
@@ -132,10 +136,10 @@ class ModelConformance:
         assert (ids == "").all()
         assert (scores == -np.inf).all()
 
-    @pytest.mark.parametrize(("k", "length"), [(-1, 0), (0, 0), (1, 1), (25, 25), (1_000, 25)])
-    def test_k_is_clipped(self, loaded, k, length):
+    @pytest.mark.parametrize("k", [-1, 0, 1, 25, 1_000])
+    def test_k_is_clipped(self, loaded, k):
         ids, scores = loaded.recommend([["i0"], ["i1"]], [[], []], k, {"country": ["Chile", ""]})
-        assert ids.shape == scores.shape == (2, length)
+        assert ids.shape == scores.shape == (2, max(0, min(k, self.items)))
 
     def test_shorter_lists_are_prefixes(self, loaded, size):
         ids, _ = loaded.recommend([["i0"]], [[]], size, CHILE)
@@ -250,6 +254,21 @@ class TestCoVisited(ModelConformance):
     model = "co_visited"
 
 
+class TestSpectral(ModelConformance):
+    model = "spectral"
+    items = 24
+
+
+class TestItemItem(ModelConformance):
+    model = "item_item"
+    items = 24
+
+
+class TestIals(ModelConformance):
+    model = "ials"
+    items = 24
+
+
 class TestTwoTower(ModelConformance):
     model = "two_tower"
 
@@ -261,7 +280,7 @@ class TestTwoTower(ModelConformance):
         monkeypatch.setattr(SavedModel, "_recommend", None)
         assert (loaded.lists(*arguments)[0] == codes).all()
 
-    def test_the_ages_of_plays_count_the_same_both_ways(self, loaded, folder):
+    def test_the_ages_of_plays_count_the_same_both_ways(self, folder, tmp_path):
         """Its histories hold both sides of the board, so that which of them is old matters."""
         item_ids = pd.Index(read_catalogue(folder))
         plays = [["i0", "i1", "i2"], ["i3"], []]
@@ -269,6 +288,12 @@ class TestTwoTower(ModelConformance):
         countries = {"country": ["", "Japan", "Chile"]}
         codes = coded(item_ids, plays)
         flat = np.array([age for own in ages for age in own], np.float32)
+        former = SavedTowers.read(folder)
+        by_age = {"age_weight": np.arange(16, dtype=np.float32) / 4}
+        items = read_item_table(folder)
+        aged = replace(former, weights=former.weights | by_age)
+        aged.export(items, former.window.cutoff, tmp_path / "aged")
+        loaded = SavedModel(tmp_path / "aged")
         lists = loaded.lists(item_ids, codes, codes, 6, countries, flat)
         ids, scores = loaded.recommend(plays, plays, 6, countries, ages)
         assert_alike((item_ids.get_indexer(ids.ravel()).reshape(ids.shape), scores), lists)

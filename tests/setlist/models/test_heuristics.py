@@ -8,15 +8,10 @@ import pytest
 from setlist.data.features import Features
 from setlist.errors import SetlistError
 from setlist.models.contract import read_info
-from setlist.models.heuristics import (
-    Popular,
-    cells_of,
-    fit_heuristics,
-    scatter_max,
-    scatter_sum,
-)
+from setlist.models.heuristics import RULES, Popular, fit_heuristics
 from setlist.models.profile import PROFILE, profile_of
 from setlist.models.saved_model import SavedModel
+from setlist.models.scatter import cells_of, scatter_max, scatter_sum
 from setlist.models.settings import HeuristicSettings
 
 
@@ -88,14 +83,14 @@ def test_values_are_scattered_by_row_and_code(scatter, expected):
     assert np.where(found < -1e30, -inf, found).tolist() == expected
 
 
-def test_no_built_in_heuristic_reads_the_plays(features, tmp_path, monkeypatch):
+def test_no_rule_reads_the_plays(features, tmp_path, monkeypatch):
     def read(folder):
         raise AssertionError("the plays are in memory")
 
     features.write(tmp_path / "features")
     monkeypatch.setattr(Features, "read", read)
-    names = fit_heuristics(tmp_path / "features", HeuristicSettings(), tmp_path / "models")
-    assert len(names) == 5
+    settings = HeuristicSettings(fit=tuple(RULES))
+    assert len(fit_heuristics(tmp_path / "features", settings, tmp_path / "models")) == 5
 
 
 @pytest.mark.parametrize("name", ["most_popular", "popular_by_segment", "co_visited"])

@@ -39,12 +39,15 @@ def write_towers(
     sizes = {
         "item_embedding": (items, dimension),
         "item_bias": (items,),
+        "item_weight": (items,),
         "tag_embedding": (len(tags) + 1, dimension),
         "tag_bias": (len(tags) + 1,),
         "input_0": (4, dimension),
     }
     for name, size in sizes.items():
         weights[name] = rng.normal(0, 0.1, size).astype(np.float32)
+    # Inputs and popularity count for everybody, so that every answer says which model gave it.
+    weights["input_weight"] = weights["bias_weight"] = np.full(9, 0.2, np.float32)
     table = pd.DataFrame(
         {
             "item_id": ids,

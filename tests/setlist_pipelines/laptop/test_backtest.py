@@ -129,7 +129,7 @@ def test_two_cuts_of_the_sample(tmp_path):
         "{over_heuristics: 0, under_live: 0.9, guardrails: [], slices: null, believable: null}\n"
     )
     changes = ["model.epochs=2", "model.dimension=8", "heuristics.fit=[most_popular]"]
-    changes += ["candidates={barely: {epochs: 1, learning_rate: 1e-6}, more: {}}"]
+    changes += ["candidates={barely: {dimension: 1}, more: {}}"]
     command = [sys.executable, "-m", "setlist_pipelines", "backtest", "--cuts", "2"]
     command += ["--workdir", str(tmp_path / "work")]
     for change in changes:

@@ -298,7 +298,7 @@ def test_a_refused_candidate_lets_the_best_heuristic_start(work, first):
     assert first.code == 0, first.out + first.err
     verdict = first.verdict
     assert verdict.decision == "promote"
-    assert verdict.ships in {"co_visited", "popular_by_segment"}
+    assert verdict.ships in {"spectral", "item_item", "ials"}
     assert "goes live in its place" in first.out.replace("\n", " ")
     assert f"pushed   {verdict.ships} as revision 1 of home" in first.out
     assert open_store(str(work / "store")).history("home")[0].revision == 1

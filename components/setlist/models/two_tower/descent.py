@@ -1,25 +1,35 @@
-"""The descent: epochs until the held-out plays get no likelier, and how to go on after a kill."""
+"""The descent: epochs until the held-out plays are ranked no better, and how to go on after a kill.
+
+An epoch that ranks them no better is undone, and the next one takes steps of a quarter. So the rate
+follows from the data: it ends where its steps are small enough, and when smaller ones do not help
+either, so does the training.
+"""
 
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from setlist.arrays import Float32s, Int32s
+from setlist.arrays import Float32s, Float64s, Int32s
 from setlist.errors import ModelError
+from setlist.models.histories import Histories
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K, Epoch
-from setlist.models.two_tower.examples import HeldOut, epoch, specification, tensors
-from setlist.models.two_tower.holdout import likelihood_and_ndcg
-from setlist.models.two_tower.network import TwoTower
+from setlist.models.two_tower.examples import epoch, specification, tensors
+from setlist.models.two_tower.network import GAIN_LEARNING_FACTOR, TwoTower
 from setlist.models.two_tower.optimizer import AveragedAdam
-from setlist.models.two_tower.saved_towers import pack, unpack
 
-# Without a holdout no loss can say when to stop, so the number is fixed.
-EPOCHS_WITHOUT_HOLDOUT = 10
-"""Epochs where nobody can be held out."""
+# With a patience of 3 the steps are tried at 1, 1/4 and 1/16 of the first rate.
+RATE_FACTOR = 0.25
+"""By which the learning rate falls after an epoch that made nothing better."""
+LARGEST_WEIGHT = 1e15
+"""The products of larger ones overflow."""
+NORMAL_95 = 1.96
+"""The quantile of the normal distribution, for an interval of 95%."""
 # Chosen on MovieLens-1M and the bundled sample.
 SHARE_WITH_VECTOR = 0.9
 """In each batch so many of the items have their own embedding; the others learn to be placed by
@@ -37,66 +47,57 @@ SHOW_SECONDS, SAVE_SECONDS = 2.0, 5.0
 """Between two lines within an epoch, and between two checkpoints."""
 
 
-class Checkpoint(Protocol):
-    """Where the state of one training is kept, so that a killed one can be taken up again."""
-
-    def read(self) -> bytes | None:
-        """What was written last, or None."""
-
-    def write(self, content: bytes) -> None:
-        """Keep the state, whole or not at all."""
-
-    def clear(self) -> None:
-        """Forget it."""
-
-
 class Descent:
     """The state of a training between two epochs: all that a restart needs.
 
     Attributes:
         epochs: so far.
-        best: the number of the one whose weights are kept.
+        best: the number of the one whose weights are kept; 0 for the start.
+        start: float64[checked listeners], NDCG@100 of the held-out plays at the start.
+        lifts: float64[checked listeners], by how much NDCG@100 is higher there than at the start.
+        rates: the learning rates of the epochs that were not undone.
+        rate: that of the next one.
     """
 
-    def __init__(
-        self, towers: TwoTower, learning_rate: float, generator: np.random.Generator
-    ) -> None:
+    def __init__(self, towers: TwoTower, settings: ModelSettings) -> None:
+        self.towers = towers
         self.variables = towers.trainable_variables
         decay = {
             "item_embedding": np.minimum(ITEM_DECAY / (towers.plays + 1), MAX_ITEM_DECAY)[:, None]
         }
-        self.adam = AveragedAdam(self.variables, learning_rate, decay)
-        self.generator = generator
+        self.adam = AveragedAdam(self.variables, decay)
+        self.generator = np.random.default_rng(settings.seed)
         self.epochs: list[Epoch] = []
         self.best = 0
         self.best_weights = [variable.numpy() for variable in self.variables]
+        self.start_weights = self.best_weights
+        self.start = self.lifts = np.empty(0)
+        self.rates: list[float] = []
+        self.rate = settings.learning_rate
 
-    @property
-    def lowest(self) -> float:
-        """The lowest held-out loss so far."""
-        return min(
-            (epoch.check for epoch in self.epochs if epoch.check is not None), default=np.inf
-        )
-
-    def state(self) -> bytes:
-        """All of it."""
-        tensors = {f"{place}": tensor.numpy() for place, tensor in enumerate(self._tensors())}
-        best = {f"best_{place}": tensor for place, tensor in enumerate(self.best_weights)}
+    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """All of it: arrays and a JSON document."""
+        arrays = {f"{place}": tensor.numpy() for place, tensor in enumerate(self._tensors())}
+        arrays |= {f"best_{place}": tensor for place, tensor in enumerate(self.best_weights)}
+        arrays |= {"start": self.start, "lifts": self.lifts}
         document = {
             "epochs": self.epochs,
             "best": self.best,
+            "rates": self.rates,
+            "rate": self.rate,
             "generator": self.generator.bit_generator.state,
         }
-        return pack(tensors | best, document)
+        return arrays, document
 
-    def restore(self, content: bytes) -> None:
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> None:
         """Go back to where `state` was taken."""
-        arrays, document = unpack(content, "the checkpoint of this training")
         for place, tensor in enumerate(self._tensors()):
             tensor.assign(arrays[f"{place}"])
         self.best_weights = [arrays[f"best_{place}"] for place in range(len(self.variables))]
+        self.start, self.lifts = arrays["start"], arrays["lifts"]
         self.epochs = [Epoch(*values) for values in document["epochs"]]
         self.best = document["best"]
+        self.rates, self.rate = document["rates"], document["rate"]
         self.generator.bit_generator.state = document["generator"]
 
     def _tensors(self) -> list[tf.Variable]:
@@ -108,99 +109,138 @@ class Descent:
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
 
+    def warm(self, heat: float) -> None:
+        """Multiply the scores of the start by exp(heat)."""
+        gain = self.towers.user_tower.length_weight
+        gain.assign(gain + heat / GAIN_LEARNING_FACTOR)
+        self.start_weights = self.best_weights = [one.numpy() for one in self.variables]
+        self.adam.restart()
+
+    def begin(self, values: Float64s) -> None:
+        """Before the first epoch: float64[checked listeners], NDCG@100 at the start."""
+        self.start, self.lifts = values, np.zeros_like(values)
+
+    def add(self, epoch: Epoch, values: Float64s, averages: list[Float32s]) -> None:
+        """Keep an epoch if it is the best so far, else undo it; without a check always keep it."""
+        self.epochs.append(epoch)
+        lifts = values - self.start
+        if not len(values) or lifts.mean() > self.lifts.mean():
+            self.best, self.best_weights, self.lifts = epoch.number, averages, lifts
+            self.rates.append(self.rate)
+        else:
+            self.restart(self.rate * RATE_FACTOR)
+
+    def restart(self, rate: float) -> None:
+        """Go on from the best weights, at another rate."""
+        self.rate = rate
+        self.place(self.best_weights)
+        self.adam.restart()
+
+    def finished(self, most: int, patience: int) -> bool:
+        """Whether there were enough epochs, or so many that were undone."""
+        number = len(self.epochs)
+        return number >= most or number - len(self.rates) >= patience
+
+    def end(self) -> None:
+        """Keep the best weights, or the start where the best is not beyond an interval of 95%."""
+        error = self.lifts.std(ddof=1) / np.sqrt(len(self.lifts)) if len(self.lifts) > 1 else 0.0
+        if len(self.lifts) and self.lifts.mean() <= NORMAL_95 * error:
+            self.best, self.best_weights, self.rates = 0, self.start_weights, []
+        self.place(self.best_weights)
+
 
 def descend(
-    towers: TwoTower,
-    held: HeldOut,
+    descent: Descent,
+    learn: Histories,
     inputs: Int32s,
     settings: ModelSettings,
-    batch: int,
-    generator: np.random.Generator,
-    logs: Path,
-    checkpoint: Checkpoint | None,
-) -> Descent:
-    """Train until the held-out plays get no likelier; the towers end with the best weights.
+    plan: Sequence[float] | None,
+    logs: Path | None,
+    save: Callable[[], None],
+    check: Callable[[], tuple[float, Float64s]] | None,
+) -> None:
+    """Train, and end with the best weights. Prints how far it is.
 
-    Prints how far it is.
+    Without a plan until `settings.patience` epochs have not raised the NDCG@100 of the held-out
+    plays; the best epoch is the one with the highest, and the start unless the lift over it is
+    beyond its interval.
 
     Args:
-        towers: as they start.
-        held: what is learnt from, and what is held out.
+        descent: at its start, or restored.
+        learn: the plays to learn from.
         inputs: int32[listeners, named inputs].
-        settings: the rate, the epochs, the patience.
-        batch: examples a step.
-        generator: of the order and the cuts.
+        settings: the patience, the batch, the length of a history.
+        plan: the learning rate of each epoch, where it was found before.
         logs: a folder for the curves as TensorBoard logs.
-        checkpoint: read before the first epoch, written between epochs.
+        save: called between epochs.
+        check: the loss of the held-out plays under the towers as they are, and
+            float64[checked listeners], their NDCG@100.
 
     Raises:
         ModelError: when the loss is not finite.
     """
+    towers, generator = descent.towers, descent.generator
     everything = np.ones(len(towers.played), np.float32)
-    spec = [specification(inputs.shape[1], len(everything))]
-    descent = Descent(towers, settings.learning_rate, generator)
+    spec = [specification(inputs.shape[1], len(everything)), tf.TensorSpec([], tf.float32)]
 
     # Only TFRS's task needs autograph, which costs a third of a second.
     @tf.function(input_signature=spec, autograph=not towers.full_softmax)
-    def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    def step(batch: dict[str, tf.Tensor], rate: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = towers.compute_loss(batch, training=True)
-        descent.adam.apply(tape.gradient(loss, descent.variables))
+        descent.adam.apply(tape.gradient(loss, descent.variables), rate)
         return loss
 
-    saved = checkpoint.read() if checkpoint else None
-    if saved:
-        descent.restore(saved)
-        print(f"taken up again after epoch {len(descent.epochs)}", flush=True)
-    writer = tf.summary.create_file_writer(str(logs))
-    curves(writer, descent.epochs)
+    curves = Curves(logs, descent.epochs) if logs else None
     before = descent.epochs[-1].seconds if descent.epochs else 0.0
     began = shown_at = saved_at = time.monotonic()
-    learners = int((held.learn.last_first() >= 0).sum())
-    batches = -(-learners // batch)
-    most = settings.epochs if held.check else min(settings.epochs, EPOCHS_WITHOUT_HOLDOUT)
-    no_prior = np.zeros(len(everything), np.float32)
-
-    while not finished(descent, most, settings.patience):
+    if not descent.epochs and check:
+        descent.begin(check()[1])
+    learners = int((learn.last_first() >= 0).sum())
+    size = settings.batch or learners
+    batches = -(-learners // size)
+    most = settings.epochs if plan is None else len(plan)
+    while not descent.finished(most, settings.patience if check else most):
+        if plan and plan[len(descent.epochs)] != descent.rate:
+            descent.restart(plan[len(descent.epochs)])
         number, losses = len(descent.epochs) + 1, []
-        for examples in epoch(held.learn, batch, settings.history_length, generator):
+        for examples in epoch(learn, size, settings.history_length, generator):
             known = (generator.random(len(everything)) < SHARE_WITH_VECTOR).astype(np.float32)
-            losses.append(step(tensors(examples, inputs, known)))
+            losses.append(step(tensors(examples, inputs, known), tf.constant(descent.rate)))
             if time.monotonic() - shown_at > SHOW_SECONDS:
                 shown_at = time.monotonic()
                 done = (number - 1) + len(losses) / batches
-                print(
-                    progress(done, most, before + shown_at - began, float(losses[-1])), flush=True
-                )
+                line = progress(done, most, before + shown_at - began, float(losses[-1]))
+                print(line, flush=True)
         loss = float(np.mean([tensor.numpy() for tensor in losses]))
         running = [tensor.numpy() for tensor in descent.variables]
         averaged = [variable.numpy() for variable in descent.adam.averages]
-        descent.place(averaged)
-        check, ndcg = likelihood_and_ndcg(towers, held, inputs, no_prior)
-        descent.place(running)
-        if not np.isfinite([loss, loss if check is None else check]).all():
+        held_out, values = None, np.empty(0)
+        largest = max(float(np.abs(weight).max(initial=0)) for weight in averaged)
+        if not (np.isfinite(loss) and largest < LARGEST_WEIGHT):
             raise ModelError(
-                f"the loss of epoch {number} is {loss}, of the held-out plays {check}",
+                f"the loss of epoch {number} is {loss}, the largest weight {largest:.3g}",
                 f"lower model.learning_rate (now {settings.learning_rate})",
             )
-        if check is None or check < descent.lowest:
-            descent.best, descent.best_weights = number, averaged
+        if check:
+            descent.place(averaged)
+            held_out, values = check()
+            descent.place(running)
         seconds = round(before + time.monotonic() - began, 3)
-        descent.epochs.append(Epoch(number, loss, check, ndcg, seconds))
-        curves(writer, descent.epochs[-1:])
+        descent.add(Epoch(number, loss, held_out, mean(values), seconds), values, averaged)
+        if curves:
+            curves.add(descent.epochs[-1])
         shown_at = time.monotonic()
-        print(progress(number, most, before + shown_at - began, loss, ndcg), flush=True)
-        if checkpoint and time.monotonic() - saved_at > SAVE_SECONDS:
-            checkpoint.write(descent.state())
+        print(progress(number, most, before + shown_at - began, loss, mean(values)), flush=True)
+        if time.monotonic() - saved_at > SAVE_SECONDS:
+            save()
             saved_at = time.monotonic()
-    descent.place(descent.best_weights)
-    return descent
+    descent.end()
 
 
-def finished(descent: Descent, most: int, patience: int) -> bool:
-    """Whether there were enough epochs, or the last ones made nothing likelier."""
-    number = len(descent.epochs)
-    return number >= most or (descent.best > 0 and number - descent.best >= patience)
+def mean(values: Float64s) -> float | None:
+    """None for none."""
+    return float(values.mean()) if len(values) else None
 
 
 def progress(done: float, most: int, seconds: float, loss: float, ndcg: float | None = None) -> str:
@@ -221,12 +261,20 @@ def progress(done: float, most: int, seconds: float, loss: float, ndcg: float | 
     )
 
 
-def curves(writer: tf.summary.SummaryWriter, epochs: list[Epoch]) -> None:
-    """Write the losses of some epochs as TensorBoard logs."""
-    with writer.as_default():
-        for epoch in epochs:
-            tf.summary.write("loss", epoch.loss, epoch.number, SCALAR)
-            if epoch.check is not None:
-                tf.summary.write("held_out_loss", epoch.check, epoch.number, SCALAR)
-                tf.summary.write("held_out_ndcg", epoch.ndcg, epoch.number, SCALAR)
-    writer.flush()
+class Curves:
+    """The losses of the epochs as TensorBoard logs."""
+
+    def __init__(self, folder: Path, epochs: Iterable[Epoch]) -> None:
+        """Begin with the epochs so far."""
+        self._writer = tf.summary.create_file_writer(str(folder))
+        for before in epochs:
+            self.add(before)
+
+    def add(self, after: Epoch) -> None:
+        """One more epoch."""
+        scalars = {"loss": after.loss, "held_out_loss": after.check, "held_out_ndcg": after.ndcg}
+        with self._writer.as_default():
+            for name, value in scalars.items():
+                if value is not None:
+                    tf.summary.write(name, value, after.number, SCALAR)
+        self._writer.flush()

@@ -3,17 +3,22 @@
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from setlist.arrays import Float32s, Float64s, Int32s
+from setlist.models.histories import Examples
+from setlist.models.inner_split import InnerSplit, ndcg
 from setlist.models.tf import tf
-from setlist.models.training_record import CHECK_K
-from setlist.models.two_tower.examples import Examples, HeldOut, spans, tensors
+from setlist.models.two_tower.examples import tensors
 from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.prior import Prior, fit, freshness
 
+HEATS = (-5.0, 10.0)
+"""Bounds of the logarithm of the temperature."""
+
 
 def scores_of(
-    towers: TwoTower, held: HeldOut, inputs: Int32s
+    towers: TwoTower, held: InnerSplit, inputs: Int32s
 ) -> Iterator[tuple[Examples, Float64s]]:
     """Each batch with its scores float64[batch, items]; -inf for what the listener has played.
 
@@ -22,20 +27,18 @@ def scores_of(
         held: the plays.
         inputs: int32[listeners, named inputs].
     """
-    vectors, bias = towers.item_tower()
+    items = towers.item_tower()
     everything = np.ones(len(towers.played), np.float32)
     for batch in held.check:
-        users = towers.user_vectors(tensors(batch, inputs, everything), vectors)
-        scores = (tf.matmul(users, vectors, transpose_b=True) + bias).numpy().astype(np.float64)
-        offsets = held.learn.offsets
-        rows, plays = spans(offsets[batch.listeners], offsets[batch.listeners + 1])
-        scores[rows, held.learn.items[plays]] = -np.inf
+        users = towers.user_vectors(tensors(batch, inputs, everything), items)
+        scores = tf.matmul(users, items, transpose_b=True).numpy().astype(np.float64)
+        scores[held.known(batch)] = -np.inf
         yield batch, scores
 
 
 def fit_prior(
     towers: TwoTower,
-    held: HeldOut,
+    held: InnerSplit,
     inputs: Int32s,
     recencies: tuple[Float64s, Float64s],
     released: Float64s,
@@ -70,48 +73,48 @@ def fit_prior(
     return Prior((now @ beta[:kinds]).astype(np.float32), beta[kinds:])
 
 
-def likelihood_and_ndcg(
-    towers: TwoTower, held: HeldOut, inputs: Int32s, prior: Float32s
-) -> tuple[float | None, float | None]:
-    """Mean cross-entropy of the held-out plays in nats, and NDCG@100 (Järvelin and Kekäläinen).
+def log_temperature(towers: TwoTower, held: InnerSplit, inputs: Int32s) -> float:
+    """The logarithm of the factor on the scores under which the held-out plays are likeliest.
 
-    Both over the whole catalogue but for what the listener has played; None where nobody was
-    held out.
+    Args:
+        towers: as they start.
+        held: the plays; the first batch is looked at.
+        inputs: int32[listeners, named inputs].
+    """
+    batch, scores = next(scores_of(towers, held, inputs))
+    scores[:, towers.played.numpy() == 0] = -np.inf
+    possible = np.isfinite(scores[batch.target_rows, batch.targets])
+    rows, targets = batch.target_rows[possible], batch.targets[possible]
+    weights = batch.weights[possible]
+    scores -= scores.max(axis=1, keepdims=True)
+
+    def entropy(heat: float) -> float:
+        heated = scores * np.exp(heat)
+        total = np.log(np.exp(heated).sum(axis=1))
+        return float(((total[rows] - heated[rows, targets]) * weights).sum())
+
+    return float(minimize_scalar(entropy, bounds=HEATS, method="bounded").x)
+
+
+def likelihood_and_ndcg(
+    towers: TwoTower, held: InnerSplit, inputs: Int32s, prior: Float32s
+) -> tuple[float, Float64s]:
+    """Mean cross-entropy of the held-out plays in nats, and float64[checked listeners], NDCG@100.
+
+    Both over the whole catalogue but for what the listener has played.
 
     Args:
         towers: trained.
-        held: the plays.
+        held: the plays; of somebody.
         inputs: int32[listeners, named inputs].
         prior: float32[items].
     """
-    entropy, gain = 0.0, 0.0
+    entropy, gains = 0.0, []
     for batch, scores in scores_of(towers, held, inputs):
         scores += prior
         scores -= scores.max(axis=1, keepdims=True)
         target_scores = scores[batch.target_rows, batch.targets]
         total = np.log(np.exp(scores).sum(axis=1))
         entropy += float(((total[batch.target_rows] - target_scores) * batch.weights).sum())
-        gain += float(ndcg(scores, batch.target_rows, batch.targets).sum())
-    if not held.check:
-        return None, None
-    return entropy / held.listeners, gain / held.listeners
-
-
-def ndcg(scores: Float64s, rows: Int32s, targets: Int32s) -> Float64s:
-    """float64[listeners]: with binary gains, cut off at CHECK_K.
-
-    Args:
-        scores: float64[listeners, items].
-        rows: int32[plays], the listener of each relevant pair.
-        targets: int32[plays], its item; no pair stands twice.
-    """
-    listeners, items = scores.shape
-    k = min(CHECK_K, items)
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    best = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable")
-    place = np.full(scores.shape, items, np.int32)
-    np.put_along_axis(place, np.take_along_axis(top, best, axis=1), np.arange(k), axis=1)
-    discount = np.append(1 / np.log2(np.arange(2, k + 2)), np.zeros(items - k + 1))
-    gains = np.bincount(rows, discount[place[rows, targets]], listeners)
-    ideal = np.cumsum(discount[:k])[np.minimum(np.bincount(rows, minlength=listeners), k) - 1]
-    return gains / ideal
+        gains.append(ndcg(scores, batch.target_rows, batch.targets))
+    return entropy / held.listeners, np.concatenate(gains)

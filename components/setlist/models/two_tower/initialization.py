@@ -1,7 +1,7 @@
-"""Where the towers begin: at the directions in which listeners differ, or at the live model.
+"""Where the towers begin: at the best learner, or at the live model.
 
-`spectral` is the start without a live model. A warm start takes the vectors of the live model,
-matched by the names of items, tags and input values.
+A warm start takes the vectors of the live model, matched by the names of items, tags and input
+values.
 """
 
 from pathlib import Path
@@ -9,17 +9,14 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from setlist.arrays import Float32s
+from setlist.arrays import Float32s, Int32s
 from setlist.errors import SetlistError
 from setlist.models.settings import ModelSettings
 from setlist.models.two_tower.network import ItemStart, UserTower, with_any
 from setlist.models.two_tower.saved_towers import SavedTowers
 
-SUBSPACE_ROUNDS, SPARE_DIRECTIONS = 4, 10
-"""Rounds of the subspace iteration, and how many directions it carries beyond those asked for."""
-# Chosen on MovieLens-1M and the bundled sample.
-VECTOR_SCALE = 0.1
-"""Root mean square of the coordinates that the vectors start with."""
+RIDGE = 1e-3
+"""Of the covariance, as a share of its mean diagonal: it may have directions without any."""
 
 
 def read_former(live: Path, settings: ModelSettings) -> SavedTowers | None:
@@ -68,9 +65,42 @@ def item_start(
     return ItemStart(
         item_embedding=matched(former.catalogue, former.weights["item_embedding"], catalogue),
         item_bias=np.where(old, item_bias, bias).astype(np.float32),
+        item_weight=matched(former.catalogue, former.weights["item_weight"], catalogue),
         tag_embedding=tag_embedding,
         tag_bias=tag_bias,
     )
+
+
+def input_start(vectors: Float32s, plays: sparse.csr_array, codes: Int32s, values: int) -> Float32s:
+    """float32[values + 1, dimension]: for each value what tells its plays from all plays.
+
+    The direction of linear discriminants (Fisher 1936): the mean vector of the plays of the value's
+    listeners minus that of all plays, times the inverse of the vectors' covariance. A mean of n
+    plays in d dimensions is n / (n + d) of what it seems. The last row, for a value that is not
+    known, is 0.
+
+    Args:
+        vectors: float32[items, dimension].
+        plays: float32[listeners, items].
+        codes: int32[listeners], -1 for a value that is not known.
+        values: how many there are.
+    """
+    dimension = vectors.shape[1]
+    known = np.flatnonzero(codes >= 0)
+    chosen = sparse.csr_array(
+        (np.ones(len(known), np.float32), (codes[known], known)), shape=(values + 1, len(codes))
+    )
+    counts = chosen @ plays.sum(axis=1)
+    listeners = plays.sum(axis=0)
+    share = listeners / np.maximum(listeners.sum(), 1)
+    mean = share @ vectors
+    means = (chosen @ (plays @ vectors)) / np.maximum(counts, 1)[:, None]
+    centred = vectors - mean
+    covariance = (centred * share[:, None]).T @ centred
+    ridge = RIDGE * np.trace(covariance) / dimension * np.eye(dimension)
+    shrunk = np.where(counts > 0, counts / (counts + dimension), 0)[:, None] * (means - mean)
+    # Directions that no item has are left out, not divided by 0.
+    return (shrunk @ np.linalg.pinv(covariance + ridge, hermitian=True)).astype(np.float32)
 
 
 def start_user_tower(
@@ -96,28 +126,3 @@ def matched(known: list[str], values: Float32s, names: list[str]) -> Float32s:
         if name in code:
             rows[place] = values[code[name]]
     return rows
-
-
-def spectral(plays: sparse.csr_array, dimension: int, generator: np.random.Generator) -> Float32s:
-    """A start that costs no training: float32[items, dimension], a vector for each item.
-
-    The truncated singular value decomposition of the matrix of plays, each entry divided by the
-    square roots of the sums of its row and its column, by subspace iteration (Halko, Martinsson and
-    Tropp 2011). From this start a few epochs are enough; from random numbers it takes several times
-    as many.
-
-    Args:
-        plays: float32[listeners, items], 1 where the listener played the item.
-        dimension: of the vectors; directions that the plays do not have are 0.
-        generator: of the first subspace.
-    """
-    size = plays.shape[1]
-    rows, columns = (np.maximum(plays.sum(axis=axis), 1) ** -0.5 for axis in (1, 0))
-    scaled = sparse.csr_array(plays.multiply(rows[:, None]).multiply(columns))
-    rank = min(dimension + SPARE_DIRECTIONS, *plays.shape)
-    basis = generator.normal(size=(size, rank)).astype(np.float32)
-    for _ in range(SUBSPACE_ROUNDS):
-        basis, _ = np.linalg.qr(scaled.T @ (scaled @ basis))
-    _, _, turned = np.linalg.svd(scaled @ basis, full_matrices=False)
-    vectors = (basis @ turned.T)[:, :dimension] * np.sqrt(size) * VECTOR_SCALE
-    return np.pad(vectors, [(0, 0), (0, dimension - vectors.shape[1])]).astype(np.float32)

@@ -2,9 +2,13 @@
 
     item tower   v_i = e_i + mean over the item's tags of t_tag + t_any            [dimension]
     user tower   u   = c (a * bag + W bag) + d sum over the named inputs of x      [dimension]
-                 bag = sum_p w_p v_(h_p) / sum_p w_p, w by the rank of a play from the latest back
-                 and by its age; c and d by the length of the history
-    score        u . v_i + b_i + prior of i
+                 bag = sum_p w_p m_(h_p) v_(h_p) / sum_p w_p, w by the rank of a play from the
+                 latest back and by its age, m of the item
+    score        u . v_i + g b_i + prior of i; c, d and g by the length of the history
+
+It starts where the best learner ends (`setlist.models.learners.factors`): with m, v and a from
+there and W = 0. For a listener without plays g and d are 1, with the popularity for b and for x
+what tells the plays of her value from all plays; for anybody else they are 0.
 
 There is no embedding of the listener's id, so that a listener who joined after training is served
 from the first play, and an item without plays is placed by its tags.
@@ -32,7 +36,7 @@ PLAY_AGE_BINS = 16
 HOURS_PER_DAY = 24.0
 # Chosen on MovieLens-1M and the bundled sample.
 GAIN_LEARNING_FACTOR = 5.0
-"""How much faster than everything else c and d are learnt."""
+"""How much faster than everything else c, d and g are learnt."""
 
 
 class Bag(NamedTuple):
@@ -47,7 +51,7 @@ class UserTower(tf.Module):
 
     SHARED = (
         *("rank_weight", "age_weight", "length_weight", "input_weight"),
-        *("bag_scale", "bag_kernel"),
+        *("bag_scale", "bag_kernel", "bias_weight"),
     )
     """The variables that are of no item, tag or value."""
 
@@ -68,7 +72,10 @@ class UserTower(tf.Module):
         self.rank_weight = tf.Variable(tf.zeros([RANK_BINS]), name="rank_weight")
         self.age_weight = tf.Variable(tf.zeros([PLAY_AGE_BINS]), name="age_weight")
         self.length_weight = tf.Variable(tf.zeros([RANK_BINS]), name="length_weight")
-        self.input_weight = tf.Variable(tf.zeros([RANK_BINS]), name="input_weight")
+        # For a listener without plays popularity and inputs speak; for anybody else the plays.
+        nobody = tf.one_hot(0, RANK_BINS) / GAIN_LEARNING_FACTOR
+        self.input_weight = tf.Variable(nobody, name="input_weight")
+        self.bias_weight = tf.Variable(nobody, name="bias_weight")
         self.bag_scale = tf.Variable(tf.ones([dimension]), name="bag_scale")
         self.bag_kernel = tf.Variable(tf.zeros([dimension, dimension]), name="bag_kernel")
         self.input_embeddings = [
@@ -88,7 +95,7 @@ class UserTower(tf.Module):
         """The weighted mean of the vectors of each history; 0 for none.
 
         Args:
-            vectors: float32[items, dimension], of the catalogue.
+            vectors: float32[items, dimension], what a play of each item adds.
             history: int32[batch, length], oldest first, -1 is padding.
             ages: float32[batch, length], in days.
         """
@@ -116,7 +123,7 @@ class UserTower(tf.Module):
         return Bag(bag[:, :-1] / tf.maximum(bag[:, -1:], 1e-6), count)
 
     def __call__(self, bag: Bag, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
-        """float32[batch, dimension].
+        """float32[batch, dimension + 1]; the last number is what the items' biases count.
 
         Args:
             bag: of the histories.
@@ -124,15 +131,16 @@ class UserTower(tf.Module):
         """
         octave = tf.cast(tf.math.log(1 + bag.counts) / np.log(2), tf.int32)
         octave = tf.minimum(octave, RANK_BINS - 1)
-        trust, weight = (
-            tf.exp(GAIN_LEARNING_FACTOR * tf.gather(learned, octave))[:, None]
-            for learned in (self.length_weight, self.input_weight)
+        trust = tf.exp(GAIN_LEARNING_FACTOR * tf.gather(self.length_weight, octave))[:, None]
+        weight, popularity = (
+            GAIN_LEARNING_FACTOR * tf.gather(gate, octave)[:, None]
+            for gate in (self.input_weight, self.bias_weight)
         )
         user = trust * (self.bag_scale * bag.mean + bag.mean @ self.bag_kernel)
         for embedding, values in zip(self.input_embeddings, inputs, strict=True):
             row = tf.where(values >= 0, values, embedding.shape[0] - 1)
             user += weight * tf.gather(embedding, row)
-        return user
+        return tf.concat([user, popularity], axis=1)
 
 
 class TwoTower(tfrs.Model):
@@ -159,6 +167,7 @@ class TwoTower(tfrs.Model):
         super().__init__()
         self.item_embedding = tf.Variable(start.item_embedding, name="item_embedding")
         self.item_bias = tf.Variable(start.item_bias, name="item_bias")
+        self.item_weight = tf.Variable(start.item_weight, name="item_weight")
         self.tag_embedding = tf.Variable(start.tag_embedding, name="tag_embedding")
         self.tag_bias = tf.Variable(start.tag_bias, name="tag_bias")
         self.user_tower = user_tower
@@ -178,8 +187,8 @@ class TwoTower(tfrs.Model):
             for variable in self.trainable_variables
         }
 
-    def item_tower(self, known: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """float32[items, dimension] and float32[items]: the vectors and biases of the catalogue.
+    def item_tower(self, known: tf.Tensor | None = None) -> tf.Tensor:
+        """float32[items, dimension + 1]: the vectors of the catalogue, and the biases.
 
         Args:
             known: float32[items], 0 for an item that is placed by its tags alone; None for all
@@ -188,11 +197,22 @@ class TwoTower(tfrs.Model):
         has_vector = self.played if known is None else self.played * known
         vectors = self.item_embedding * has_vector[:, None] + self.tags @ self.tag_embedding
         bias = self.item_bias * has_vector + tf.linalg.matvec(self.tags, self.tag_bias)
-        return vectors, bias
+        return tf.concat([vectors, bias[:, None]], axis=1)
 
-    def user_vectors(self, inputs: Mapping[str, tf.Tensor], vectors: tf.Tensor) -> tf.Tensor:
-        """float32[batch, dimension]: the listeners of a batch; arguments as in `compute_loss`."""
-        bag = self.user_tower.bag_of_pairs(vectors, inputs, tf.shape(inputs["inputs"])[0])
+    def play_vectors(self, items: tf.Tensor, known: tf.Tensor | None = None) -> tf.Tensor:
+        """float32[items, dimension]: what a play of each item adds to a listener.
+
+        Args:
+            items: what `item_tower` made of the same `known`.
+            known: as there.
+        """
+        has_vector = self.played if known is None else self.played * known
+        return items[:, :-1] * tf.exp(self.item_weight * has_vector)[:, None]
+
+    def user_vectors(self, inputs: Mapping[str, tf.Tensor], items: tf.Tensor) -> tf.Tensor:
+        """float32[batch, dimension + 1]: the listeners; arguments as in `compute_loss`."""
+        plays = self.play_vectors(items, inputs["known"])
+        bag = self.user_tower.bag_of_pairs(plays, inputs, tf.shape(inputs["inputs"])[0])
         named = tf.unstack(inputs["inputs"], num=len(self.user_tower.input_embeddings), axis=1)
         return self.user_tower(bag, named)
 
@@ -207,23 +227,20 @@ class TwoTower(tfrs.Model):
                 inputs] in place of the listeners, and `known` float32[items].
             training: whether the loss may be sampled.
         """
-        vectors, bias = self.item_tower(inputs["known"])
-        users = self.user_vectors(inputs, vectors)
+        items = self.item_tower(inputs["known"])
+        users = self.user_vectors(inputs, items)
         rows, targets, weights = (inputs["target_rows"], inputs["targets"], inputs["weights"])
         # Items that were never played are neither targets nor negatives.
         weights *= tf.gather(self.played, targets)
         if self.full_softmax or not training:
-            logits = tf.matmul(users, vectors, transpose_b=True)
-            logits += bias + (self.played - 1) * UNPLAYED
+            logits = tf.matmul(users, items, transpose_b=True) + (self.played - 1) * UNPLAYED
             target_logits = tf.gather_nd(logits, tf.stack([rows, targets], axis=1))
             entropy = tf.gather(tf.reduce_logsumexp(logits, axis=1), rows) - target_logits
             total = tf.reduce_sum(entropy * weights)
         else:
-            queries = tf.gather(users, rows)
-            # The bias travels as one more dimension, so that TFRS's task needs no change.
             total = self.task(
-                tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1),
-                tf.concat([tf.gather(vectors, targets), tf.gather(bias, targets)[:, None]], axis=1),
+                tf.gather(users, rows),
+                tf.gather(items, targets),
                 sample_weight=weights,
                 candidate_sampling_probability=tf.gather(self.sampling_probability, targets),
                 candidate_ids=targets,
@@ -238,15 +255,19 @@ class ItemStart:
 
     item_embedding: Float32s
     item_bias: Float32s
+    item_weight: Float32s
     tag_embedding: Float32s
     tag_bias: Float32s
 
     @classmethod
-    def split(cls, vectors: Float32s, tags: Float32s, plays: Float32s) -> "ItemStart":
+    def split(
+        cls, vectors: Float32s, weights: Float32s, tags: Float32s, plays: Float32s
+    ) -> "ItemStart":
         """What the tags say of vectors and popularity goes to the tags, the rest to the items.
 
         Args:
             vectors: float32[items, dimension].
+            weights: float32[items], of a play of each item; above 0.
             tags: as in `TwoTower`.
             plays: as in `TwoTower`.
         """
@@ -256,7 +277,7 @@ class ItemStart:
         of_tags = _ridge(tags, values, plays > 0)
         rest = (values - tags @ of_tags).astype(np.float32)
         of_tags = of_tags.astype(np.float32)
-        return cls(rest[:, :-1], rest[:, -1], of_tags[:, :-1], of_tags[:, -1])
+        return cls(rest[:, :-1], rest[:, -1], np.log(weights), of_tags[:, :-1], of_tags[:, -1])
 
 
 def with_any(tags: Float32s) -> Float32s:

@@ -51,7 +51,8 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
     def placed(values: Float32s) -> Float32s:
         return matched(former.catalogue, values, catalogue)
 
-    item_weights = {name: placed(former.weights[name]) for name in ("item_embedding", "item_bias")}
+    of_items = ("item_embedding", "item_bias", "item_weight")
+    item_weights = {name: placed(former.weights[name]) for name in of_items}
     refreshed = replace(
         former,
         catalogue=catalogue,

@@ -107,12 +107,17 @@ class SavedTowers:
             plays, recency, fresh = (
                 arrays.pop(name) for name in ("plays", "prior_recency", "prior_fresh")
             )
+            lacking = {*UserTower.SHARED, *ItemStart.__annotations__} - arrays.keys()
+            if lacking:
+                raise KeyError(", ".join(sorted(lacking)))
             window = Window.from_json(document.pop("window"))
             return cls(
                 weights=arrays, plays=plays, prior=Prior(recency, fresh), window=window, **document
             )
         except (KeyError, TypeError) as fault:
-            raise ModelError(f"{path} lacks {fault}", "train the model again") from fault
+            raise ModelError(
+                f"{path} lacks {fault}, as of another version of setlist", "train the model again"
+            ) from fault
 
 
 def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Float32s:
@@ -156,20 +161,19 @@ class Servable(DotProduct):
             history_length=towers.user_tower.history_length,
             inputs=(*vocabularies, HISTORY_AGE),
         )
-        vectors, bias = towers.item_tower()
-        # Twice, because a slice would be copied for every request.
-        self._vectors = tf.constant(vectors.numpy())
-        self.vectors = tf.concat([vectors, (bias + prior)[:, None]], axis=1)
+        items = towers.item_tower()
+        self._play_vectors = tf.constant(towers.play_vectors(items).numpy())
+        self.vectors = tf.concat([items, prior[:, None]], axis=1)
         self._user_tower = towers.user_tower
         self._values = [string_table(values) for values in vocabularies.values()]
 
     def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """U and a 1, so that u . v + b + prior is one dot product."""
+        """U, g and a 1, so that u . v + g b + prior is one dot product."""
         named = [
             table.lookup(inputs[name])
             for name, table in zip(self.inputs[:-1], self._values, strict=True)
         ]
-        bag = self._user_tower.bag(self._vectors, history, inputs[HISTORY_AGE])
+        bag = self._user_tower.bag(self._play_vectors, history, inputs[HISTORY_AGE])
         users = self._user_tower(bag, named)
         return tf.concat([users, tf.ones_like(users[:, :1])], axis=1)
 

@@ -5,32 +5,35 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from setlist.arrays import Float64s, Int32s
 from setlist.data.features import Features
 from setlist.errors import DataError
+from setlist.models.histories import Histories
+from setlist.models.inner_split import InnerSplit, inner_split
 from setlist.models.item_table import write_item_table
+from setlist.models.learners.factors import play_matrix
+from setlist.models.learners.ials import IalsSettings, choose_ials, ials
+from setlist.models.learners.spectral import SpectralSettings, choose_spectral, spectral
 from setlist.models.profile import write_profile
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import TrainingRecord
-from setlist.models.two_tower.descent import Checkpoint, descend
-from setlist.models.two_tower.examples import HeldOut, Histories, hold_out
-from setlist.models.two_tower.holdout import fit_prior, likelihood_and_ndcg
+from setlist.models.two_tower.descent import Descent, descend
+from setlist.models.two_tower.holdout import fit_prior, likelihood_and_ndcg, log_temperature
 from setlist.models.two_tower.initialization import (
+    input_start,
     item_start,
     read_former,
-    spectral,
     start_user_tower,
 )
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import recency
 from setlist.models.two_tower.saved_towers import DAY_SECONDS, SavedTowers, days_since, tag_weights
+from setlist.models.two_tower.stages import Checkpoint, Stages
 
-# 40 MB of float32.
-HOLDOUT_CELLS = 10_000_000
-"""Scores of held-out listeners in memory."""
+VECTOR_SCALE = 0.1
+"""Root mean square of the coordinates that the vectors start with."""
 
 
 def train(
@@ -45,8 +48,9 @@ def train(
 ) -> TrainingRecord:
     """Train a two-tower on the features and write it as a model folder.
 
-    The last plays of some listeners are held out. Training stops when these have not become
-    likelier for `patience` epochs and ships the epoch at which they were likeliest.
+    It starts at the best spectral model, and stops when the plays that the inner split holds out
+    have been ranked no better for `patience` epochs. The epochs that ranked them better are then
+    repeated on all plays; where they are better by no more than chance, the start is the model.
 
     Args:
         features: what `transform` wrote.
@@ -84,34 +88,63 @@ def train(
     latest = np.inf
     if former:
         latest = (features.window.cutoff - former.window.cutoff).total_seconds() / DAY_SECONDS
-    held = hold_out(histories, latest, settings.history_length, max(1, HOLDOUT_CELLS // size))
-    dimension = settings.dimension or (
-        former.dimension if former else scaled_dimension(size, int(held.learn.first.sum()))
-    )
-    batch = settings.batch or scaled_batch(len(held.learn.offsets) - 1)
+    split = inner_split(histories, size, latest, settings.history_length)
+    origin = former or choose_start(split, size, settings.dimension)
+    dimension = origin.dimension
+    batch = settings.batch or scaled_batch(len(split.learn.offsets) - 1)
     settings = settings.model_copy(update={"dimension": dimension, "batch": batch})
     vocabularies = {name: sorted(set(features.users[name]) - {""}) for name in features.inputs}
     tags = sorted({tag for item_tags in features.items["tags"] for tag in item_tags})
-    generator = np.random.default_rng(settings.seed)
-    towers = build(held.learn, features, settings, dimension, tags, vocabularies, former, generator)
     inputs = encode_inputs(features, vocabularies)
-    logs = record / "tensorboard" / label
-    course = descend(towers, held, inputs, settings, batch, generator, logs, checkpoint)
     released = days_since(features.items["released"], features.window.cutoff)
-    recencies = recency_before_and_now(histories, held, size, settings.recency_days)
-    prior = fit_prior(towers, held, inputs, recencies, released)
-    added = prior.at(released, towers.plays > 0)
-    loss, ndcg = likelihood_and_ndcg(towers, held, inputs, added)
+    recencies = recency_before_and_now(histories, split, size, settings.recency_days)
+    stages = Stages(checkpoint)
+
+    def start(learn: Histories) -> Descent:
+        towers = build(learn, features, settings, tags, vocabularies, inputs, origin)
+        return Descent(towers, settings)
+
+    inner = start(split.learn)
+    towers = inner.towers
+
+    def with_prior() -> tuple[float, Float64s]:
+        """The loss and the NDCG of the held-out plays under the towers as they are."""
+        prior = fit_prior(towers, split, inputs, recencies, released)
+        return likelihood_and_ndcg(towers, split, inputs, prior.at(released, towers.plays > 0))
+
+    heat = 0.0
+    if split.check and not former:
+        heat = log_temperature(towers, split, inputs)
+    inner.warm(heat)
+    stages.begin("inner", inner)
+    logs = record / "tensorboard" / label
+    # Where nobody can be held out, nothing could show that training helps: the start is the model.
+    plan, check = (None, with_prior) if split.check else ((), None)
+    descend(inner, split.learn, inputs, settings, plan, logs, stages.save, check)
+    prior = fit_prior(towers, split, inputs, recencies, released)
+    loss = ndcg = None
+    if split.check:
+        loss, values = with_prior()
+        ndcg = float(values.mean())
+        print(f"learning all plays: {len(inner.rates)} epochs", flush=True)
+        whole = start(histories)
+        whole.warm(heat)
+        stages.begin("whole", whole)
+        descend(whole, histories, inputs, settings, inner.rates, None, stages.save, None)
+        towers = whole.towers
     training = TrainingRecord(
         label=label,
         settings=settings,
-        epochs=course.epochs,
-        best=course.best,
-        listeners=held.listeners,
+        epochs=inner.epochs,
+        best=inner.best,
+        listeners=split.listeners,
         loss=loss,
         ndcg=ndcg,
         seconds=round(time.perf_counter() - began, 3),
         warm=former is not None,
+        start=f"the model of {former.window.cutoff:%Y-%m-%d}" if former else str(origin),
+        start_ndcg=float(inner.start.mean()) if split.check else None,
+        timeless=bool(split.check) and split.since is None,
     )
     SavedTowers(
         catalogue=features.items["item_id"].tolist(),
@@ -131,15 +164,19 @@ def train(
     return training
 
 
-def scaled_dimension(items: int, plays: int) -> int:
-    """A power of two from 16 to 128, near the root of the items that have enough plays for it.
+def choose_start(
+    split: InnerSplit, items: int, dimension: int | None
+) -> SpectralSettings | IalsSettings:
+    """The learner whose item vectors rank the held-out plays best.
 
     Args:
+        split: of the training period.
         items: of the catalogue.
-        plays: distinct pairs of listener and item.
+        dimension: of the vectors, where it is set.
     """
-    root = np.sqrt(min(items, max(plays, 1) / 16))
-    return int(np.clip(2 ** round(np.log2(root)), 16, 128))
+    settings, worth = choose_spectral(split, items, dimension)
+    other, other_worth = choose_ials(split, items, dimension)
+    return other if (other_worth or 0.0) > (worth or 0.0) else settings
 
 
 def scaled_batch(listeners: int) -> int:
@@ -151,32 +188,39 @@ def build(
     learn: Histories,
     features: Features,
     settings: ModelSettings,
-    dimension: int,
     tags: list[str],
     vocabularies: dict[str, list[str]],
-    former: SavedTowers | None,
-    generator: np.random.Generator,
+    inputs: Int32s,
+    origin: SavedTowers | SpectralSettings | IalsSettings,
 ) -> TwoTower:
-    """The towers as they start."""
-    size = len(features.items)
-    rows, items = learn.listeners[learn.first], learn.items[learn.first]
-    plays = np.bincount(items, minlength=size).astype(np.float32)
+    """The towers as they start: at the live model, or at the learner of these settings."""
+    size, dimension = len(features.items), settings.dimension or 1
+    plays = np.bincount(learn.items[learn.first], minlength=size).astype(np.float32)
     weights = tag_weights(features.items["tags"], tags)
     user_tower = UserTower([*map(len, vocabularies.values())], settings.history_length, dimension)
-    if former:
+    if isinstance(origin, SavedTowers):
         catalogue = features.items["item_id"].tolist()
-        start = item_start(former, catalogue, tags, weights, plays)
-        start_user_tower(user_tower, former, vocabularies)
+        start = item_start(origin, catalogue, tags, weights, plays)
+        start_user_tower(user_tower, origin, vocabularies)
     else:
-        shape = (len(learn.offsets) - 1, size)
-        table = sparse.csr_array((np.ones(len(rows), np.float32), (rows, items)), shape=shape)
-        start = ItemStart.split(spectral(table, dimension, generator), weights, plays)
+        table = play_matrix(learn, size)
+        if isinstance(origin, SpectralSettings):
+            factors = spectral(table, origin)
+        else:
+            factors = ials(table, origin)
+        root = np.sqrt(np.square(factors.vectors[plays > 0]).mean())
+        vectors = factors.vectors * (VECTOR_SCALE / max(root, 1e-9))
+        start = ItemStart.split(vectors, factors.weights, weights, plays)
+        user_tower.bag_scale.assign(factors.scale)
+        for column, embedding in enumerate(user_tower.input_embeddings):
+            values = embedding.shape[0] - 1
+            embedding.assign(input_start(vectors, table, inputs[:, column], values))
     full = size <= settings.full_softmax_items
     return TwoTower(user_tower, start, tags=weights, plays=plays, full_softmax=full)
 
 
 def recency_before_and_now(
-    histories: Histories, held: HeldOut, size: int, days: tuple[float, ...]
+    histories: Histories, held: InnerSplit, size: int, days: tuple[float, ...]
 ) -> tuple[Float64s, Float64s]:
     """float64[items, half-lives] each: before the held-out plays, and at the end of training."""
     since = held.since or 0.0

@@ -1,19 +1,13 @@
-"""Examples ask for the future from the past, and what is held out is not learnt from."""
+"""Examples ask for the future from the past."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.cases.four_listeners import PLAYS, four_histories, pairs
 
-from setlist.models.two_tower.examples import Examples, Histories, epoch, examples, hold_out
-
-# Listener 0 plays 7 8 7 9 8, listener 1 plays 5, listener 2 nothing, listener 3 plays 6 6 4.
-PLAYS = [[7, 8, 7, 9, 8], [5], [], [6, 6, 4]]
-AGES = [[50, 40, 30, 20, 10], [45], [], [44, 12, 8]]
-
-
-def flat(lists, dtype):
-    return np.array([one for own in lists for one in own], dtype)
+from setlist.models.histories import Histories, examples
+from setlist.models.two_tower.examples import epoch
 
 
 @pytest.fixture
@@ -24,29 +18,11 @@ def whole(monkeypatch):
 
 @pytest.fixture
 def histories() -> Histories:
-    return Histories(
-        items=flat(PLAYS, np.int32),
-        ages=flat(AGES, np.float64),
-        first=np.array([1, 1, 0, 1, 0, 1, 1, 0, 1], np.bool_),
-        offsets=np.array([0, 5, 6, 6, 9]),
-        weights=np.ones(9),
-    )
+    return four_histories()
 
 
 def moments(batch):
     return np.zeros(batch, np.float32)
-
-
-def pairs(batch: Examples) -> list[tuple[list, list]]:
-    """For each example (item, rank) of the history and (item, weight) of the targets."""
-    return [
-        (
-            list(zip(batch.items[rows].tolist(), batch.ranks[rows].tolist(), strict=True)),
-            list(zip(batch.targets[hits].tolist(), batch.weights[hits].tolist(), strict=True)),
-        )
-        for row in range(len(batch.listeners))
-        for rows, hits in [(batch.rows == row, batch.target_rows == row)]
-    ]
 
 
 def test_some_plays_of_a_history_are_left_out(histories):
@@ -145,68 +121,6 @@ def test_ages_are_counted_from_the_cut(histories, whole):
     assert batch.ages.tolist() in ([], [32], [36, 4])
 
 
-@pytest.fixture
-def few(monkeypatch):
-    """Two listeners are enough to hold out, and the last days hold four tenths."""
-    monkeypatch.setattr("setlist.models.two_tower.examples.MIN_HOLDOUT_LISTENERS", 2)
-    monkeypatch.setattr("setlist.models.two_tower.examples.HOLDOUT_SHARE", 0.4)
-
-
-def test_what_is_held_out_is_not_learnt_from(histories, few):
-    held = hold_out(histories, np.inf, 10, 10)
-    assert held.since == pytest.approx(np.quantile([50, 40, 20, 45, 44, 8], 0.4))
-    assert held.learn.items.tolist() == [7, 8, 5, 6]  # of listeners 0 and 3 what is older
-    assert held.learn.offsets.tolist() == [0, 2, 3, 3, 4]
-    assert held.listeners == 2
-    (batch,) = held.check
-    by_listener = dict(zip(batch.listeners.tolist(), pairs(batch), strict=True))
-    assert by_listener == {
-        0: ([(7, 1), (8, 0)], [(9, 1.0)]),
-        3: ([(6, 0)], [(4, 1.0)]),
-    }
-    assert sorted(batch.ages.tolist()) == pytest.approx(
-        sorted([50 - held.since, 40 - held.since, 44 - held.since])
-    )
-
-
-def test_the_days_begin_at_the_latest_where_they_are_told_to(histories, few):
-    held = hold_out(histories, 11, 10, 10)
-    assert held.since is None, "one listener is left, so everybody's own last plays are held out"
-    held = hold_out(histories, 21, 10, 10)
-    assert held.since == 21
-
-
-def test_it_is_the_same_choice_every_time_in_batches(histories, few):
-    one, other = (hold_out(histories, np.inf, 10, batch) for batch in (10, 1))
-    assert [len(batch.listeners) for batch in other.check] == [1, 1]
-    order = [batch.listeners[0] for batch in other.check]
-    assert one.check[0].listeners.tolist() == order
-    assert one.learn.items.tolist() == other.learn.items.tolist()
-
-
-def test_never_more_than_half_of_the_listeners_or_the_limit(histories, few, monkeypatch):
-    assert hold_out(histories, np.inf, 10, 10).listeners == 2
-    monkeypatch.setattr("setlist.models.two_tower.examples.MAX_HOLDOUT_LISTENERS", 1)
-    assert hold_out(histories, np.inf, 10, 10).listeners == 1
-
-
-def test_without_times_it_is_each_listeners_own_last_plays(histories):
-    """Of three discoveries the last, of two the last, of one none."""
-    same = replace(histories, ages=np.full(9, 5.0))
-    held = hold_out(same, np.inf, 10, 10)
-    assert held.since is None
-    found = {
-        int(listener): (past, future)
-        for batch in held.check
-        for listener, (past, future) in zip(batch.listeners, pairs(batch), strict=True)
-    }
-    assert found == {
-        0: ([(7, 2), (8, 1), (7, 0)], [(9, 1.0)]),
-        3: ([(6, 1), (6, 0)], [(4, 1.0)]),
-    }
-    assert held.learn.items.tolist() == [7, 8, 7, 5, 6, 6]
-
-
 def test_a_play_counts_by_its_weight_as_a_target(histories):
     whole = Histories(
         histories.items,
@@ -227,16 +141,3 @@ def test_plays_of_three_seconds_keep_their_order_for_years(features):
     plays = features.plays.assign(user=np.int32(0), age_days=ages)
     histories = Histories.of(replace(features, plays=plays))
     assert histories.items.tolist() == plays["item"].tolist()
-
-
-def test_nobody_to_hold_out():
-    once = Histories(
-        np.array([1, 2], np.int32),
-        np.array([3.0, 3.0]),
-        np.ones(2, np.bool_),
-        np.array([0, 1, 2]),
-        np.ones(2),
-    )
-    held = hold_out(once, np.inf, 10, 10)
-    assert held.check == ()
-    assert held.learn.items.tolist() == [1, 2]

@@ -1,12 +1,13 @@
 """Arrays and a document come back as they went in, and nothing else is read."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 
 from setlist.errors import SetlistError
-from setlist.models.two_tower.saved_towers import pack, unpack
+from setlist.models.two_tower.saved_towers import TOWERS, SavedTowers, pack, unpack
 
 
 def test_round_trip():
@@ -33,3 +34,15 @@ def test_objects_are_refused():
 def test_damage_is_named(content):
     with pytest.raises(SetlistError, match="that file is damaged"):
         unpack(content, "that file")
+
+
+def test_towers_of_another_version_are_named(models, tmp_path):
+    shutil.copytree(models / "two_tower", tmp_path / "older")
+    path = tmp_path / "older" / TOWERS
+    arrays, document = unpack(path.read_bytes(), "it")
+    del arrays["item_weight"], arrays["bag_scale"]
+    path.write_bytes(pack(arrays, document))
+    with pytest.raises(
+        SetlistError, match=r"lacks 'bag_scale, item_weight', as of another version"
+    ):
+        SavedTowers.read(tmp_path / "older")

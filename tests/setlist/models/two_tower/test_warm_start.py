@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from setlist.data.schema import Window, tie_order
+from setlist.models.inner_split import inner_split
 from setlist.models.settings import ModelSettings
 from setlist.models.two_tower import train as training
-from setlist.models.two_tower.examples import hold_out
 from setlist.models.two_tower.initialization import (
     item_start,
     matched,
@@ -93,11 +93,11 @@ def test_what_the_live_model_has_seen_is_not_held_out(features, models, tmp_path
     """It ended a week before: held out is what came since."""
     asked = []
 
-    def spied(histories, latest, length, batch):
+    def spied(histories, items, latest, length):
         asked.append(latest)
-        return hold_out(histories, latest, length, batch)
+        return inner_split(histories, items, latest, length)
 
-    monkeypatch.setattr(training, "hold_out", spied)
+    monkeypatch.setattr(training, "inner_split", spied)
     settings = ModelSettings(dimension=8, epochs=1, history_length=12)
     for live in (None, models / "two_tower"):
         train(later(features), settings, tmp_path / f"{live is None}", tmp_path / "r", live=live)

@@ -1,0 +1,1 @@
+"""Simple learners: models that are fitted in seconds, and that a model of minutes has to beat."""

@@ -1,0 +1,172 @@
+"""The spectral learner: the directions in which listeners differ, from the matrix of plays.
+
+The matrix of plays (1 where a listener played an item) is scaled by powers of the number of plays
+of its rows and columns, and cut to its strongest singular vectors V with singular values s. The
+score of item j for a history H is
+
+    sum over i in H of  V_i . f V_j / (1 - q_j),    f = s^2 / (s^2 + strength)
+
+With all exponents 0, no strength and q = 0 it is PureSVD (Cremonesi et al. 2010); with a row
+exponent of 1/2, a normalised SVD, the low-pass filter of a graph; with a strength and q_j = V_j . f
+V_j, the part of an item's score that is its own, EASE (Steck 2019) within these directions. No
+setting of them serves all tables, so each is chosen on the plays that the inner split holds out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from setlist.arrays import Float32s
+from setlist.models.inner_split import InnerSplit
+from setlist.models.learners.factors import ItemFactors, play_matrix, search_matrix
+from setlist.models.learners.learnable import Bag, Learnable
+from setlist.models.recommender import Recommender
+
+ROW_EXPONENTS, COLUMN_EXPONENTS = (0.0, 0.5), (0.0, 0.25, 0.5)
+DIMENSIONS = (8, 16, 32, 64, 128)
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
+"""Of the filter, in units of the median of s^2 over the directions in use."""
+LARGEST_OWN_SHARE = 0.999
+"""Of q, which is 1 for an item with a direction of its own."""
+COARSE_LISTENERS, FINALISTS = 250, 2
+"""Held-out listeners on whom all settings are tried; how many settings are then tried on all."""
+SUBSPACE_ROUNDS, SPARE_DIRECTIONS = 4, 10
+"""Rounds of the subspace iteration, and how many directions it carries beyond those asked for."""
+
+
+@dataclass(frozen=True)
+class SpectralSettings:
+    """What is chosen on held-out plays; see the formula above."""
+
+    row_exponent: float
+    column_exponent: float
+    dimension: int
+    strength: float
+    own_share: bool
+    """Whether a score is divided by 1 - q."""
+
+    def __str__(self) -> str:
+        """A phrase for people."""
+        return (
+            f"the spectral model with {self.dimension} dimensions (exponents "
+            f"{self.row_exponent:g} and {self.column_exponent:g}, strength {self.strength:g}"
+            f"{', divided by 1 - q' if self.own_share else ''})"
+        )
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The singular vectors of the items, float32[items, rank], and their values, float32[rank]."""
+
+    vectors: Float32s
+    values: Float32s
+
+    @classmethod
+    def of(
+        cls, plays: sparse.csr_array, row_exponent: float, column_exponent: float, rank: int
+    ) -> "Spectrum":
+        """By subspace iteration (Halko, Martinsson and Tropp 2011), from fixed random directions.
+
+        Args:
+            plays: float32[listeners, items], 1 where the listener played the item.
+            row_exponent: rows are divided by the number of their plays to this power.
+            column_exponent: so are columns.
+            rank: how many; directions that the plays do not have are 0.
+        """
+        rows, columns = (
+            np.maximum(plays.sum(axis=axis), 1).astype(np.float32) ** -exponent
+            for axis, exponent in ((1, row_exponent), (0, column_exponent))
+        )
+        scaled = sparse.csr_array(plays.multiply(rows[:, None]).multiply(columns), dtype=np.float32)
+        turned = sparse.csr_array(scaled.T)
+        carried = min(rank + SPARE_DIRECTIONS, *plays.shape)
+        basis = np.random.default_rng(0).normal(size=(plays.shape[1], carried)).astype(np.float32)
+        for _ in range(SUBSPACE_ROUNDS):
+            basis, _ = np.linalg.qr(turned @ (scaled @ basis))
+        _, values, right = np.linalg.svd(scaled @ basis, full_matrices=False)
+        vectors, values = (basis @ right.T)[:, :rank], values[:rank]
+        lacking = rank - len(values)
+        return cls(
+            np.pad(vectors, [(0, 0), (0, lacking)]).astype(np.float32),
+            np.pad(values, (0, lacking)).astype(np.float32),
+        )
+
+    def factors(self, settings: SpectralSettings) -> ItemFactors:
+        """The score under some settings; directions beyond their dimension have the scale 0."""
+        power = self.values**2
+        power[settings.dimension :] = 0
+        share = settings.strength * np.median(self.values[: settings.dimension] ** 2)
+        scale = np.divide(power, power + share, where=power > 0, out=np.zeros_like(power))
+        own = np.zeros(len(self.vectors), np.float32)
+        if settings.own_share:
+            own = np.minimum(self.vectors**2 @ scale, np.float32(LARGEST_OWN_SHARE))
+        return ItemFactors(self.vectors / (1 - own)[:, None], 1 - own, scale)
+
+
+def choose_spectral(
+    split: InnerSplit, items: int, most: int | None = None
+) -> tuple[SpectralSettings, float | None]:
+    """Try the exponents, dimensions and filters on the held-out plays.
+
+    For each pair of exponents the dimension first, then the filters at that dimension, on the
+    first COARSE_LISTENERS; the best of them on all.
+
+    Args:
+        split: of the training period.
+        items: of the catalogue.
+        most: the largest dimension to try.
+
+    Returns:
+        The settings, and the mean NDCG@100 of the held-out plays; None where nobody is held out.
+    """
+    dimensions = sorted({min(dimension, most or dimension) for dimension in DIMENSIONS})
+    default = SpectralSettings(0.5, 0.25, dimensions[len(dimensions) // 2], 0.0, own_share=False)
+    if not split.check:
+        return default, None
+    plays = search_matrix(split, items)
+    coarse = split.some(COARSE_LISTENERS)
+    values, tried = {}, 0
+    for row in ROW_EXPONENTS:
+        for column in COLUMN_EXPONENTS:
+            spectrum = Spectrum.of(plays, row, column, max(dimensions))
+            worth = {
+                settings: spectrum.factors(settings).worth(coarse)
+                for settings in (
+                    SpectralSettings(row, column, dimension, strength, own_share=False)
+                    for dimension in dimensions
+                    for strength in (0.0, 1.0)
+                )
+            }
+            dimension = max(worth, key=worth.__getitem__).dimension
+            worth |= {
+                settings: spectrum.factors(settings).worth(coarse)
+                for settings in (
+                    SpectralSettings(row, column, dimension, strength, own_share)
+                    for strength in STRENGTHS
+                    for own_share in (False, True)
+                )
+                if settings not in worth
+            }
+            tried += len(worth)
+            for settings in sorted(worth, key=worth.__getitem__)[-FINALISTS:]:
+                values[settings] = spectrum.factors(settings).worth(split)
+            best = max(values, key=values.__getitem__)
+            print(
+                f"spectral: {tried} settings tried, held-out NDCG@100 {values[best]:.4f}",
+                flush=True,
+            )
+    return best, values[best]
+
+
+def spectral(plays: sparse.csr_array, settings: SpectralSettings) -> ItemFactors:
+    """The directions of these plays, float32[items, settings.dimension], under the settings."""
+    exponents = settings.row_exponent, settings.column_exponent
+    return Spectrum.of(plays, *exponents, settings.dimension).factors(settings)
+
+
+def fit_spectral(learnable: Learnable) -> Recommender:
+    """Choose the settings on the held-out plays, and fit them to all."""
+    settings, _ = choose_spectral(learnable.split, learnable.items)
+    plays = play_matrix(learnable.histories, learnable.items)
+    return Bag(learnable, spectral(plays, settings))

@@ -1,0 +1,47 @@
+"""Sums and maxima by item, inside the graph, for each listener of a batch."""
+
+from collections.abc import Callable
+
+from setlist.models.tf import tf
+
+
+def neighbour_sum(
+    history: tf.Tensor, neighbours: tf.Tensor, weights: tf.Tensor, size: int
+) -> tf.Tensor:
+    """float32[batch, size]: for each item the sum of what the plays of the history give it.
+
+    Args:
+        history: int32[batch, length], codes; below 0 is no play.
+        neighbours: int32[items, neighbours], the items to which a play gives something.
+        weights: float32[items, neighbours], how much.
+        size: of the catalogue.
+    """
+    batch = tf.shape(history)[0]
+    known = tf.maximum(history, 0)
+    given = tf.where(history[..., None] >= 0, tf.gather(weights, known), 0.0)
+    cells = tf.reshape(tf.gather(neighbours, known), [batch, -1])
+    return scatter_sum(cells, tf.reshape(given, [batch, -1]), size)
+
+
+def scatter_sum(codes: tf.Tensor, values: tf.Tensor, size: int) -> tf.Tensor:
+    """float32[batch, size]: for each row the values summed by code; codes below 0 are left out."""
+    return _scatter(tf.math.unsorted_segment_sum, codes, values, size)
+
+
+def scatter_max(codes: tf.Tensor, values: tf.Tensor, size: int) -> tf.Tensor:
+    """float32[batch, size]: for each row the largest value by code; codes below 0 are left out."""
+    return _scatter(tf.math.unsorted_segment_max, codes, values, size)
+
+
+def _scatter(
+    reduce: Callable[..., tf.Tensor], codes: tf.Tensor, values: tf.Tensor, size: int
+) -> tf.Tensor:
+    batch = tf.shape(codes, tf.int64)[0]
+    return tf.reshape(reduce(values, cells_of(codes, size), batch * size), [batch, size])
+
+
+def cells_of(codes: tf.Tensor, size: int) -> tf.Tensor:
+    """int64, shaped as `codes`: row * size + code; -1, which reductions drop, for codes below 0."""
+    wide = tf.cast(codes, tf.int64)  # a large batch of a large catalogue has more than 2^31 cells
+    rows = tf.range(tf.shape(codes, tf.int64)[0])[:, None] * size
+    return tf.where(wide >= 0, wide + rows, -1)

@@ -9,6 +9,8 @@ from setlist.arrays import Float32s
 from setlist.models.histories import Examples, Histories
 from setlist.models.inner_split import InnerSplit
 
+COARSE_LISTENERS = 250
+"""Held-out listeners on whom all settings of a learner are tried."""
 SEARCH_PLAYS = 1_000_000
 """Enough to compare settings on, and few enough that a setting takes seconds."""
 
@@ -59,6 +61,17 @@ def search_matrix(split: InnerSplit, items: int) -> sparse.csr_array:
     order = np.random.default_rng(0).permutation(plays.shape[0])
     kept = np.cumsum(np.diff(plays.indptr)[order]) <= SEARCH_PLAYS
     return plays[np.sort(order[kept])]
+
+
+def scaled(
+    plays: sparse.csr_array, row_exponent: float, column_exponent: float
+) -> sparse.csr_array:
+    """The matrix with rows and columns divided by powers of the number of their plays."""
+    rows, columns = (
+        np.maximum(plays.sum(axis=axis), 1).astype(np.float32) ** -exponent
+        for axis, exponent in ((1, row_exponent), (0, column_exponent))
+    )
+    return sparse.csr_array(plays.multiply(rows[:, None]).multiply(columns), dtype=np.float32)
 
 
 def bag(batch: Examples, items: int) -> sparse.csr_array:

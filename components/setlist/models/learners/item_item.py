@@ -13,8 +13,15 @@ import numpy as np
 from scipy import sparse
 
 from setlist.arrays import Float32s, Int32s
+from setlist.models.histories import Examples
 from setlist.models.inner_split import InnerSplit
-from setlist.models.learners.factors import bag, play_matrix, search_matrix
+from setlist.models.learners.factors import (
+    COARSE_LISTENERS,
+    bag,
+    play_matrix,
+    scaled,
+    search_matrix,
+)
 from setlist.models.learners.learnable import ItemItem, Learnable
 from setlist.models.recommender import Recommender
 
@@ -26,7 +33,7 @@ COLUMN_EXPONENTS = (0.0, 0.25, 0.5)
 NEIGHBOURS = 400
 """On MovieLens-1M in random folds, NDCG@100 with 400 is that of all 3,493 within 0.002."""
 BLOCK_CELLS = 20_000_000
-COARSE_LISTENERS = 250
+"""Weights in memory while neighbours are sought."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +54,22 @@ def choose_item_item(split: InnerSplit, items: int) -> ItemItemSettings:
     ]
     if not split.check:
         return tried[1]
-    values = {}
-    some = split.some(COARSE_LISTENERS)
+    coarse, values = split.some(COARSE_LISTENERS), {}
     for settings in tried:
-        if settings.strength is not None:
-            weights = ease(plays, settings.strength)
-            score = lambda batch, weights=weights: bag(batch, items) @ weights  # noqa: E731
-        else:
-            scaled = _scaled(plays, settings)
-            score = lambda batch, scaled=scaled: (  # noqa: E731
-                (bag(batch, items) @ scaled.T).toarray() @ scaled
-            )
-        values[settings] = float(some.ndcg(score).mean())
+        values[settings] = float(coarse.ndcg(_score(plays, settings)).mean())
         print(f"item-item: {settings} {values[settings]:.4f}", flush=True)
     return max(values, key=values.__getitem__)
+
+
+def _score(plays: sparse.csr_array, settings: ItemItemSettings) -> Callable[[Examples], Float32s]:
+    """What scores a batch by all weights, those beyond the neighbours included."""
+    items = plays.shape[1]
+    if settings.strength is not None:
+        weights = ease(plays, settings.strength)
+        return lambda batch: bag(batch, items) @ weights
+    matrix = _filtered(plays, settings)
+    # Also by the play's own item, which is not ranked, as it is known.
+    return lambda batch: (bag(batch, items) @ matrix.T).toarray() @ matrix
 
 
 def ease(plays: sparse.csr_array, strength: float) -> Float32s:
@@ -101,22 +110,19 @@ def _weights(plays: sparse.csr_array, settings: ItemItemSettings) -> Callable[[i
     if settings.strength is not None:
         dense = ease(plays, settings.strength)
         return lambda start, stop: dense[start:stop]
-    scaled = _scaled(plays, settings)
+    matrix = _filtered(plays, settings)
 
     def rows(start: int, stop: int) -> Float32s:
-        block: Float32s = (scaled[:, start:stop].T @ scaled).toarray()
+        block: Float32s = (matrix[:, start:stop].T @ matrix).toarray()
         block[np.arange(stop - start), np.arange(start, stop)] = 0
         return block
 
     return rows
 
 
-def _scaled(plays: sparse.csr_array, settings: ItemItemSettings) -> sparse.csc_array:
-    rows, columns = (
-        np.maximum(plays.sum(axis=axis), 1).astype(np.float32) ** -exponent
-        for axis, exponent in ((1, 0.5), (0, settings.column_exponent or 0.0))
-    )
-    return sparse.csc_array(plays.multiply(rows[:, None]).multiply(columns), dtype=np.float32)
+def _filtered(plays: sparse.csr_array, settings: ItemItemSettings) -> sparse.csc_array:
+    """The matrix whose Gram matrix is the graph filter."""
+    return sparse.csc_array(scaled(plays, 0.5, settings.column_exponent or 0.0))
 
 
 def fit_item_item(learnable: Learnable) -> Recommender:

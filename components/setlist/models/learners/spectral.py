@@ -19,7 +19,13 @@ from scipy import sparse
 
 from setlist.arrays import Float32s
 from setlist.models.inner_split import InnerSplit
-from setlist.models.learners.factors import ItemFactors, play_matrix, search_matrix
+from setlist.models.learners.factors import (
+    COARSE_LISTENERS,
+    ItemFactors,
+    play_matrix,
+    scaled,
+    search_matrix,
+)
 from setlist.models.learners.learnable import Bag, Learnable
 from setlist.models.recommender import Recommender
 
@@ -29,8 +35,8 @@ STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Of the filter, in units of the median of s^2 over the directions in use."""
 LARGEST_OWN_SHARE = 0.999
 """Of q, which is 1 for an item with a direction of its own."""
-COARSE_LISTENERS, FINALISTS = 250, 2
-"""Held-out listeners on whom all settings are tried; how many settings are then tried on all."""
+FINALISTS = 2
+"""Settings of each pair of exponents that are tried on all held-out listeners."""
 SUBSPACE_ROUNDS, SPARE_DIRECTIONS = 4, 10
 """Rounds of the subspace iteration, and how many directions it carries beyond those asked for."""
 
@@ -74,17 +80,13 @@ class Spectrum:
             column_exponent: so are columns.
             rank: how many; directions that the plays do not have are 0.
         """
-        rows, columns = (
-            np.maximum(plays.sum(axis=axis), 1).astype(np.float32) ** -exponent
-            for axis, exponent in ((1, row_exponent), (0, column_exponent))
-        )
-        scaled = sparse.csr_array(plays.multiply(rows[:, None]).multiply(columns), dtype=np.float32)
-        turned = sparse.csr_array(scaled.T)
+        matrix = scaled(plays, row_exponent, column_exponent)
+        turned = sparse.csr_array(matrix.T)
         carried = min(rank + SPARE_DIRECTIONS, *plays.shape)
         basis = np.random.default_rng(0).normal(size=(plays.shape[1], carried)).astype(np.float32)
         for _ in range(SUBSPACE_ROUNDS):
-            basis, _ = np.linalg.qr(turned @ (scaled @ basis))
-        _, values, right = np.linalg.svd(scaled @ basis, full_matrices=False)
+            basis, _ = np.linalg.qr(turned @ (matrix @ basis))
+        _, values, right = np.linalg.svd(matrix @ basis, full_matrices=False)
         vectors, values = (basis @ right.T)[:, :rank], values[:rank]
         lacking = rank - len(values)
         return cls(

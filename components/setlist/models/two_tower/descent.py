@@ -52,11 +52,11 @@ class Descent:
 
     Attributes:
         epochs: so far.
-        best: the number of the one whose weights are kept; 0 for the start.
+        best: the number of the epoch whose weights are kept; 0 for the start.
         start: float64[checked listeners], NDCG@100 of the held-out plays at the start.
         lifts: float64[checked listeners], by how much NDCG@100 is higher there than at the start.
         rates: the learning rates of the epochs that were not undone.
-        rate: that of the next one.
+        rate: the learning rate of the next epoch.
     """
 
     def __init__(self, towers: TwoTower, settings: ModelSettings) -> None:
@@ -113,7 +113,7 @@ class Descent:
         """Multiply the scores of the start by exp(heat)."""
         gain = self.towers.user_tower.length_weight
         gain.assign(gain + heat / GAIN_LEARNING_FACTOR)
-        self.start_weights = self.best_weights = [one.numpy() for one in self.variables]
+        self.start_weights = self.best_weights = [variable.numpy() for variable in self.variables]
         self.adam.restart()
 
     def begin(self, values: Float64s) -> None:

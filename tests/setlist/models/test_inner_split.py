@@ -94,6 +94,14 @@ def test_never_more_than_half_of_the_listeners_or_the_limit(histories, few, monk
     assert inner_split(histories, 10, np.inf, 10).listeners == 1
 
 
+def test_nobodys_late_plays_are_learnt_also_of_who_is_not_checked(histories, few, monkeypatch):
+    monkeypatch.setattr(splitting, "MAX_HOLDOUT_LISTENERS", 1)
+    held = inner_split(histories, 10, np.inf, 10)
+    assert held.listeners == 1
+    assert (held.learn.ages >= held.since).all()
+    assert held.learn.items.tolist() == [7, 8, 5, 6]
+
+
 def test_without_times_it_is_each_listeners_own_last_plays(histories):
     """Of three discoveries the last, of two the last, of one none."""
     same = replace(histories, ages=np.full(9, 5.0))

@@ -157,6 +157,14 @@ def test_ials_finds_the_blocks_and_more_rounds_find_no_others():
     np.testing.assert_allclose(scores[0], scores[1], atol=0.01)
 
 
+def test_ials_folds_a_history_in_as_it_was_fitted():
+    """Everybody played everything: with all weights 1 every score is 1, but for what is shrunk."""
+    plays = sparse.csr_array(np.ones((30, 6), np.float32))
+    factors = ials(plays, IalsSettings(1e-4, 1.0, 2))
+    scores = plays[[0]] @ factors.into @ factors.vectors.T
+    np.testing.assert_allclose(scores, np.ones((1, 6)), atol=0.03)
+
+
 def test_a_history_is_scored_as_the_sum_of_its_plays(models, features):
     """The SavedModel is the formula of the factors."""
     learnable = Learnable(features)

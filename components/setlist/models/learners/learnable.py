@@ -76,11 +76,10 @@ class Bag(DotProduct):
         self.vectors = tf.constant(np.column_stack([factors.vectors[played], learnable.popularity]))
 
     def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
-        """The sum, and what popularity counts: all for nobody's history, else next to nothing."""
+        """The sum, and what popularity counts, which orders what the plays say nothing of."""
         present = tf.cast(history >= 0, tf.float32)
         plays = tf.einsum("bl,bld->bd", present, tf.gather(self._into, tf.maximum(history, 0)))
-        nobody = 1 - tf.minimum(tf.reduce_sum(present, axis=1, keepdims=True), 1)
-        return tf.concat([plays, tf.maximum(nobody, POPULARITY_WEIGHT)], axis=1)
+        return tf.concat([plays, tf.fill([tf.shape(plays)[0], 1], POPULARITY_WEIGHT)], axis=1)
 
 
 class ItemItem(Recommender):

@@ -15,7 +15,7 @@ from setlist.models.learners.spectral import SpectralSettings, spectral
 from setlist.models.saved_model import SavedModel
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
-from setlist.models.training_record import read_training_records
+from setlist.models.training_record import Epoch, read_training_records
 from setlist.models.two_tower import descent
 from setlist.models.two_tower.descent import Descent
 from setlist.models.two_tower.network import (
@@ -286,15 +286,36 @@ def test_trust_and_gates_go_by_the_length_of_the_history():
     np.testing.assert_allclose(users, [[10, 1], [0.5 * 4 + 30, 0]], rtol=1e-5)
 
 
-def test_what_few_have_played_stays_close_to_its_start():
-    """Decay leads back to the start, the more the fewer plays say otherwise."""
+def small_descent() -> Descent:
+    """Of three items, which have 1, 10 and 1,000 plays."""
     plays = np.array([1, 10, 1_000], np.float32)
     vectors, none = np.ones((3, 2), np.float32), np.zeros((3, 1), np.float32)
     start = ItemStart.split(vectors, np.ones(3, np.float32), none, plays)
     tower = UserTower([], history_length=9, dimension=2)
     towers = TwoTower(tower, start, tags=none, plays=plays, full_softmax=True)
-    decay = Descent(towers, ModelSettings(batch=4)).adam.decay
-    (of_items,) = [one for one in decay if np.ndim(one)]
+    return Descent(towers, ModelSettings(batch=4))
+
+
+@pytest.mark.parametrize(("lift", "best"), [(0.001, 0), (0.1, 1)])
+def test_what_is_better_by_chance_is_not_shipped(lift, best):
+    """A hundred listeners whose lifts have a standard deviation of 0.05: an interval of 0.01."""
+    descent = small_descent()
+    start = np.full(100, 0.3)
+    noise = np.tile([0.05, -0.05], 50)
+    descent.begin(start)
+    trained = [variable.numpy() + 1 for variable in descent.variables]
+    descent.add(Epoch(1, 2.0, 2.0, 0.3 + lift, 1.0), start + lift + noise, trained)
+    before = [variable.numpy() for variable in descent.variables]
+    descent.end()
+    assert (descent.best, len(descent.rates)) == (best, best)
+    for variable, value in zip(descent.variables, trained if best else before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+def test_what_few_have_played_stays_close_to_its_start():
+    """Decay leads back to the start, the more the fewer plays say otherwise."""
+    decay = small_descent().adam.decay
+    (of_items,) = [pull for pull in decay if np.ndim(pull)]
     assert of_items[:, 0].tolist() == pytest.approx([30, 100 / 11, 100 / 1_001])
 
 

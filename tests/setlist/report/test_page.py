@@ -548,6 +548,22 @@ def test_one_candidate_needs_no_comparison_and_none_no_section(tmp_path: Path, p
     assert "training" not in names
 
 
+def test_a_training_that_added_nothing_says_so(tmp_path: Path):
+    folder = trainings(tmp_path / "training", "two-tower")
+    path = folder / "two-tower.json"
+    start = {"best": 0, "start": "iALS with <64> dimensions", "start_ndcg": 0.2, "timeless": True}
+    path.write_text(json.dumps(json.loads(path.read_text()) | start))
+    write_report(*build(tmp_path), tmp_path / "page", folder)
+    section = Page((tmp_path / "page").read_text("utf-8")).root.section("training")
+    for sentence in (
+        "a dotted line the start. Training started from iALS with <64> dimensions.",
+        "training added nothing, and the start is the model.",
+        "The times of plays say nothing",
+    ):
+        assert sentence in section.text
+    assert "so training added nothing" in section.one("svg").text
+
+
 def test_the_curves_are_the_same_bytes_twice(tmp_path: Path) -> None:
     record = trainings(tmp_path / "training", "a", "b")
     found = read_training_records(record)

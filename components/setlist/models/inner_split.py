@@ -36,18 +36,21 @@ class InnerSplit:
         learn: what may be learnt while something is chosen.
         check: the held-out plays of at most MAX_HOLDOUT_LISTENERS listeners in batches of examples;
             none where nobody qualifies.
+        everybody: the same of these listeners and, in their share, of newcomers, who played nothing
+            before; in random order.
         since: how many days before the end of training the held-out plays begin; None where the
             times say nothing, and they begin at another place for each listener.
     """
 
     learn: Histories
     check: tuple[Examples, ...]
+    everybody: tuple[Examples, ...]
     since: float | None
 
     @property
     def listeners(self) -> int:
-        """How many are checked."""
-        return sum(len(batch.listeners) for batch in self.check)
+        """How many are checked, newcomers included."""
+        return sum(len(batch.listeners) for batch in self.everybody)
 
     def some(self, listeners: int) -> "InnerSplit":
         """With about so many checked listeners, at least a batch; they are in random order."""
@@ -101,18 +104,29 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
         late = _own_last(histories)
         chosen = _checkable(histories, late)
     # Never more than half: somebody's last plays have to be learnt from.
-    chosen = generator.permutation(chosen)[: min(MAX_HOLDOUT_LISTENERS, number // 2)]
-    whose = np.isin(histories.listeners, chosen)
+    share = min(1.0, min(MAX_HOLDOUT_LISTENERS, number // 2) / max(len(chosen), 1))
+    chosen = generator.permutation(chosen)[: round(len(chosen) * share)]
+    new = np.empty(0, np.int64)
+    if since is not None:
+        new = generator.permutation(_checkable(histories, late, known=False))
+        new = new[: min(MAX_HOLDOUT_LISTENERS, int(len(new) * share))]
+    everybody = generator.permutation(np.concatenate([chosen, new]))
+    whose = np.isin(histories.listeners, everybody)
     learn = histories.where(~late if since is not None else ~(late & whose))
     future = histories.where(late & whose)
     ends = np.diff(learn.offsets)
     newest = histories.ages[np.maximum(histories.offsets[1:] - 1, 0)]
-    check, batch = [], max(1, HOLDOUT_CELLS // max(items, 1))
-    for start in range(0, len(chosen), batch):
-        some = chosen[start : start + batch]
-        moments = newest[some] if since is None else np.full(len(some), since)
-        check.append(examples(learn, future, some, ends[some], moments, length))
-    return InnerSplit(learn, tuple(check), since)
+    size = max(1, HOLDOUT_CELLS // max(items, 1))
+
+    def batches(listeners: Int64s) -> tuple[Examples, ...]:
+        moments = newest if since is None else np.full(number, since)
+        return tuple(
+            examples(learn, future, some, ends[some], moments[some], length)
+            for some in np.split(listeners, range(size, len(listeners), size))
+            if len(some)
+        )
+
+    return InnerSplit(learn, batches(chosen), batches(everybody), since)
 
 
 def times_tell(histories: Histories) -> bool:
@@ -155,12 +169,12 @@ def ndcg(scores: Float32s | Float64s, rows: Int32s, targets: Int32s) -> Float64s
     return gains / ideal
 
 
-def _checkable(histories: Histories, late: Bools) -> Int64s:
-    """The listeners who play something before the late plays, and discover something in them."""
+def _checkable(histories: Histories, late: Bools, known: bool = True) -> Int64s:
+    """The listeners who discover something in the late plays; who played before, or did not."""
     whose, number = histories.listeners, len(histories.offsets) - 1
     discovers_late = np.bincount(whose[late & histories.first], minlength=number) > 0
-    known = np.bincount(whose[~late], minlength=number) > 0
-    return np.flatnonzero(discovers_late & known)
+    played = np.bincount(whose[~late], minlength=number) > 0
+    return np.flatnonzero(discovers_late & (played == known))
 
 
 def _own_last(histories: Histories) -> Bools:

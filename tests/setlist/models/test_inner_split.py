@@ -102,6 +102,26 @@ def test_nobodys_late_plays_are_learnt_also_of_who_is_not_checked(histories, few
     assert held.learn.items.tolist() == [7, 8, 5, 6]
 
 
+def test_newcomers_are_held_out_in_their_share(monkeypatch):
+    """Of a hundred listeners forty come late; half of the sixty others are checked."""
+    monkeypatch.setattr(splitting, "times_tell", lambda histories: True)
+    monkeypatch.setattr(splitting, "HOLDOUT_SHARE", 0.5)
+    monkeypatch.setattr(splitting, "MAX_HOLDOUT_LISTENERS", 30)
+    ages = np.tile(np.arange(10.0, 0, -1), 100)
+    ages[600:] = 1.0
+    plays = late_plays(np.random.default_rng(1), ages)
+    held = inner_split(plays, 50, np.inf, 10)
+    assert len(held.check[0].listeners) == 30
+    assert held.check[0].listeners.max() < 60
+    (batch,) = held.everybody
+    new = batch.listeners >= 60
+    assert (held.listeners, new.sum()) == (50, 20)
+    assert set(batch.listeners[~new]) == set(held.check[0].listeners)
+    assert not new[batch.rows].any(), "a newcomer has no history"
+    assert set(batch.target_rows) == set(range(50))
+    assert not np.isin(held.learn.listeners, np.arange(60, 100)).any()
+
+
 def test_without_times_it_is_each_listeners_own_last_plays(histories):
     """Of three discoveries the last, of two the last, of one none."""
     same = replace(histories, ages=np.full(9, 5.0))

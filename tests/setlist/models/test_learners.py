@@ -12,7 +12,7 @@ from setlist.models.histories import Histories
 from setlist.models.inner_split import inner_split
 from setlist.models.learners import item_item
 from setlist.models.learners.factors import ItemFactors, play_matrix, search_matrix
-from setlist.models.learners.ials import IalsSettings, choose_ials, ials
+from setlist.models.learners.ials import IalsSettings, choose_ials, ials, least
 from setlist.models.learners.item_item import ItemItemSettings, choose_item_item, ease, neighbours
 from setlist.models.learners.learnable import Learnable
 from setlist.models.learners.spectral import (
@@ -157,6 +157,18 @@ def test_ials_finds_the_blocks_and_more_rounds_find_no_others():
     np.testing.assert_allclose(scores[0], scores[1], atol=0.01)
 
 
+def test_ials_is_where_its_loss_is_least_for_short_and_for_long_rows():
+    """The step for one side, by hand, with more plays than dimensions and with fewer."""
+    generator = np.random.default_rng(1)
+    diagonal = generator.uniform(0.5, 2, 5).astype(np.float32)
+    for entries in (3, 9):
+        own = generator.normal(size=(2, entries, 5)).astype(np.float32)
+        expected = [
+            np.linalg.solve(np.diag(diagonal) + row.T @ row, row.sum(axis=0)) for row in own
+        ]
+        np.testing.assert_allclose(least(own, diagonal), expected, rtol=1e-4)
+
+
 def test_ials_folds_a_history_in_as_it_was_fitted():
     """Everybody played everything: with all weights 1 every score is 1, but for what is shrunk."""
     plays = sparse.csr_array(np.ones((30, 6), np.float32))
@@ -206,8 +218,10 @@ def test_the_search_for_ials_is_bounded(monkeypatch):
         return type("Factors", (), {"worth": lambda self, split: value})()
 
     monkeypatch.setattr("setlist.models.learners.ials.ials", counted)
-    choose_ials(split, 20, 4)
-    assert len(fitted) == len(set(fitted)) == 12
+    choose_ials(split, 20)
+    # Around the first are four, around each other three; the last is of more dimensions.
+    assert len(fitted) == len(set(fitted)) == 1 + 4 + 3 + 3 + 1
+    assert [settings.dimension for settings in fitted] == [64] * 11 + [128]
 
 
 def test_settings_are_compared_on_a_bounded_number_of_plays(monkeypatch):

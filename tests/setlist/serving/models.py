@@ -64,7 +64,7 @@ def write_towers(
         history_length=length,
         weights=weights,
         plays=np.ones(items, np.float32),
-        prior=Prior(np.zeros(items, np.float32), np.zeros(len(FRESH_DAYS) + 1)),
+        prior=Prior(np.zeros((items, 2), np.float32), np.zeros((len(FRESH_DAYS) + 1, 2))),
         window=WINDOW,
     ).export(table, WINDOW.cutoff, folder)
     write_item_table(folder, table)

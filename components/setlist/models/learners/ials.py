@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from setlist.arrays import Int32s, Int64s
+from setlist.arrays import Float32s, Int32s, Int64s
 from setlist.models.inner_split import InnerSplit
 from setlist.models.learners.factors import ItemFactors, play_matrix, search_matrix
 from setlist.models.learners.learnable import Bag, Learnable
 from setlist.models.recommender import Recommender
 
-DIMENSION, ROUNDS, SEARCH_ROUNDS = 64, 12, 4
-STEP, MAX_TRIED = 10**0.5, 12
-"""Each setting is multiplied and divided by STEP while that ranks the held-out plays better."""
+DIMENSIONS, ROUNDS, SEARCH_ROUNDS = (64, 128), 12, 4
+STEP, STEPS = 10**0.5, 3
+"""Each setting is multiplied and divided by STEP while that ranks the held-out plays better, at
+most so often."""
 SOLVED = 2**24
 """Numbers in a batch of rows of equal length, so that it stays small."""
 
@@ -46,30 +47,40 @@ def choose_ials(
 ) -> tuple[IalsSettings, float | None]:
     """Climb on the held-out plays, with few rounds of fitting, which are enough to compare.
 
+    The climb is with the smaller number of dimensions; at its end the larger one is tried.
+
+    Args:
+        split: of the training period.
+        items: of the catalogue.
+        dimension: the only number of dimensions, where it is set.
+
     Returns:
         The settings, and the mean NDCG@100 of the held-out plays; None where nobody is held out.
     """
-    best = IalsSettings(0.01, 0.1, dimension or DIMENSION)
+    dimensions = (dimension,) if dimension else DIMENSIONS
+    best = IalsSettings(0.01, 0.1, dimensions[0])
     if not split.check:
         return best, None
     plays = search_matrix(split, items)
     values: dict[IalsSettings, float] = {}
 
     def worth(settings: IalsSettings) -> float:
-        if settings not in values and len(values) < MAX_TRIED:
+        if settings not in values:
             values[settings] = ials(plays, settings, SEARCH_ROUNDS).worth(split)
             most = max(values.values())
             print(f"iALS: {len(values)} settings tried, held-out NDCG@100 {most:.4f}", flush=True)
-        return values.get(settings, -np.inf)
+        return values[settings]
 
-    while True:
+    for _ in range(STEPS):
         around = [best]
         for factor in (STEP, 1 / STEP):
             around.append(replace(best, weight=rounded(best.weight * factor)))
             around.append(replace(best, unobserved=rounded(best.unobserved * factor)))
         former, best = best, max(around, key=worth)
         if best == former:
-            return best, values[best]
+            break
+    best = max((replace(best, dimension=size) for size in dimensions), key=worth)
+    return best, values[best]
 
 
 def rounded(value: float) -> float:
@@ -88,16 +99,35 @@ def ials(plays: sparse.csr_array, settings: IalsSettings, rounds: int = ROUNDS) 
     unit = np.eye(dimension, dtype=np.float32)
     for _ in range(rounds):
         for side, other, table in sides:
-            gram = settings.unobserved * (other.T @ other)
+            values, axes = np.linalg.eigh(settings.unobserved * (other.T @ other))
+            turned = other @ axes
             for rows, codes in _of_equal_length(table, dimension):
-                own = other[codes]
-                scale = settings.weight * (codes.shape[1] + settings.unobserved * table.shape[1])
-                square = gram + scale * unit + own.transpose(0, 2, 1) @ own
-                side[rows] = np.linalg.solve(square, own.sum(axis=1)[..., None])[..., 0]
+                own, entries = turned[codes], codes.shape[1]
+                scale = settings.weight * (entries + settings.unobserved * table.shape[1])
+                side[rows] = least(own, np.maximum(values, 0) + scale) @ axes.T
     typical = float(np.diff(plays.indptr).mean())
     scale = settings.weight * (typical + settings.unobserved * plays.shape[1])
     values, axes = np.linalg.eigh(settings.unobserved * (items.T @ items) + scale * unit)
     return ItemFactors.plain(items @ (axes / np.sqrt(values)))
+
+
+def least(own: Float32s, diagonal: Float32s) -> Float32s:
+    """float32[rows, dimension]: x with (diagonal + own' own) x = own' 1, by the smaller square.
+
+    Args:
+        own: float32[rows, entries, dimension].
+        diagonal: float32[dimension], above 0.
+    """
+    turned = own.transpose(0, 2, 1)
+    solution: Float32s
+    if own.shape[1] < own.shape[2]:
+        square = (own / diagonal) @ turned + np.eye(own.shape[1], dtype=np.float32)
+        sums = np.linalg.solve(square, np.ones((*own.shape[:2], 1), np.float32))
+        solution = (turned @ sums)[..., 0] / diagonal
+    else:
+        square = turned @ own + np.diag(diagonal)
+        solution = np.linalg.solve(square, own.sum(axis=1)[..., None])[..., 0]
+    return solution
 
 
 def _of_equal_length(table: sparse.csr_array, dimension: int) -> Iterator[tuple[Int64s, Int32s]]:

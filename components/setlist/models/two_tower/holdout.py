@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from setlist.arrays import Float32s, Float64s, Int32s
+from setlist.arrays import Bools, Float32s, Float64s, Int32s
 from setlist.models.histories import Examples
 from setlist.models.inner_split import InnerSplit, ndcg
 from setlist.models.tf import tf
@@ -29,7 +29,7 @@ def scores_of(
     """
     items = towers.item_tower()
     everything = np.ones(len(towers.played), np.float32)
-    for batch in held.check:
+    for batch in held.everybody:
         users = towers.user_vectors(tensors(batch, inputs, everything), items)
         scores = tf.matmul(users, items, transpose_b=True).numpy().astype(np.float64)
         scores[held.known(batch)] = -np.inf
@@ -43,7 +43,7 @@ def fit_prior(
     recencies: tuple[Float64s, Float64s],
     released: Float64s,
 ) -> Prior:
-    """The prior that makes the held-out plays of the first batch likeliest.
+    """The prior that makes the held-out plays of the first batch likeliest; see `Prior`.
 
     Where they do not begin at one moment, nothing is known of recency, and the prior is 0.
 
@@ -59,18 +59,29 @@ def fit_prior(
     fresh = freshness(released - (held.since or 0), played)
     kinds = before.shape[1]
     if held.since is None or not kinds:
-        return Prior(np.zeros(len(played), np.float32), np.zeros(fresh.shape[1]))
+        return Prior(np.zeros((len(played), 2), np.float32), np.zeros((fresh.shape[1], 2)))
     batch, scores = next(scores_of(towers, held, inputs))
     # What nobody could have known of then was not to be chosen from.
     scores[:, ~played & ~(released > held.since)] = -np.inf
     possible = np.isfinite(scores[batch.target_rows, batch.targets])
-    beta = fit(
-        scores,
-        np.hstack([before, fresh]),
-        batch.targets[possible],
-        batch.weights[possible],
-    )
+    rows, targets = batch.target_rows[possible], batch.targets[possible]
+    features, group = np.hstack([before, fresh]), has_plays(batch)
+
+    def fitted(listeners: Bools, start: Float64s) -> Float64s:
+        use = listeners[rows]
+        if not use.any():
+            return start
+        offset = scores[listeners] + features @ start
+        return start + fit(offset, features, targets[use], batch.weights[possible][use])
+
+    everybody = fitted(np.ones(len(scores), np.bool_), np.zeros(features.shape[1]))
+    beta = np.column_stack([fitted(~group, everybody), fitted(group, everybody)])
     return Prior((now @ beta[:kinds]).astype(np.float32), beta[kinds:])
+
+
+def has_plays(batch: Examples) -> Bools:
+    """bool[batch]: whether a listener has a history."""
+    return np.bincount(batch.rows, minlength=len(batch.listeners)) > 0
 
 
 def log_temperature(towers: TwoTower, held: InnerSplit, inputs: Int32s) -> float:
@@ -107,11 +118,11 @@ def likelihood_and_ndcg(
         towers: trained.
         held: the plays; of somebody.
         inputs: int32[listeners, named inputs].
-        prior: float32[items].
+        prior: float32[items, 2].
     """
     entropy, gains = 0.0, []
     for batch, scores in scores_of(towers, held, inputs):
-        scores += prior
+        scores += prior.T[has_plays(batch).astype(int)]
         scores -= scores.max(axis=1, keepdims=True)
         target_scores = scores[batch.target_rows, batch.targets]
         total = np.log(np.exp(scores).sum(axis=1))

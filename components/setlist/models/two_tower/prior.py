@@ -9,8 +9,10 @@ Three things that the towers do not know, because one vector stands for the whol
     unplayed   1 for an item that nobody had played
 
 The prior is a weighted sum of them, and the weights are what makes the held-out plays likeliest
-(softmax regression with the towers' scores as offset, by Newton's method). Recency stays as it was
-at the end of training; the others are what they are on the day on which the model is made.
+(softmax regression with the towers' scores as offset, by Newton's method): first for everybody,
+then, from there, for newcomers and for listeners with plays, who look for other
+things. Recency stays as it was at the end of training; the others are what they are on the day on
+which the model is made.
 """
 
 from collections.abc import Sequence
@@ -27,24 +29,24 @@ FRESH_DAYS = (7.0, 30.0)
 DOUBTING_LISTENERS = 10.0
 """As if so many more listeners had been held out, and had played regardless of the prior."""
 # The bound on a step keeps the first ones from overshooting.
-NEWTON_STEPS, LONGEST_NEWTON_STEP = 15, 1.0
-"""Newton steps, and the longest one in any coordinate."""
+NEWTON_STEPS, LONGEST_NEWTON_STEP, SHORTEST_NEWTON_STEP = 15, 1.0, 1e-6
+"""Newton steps at most, the longest one in any coordinate, and the one after which it is done."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A fitted prior.
+    """A fitted prior; its columns are for newcomers and for listeners with plays.
 
     Attributes:
-        recency: float32[items], its part of the prior.
-        fresh: float64[half-lives of FRESH_DAYS + 1], the weights of freshness and unplayed.
+        recency: float32[items, 2], its part of the prior.
+        fresh: float64[half-lives of FRESH_DAYS + 1, 2], the weights of freshness and unplayed.
     """
 
     recency: Float32s
     fresh: Float64s
 
     def at(self, days: Float64s, played: Bools) -> Float32s:
-        """float32[items]: the prior at a moment.
+        """float32[items, 2]: the prior at a moment.
 
         Args:
             days: float64[items], since the release; NaN where it is not known.
@@ -105,4 +107,6 @@ def fit(
         curvature = (features * mean[:, None]).T @ features - each.T @ each / listeners
         step = np.linalg.solve(curvature + doubt * np.eye(kinds), gradient)
         beta -= np.clip(step, -LONGEST_NEWTON_STEP, LONGEST_NEWTON_STEP)
+        if np.abs(step).max() < SHORTEST_NEWTON_STEP:
+            break
     return beta

@@ -154,7 +154,7 @@ class Servable(DotProduct):
             catalogue: the ids, in the order of the codes.
             towers: trained.
             vocabularies: the values of each named input, in the order of the codes.
-            prior: float32[items], added to every score.
+            prior: float32[items, 2], added to the scores of newcomers, and to those of others.
         """
         super().__init__(
             catalogue,
@@ -163,19 +163,20 @@ class Servable(DotProduct):
         )
         items = towers.item_tower()
         self._play_vectors = tf.constant(towers.play_vectors(items).numpy())
-        self.vectors = tf.concat([items, prior[:, None]], axis=1)
+        self.vectors = tf.concat([items, prior], axis=1)
         self._user_tower = towers.user_tower
         self._values = [string_table(values) for values in vocabularies.values()]
 
     def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """U, g and a 1, so that u . v + g b + prior is one dot product."""
+        """U, g and which prior it is, so that u . v + g b + prior is one dot product."""
         named = [
             table.lookup(inputs[name])
             for name, table in zip(self.inputs[:-1], self._values, strict=True)
         ]
         bag = self._user_tower.bag(self._play_vectors, history, inputs[HISTORY_AGE])
         users = self._user_tower(bag, named)
-        return tf.concat([users, tf.ones_like(users[:, :1])], axis=1)
+        prior = tf.one_hot(tf.cast(bag.counts > 0, tf.int32), 2)
+        return tf.concat([users, prior], axis=1)
 
 
 def pack(arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> bytes:

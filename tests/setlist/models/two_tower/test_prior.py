@@ -44,8 +44,9 @@ def test_freshness_by_hand():
     expected = [[1, 1, 0], [0.5, 0.5 ** (7 / month), 0], [0, 0, 1], [0, 0, 1]]
     assert week == 7
     np.testing.assert_allclose(found, expected)
-    prior = Prior(np.array([1, 2, 3, 4], np.float32), np.array([10.0, 0.0, -1.0]))
-    np.testing.assert_allclose(prior.at(days, found[:, 2] == 0), [11, 7, 2, 3])
+    recency = np.array([[1, 0], [2, 0], [3, 0], [4, 0]], np.float32)
+    prior = Prior(recency, np.array([[10.0, 0.0], [0.0, 0.0], [-1.0, 1.0]]))
+    np.testing.assert_allclose(prior.at(days, found[:, 2] == 0), [[11, 0], [7, 0], [2, 1], [3, 1]])
 
 
 def test_the_betas_are_recovered():

@@ -321,16 +321,31 @@ def test_what_few_have_played_stays_close_to_its_start():
 
 def test_what_is_played_more_of_late_is_put_first(features, tmp_path, monkeypatch):
     """All play i8 and i9 in the last days only, as the held-out listeners do."""
+    monkeypatch.setattr("setlist.models.inner_split.HOLDOUT_SHARE", 0.05)
     monkeypatch.setattr("setlist.models.inner_split.MIN_HOLDOUT_LISTENERS", 5)
     late = [features.items["item_id"].tolist().index(item) for item in ("i8", "i9")]
-    ages = np.where(features.plays["item"].isin(late), 1.0, features.plays["age_days"] + 30)
+    now = 1 + features.plays["user"] / 100
+    ages = np.where(features.plays["item"].isin(late), now, features.plays["age_days"] + 30)
     plays = features.plays.assign(age_days=ages.astype(np.float32))
     plays = plays.sort_values(["user", "age_days"], ascending=[True, False], ignore_index=True)
     settings = ModelSettings(dimension=8, epochs=3, recency_days=(3.0,))
     train(replace(features, plays=plays), settings, tmp_path / "m", tmp_path / "r")
     recency = SavedTowers.read(tmp_path / "m").prior.recency
     assert recency[late].min() > 0
-    assert set(np.argsort(-recency)[:2]) == set(late)
+    for column in recency.T:
+        assert set(np.argsort(-column)[:2]) == set(late)
+
+
+def test_newcomers_and_others_have_priors_of_their_own(features, tmp_path, models):
+    """Each prior lifts an item of its own above everything else."""
+    towers = SavedTowers.read(models / "two_tower")
+    recency = np.zeros((len(towers.catalogue), 2), np.float32)
+    for column, item in enumerate(("i2", "i7")):
+        recency[towers.catalogue.index(item), column] = 1e3
+    prior = replace(towers.prior, recency=recency)
+    replace(towers, prior=prior).export(features.items, features.window.cutoff, tmp_path)
+    ids, _ = SavedModel(tmp_path).recommend([[], ["i0"]], [[], []], 1, {"country": ["", ""]})
+    assert [row[0] for row in ids] == ["i2", "i7"]
 
 
 @pytest.mark.parametrize(("released", "sign"), [(pd.NaT, 0), ("2026-03-30", 0), ("2025-01-01", -1)])
@@ -344,4 +359,5 @@ def test_only_what_could_be_known_then_counts_against_the_unplayed(
     items.loc[items["item_id"] == "fresh", "released"] = pd.to_datetime(released, utc=True)
     settings = ModelSettings(dimension=8, epochs=3)
     train(replace(features, items=items), settings, tmp_path / "m", tmp_path / "r")
-    assert np.sign(SavedTowers.read(tmp_path / "m").prior.fresh[-1]) == sign
+    newcomers, others = SavedTowers.read(tmp_path / "m").prior.fresh[-1]
+    assert np.sign(others) == np.sign(newcomers) == sign

@@ -16,6 +16,7 @@ from setlist.arrays import Float32s, Int32s, Int64s
 from setlist.models.inner_split import InnerSplit
 from setlist.models.learners.factors import ItemFactors, play_matrix, search_matrix
 from setlist.models.learners.learnable import Bag, Learnable
+from setlist.models.learners.trials import Trials
 from setlist.models.recommender import Recommender
 
 DIMENSIONS, ROUNDS, SEARCH_ROUNDS = (64, 128), 12, 4
@@ -43,7 +44,7 @@ class IalsSettings:
 
 
 def choose_ials(
-    split: InnerSplit, items: int, dimension: int | None = None
+    split: InnerSplit, items: int, dimension: int | None = None, trials: Trials | None = None
 ) -> tuple[IalsSettings, float | None]:
     """Climb on the held-out plays, with few rounds of fitting, which are enough to compare.
 
@@ -53,6 +54,7 @@ def choose_ials(
         split: of the training period.
         items: of the catalogue.
         dimension: the only number of dimensions, where it is set.
+        trials: where what was measured is kept.
 
     Returns:
         The settings, and the mean NDCG@100 of the held-out plays; None where nobody is held out.
@@ -62,14 +64,17 @@ def choose_ials(
     if not split.check:
         return best, None
     plays = search_matrix(split, items)
-    values: dict[IalsSettings, float] = {}
+    trials = trials or Trials()
+    tried: dict[IalsSettings, float] = {}
 
     def worth(settings: IalsSettings) -> float:
-        if settings not in values:
-            values[settings] = ials(plays, settings, SEARCH_ROUNDS).worth(split)
-            most = max(values.values())
-            print(f"iALS: {len(values)} settings tried, held-out NDCG@100 {most:.4f}", flush=True)
-        return values[settings]
+        if settings not in tried:
+            tried[settings] = trials.worth(
+                settings, lambda: ials(plays, settings, SEARCH_ROUNDS).worth(split)
+            )
+            most = max(tried.values())
+            print(f"iALS: {len(tried)} settings tried, held-out NDCG@100 {most:.4f}", flush=True)
+        return tried[settings]
 
     for _ in range(STEPS):
         around = [best]
@@ -80,7 +85,7 @@ def choose_ials(
         if best == former:
             break
     best = max((replace(best, dimension=size) for size in dimensions), key=worth)
-    return best, values[best]
+    return best, tried[best]
 
 
 def rounded(value: float) -> float:
@@ -119,15 +124,14 @@ def least(own: Float32s, diagonal: Float32s) -> Float32s:
         diagonal: float32[dimension], above 0.
     """
     turned = own.transpose(0, 2, 1)
-    solution: Float32s
     if own.shape[1] < own.shape[2]:
-        square = (own / diagonal) @ turned + np.eye(own.shape[1], dtype=np.float32)
-        sums = np.linalg.solve(square, np.ones((*own.shape[:2], 1), np.float32))
-        solution = (turned @ sums)[..., 0] / diagonal
-    else:
-        square = turned @ own + np.diag(diagonal)
-        solution = np.linalg.solve(square, own.sum(axis=1)[..., None])[..., 0]
-    return solution
+        between = (own / diagonal) @ turned + np.eye(own.shape[1], dtype=np.float32)
+        sums = np.linalg.solve(between, np.ones((*own.shape[:2], 1), np.float32))
+        return (turned @ sums / diagonal[:, None])[..., 0].astype(np.float32, copy=False)
+    square = turned @ own + np.diag(diagonal)
+    return np.linalg.solve(square, own.sum(axis=1)[..., None])[..., 0].astype(
+        np.float32, copy=False
+    )
 
 
 def _of_equal_length(table: sparse.csr_array, dimension: int) -> Iterator[tuple[Int64s, Int32s]]:

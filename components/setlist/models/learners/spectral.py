@@ -12,7 +12,10 @@ V_j, the part of an item's score that is its own, EASE (Steck 2019) within these
 setting of them serves all tables, so each is chosen on the plays that the inner split holds out.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import product
 
 import numpy as np
 from scipy import sparse
@@ -27,6 +30,7 @@ from setlist.models.learners.factors import (
     search_matrix,
 )
 from setlist.models.learners.learnable import Bag, Learnable
+from setlist.models.learners.trials import Trials
 from setlist.models.recommender import Recommender
 
 ROW_EXPONENTS, COLUMN_EXPONENTS = (0.0, 0.5), (0.0, 0.25, 0.5)
@@ -107,7 +111,7 @@ class Spectrum:
 
 
 def choose_spectral(
-    split: InnerSplit, items: int, most: int | None = None
+    split: InnerSplit, items: int, most: int | None = None, trials: Trials | None = None
 ) -> tuple[SpectralSettings, float | None]:
     """Try the exponents, dimensions and filters on the held-out plays.
 
@@ -118,6 +122,7 @@ def choose_spectral(
         split: of the training period.
         items: of the catalogue.
         most: the largest dimension to try.
+        trials: where what was measured is kept.
 
     Returns:
         The settings, and the mean NDCG@100 of the held-out plays; None where nobody is held out.
@@ -126,39 +131,55 @@ def choose_spectral(
     default = SpectralSettings(0.5, 0.25, dimensions[len(dimensions) // 2], 0.0, own_share=False)
     if not split.check:
         return default, None
+    trials = trials or Trials()
     plays = search_matrix(split, items)
     coarse = split.some(COARSE_LISTENERS)
-    values, tried = {}, 0
-    for row in ROW_EXPONENTS:
-        for column in COLUMN_EXPONENTS:
-            spectrum = Spectrum.of(plays, row, column, max(dimensions))
-            worth = {
-                settings: spectrum.factors(settings).worth(coarse)
-                for settings in (
-                    SpectralSettings(row, column, dimension, strength, own_share=False)
-                    for dimension in dimensions
-                    for strength in (0.0, 1.0)
-                )
-            }
-            dimension = max(worth, key=worth.__getitem__).dimension
-            worth |= {
-                settings: spectrum.factors(settings).worth(coarse)
-                for settings in (
-                    SpectralSettings(row, column, dimension, strength, own_share)
-                    for strength in STRENGTHS
-                    for own_share in (False, True)
-                )
-                if settings not in worth
-            }
-            tried += len(worth)
-            for settings in sorted(worth, key=worth.__getitem__)[-FINALISTS:]:
-                values[settings] = spectrum.factors(settings).worth(split)
-            best = max(values, key=values.__getitem__)
-            print(
-                f"spectral: {tried} settings tried, held-out NDCG@100 {values[best]:.4f}",
-                flush=True,
-            )
+    values: dict[SpectralSettings, float] = {}
+    for exponents in product(ROW_EXPONENTS, COLUMN_EXPONENTS):
+        # Not at once: a search that was taken up again may need it no more.
+        spectrum = cache(partial(Spectrum.of, plays, *exponents, max(dimensions)))
+        for settings in _finalists(exponents, dimensions, spectrum, coarse, trials):
+            worth = partial(_worth, spectrum, settings, split)
+            values[settings] = trials.worth(settings, worth)
+        best = max(values, key=values.__getitem__)
+        print(
+            f"spectral: {len(values)} settings tried, held-out NDCG@100 {values[best]:.4f}",
+            flush=True,
+        )
     return best, values[best]
+
+
+def _finalists(
+    exponents: tuple[float, float],
+    dimensions: Sequence[int],
+    spectrum: Callable[[], Spectrum],
+    coarse: InnerSplit,
+    trials: Trials,
+) -> list[SpectralSettings]:
+    """The best settings of a pair of exponents: the dimension first, then the filter."""
+
+    def look(settings: SpectralSettings) -> float:
+        return trials.first_look(settings, partial(_worth, spectrum, settings, coarse))
+
+    tried = [
+        SpectralSettings(*exponents, dimension, strength, own_share=False)
+        for dimension in dimensions
+        for strength in (0.0, 1.0)
+    ]
+    dimension = max(tried, key=look).dimension
+    filters = (
+        SpectralSettings(*exponents, dimension, strength, own_share)
+        for strength in STRENGTHS
+        for own_share in (False, True)
+    )
+    tried += [settings for settings in filters if settings not in tried]
+    return sorted(tried, key=look)[-FINALISTS:]
+
+
+def _worth(
+    spectrum: Callable[[], Spectrum], settings: SpectralSettings, split: InnerSplit
+) -> float:
+    return spectrum().factors(settings).worth(split)
 
 
 def spectral(plays: sparse.csr_array, settings: SpectralSettings) -> ItemFactors:

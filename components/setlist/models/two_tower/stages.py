@@ -1,9 +1,16 @@
-"""The two descents of a training in one checkpoint: while plays are held out, and on all plays."""
+"""A training in one checkpoint: the search for the start, and the two descents.
 
+The first descent is while plays are held out, the second on all plays.
+"""
+
+import time
 from typing import Any, Protocol
 
-from setlist.models.two_tower.descent import Descent
+from setlist.models.learners.trials import Trials
+from setlist.models.two_tower.descent import SAVE_SECONDS, Descent
 from setlist.models.two_tower.saved_towers import pack, unpack
+
+SEARCH = "search"
 
 
 class Checkpoint(Protocol):
@@ -20,7 +27,11 @@ class Checkpoint(Protocol):
 
 
 class Stages:
-    """Keeps the state of descents by name, and takes them up again."""
+    """Keeps the state of search and descents, and takes them up again.
+
+    Attributes:
+        trials: of the search.
+    """
 
     def __init__(self, checkpoint: Checkpoint | None) -> None:
         """Read what was kept.
@@ -34,6 +45,8 @@ class Stages:
         self._arrays, self._document = (
             unpack(content, "the checkpoint of this training") if content else ({}, {})
         )
+        self.trials = Trials(self._document.pop(SEARCH, {}), self._save_now_and_then)
+        self._saved_at = time.monotonic()
 
     def begin(self, name: str, descent: Descent) -> None:
         """Keep this descent, too, from now on; it goes back to where it was kept last."""
@@ -53,8 +66,13 @@ class Stages:
         if self._checkpoint is None:
             return
         arrays: dict[str, Any] = {}
-        document = {}
+        document: dict[str, Any] = {SEARCH: self.trials.values}
         for name, descent in self._descents.items():
             own, document[name] = descent.state()
             arrays |= {f"{name}.{key}": array for key, array in own.items()}
         self._checkpoint.write(pack(arrays, document))
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved_at > SAVE_SECONDS:
+            self.save()
+            self._saved_at = time.monotonic()

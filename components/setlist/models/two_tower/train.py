@@ -15,6 +15,7 @@ from setlist.models.item_table import write_item_table
 from setlist.models.learners.factors import play_matrix
 from setlist.models.learners.ials import IalsSettings, choose_ials, ials
 from setlist.models.learners.spectral import SpectralSettings, choose_spectral, spectral
+from setlist.models.learners.trials import Trials
 from setlist.models.profile import write_profile
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
@@ -89,7 +90,8 @@ def train(
     if former:
         latest = (features.window.cutoff - former.window.cutoff).total_seconds() / DAY_SECONDS
     split = inner_split(histories, size, latest, settings.history_length)
-    origin = former or choose_start(split, size, settings.dimension)
+    stages = Stages(checkpoint)
+    origin = former or choose_start(split, size, settings.dimension, stages.trials)
     dimension = origin.dimension
     batch = settings.batch or scaled_batch(len(split.learn.offsets) - 1)
     settings = settings.model_copy(update={"dimension": dimension, "batch": batch})
@@ -98,7 +100,6 @@ def train(
     inputs = encode_inputs(features, vocabularies)
     released = days_since(features.items["released"], features.window.cutoff)
     recencies = recency_before_and_now(histories, split, size, settings.recency_days)
-    stages = Stages(checkpoint)
 
     def start(learn: Histories) -> Descent:
         towers = build(learn, features, settings, tags, vocabularies, inputs, origin)
@@ -145,6 +146,7 @@ def train(
         start=f"the model of {former.window.cutoff:%Y-%m-%d}" if former else str(origin),
         start_ndcg=float(inner.start.mean()) if split.check else None,
         timeless=bool(split.check) and split.since is None,
+        trials=stages.trials.on_all,
     )
     SavedTowers(
         catalogue=features.items["item_id"].tolist(),
@@ -165,7 +167,7 @@ def train(
 
 
 def choose_start(
-    split: InnerSplit, items: int, dimension: int | None
+    split: InnerSplit, items: int, dimension: int | None, trials: Trials | None = None
 ) -> SpectralSettings | IalsSettings:
     """The learner whose item vectors rank the held-out plays best.
 
@@ -173,9 +175,10 @@ def choose_start(
         split: of the training period.
         items: of the catalogue.
         dimension: of the vectors, where it is set.
+        trials: where what was measured is kept.
     """
-    settings, worth = choose_spectral(split, items, dimension)
-    other, other_worth = choose_ials(split, items, dimension)
+    settings, worth = choose_spectral(split, items, dimension, trials)
+    other, other_worth = choose_ials(split, items, dimension, trials)
     return other if (other_worth or 0.0) > (worth or 0.0) else settings
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.waiting import PATIENCE
 
 from setlist.errors import SetlistError
-from setlist.models.learners.factors import play_matrix
+from setlist.models.learners.factors import ItemFactors, play_matrix
 from setlist.models.learners.ials import ials
 from setlist.models.learners.learnable import Learnable
 from setlist.models.learners.spectral import SpectralSettings, spectral
@@ -226,6 +226,27 @@ def test_a_killed_training_goes_on_to_the_same_model(features, tmp_path, monkeyp
     assert resumed.epochs[5].seconds > resumed.epochs[4].seconds
     towers = [(tmp_path / name / TOWERS).read_bytes() for name in ("whole", "resumed")]
     assert towers[0] == towers[1], "bit by bit"
+
+
+def test_a_search_goes_on_after_a_kill_with_what_was_measured(features, tmp_path, monkeypatch):
+    monkeypatch.setattr("setlist.models.two_tower.stages.SAVE_SECONDS", -1.0)
+    settings = ModelSettings(dimension=8, epochs=1)
+    whole = train(features, settings, tmp_path / "whole", tmp_path / "a")
+    memory = Memory(keep=40)
+    with pytest.raises(KeyboardInterrupt):
+        train(features, settings, tmp_path / "killed", tmp_path / "b", checkpoint=memory)
+    measured = []
+    worth = ItemFactors.worth
+    monkeypatch.setattr(
+        ItemFactors, "worth", lambda own, split: measured.append(own) or worth(own, split)
+    )
+    again = train(features, settings, tmp_path / "k", tmp_path / "c", checkpoint=Memory())
+    from_start = len(measured)
+    memory.keep = 10**9
+    resumed = train(features, settings, tmp_path / "resumed", tmp_path / "d", checkpoint=memory)
+    assert len(measured) - from_start == from_start - 40
+    assert resumed.trials == again.trials == whole.trials
+    assert resumed.start == max(whole.trials, key=whole.trials.__getitem__)
 
 
 def test_a_damaged_checkpoint_is_named(features, tmp_path):

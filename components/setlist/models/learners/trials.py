@@ -1,0 +1,39 @@
+"""What settings of learners are worth on the held-out plays, each measured once, also after a kill.
+
+A first look at some of the held-out listeners tells the settings that are worth a look at all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+FIRST_LOOK = ", first look"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Mean NDCG@100 of the held-out plays by the words for the settings.
+
+    Attributes:
+        values: measured so far.
+        save: called after each measurement; keeps `values`.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    save: Callable[[], None] = lambda: None
+
+    @property
+    def on_all(self) -> dict[str, float]:
+        """Those measured on all held-out listeners."""
+        return {name: worth for name, worth in self.values.items() if FIRST_LOOK not in name}
+
+    def worth(self, settings: object, measure: Callable[[], float]) -> float:
+        """What is known of the settings, or else is measured now."""
+        name = str(settings)
+        if name not in self.values:
+            self.values[name] = measure()
+            self.save()
+        return self.values[name]
+
+    def first_look(self, settings: object, measure: Callable[[], float]) -> float:
+        """The same on some of the held-out listeners."""
+        return self.worth(f"{settings}{FIRST_LOOK}", measure)

@@ -109,6 +109,7 @@ EXTRAS = {
     "pyspark": ("spark",),
     "tensorflow_recommenders": ("train",),
     "tf_keras": ("train",),
+    "threadpoolctl": ("train",),
     "jinja2": ("train", "dashboard"),
     "matplotlib": ("train",),
     "kfp": ("train,kubeflow",),  # what imports kfp runs or compiles the steps, which need both

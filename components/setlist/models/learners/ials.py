@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from setlist.arrays import Float32s, Int32s, Int64s
 from setlist.models.inner_split import InnerSplit
@@ -93,6 +94,8 @@ def rounded(value: float) -> float:
     return float(f"{value:.1e}")
 
 
+# Systems of a hundred unknowns: threads of the BLAS would wait for each other more than they work.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def ials(plays: sparse.csr_array, settings: IalsSettings, rounds: int = ROUNDS) -> ItemFactors:
     """The items' vectors, with the root of F in them."""
     generator, dimension = np.random.default_rng(1), settings.dimension

@@ -1,7 +1,7 @@
 """Tables on which models are compared: real ones, and a generated one that is unlike the sample.
 
-Each table is one or several cuts: what may be learnt, and who is evaluated. The generated one has
-listeners and items at places of a map, who play what is near; no times, no tags, few plays.
+Each table is one or several cuts: what may be learnt, and who is evaluated. The generated ones have
+no times, no tags and few plays.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,6 +24,7 @@ LEARNT, CUT, TESTED = 1_697_408_000, 1_700_000_000, 1_700_086_400
 FOLDS = 5
 CUTS = (0.7, 0.8, 0.9)
 LISTENERS, PLACES, PLAYS = 5_500, 13_500, 101_000
+ALBUMS, SONGS = 1_500, 8
 
 
 def instant(second: float) -> pd.Timestamp:
@@ -117,10 +118,31 @@ def generated_map(folder: Path) -> Iterator[Cut]:
     pairs = pd.DataFrame(
         {"user_id": np.repeat(np.arange(LISTENERS), plays), "item_id": np.concatenate(chosen)}
     )
-    order = generator.permutation(len(pairs))
-    yield timeless(
-        folder, pairs.iloc[order].reset_index(drop=True), generator.random(len(pairs)) < 0.2
+    yield a_fifth_tested(folder, pairs, generator)
+
+
+def generated_albums(folder: Path) -> Iterator[Cut]:
+    """Listeners who play songs of a few albums: far more tastes than vectors have dimensions."""
+    generator = np.random.default_rng(4)
+    popularity = 1 / np.arange(1, ALBUMS + 1) ** 0.6
+    chosen = []
+    for _ in range(LISTENERS):
+        albums = generator.choice(ALBUMS, 4, replace=False, p=popularity / popularity.sum())
+        songs = (albums[:, None] * SONGS + np.arange(SONGS)).ravel()
+        heard = songs[generator.random(len(songs)) < 0.5]
+        chosen.append(np.union1d(heard, generator.integers(0, ALBUMS * SONGS, 4)))
+    lengths = [len(own) for own in chosen]
+    pairs = pd.DataFrame(
+        {"user_id": np.repeat(np.arange(LISTENERS), lengths), "item_id": np.concatenate(chosen)}
     )
+    yield a_fifth_tested(folder, pairs, generator)
+
+
+def a_fifth_tested(folder: Path, pairs: pd.DataFrame, generator: np.random.Generator) -> Cut:
+    """A random fifth of the pairs, in random order, is the test period."""
+    order = generator.permutation(len(pairs))
+    tested = generator.random(len(pairs)) < 0.2
+    return timeless(folder, pairs.iloc[order].reset_index(drop=True), tested)
 
 
 TABLES: dict[str, Callable[[Path], Iterator[Cut]]] = {
@@ -140,4 +162,5 @@ TABLES: dict[str, Callable[[Path], Iterator[Cut]]] = {
     ),
     "Last.fm, no times": lastfm,
     "generated map, no times": generated_map,
+    "generated albums, no times": generated_albums,
 }

@@ -8,6 +8,7 @@ their plays, columns by a power of theirs. Both are cut to the strongest neighbo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import sparse
@@ -23,6 +24,7 @@ from setlist.models.learners.factors import (
     search_matrix,
 )
 from setlist.models.learners.learnable import ItemItem, Learnable
+from setlist.models.learners.trials import Trials
 from setlist.models.recommender import Recommender
 
 DENSE_ITEMS = 10_000
@@ -43,9 +45,24 @@ class ItemItemSettings:
     strength: float | None
     column_exponent: float | None
 
+    def __str__(self) -> str:
+        """A phrase for people."""
+        if self.strength is not None:
+            return f"EASE (strength {self.strength:g})"
+        return f"the graph filter (exponent {self.column_exponent:g})"
 
-def choose_item_item(split: InnerSplit, items: int) -> ItemItemSettings:
-    """Try the strengths, or the exponents, on the held-out plays."""
+
+def choose_item_item(
+    split: InnerSplit, items: int, trials: Trials | None = None
+) -> ItemItemSettings:
+    """Try the strengths, or the exponents, on the held-out plays.
+
+    Args:
+        split: of the training period.
+        items: of the catalogue.
+        trials: where what was measured is kept.
+    """
+    trials = trials or Trials()
     plays = search_matrix(split, items)
     dense = items <= DENSE_ITEMS
     tried = [
@@ -56,9 +73,13 @@ def choose_item_item(split: InnerSplit, items: int) -> ItemItemSettings:
         return tried[1]
     coarse, values = split.some(COARSE_LISTENERS), {}
     for settings in tried:
-        values[settings] = float(coarse.ndcg(_score(plays, settings)).mean())
-        print(f"item-item: {settings} {values[settings]:.4f}", flush=True)
+        values[settings] = trials.first_look(settings, partial(_worth, plays, settings, coarse))
+        print(f"item-item: {settings}, held-out NDCG@100 {values[settings]:.4f}", flush=True)
     return max(values, key=values.__getitem__)
+
+
+def _worth(plays: sparse.csr_array, settings: ItemItemSettings, split: InnerSplit) -> float:
+    return float(split.ndcg(_score(plays, settings)).mean())
 
 
 def _score(plays: sparse.csr_array, settings: ItemItemSettings) -> Callable[[Examples], Float32s]:

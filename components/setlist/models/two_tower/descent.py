@@ -20,6 +20,7 @@ from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K, Epoch
 from setlist.models.two_tower.examples import epoch, specification, tensors
+from setlist.models.two_tower.holdout import Judgement, better
 from setlist.models.two_tower.network import GAIN_LEARNING_FACTOR, TwoTower
 from setlist.models.two_tower.optimizer import AveragedAdam
 
@@ -28,8 +29,6 @@ RATE_FACTOR = 0.25
 """By which the learning rate falls after an epoch that made nothing better."""
 LARGEST_WEIGHT = 1e15
 """The products of larger ones overflow."""
-NORMAL_95 = 1.96
-"""The quantile of the normal distribution, for an interval of 95%."""
 # Chosen on MovieLens-1M and the bundled sample.
 SHARE_WITH_VECTOR = 0.9
 """In each batch so many of the items have their own embedding; the others learn to be placed by
@@ -143,8 +142,7 @@ class Descent:
 
     def end(self) -> None:
         """Keep the best weights, or the start where the best is not beyond an interval of 95%."""
-        error = self.lifts.std(ddof=1) / np.sqrt(len(self.lifts)) if len(self.lifts) > 1 else 0.0
-        if len(self.lifts) and self.lifts.mean() <= NORMAL_95 * error:
+        if len(self.lifts) and not better(self.lifts):
             self.best, self.best_weights, self.rates = 0, self.start_weights, []
         self.place(self.best_weights)
 
@@ -157,7 +155,7 @@ def descend(
     plan: Sequence[float] | None,
     logs: Path | None,
     save: Callable[[], None],
-    check: Callable[[], tuple[float, Float64s]] | None,
+    judge: Callable[[], Judgement] | None,
 ) -> None:
     """Train, and end with the best weights. Prints how far it is.
 
@@ -173,8 +171,7 @@ def descend(
         plan: the learning rate of each epoch, where it was found before.
         logs: a folder for the curves as TensorBoard logs.
         save: called between epochs.
-        check: the loss of the held-out plays under the towers as they are, and
-            float64[checked listeners], their NDCG@100.
+        judge: what the held-out plays say of the towers as they are.
 
     Raises:
         ModelError: when the loss is not finite.
@@ -194,13 +191,13 @@ def descend(
     curves = Curves(logs, descent.epochs) if logs else None
     before = descent.epochs[-1].seconds if descent.epochs else 0.0
     began = shown_at = saved_at = time.monotonic()
-    if not descent.epochs and check:
-        descent.begin(check()[1])
+    if not descent.epochs and judge:
+        descent.begin(judge().ndcg)
     learners = int((learn.last_first() >= 0).sum())
     size = settings.batch or learners
     batches = -(-learners // size)
     most = settings.epochs if plan is None else len(plan)
-    while not descent.finished(most, settings.patience if check else most):
+    while not descent.finished(most, settings.patience if judge else most):
         if plan and plan[len(descent.epochs)] != descent.rate:
             descent.restart(plan[len(descent.epochs)])
         number, losses = len(descent.epochs) + 1, []
@@ -222,9 +219,10 @@ def descend(
                 f"the loss of epoch {number} is {loss}, the largest weight {largest:.3g}",
                 f"lower model.learning_rate (now {settings.learning_rate})",
             )
-        if check:
+        if judge:
             descent.place(averaged)
-            held_out, values = check()
+            judgement = judge()
+            held_out, values = judgement.loss, judgement.ndcg
             descent.place(running)
         seconds = round(before + time.monotonic() - began, 3)
         descent.add(Epoch(number, loss, held_out, mean(values), seconds), values, averaged)

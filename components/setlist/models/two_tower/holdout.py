@@ -1,131 +1,171 @@
-"""What the finished towers make of the held-out plays."""
+"""What towers make of the held-out plays."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from setlist.arrays import Bools, Float32s, Float64s, Int32s
+from setlist.arrays import Bools, Float64s, Int32s
 from setlist.models.histories import Examples
 from setlist.models.inner_split import InnerSplit, ndcg
 from setlist.models.tf import tf
 from setlist.models.two_tower.examples import tensors
+from setlist.models.two_tower.neighbourhood import SHARES, Neighbourhood
 from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.prior import Prior, fit, freshness
 
 HEATS = (-5.0, 10.0)
 """Bounds of the logarithm of the temperature."""
+NORMAL_95 = 1.96
+"""The quantile of the normal distribution, for an interval of 95%."""
 
 
-def scores_of(
-    towers: TwoTower, held: InnerSplit, inputs: Int32s
-) -> Iterator[tuple[Examples, Float64s]]:
-    """Each batch with its scores float64[batch, items]; -inf for what the listener has played.
+@dataclass(frozen=True)
+class Judgement:
+    """What the held-out plays say of towers, with the prior that they ask for.
 
-    Args:
-        towers: trained.
-        held: the plays.
-        inputs: int32[listeners, named inputs].
+    Attributes:
+        loss: mean cross-entropy of the held-out plays in nats, over all but what is known.
+        ndcg: float64[checked listeners], NDCG@100.
+        prior: the one under which the held-out plays of the first batch are likeliest.
     """
-    items = towers.item_tower()
-    everything = np.ones(len(towers.played), np.float32)
-    for batch in held.everybody:
-        users = towers.user_vectors(tensors(batch, inputs, everything), items)
-        scores = tf.matmul(users, items, transpose_b=True).numpy().astype(np.float64)
-        scores[held.known(batch)] = -np.inf
-        yield batch, scores
+
+    loss: float
+    ndcg: Float64s
+    prior: Prior
 
 
-def fit_prior(
-    towers: TwoTower,
-    held: InnerSplit,
-    inputs: Int32s,
-    recencies: tuple[Float64s, Float64s],
-    released: Float64s,
-) -> Prior:
-    """The prior that makes the held-out plays of the first batch likeliest; see `Prior`.
+@dataclass(frozen=True)
+class Holdout:
+    """The held-out plays, and what is known of their listeners and items.
 
-    Where they do not begin at one moment, nothing is known of recency, and the prior is 0.
-
-    Args:
-        towers: trained.
-        held: the plays.
+    Attributes:
+        split: with the plays.
         inputs: int32[listeners, named inputs].
         recencies: float64[items, half-lives], before the held-out plays and now.
         released: float64[items], days before the end of training; NaN where not known.
     """
-    before, now = recencies
-    played = towers.played.numpy() > 0
-    fresh = freshness(released - (held.since or 0), played)
-    kinds = before.shape[1]
-    if held.since is None or not kinds:
-        return Prior(np.zeros((len(played), 2), np.float32), np.zeros((fresh.shape[1], 2)))
-    batch, scores = next(scores_of(towers, held, inputs))
-    # What nobody could have known of then was not to be chosen from.
-    scores[:, ~played & ~(released > held.since)] = -np.inf
-    possible = np.isfinite(scores[batch.target_rows, batch.targets])
-    rows, targets = batch.target_rows[possible], batch.targets[possible]
-    features, group = np.hstack([before, fresh]), has_plays(batch)
 
-    def fitted(listeners: Bools, start: Float64s) -> Float64s:
-        use = listeners[rows]
-        if not use.any():
-            return start
-        offset = scores[listeners] + features @ start
-        return start + fit(offset, features, targets[use], batch.weights[possible][use])
+    split: InnerSplit
+    inputs: Int32s
+    recencies: tuple[Float64s, Float64s]
+    released: Float64s
 
-    everybody = fitted(np.ones(len(scores), np.bool_), np.zeros(features.shape[1]))
-    beta = np.column_stack([fitted(~group, everybody), fitted(group, everybody)])
-    return Prior((now @ beta[:kinds]).astype(np.float32), beta[kinds:])
+    def scores(
+        self, towers: TwoTower, neighbourhood: Neighbourhood | None = None
+    ) -> Iterator[tuple[Examples, Float64s]]:
+        """Each batch with its scores float64[batch, items]; -inf for what is known."""
+        items = towers.item_tower()
+        everything = np.ones(len(towers.played), np.float32)
+        for batch in self.split.everybody:
+            users = towers.user_vectors(tensors(batch, self.inputs, everything), items)
+            scores = tf.matmul(users, items, transpose_b=True).numpy().astype(np.float64)
+            if neighbourhood:
+                scores[has_plays(batch)] *= 1 - neighbourhood.share
+                scores += neighbourhood.sums(batch)
+            scores[self.split.known(batch)] = -np.inf
+            yield batch, scores
+
+    def judge(self, towers: TwoTower, neighbourhood: Neighbourhood | None = None) -> Judgement:
+        """Fit the prior and rank; somebody has to be checked.
+
+        Where the held-out plays do not begin at one moment, the prior is 0.
+        """
+        batches = self.scores(towers, neighbourhood)
+        first = next(batches)
+        prior = self._fit_prior(towers, *first)
+        added = prior.at(self.released, towers.plays > 0)
+        entropy, gains = 0.0, []
+        for batch, scores in (first, *batches):
+            scores += added.T[has_plays(batch).astype(int)]
+            scores -= scores.max(axis=1, keepdims=True)
+            target_scores = scores[batch.target_rows, batch.targets]
+            total = np.log(np.exp(scores).sum(axis=1))
+            entropy += float(((total[batch.target_rows] - target_scores) * batch.weights).sum())
+            gains.append(ndcg(scores, batch.target_rows, batch.targets))
+        return Judgement(entropy / self.split.listeners, np.concatenate(gains), prior)
+
+    def no_prior(self) -> Prior:
+        """Where nobody is held out."""
+        items, kinds = len(self.released), len(freshness(np.zeros(1), np.ones(1, np.bool_))[0])
+        return Prior(np.zeros((items, 2), np.float32), np.zeros((kinds, 2)))
+
+    def _fit_prior(self, towers: TwoTower, batch: Examples, scores: Float64s) -> Prior:
+        before, now = self.recencies
+        since, kinds = self.split.since, before.shape[1]
+        if since is None or not kinds:
+            return self.no_prior()
+        played = towers.played.numpy() > 0
+        # What nobody could have known of then was not to be chosen from.
+        scores = np.where(~played & ~(self.released > since), -np.inf, scores)
+        possible = np.isfinite(scores[batch.target_rows, batch.targets])
+        rows, targets = batch.target_rows[possible], batch.targets[possible]
+        features = np.hstack([before, freshness(self.released - since, played)])
+        known = has_plays(batch)
+
+        def fitted(listeners: Bools, start: Float64s) -> Float64s:
+            use = listeners[rows]
+            if not use.any():
+                return start
+            offset = scores[listeners] + features @ start
+            return start + fit(offset, features, targets[use], batch.weights[possible][use])
+
+        everybody = fitted(np.ones(len(scores), np.bool_), np.zeros(features.shape[1]))
+        beta = np.column_stack([fitted(~known, everybody), fitted(known, everybody)])
+        return Prior((now @ beta[:kinds]).astype(np.float32), beta[kinds:])
+
+    def log_temperature(self, towers: TwoTower) -> float:
+        """The logarithm of the factor on the scores under which the first batch is likeliest.
+
+        Args:
+            towers: as they start.
+        """
+        batch, scores = next(self.scores(towers))
+        scores[:, towers.played.numpy() == 0] = -np.inf
+        possible = np.isfinite(scores[batch.target_rows, batch.targets])
+        rows, targets = batch.target_rows[possible], batch.targets[possible]
+        weights = batch.weights[possible]
+        scores -= scores.max(axis=1, keepdims=True)
+
+        def entropy(heat: float) -> float:
+            heated = scores * np.exp(heat)
+            total = np.log(np.exp(heated).sum(axis=1))
+            return float(((total[rows] - heated[rows, targets]) * weights).sum())
+
+        return float(minimize_scalar(entropy, bounds=HEATS, method="bounded").x)
+
+    def share(
+        self, towers: TwoTower, weights: Neighbourhood, alone: Judgement
+    ) -> tuple[Neighbourhood | None, Judgement]:
+        """The neighbourhood with the best share, where it is better beyond an interval of 95%.
+
+        Args:
+            towers: trained.
+            weights: of the neighbours, learnt from the plays that are not held out.
+            alone: what the towers are worth without.
+
+        Returns:
+            None and `alone` where no share is better.
+        """
+        scaled = weights.scaled_to(next(self.scores(towers)))
+        tried = [
+            (other, self.judge(towers, other))
+            for other in (replace(scaled, share=share) for share in SHARES)
+        ]
+        best, judgement = max(tried, key=lambda pair: float(pair[1].ndcg.mean()))
+        if better(judgement.ndcg - alone.ndcg):
+            return best, judgement
+        return None, alone
+
+
+def better(lifts: Float64s) -> bool:
+    """Whether the mean of paired differences is above 0 by more than its interval of 95%."""
+    if len(lifts) < 2:
+        return False
+    return bool(lifts.mean() > NORMAL_95 * lifts.std(ddof=1) / np.sqrt(len(lifts)))
 
 
 def has_plays(batch: Examples) -> Bools:
     """bool[batch]: whether a listener has a history."""
     return np.bincount(batch.rows, minlength=len(batch.listeners)) > 0
-
-
-def log_temperature(towers: TwoTower, held: InnerSplit, inputs: Int32s) -> float:
-    """The logarithm of the factor on the scores under which the held-out plays are likeliest.
-
-    Args:
-        towers: as they start.
-        held: the plays; the first batch is looked at.
-        inputs: int32[listeners, named inputs].
-    """
-    batch, scores = next(scores_of(towers, held, inputs))
-    scores[:, towers.played.numpy() == 0] = -np.inf
-    possible = np.isfinite(scores[batch.target_rows, batch.targets])
-    rows, targets = batch.target_rows[possible], batch.targets[possible]
-    weights = batch.weights[possible]
-    scores -= scores.max(axis=1, keepdims=True)
-
-    def entropy(heat: float) -> float:
-        heated = scores * np.exp(heat)
-        total = np.log(np.exp(heated).sum(axis=1))
-        return float(((total[rows] - heated[rows, targets]) * weights).sum())
-
-    return float(minimize_scalar(entropy, bounds=HEATS, method="bounded").x)
-
-
-def likelihood_and_ndcg(
-    towers: TwoTower, held: InnerSplit, inputs: Int32s, prior: Float32s
-) -> tuple[float, Float64s]:
-    """Mean cross-entropy of the held-out plays in nats, and float64[checked listeners], NDCG@100.
-
-    Both over the whole catalogue but for what the listener has played.
-
-    Args:
-        towers: trained.
-        held: the plays; of somebody.
-        inputs: int32[listeners, named inputs].
-        prior: float32[items, 2].
-    """
-    entropy, gains = 0.0, []
-    for batch, scores in scores_of(towers, held, inputs):
-        scores += prior.T[has_plays(batch).astype(int)]
-        scores -= scores.max(axis=1, keepdims=True)
-        target_scores = scores[batch.target_rows, batch.targets]
-        total = np.log(np.exp(scores).sum(axis=1))
-        entropy += float(((total[batch.target_rows] - target_scores) * batch.weights).sum())
-        gains.append(ndcg(scores, batch.target_rows, batch.targets))
-    return entropy / held.listeners, np.concatenate(gains)

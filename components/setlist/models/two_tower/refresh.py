@@ -51,6 +51,7 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
     def placed(values: Float32s) -> Float32s:
         return matched(former.catalogue, values, catalogue)
 
+    near = former.neighbourhood
     of_items = ("item_embedding", "item_bias", "item_weight")
     item_weights = {name: placed(former.weights[name]) for name in of_items}
     refreshed = replace(
@@ -59,6 +60,7 @@ def refresh_items(model: Path, items: pd.DataFrame, as_of: pd.Timestamp, output:
         weights=former.weights | item_weights,
         plays=placed(former.plays),
         prior=Prior(placed(former.prior.recency), former.prior.fresh),
+        neighbourhood=near and near.placed(former.catalogue, catalogue),
     )
     newer = released.loc[catalogue].reset_index()
     refreshed.export(newer, as_of, output)

@@ -18,8 +18,10 @@ import pandas as pd
 from setlist.arrays import Float32s, Float64s
 from setlist.data.schema import HISTORY_AGE, Window
 from setlist.errors import ModelError
-from setlist.models.recommender import DotProduct, string_table
+from setlist.models.recommender import DotProduct, Recommender, string_table
+from setlist.models.scatter import neighbour_sum
 from setlist.models.tf import tf
+from setlist.models.two_tower.neighbourhood import Neighbourhood
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import Prior
 
@@ -41,6 +43,7 @@ class SavedTowers:
         plays: float32[items], how often each was played in training.
         prior: of the items.
         window: of the training.
+        neighbourhood: what has a share of the score beside the towers.
     """
 
     catalogue: list[str]
@@ -51,6 +54,7 @@ class SavedTowers:
     plays: Float32s
     prior: Prior
     window: Window
+    neighbourhood: Neighbourhood | None = None
 
     @property
     def dimension(self) -> int:
@@ -75,7 +79,9 @@ class SavedTowers:
         for variable in towers.user_tower.trainable_variables:
             variable.assign(self.weights[variable.name.partition(":")[0]])
         prior = self.prior.at(days_since(items["released"], moment), self.plays > 0)
-        servable = Servable(self.catalogue, towers, self.vocabularies, prior)
+        parts = self.catalogue, towers, self.vocabularies, prior
+        near = self.neighbourhood
+        servable = ServableWithNeighbours(*parts, near) if near else Servable(*parts)
         servable.export(output, "two_tower", self.window)
         arrays: dict[str, npt.NDArray[Any]] = {
             **self.weights,
@@ -83,12 +89,15 @@ class SavedTowers:
             "prior_recency": self.prior.recency,
             "prior_fresh": self.prior.fresh,
         }
+        if near:
+            arrays |= {"neighbours": near.codes, "neighbour_weights": near.weights}
         document = {
             "catalogue": self.catalogue,
             "tags": self.tags,
             "vocabularies": self.vocabularies,
             "history_length": self.history_length,
             "window": self.window.to_json(),
+            "share": [near.share, near.scale] if near else None,
         }
         (output / TOWERS).write_bytes(pack(arrays, document))
 
@@ -107,12 +116,23 @@ class SavedTowers:
             plays, recency, fresh = (
                 arrays.pop(name) for name in ("plays", "prior_recency", "prior_fresh")
             )
+            share = document.pop("share")
+            near = None
+            if share:
+                near = Neighbourhood(
+                    arrays.pop("neighbours"), arrays.pop("neighbour_weights"), *share
+                )
             lacking = {*UserTower.SHARED, *ItemStart.__annotations__} - arrays.keys()
             if lacking:
                 raise KeyError(", ".join(sorted(lacking)))
             window = Window.from_json(document.pop("window"))
             return cls(
-                weights=arrays, plays=plays, prior=Prior(recency, fresh), window=window, **document
+                weights=arrays,
+                plays=plays,
+                prior=Prior(recency, fresh),
+                window=window,
+                neighbourhood=near,
+                **document,
             )
         except (KeyError, TypeError) as fault:
             raise ModelError(
@@ -136,7 +156,13 @@ def days_since(released: pd.Series, moment: pd.Timestamp) -> Float64s:
 
 
 class Servable(DotProduct):
-    """A trained two-tower under the model contract."""
+    """A trained two-tower under the model contract.
+
+    Attributes:
+        share: of the score of a listener with plays that others have.
+    """
+
+    share = 0.0
 
     kind = "two_tower"
     fallback = "items without plays are placed by their tags"
@@ -175,8 +201,36 @@ class Servable(DotProduct):
         ]
         bag = self._user_tower.bag(self._play_vectors, history, inputs[HISTORY_AGE])
         users = self._user_tower(bag, named)
-        prior = tf.one_hot(tf.cast(bag.counts > 0, tf.int32), 2)
-        return tf.concat([users, prior], axis=1)
+        known = tf.cast(bag.counts > 0, tf.int32)
+        users *= 1 - self.share * tf.cast(known, tf.float32)[:, None]
+        return tf.concat([users, tf.one_hot(known, 2)], axis=1)
+
+
+class ServableWithNeighbours(Servable):
+    """The same, with what plays say of their neighbours; no dot product any more."""
+
+    def __init__(
+        self,
+        catalogue: Sequence[str],
+        towers: TwoTower,
+        vocabularies: Mapping[str, Sequence[str]],
+        prior: Float32s,
+        neighbourhood: Neighbourhood,
+    ) -> None:
+        """Freeze the towers and the neighbours; the arguments are as there."""
+        super().__init__(catalogue, towers, vocabularies, prior)
+        self.share = neighbourhood.share
+        self._neighbours = tf.constant(neighbourhood.codes)
+        self._added = tf.constant(neighbourhood.added)
+
+    def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The dot product, and the sums of the neighbours."""
+        sums = neighbour_sum(history, self._neighbours, self._added, len(self.catalogue))
+        return super().score(history, inputs) + sums
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Without `embed` and `items`, by which others would retrieve."""
+        return Recommender.signatures(self)
 
 
 def pack(arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> bytes:

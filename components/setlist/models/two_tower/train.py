@@ -1,6 +1,7 @@
 """Training of the two-tower: what is held out, the start, the descent, the prior, the export."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from setlist.models.inner_split import InnerSplit, inner_split
 from setlist.models.item_table import write_item_table
 from setlist.models.learners.factors import play_matrix
 from setlist.models.learners.ials import IalsSettings, choose_ials, ials
+from setlist.models.learners.item_item import choose_item_item, neighbours
 from setlist.models.learners.spectral import SpectralSettings, choose_spectral, spectral
 from setlist.models.learners.trials import Trials
 from setlist.models.profile import write_profile
@@ -21,13 +23,14 @@ from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import TrainingRecord
 from setlist.models.two_tower.descent import Descent, descend
-from setlist.models.two_tower.holdout import fit_prior, likelihood_and_ndcg, log_temperature
+from setlist.models.two_tower.holdout import Holdout
 from setlist.models.two_tower.initialization import (
     input_start,
     item_start,
     read_former,
     start_user_tower,
 )
+from setlist.models.two_tower.neighbourhood import Neighbourhood
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import recency
 from setlist.models.two_tower.saved_towers import DAY_SECONDS, SavedTowers, days_since, tag_weights
@@ -100,6 +103,7 @@ def train(
     inputs = encode_inputs(features, vocabularies)
     released = days_since(features.items["released"], features.window.cutoff)
     recencies = recency_before_and_now(histories, split, size, settings.recency_days)
+    holdout = Holdout(split, inputs, recencies, released)
 
     def start(learn: Histories) -> Descent:
         towers = build(learn, features, settings, tags, vocabularies, inputs, origin)
@@ -107,46 +111,43 @@ def train(
 
     inner = start(split.learn)
     towers = inner.towers
-
-    def with_prior() -> tuple[float, Float64s]:
-        """The loss and the NDCG of the held-out plays under the towers as they are."""
-        prior = fit_prior(towers, split, inputs, recencies, released)
-        return likelihood_and_ndcg(towers, split, inputs, prior.at(released, towers.plays > 0))
-
     heat = 0.0
     if split.check and not former:
-        heat = log_temperature(towers, split, inputs)
+        heat = holdout.log_temperature(towers)
     inner.warm(heat)
     stages.begin("inner", inner)
     logs = record / "tensorboard" / label
     # Where nobody can be held out, nothing could show that training helps: the start is the model.
-    plan, check = (None, with_prior) if split.check else ((), None)
-    descend(inner, split.learn, inputs, settings, plan, logs, stages.save, check)
-    prior = fit_prior(towers, split, inputs, recencies, released)
-    loss = ndcg = None
+    plan, judge = (None, partial(holdout.judge, towers)) if split.check else ((), None)
+    descend(inner, split.learn, inputs, settings, plan, logs, stages.save, judge)
+    judgement, neighbourhood, item_item = None, None, None
     if split.check:
-        loss, values = with_prior()
-        ndcg = float(values.mean())
+        item_item = choose_item_item(split, size, stages.trials)
+        weights = Neighbourhood(*neighbours(play_matrix(split.learn, size), item_item))
+        neighbourhood, judgement = holdout.share(towers, weights, holdout.judge(towers))
         print(f"learning all plays: {len(inner.rates)} epochs", flush=True)
         whole = start(histories)
         whole.warm(heat)
         stages.begin("whole", whole)
         descend(whole, histories, inputs, settings, inner.rates, None, stages.save, None)
         towers = whole.towers
+        if neighbourhood:
+            neighbourhood = neighbourhood.refitted(play_matrix(histories, size), item_item)
     training = TrainingRecord(
         label=label,
         settings=settings,
         epochs=inner.epochs,
         best=inner.best,
         listeners=split.listeners,
-        loss=loss,
-        ndcg=ndcg,
+        loss=judgement.loss if judgement else None,
+        ndcg=float(judgement.ndcg.mean()) if judgement else None,
         seconds=round(time.perf_counter() - began, 3),
         warm=former is not None,
         start=f"the model of {former.window.cutoff:%Y-%m-%d}" if former else str(origin),
         start_ndcg=float(inner.start.mean()) if split.check else None,
         timeless=bool(split.check) and split.since is None,
         trials=stages.trials.on_all,
+        neighbours=f"{neighbourhood.share:.0%} {item_item}" if neighbourhood else "",
     )
     SavedTowers(
         catalogue=features.items["item_id"].tolist(),
@@ -155,8 +156,9 @@ def train(
         history_length=settings.history_length,
         weights=towers.weights(),
         plays=towers.plays,
-        prior=prior,
+        prior=judgement.prior if judgement else holdout.no_prior(),
         window=features.window,
+        neighbourhood=neighbourhood,
     ).export(features.items, features.window.cutoff, output)
     write_item_table(output, features.items)
     write_profile(output, features)

@@ -120,10 +120,13 @@ class Descent:
         self.start, self.lifts = values, np.zeros_like(values)
 
     def add(self, epoch: Epoch, values: Float64s, averages: list[Float32s]) -> None:
-        """Keep an epoch if it is the best so far, else undo it; without a check always keep it."""
+        """Keep an epoch that is better than the best by a standard error, else undo it.
+
+        Less is as likely to be chance, and costs as much. Without held-out plays all are kept.
+        """
         self.epochs.append(epoch)
         lifts = values - self.start
-        if not len(values) or lifts.mean() > self.lifts.mean():
+        if not len(values) or better(lifts - self.lifts, errors=1.0):
             self.best, self.best_weights, self.lifts = epoch.number, averages, lifts
             self.rates.append(self.rate)
         else:

@@ -159,11 +159,11 @@ class Holdout:
         return None, alone
 
 
-def better(lifts: Float64s) -> bool:
-    """Whether the mean of paired differences is above 0 by more than its interval of 95%."""
+def better(lifts: Float64s, errors: float = NORMAL_95) -> bool:
+    """Whether the mean of paired differences is above 0 by so many standard errors."""
     if len(lifts) < 2:
         return False
-    return bool(lifts.mean() > NORMAL_95 * lifts.std(ddof=1) / np.sqrt(len(lifts)))
+    return bool(lifts.mean() > errors * lifts.std(ddof=1) / np.sqrt(len(lifts)))
 
 
 def has_plays(batch: Examples) -> Bools:

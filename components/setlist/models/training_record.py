@@ -62,7 +62,7 @@ class TrainingRecord(BaseModel):
     timeless: bool = False
     """Whether the times of plays say nothing, so that the held-out plays are a random share."""
     neighbours: str = ""
-    """Which share of the score item-item weights have; "" for none."""
+    """Which item-item learner has a share of the score; "" for none."""
     trials: dict[str, float] = {}
     """NDCG@100 of the held-out plays of listeners with plays before them, without a prior, for each
     learner that the training could have started from."""

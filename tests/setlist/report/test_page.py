@@ -552,6 +552,10 @@ def test_a_training_that_added_nothing_says_so(tmp_path: Path):
     folder = trainings(tmp_path / "training", "two-tower")
     path = folder / "two-tower.json"
     start = {"best": 0, "start": "iALS with <64> dimensions", "start_ndcg": 0.2, "timeless": True}
+    start |= {
+        "trials": {"iALS <64>": 0.21, "spectral": 0.3},
+        "neighbours": "EASE with a share of 90%",
+    }
     path.write_text(json.dumps(json.loads(path.read_text()) | start))
     write_report(*build(tmp_path), tmp_path / "page", folder)
     section = Page((tmp_path / "page").read_text("utf-8")).root.section("training")
@@ -559,6 +563,8 @@ def test_a_training_that_added_nothing_says_so(tmp_path: Path):
         "a dotted line the start. Training started from iALS with <64> dimensions.",
         "training added nothing, and the start is the model.",
         "The times of plays say nothing",
+        "Beside the towers, EASE with a share of 90% makes up the score",
+        "2 learners that training could have started from",
     ):
         assert sentence in section.text
     assert "so training added nothing" in section.one("svg").text

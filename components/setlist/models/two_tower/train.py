@@ -147,7 +147,9 @@ def train(
         start_ndcg=float(inner.start.mean()) if split.check else None,
         timeless=bool(split.check) and split.since is None,
         trials=stages.trials.on_all,
-        neighbours=f"{neighbourhood.share:.0%} {item_item}" if neighbourhood else "",
+        neighbours=f"{item_item} with a share of {neighbourhood.share:.0%}"
+        if neighbourhood
+        else "",
     )
     SavedTowers(
         catalogue=features.items["item_id"].tolist(),

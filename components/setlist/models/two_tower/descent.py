@@ -1,7 +1,7 @@
 """The descent: epochs until the held-out plays are ranked no better, and how to go on after a kill.
 
-An epoch that ranks them no better, by a standard error, is undone, and the next one takes steps of a
-quarter. So the rate follows from the data: it ends where its steps are small enough, and when
+An epoch that does not rank them better by a standard error is undone, and the next one takes steps
+of a quarter. So the rate follows from the data: it ends where its steps are small enough, and when
 smaller ones do not help either, so does the training.
 """
 

@@ -17,6 +17,7 @@ A model that is fitted at once has a single epoch, and no `ndcg` where nobody is
 record of the training, the item table and the profile are written here, for every trainer.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from setlist.data.features import Features
@@ -40,6 +41,7 @@ def train_candidate(
     *,
     live: Path | None = None,
     checkpoint: Checkpoint | None = None,
+    learner: Mapping[str, float] | None = None,
 ) -> TrainingRecord:
     """Train with `settings.trainer`; see `setlist.models.two_tower.train.train` for the arguments.
 
@@ -50,7 +52,16 @@ def train_candidate(
         SettingsError: when no installed package declares the trainer.
     """
     if settings.trainer == TWO_TOWER:
-        return train(features, settings, output, record, label, live=live, checkpoint=checkpoint)
+        return train(
+            features,
+            settings,
+            output,
+            record,
+            label,
+            live=live,
+            checkpoint=checkpoint,
+            learner=learner,
+        )
     trainer = TRAINERS.load(settings.trainer)
     try:
         training = trainer(features, settings, output, record, label, live=live)

@@ -65,6 +65,7 @@ def refit(
             winner.label,
             live=live,
             checkpoint=StoredCheckpoint.of(store, whole, winner.settings, winner.label, live),
+            learner=winner.learner,
         )
         record = check_refit(
             output / "model",

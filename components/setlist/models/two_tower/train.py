@@ -1,6 +1,7 @@
 """Training of the two-tower: what is held out, the start, the descent, the prior, the export."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from setlist.models.two_tower.initialization import (
     read_former,
     start_user_tower,
 )
-from setlist.models.two_tower.neighbourhood import Neighbourhood
+from setlist.models.two_tower.neighbourhood import SHARES, Neighbourhood
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import recency
 from setlist.models.two_tower.saved_towers import DAY_SECONDS, SavedTowers, days_since, tag_weights
@@ -49,6 +50,7 @@ def train(
     *,
     live: Path | None = None,
     checkpoint: Checkpoint | None = None,
+    learner: Mapping[str, float] | None = None,
 ) -> TrainingRecord:
     """Train a two-tower on the features and write it as a model folder.
 
@@ -64,6 +66,7 @@ def train(
         label: the candidate's name in the record.
         live: a model folder to start from, where it is a two-tower of the same dimension.
         checkpoint: where the state of the training is kept, and found after a restart.
+        learner: `TrainingRecord.learner` of a training to repeat, which is not searched for again.
 
     Returns:
         The record.
@@ -94,7 +97,13 @@ def train(
         latest = (features.window.cutoff - former.window.cutoff).total_seconds() / DAY_SECONDS
     split = inner_split(histories, size, latest, settings.history_length)
     stages = Stages(checkpoint)
-    origin = former or choose_start(split, size, settings.dimension, stages.trials)
+    origin: SavedTowers | SpectralSettings | IalsSettings
+    if former:
+        origin = former
+    elif learner:
+        origin = settings_of(learner)
+    else:
+        origin = choose_start(split, size, settings.dimension, stages.trials)
     dimension = origin.dimension
     batch = settings.batch or scaled_batch(len(split.learn.offsets) - 1)
     settings = settings.model_copy(update={"dimension": dimension, "batch": batch})
@@ -124,7 +133,10 @@ def train(
     if split.check:
         item_item = choose_item_item(split, size, stages.trials)
         weights = Neighbourhood(*neighbours(play_matrix(split.learn, size), item_item))
-        neighbourhood, judgement = holdout.share(towers, weights, holdout.judge(towers))
+        shares = SHARES
+        if learner:  # what is repeated gets no share that it did not have
+            shares = (learner["share"],) if learner.get("share") else ()
+        neighbourhood, judgement = holdout.share(towers, weights, holdout.judge(towers), shares)
         print(f"learning all plays: {len(inner.rates)} epochs", flush=True)
         whole = start(histories)
         whole.warm(heat)
@@ -143,6 +155,11 @@ def train(
         ndcg=float(judgement.ndcg.mean()) if judgement else None,
         seconds=round(time.perf_counter() - began, 3),
         warm=former is not None,
+        learner=(
+            {}
+            if isinstance(origin, SavedTowers)
+            else vars(origin) | {"share": neighbourhood.share if neighbourhood else 0.0}
+        ),
         start=f"the model of {former.window.cutoff:%Y-%m-%d}" if former else str(origin),
         start_ndcg=float(inner.start.mean()) if split.check else None,
         timeless=bool(split.check) and split.since is None,
@@ -184,6 +201,20 @@ def choose_start(
     settings, worth = choose_spectral(split, items, dimension, trials)
     other, other_worth = choose_ials(split, items, dimension, trials)
     return other if (other_worth or 0.0) > (worth or 0.0) else settings
+
+
+def settings_of(learner: Mapping[str, float]) -> SpectralSettings | IalsSettings:
+    """The settings that `TrainingRecord.learner` holds."""
+    dimension = int(learner["dimension"])
+    if "unobserved" in learner:
+        return IalsSettings(learner["weight"], learner["unobserved"], dimension)
+    return SpectralSettings(
+        row_exponent=learner["row_exponent"],
+        column_exponent=learner["column_exponent"],
+        dimension=dimension,
+        strength=learner["strength"],
+        own_share=bool(learner["own_share"]),
+    )
 
 
 def scaled_batch(listeners: int) -> int:

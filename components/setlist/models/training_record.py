@@ -58,8 +58,8 @@ class TrainingRecord(BaseModel):
     start: str = ""
     """What it started from."""
     learner: dict[str, float] = {}
-    """The settings of the learner that it started from, and the share of the item-item weights, so that
-    a refit repeats both."""
+    """The settings of the learner that it started from, and the share of the item-item weights: a
+    refit repeats both."""
     start_ndcg: float | None = None
     """NDCG@100 of the held-out plays at the start."""
     timeless: bool = False

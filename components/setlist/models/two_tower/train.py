@@ -158,7 +158,7 @@ def train(
         learner=(
             {}
             if isinstance(origin, SavedTowers)
-            else vars(origin) | {"share": neighbourhood.share if neighbourhood else 0.0}
+            else {**vars(origin), "share": neighbourhood.share if neighbourhood else 0.0}
         ),
         start=f"the model of {former.window.cutoff:%Y-%m-%d}" if former else str(origin),
         start_ndcg=float(inner.start.mean()) if split.check else None,

@@ -133,7 +133,7 @@ def train(
     if split.check:
         item_item = choose_item_item(split, size, stages.trials)
         weights = Neighbourhood(*neighbours(play_matrix(split.learn, size), item_item))
-        shares = SHARES
+        shares: tuple[float, ...] = SHARES
         if learner:  # what is repeated gets no share that it did not have
             shares = (learner["share"],) if learner.get("share") else ()
         neighbourhood, judgement = holdout.share(towers, weights, holdout.judge(towers), shares)

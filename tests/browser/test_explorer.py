@@ -411,7 +411,7 @@ def test_a_phone_shows_all_of_it(browser: Browser, seen: Seen):
         for cell in [head, *table.locator("tr:nth-of-type(-n + 3) .sl-number").all()]:
             box = cell.bounding_box()
             assert box is not None
-            assert box["height"] < 3 * line
+            assert box["height"] < 3 * line, cell.inner_text()
         page.get_by_text(PAGES[2], exact=True).click()
         chart = page.locator("[data-testid=stVegaLiteChart]")
         texts = chart.locator("svg.marks text:not([opacity='0'])")

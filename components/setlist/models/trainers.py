@@ -17,7 +17,6 @@ A model that is fitted at once has a single epoch, and no `ndcg` where nobody is
 record of the training, the item table and the profile are written here, for every trainer.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from setlist.data.features import Features
@@ -26,7 +25,7 @@ from setlist.models.contract import read_catalogue, read_info
 from setlist.models.item_table import write_item_table
 from setlist.models.profile import write_profile
 from setlist.models.settings import TWO_TOWER, ModelSettings
-from setlist.models.training_record import TrainingRecord
+from setlist.models.training_record import Recipe, TrainingRecord
 from setlist.models.two_tower.stages import Checkpoint
 from setlist.models.two_tower.train import train
 from setlist.plugins import TRAINERS
@@ -41,7 +40,7 @@ def train_candidate(
     *,
     live: Path | None = None,
     checkpoint: Checkpoint | None = None,
-    learner: Mapping[str, float] | None = None,
+    recipe: Recipe | None = None,
 ) -> TrainingRecord:
     """Train with `settings.trainer`; see `setlist.models.two_tower.train.train` for the arguments.
 
@@ -60,7 +59,7 @@ def train_candidate(
             label,
             live=live,
             checkpoint=checkpoint,
-            learner=learner,
+            recipe=recipe,
         )
     trainer = TRAINERS.load(settings.trainer)
     try:

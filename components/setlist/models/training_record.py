@@ -35,6 +35,23 @@ class Epoch(NamedTuple):
     """Since training began, those before a restart included."""
 
 
+class Recipe(BaseModel):
+    """What a training chose on the held-out plays: a refit repeats it on other plays."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learner: dict[str, float]
+    """The settings of the learner that it started from; {} after a warm start."""
+    heat: float
+    """The logarithm of the factor on the scores of the start."""
+    rates: list[float]
+    """The learning rate of each epoch."""
+    item_item: dict[str, float | None]
+    """The settings of the item-item learner; {} where nobody could be held out."""
+    share: float
+    """Of the weights of that learner in the score of listeners with plays."""
+
+
 class TrainingRecord(BaseModel):
     """The course of one training."""
 
@@ -57,9 +74,8 @@ class TrainingRecord(BaseModel):
     """Whether it started from the live model."""
     start: str = ""
     """What it started from."""
-    learner: dict[str, float] = {}
-    """The settings of the learner that it started from, and the share of the item-item weights: a
-    refit repeats both."""
+    recipe: Recipe | None = None
+    """What was chosen; None of a trainer that does not say."""
     start_ndcg: float | None = None
     """NDCG@100 of the held-out plays at the start."""
     timeless: bool = False

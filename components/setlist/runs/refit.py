@@ -65,7 +65,7 @@ def refit(
             winner.label,
             live=live,
             checkpoint=StoredCheckpoint.of(store, whole, winner.settings, winner.label, live),
-            learner=winner.learner,
+            recipe=winner.recipe,
         )
         record = check_refit(
             output / "model",

@@ -156,8 +156,7 @@ def third(work, second):
 def several(work):
     """Two candidates, the second clearly the better, whose winner is refitted."""
     candidates = "candidates={weak: {epochs: 1, learning_rate: 1e-6, dimension: 4}, strong: {}}"
-    # In so short a window, two weeks more change most of a list.
-    changes = (candidates, "refit=true", "warm_start=true", "as_of=2026-04-16", "refit_overlap=0.2")
+    changes = (candidates, "refit=true", "warm_start=true", "as_of=2026-04-16")
     return setlist_run(work, EASY, *changes, *REFITTED)
 
 

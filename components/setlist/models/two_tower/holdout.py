@@ -1,6 +1,6 @@
 """What towers make of the held-out plays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from setlist.models.histories import Examples
 from setlist.models.inner_split import InnerSplit, ndcg
 from setlist.models.tf import tf
 from setlist.models.two_tower.examples import tensors
-from setlist.models.two_tower.neighbourhood import Neighbourhood
+from setlist.models.two_tower.neighbourhood import SHARES, Neighbourhood
 from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.prior import Prior, fit, freshness
 
@@ -136,25 +136,28 @@ class Holdout:
         return float(minimize_scalar(entropy, bounds=HEATS, method="bounded").x)
 
     def share(
-        self, towers: TwoTower, weights: Neighbourhood, alone: Judgement, shares: Sequence[float]
+        self, towers: TwoTower, weights: Neighbourhood, share: float | None = None
     ) -> tuple[Neighbourhood | None, Judgement]:
         """The neighbourhood with the best share, where it is better beyond an interval of 95%.
 
         Args:
             towers: trained.
             weights: of the neighbours, learnt from the plays that are not held out.
-            alone: what the towers are worth without.
-            shares: the ones to try.
+            share: the one to take, where it was chosen before.
 
         Returns:
-            None and `alone` where no share is better.
+            The neighbourhood, None for no share, and what the towers are worth with it.
         """
-        if not shares:
-            return None, alone
+        if share == 0:
+            return None, self.judge(towers)
         scaled = weights.scaled_to(next(self.scores(towers)))
+        if share:
+            repeated = replace(scaled, share=share)
+            return repeated, self.judge(towers, repeated)
+        alone = self.judge(towers)
         tried = [
             (other, self.judge(towers, other))
-            for other in (replace(scaled, share=share) for share in shares)
+            for other in (replace(scaled, share=share) for share in SHARES)
         ]
         best, judgement = max(tried, key=lambda pair: float(pair[1].ndcg.mean()))
         if better(judgement.ndcg - alone.ndcg):

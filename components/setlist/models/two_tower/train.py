@@ -1,7 +1,6 @@
 """Training of the two-tower: what is held out, the start, the descent, the prior, the export."""
 
 import time
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +15,14 @@ from setlist.models.inner_split import InnerSplit, inner_split
 from setlist.models.item_table import write_item_table
 from setlist.models.learners.factors import play_matrix
 from setlist.models.learners.ials import IalsSettings, choose_ials, ials
-from setlist.models.learners.item_item import choose_item_item, neighbours
+from setlist.models.learners.item_item import ItemItemSettings, choose_item_item, neighbours
 from setlist.models.learners.spectral import SpectralSettings, choose_spectral, spectral
 from setlist.models.learners.trials import Trials
 from setlist.models.profile import write_profile
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
-from setlist.models.training_record import TrainingRecord
-from setlist.models.two_tower.descent import Descent, descend
+from setlist.models.training_record import Recipe, TrainingRecord
+from setlist.models.two_tower.descent import Descent, descend, mean
 from setlist.models.two_tower.holdout import Holdout
 from setlist.models.two_tower.initialization import (
     input_start,
@@ -31,7 +30,7 @@ from setlist.models.two_tower.initialization import (
     read_former,
     start_user_tower,
 )
-from setlist.models.two_tower.neighbourhood import SHARES, Neighbourhood
+from setlist.models.two_tower.neighbourhood import Neighbourhood
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import recency
 from setlist.models.two_tower.saved_towers import DAY_SECONDS, SavedTowers, days_since, tag_weights
@@ -50,7 +49,7 @@ def train(
     *,
     live: Path | None = None,
     checkpoint: Checkpoint | None = None,
-    learner: Mapping[str, float] | None = None,
+    recipe: Recipe | None = None,
 ) -> TrainingRecord:
     """Train a two-tower on the features and write it as a model folder.
 
@@ -66,7 +65,7 @@ def train(
         label: the candidate's name in the record.
         live: a model folder to start from, where it is a two-tower of the same dimension.
         checkpoint: where the state of the training is kept, and found after a restart.
-        learner: `TrainingRecord.learner` of a training to repeat, which is not searched for again.
+        recipe: of a training to repeat; nothing is chosen again.
 
     Returns:
         The record.
@@ -100,8 +99,8 @@ def train(
     origin: SavedTowers | SpectralSettings | IalsSettings
     if former:
         origin = former
-    elif learner:
-        origin = settings_of(learner)
+    elif recipe:
+        origin = settings_of(recipe.learner)
     else:
         origin = choose_start(split, size, settings.dimension, stages.trials)
     dimension = origin.dimension
@@ -120,23 +119,25 @@ def train(
 
     inner = start(split.learn)
     towers = inner.towers
-    heat = 0.0
-    if split.check and not former:
+    heat = recipe.heat if recipe else 0.0
+    if split.check and not former and not recipe:
         heat = holdout.log_temperature(towers)
     inner.warm(heat)
     stages.begin("inner", inner)
     logs = record / "tensorboard" / label
     # Where nobody can be held out, nothing could show that training helps: the start is the model.
-    plan, judge = (None, partial(holdout.judge, towers)) if split.check else ((), None)
+    plan = recipe.rates if recipe else None if split.check else []
+    judge = partial(holdout.judge, towers) if plan is None else None
     descend(inner, split.learn, inputs, settings, plan, logs, stages.save, judge)
     judgement, neighbourhood, item_item = None, None, None
     if split.check:
-        item_item = choose_item_item(split, size, stages.trials)
+        if recipe and recipe.item_item:
+            item_item = ItemItemSettings(**recipe.item_item)
+        else:
+            item_item = choose_item_item(split, size, stages.trials)
         weights = Neighbourhood(*neighbours(play_matrix(split.learn, size), item_item))
-        shares: tuple[float, ...] = SHARES
-        if learner:  # what is repeated gets no share that it did not have
-            shares = (learner["share"],) if learner.get("share") else ()
-        neighbourhood, judgement = holdout.share(towers, weights, holdout.judge(towers), shares)
+        chosen = recipe.share if recipe else None
+        neighbourhood, judgement = holdout.share(towers, weights, chosen)
         print(f"learning all plays: {len(inner.rates)} epochs", flush=True)
         whole = start(histories)
         whole.warm(heat)
@@ -155,13 +156,15 @@ def train(
         ndcg=float(judgement.ndcg.mean()) if judgement else None,
         seconds=round(time.perf_counter() - began, 3),
         warm=former is not None,
-        learner=(
-            {}
-            if isinstance(origin, SavedTowers)
-            else {**vars(origin), "share": neighbourhood.share if neighbourhood else 0.0}
+        recipe=Recipe(
+            learner={} if isinstance(origin, SavedTowers) else vars(origin),
+            heat=heat,
+            rates=inner.rates,
+            item_item=vars(item_item) if item_item else {},
+            share=neighbourhood.share if neighbourhood else 0.0,
         ),
         start=f"the model of {former.window.cutoff:%Y-%m-%d}" if former else str(origin),
-        start_ndcg=float(inner.start.mean()) if split.check else None,
+        start_ndcg=mean(inner.start),
         timeless=bool(split.check) and split.since is None,
         trials=stages.trials.on_all,
         neighbours=f"{item_item} with a share of {neighbourhood.share:.0%}"
@@ -203,8 +206,8 @@ def choose_start(
     return other if (other_worth or 0.0) > (worth or 0.0) else settings
 
 
-def settings_of(learner: Mapping[str, float]) -> SpectralSettings | IalsSettings:
-    """The settings that `TrainingRecord.learner` holds."""
+def settings_of(learner: dict[str, float]) -> SpectralSettings | IalsSettings:
+    """The settings that `Recipe.learner` holds."""
     dimension = int(learner["dimension"])
     if "unobserved" in learner:
         return IalsSettings(learner["weight"], learner["unobserved"], dimension)

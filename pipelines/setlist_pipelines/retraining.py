@@ -59,7 +59,7 @@ def retraining(
             store=store, name=name, run_id=run, monitoring=False
         ).set_display_name("Look for a failure")
         with dsl.ExitHandler(failure, name="retraining"):
-            # 1. Plan: what "now" decides is settled once. Never cached, so that all else can be.
+            # 1. Plan: all that depends on the time. Never cached, so that all else can be.
             plan = steps.plan(
                 name=name,
                 store=store,
@@ -111,7 +111,7 @@ def retraining(
                 features = transformed.after(checked).outputs["features"]
 
                 # 3. Models: simple rules, simple learners and the candidates, side by side.
-                rules = (
+                fitted = (
                     steps.fit_heuristics(features=features, heuristics=heuristics, engine=engine)
                     .set_display_name("Fit the heuristics")
                     .outputs["models"]
@@ -145,7 +145,7 @@ def retraining(
                     steps.evaluate(
                         dataset=dataset,
                         features=features,
-                        heuristics=rules,
+                        heuristics=fitted,
                         candidate=best,
                         live=live,
                         evaluation=evaluation,
@@ -160,8 +160,8 @@ def retraining(
                 ).set_display_name("Judge the candidate")
                 verdict = judged.outputs["verdict"]
 
-                # 7. Report: what people look at, whatever the verdict. What follows waits for it:
-                # once an end is announced, nothing is left to fail.
+                # 7. Report: what people look at, whatever the verdict. The announcement waits for
+                # it, so that nothing can fail after it.
                 shown = steps.report(
                     evaluations=evaluations,
                     verdict=verdict,
@@ -204,7 +204,7 @@ def retraining(
                         name=name,
                         run_id=run,
                         candidate=best,
-                        heuristics=rules,
+                        heuristics=fitted,
                         evaluations=evaluations,
                         training=training,
                         verdict=verdict,

@@ -144,7 +144,7 @@ def _bootstrapped(case: Case) -> EvaluatedModel | None:
 
 def _sentence(decision: Decision, reasons: list[Reason]) -> str:
     if decision == "promote":
-        return "The candidate is better than every simple rule and learner, and breaks no rule."
+        return "The candidate beats every heuristic, and breaks no rule of the policy."
     kind: Outcome = "fail" if decision == "reject" else "undecided"
     broken = [reason.rule for reason in reasons if reason.outcome == kind]
     if decision == "reject":

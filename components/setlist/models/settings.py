@@ -59,7 +59,8 @@ class ModelSettings(BaseModel):
     options: dict[str, Option] = {}
     """The settings of a trainer that is not ours, as it documents them."""
     dimension: int | None = Field(default=None, ge=1)
-    """Length of the vectors; left out, that of the learner that training starts from."""
+    """Length of the vectors: the longest one where training starts from the spectral model, the
+    only one where it starts from iALS. Left out, both are tried up to 128."""
     epochs: int = Field(default=60, ge=1)
     """At most; training stops when the plays that are held out are ranked no better."""
     patience: int = Field(default=3, ge=1)

@@ -79,7 +79,8 @@ class TrainingRecord(BaseModel):
     start_ndcg: float | None = None
     """NDCG@100 of the held-out plays at the start."""
     timeless: bool = False
-    """Whether the times of plays say nothing, so that the held-out plays are a random share."""
+    """Whether the held-out plays are the last ones of each checked listener, since the times of
+    plays say nothing, or too few listeners return."""
     neighbours: str = ""
     """Which item-item learner has a share of the score; "" for none."""
     trials: dict[str, float] = {}

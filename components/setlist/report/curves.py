@@ -84,8 +84,8 @@ def _in_words(trainings: Sequence[TrainingRecord], chosen: str) -> str:
             )
         if training.timeless:
             sentence += (
-                "; the times of plays say nothing, so a random share of them was held out, and the "
-                "prior is 0"
+                "; the times of plays say nothing, or too few listeners return, so the last plays "
+                "of each checked listener were held out, and the prior is 0"
             )
         sentences.append(f"{sentence}.")
     return " ".join(sentences)

@@ -1,1 +1,1 @@
-"""Simple learners: models that are fitted in seconds, and that a model of minutes has to beat."""
+"""Simple learners: fitted in seconds to a minute; the candidate has to beat them."""

@@ -53,9 +53,10 @@ def train(
 ) -> TrainingRecord:
     """Train a two-tower on the features and write it as a model folder.
 
-    It starts at the best spectral model, and stops when the plays that the inner split holds out
-    have been ranked no better for `patience` epochs. The epochs that ranked them better are then
-    repeated on all plays; where they are better by no more than chance, the start is the model.
+    It starts at the spectral model or iALS, whichever ranks the plays that the inner split holds
+    out better, and stops when `patience` epochs have ranked them no better. The epochs that ranked
+    them better are then repeated on all plays; where they are better by no more than chance, the
+    start is the model.
 
     Args:
         features: what `transform` wrote.

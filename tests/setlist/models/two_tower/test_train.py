@@ -212,6 +212,36 @@ def test_where_nobody_can_be_held_out_the_start_is_the_model(features, tmp_path)
     assert np.isfinite(scores).all()
 
 
+def test_a_recipe_is_repeated_without_choosing_again(features, tmp_path, monkeypatch):
+    """On the same plays it makes the same towers; only the prior is fitted anew."""
+    settings = ModelSettings(dimension=8, learning_rate=0.02, epochs=6)
+    first = train(features, settings, tmp_path / "first", tmp_path / "a")
+    assert first.recipe
+    recipe = first.recipe.model_copy(update={"rates": [0.02, 0.02, 0.005], "share": 0.25})
+    for choice in ("choose_start", "choose_item_item"):
+        monkeypatch.delattr(f"setlist.models.two_tower.train.{choice}")
+    made = [
+        train(features, first.settings, tmp_path / name, tmp_path / "b", recipe=again)
+        for name, again in (("same", first.recipe), ("other", recipe))
+    ]
+    assert [one.recipe for one in made] == [first.recipe, recipe]
+    assert [one.trials for one in made] == [{}, {}]
+    assert [len(one.epochs) for one in made] == [len(first.recipe.rates), 3]
+    weights = []
+    for name in ("first", "same"):
+        with np.load(tmp_path / name / TOWERS) as towers:
+            weights.append(
+                {
+                    key: towers[key]
+                    for key in towers
+                    if key.split("_")[0] not in ("prior", "document")
+                }
+            )
+    assert weights[0].keys() == weights[1].keys()
+    for key, values in weights[0].items():
+        np.testing.assert_array_equal(values, weights[1][key], err_msg=key)
+
+
 class Memory:
     """A checkpoint that forgets what is written after the first `keep` times, as a kill does."""
 

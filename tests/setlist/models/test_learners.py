@@ -212,16 +212,17 @@ def test_the_search_for_ials_is_bounded(monkeypatch):
     split = inner_split(histories_of(blocks()), 20, np.inf, 200)
     fitted = []
 
-    def counted(plays, settings, rounds):
-        fitted.append(settings)
+    def counted(plays, settings, rounds=12):
+        fitted.append((settings, rounds))
         value = len(fitted) / 100  # always better: the search never ends by itself
         return type("Factors", (), {"worth": lambda self, split: value})()
 
     monkeypatch.setattr("setlist.models.learners.ials.ials", counted)
     choose_ials(split, 20)
-    # Around the first are four, around each other three; the last is of more dimensions.
-    assert len(fitted) == len(set(fitted)) == 1 + 4 + 3 + 3 + 1
-    assert [settings.dimension for settings in fitted] == [64] * 11 + [128]
+    # Around the first are four, around each other three; the last two are fitted as they would be.
+    assert len(fitted) == len(set(fitted)) == 1 + 4 + 3 + 3 + 2
+    assert [settings.dimension for settings, _ in fitted] == [64] * 12 + [128]
+    assert [rounds for _, rounds in fitted] == [4] * 11 + [12] * 2
 
 
 def test_settings_are_compared_on_a_bounded_number_of_plays(monkeypatch):

@@ -47,9 +47,9 @@ class IalsSettings:
 def choose_ials(
     split: InnerSplit, items: int, dimension: int | None = None, trials: Trials | None = None
 ) -> tuple[IalsSettings, float | None]:
-    """Climb on the held-out plays, with few rounds of fitting, which are enough to compare.
+    """Climb on the held-out plays, with few rounds of fitting and the smaller number of dimensions.
 
-    The climb is with the smaller number of dimensions; at its end the larger one is tried.
+    At the end both numbers of dimensions are fitted with all rounds, as what is chosen will be.
 
     Args:
         split: of the training period.
@@ -68,25 +68,29 @@ def choose_ials(
     trials = trials or Trials()
     tried: dict[IalsSettings, float] = {}
 
-    def worth(settings: IalsSettings) -> float:
+    def look(settings: IalsSettings) -> float:
         if settings not in tried:
-            tried[settings] = trials.worth(
+            tried[settings] = trials.first_look(
                 settings, lambda: ials(plays, settings, SEARCH_ROUNDS).worth(split)
             )
             most = max(tried.values())
             print(f"iALS: {len(tried)} settings tried, held-out NDCG@100 {most:.4f}", flush=True)
         return tried[settings]
 
+    def worth(settings: IalsSettings) -> float:
+        return trials.worth(settings, lambda: ials(plays, settings).worth(split))
+
     for _ in range(STEPS):
         around = [best]
         for factor in (STEP, 1 / STEP):
             around.append(replace(best, weight=rounded(best.weight * factor)))
             around.append(replace(best, unobserved=rounded(best.unobserved * factor)))
-        former, best = best, max(around, key=worth)
+        former, best = best, max(around, key=look)
         if best == former:
             break
     best = max((replace(best, dimension=size) for size in dimensions), key=worth)
-    return best, tried[best]
+    print(f"iALS: {ROUNDS} rounds, held-out NDCG@100 {worth(best):.4f}", flush=True)
+    return best, worth(best)
 
 
 def rounded(value: float) -> float:

@@ -1,6 +1,7 @@
 """What settings of learners are worth on the held-out plays, each measured once, also after a kill.
 
-A first look at some of the held-out listeners tells the settings that are worth a look at all.
+A first look (at some of the held-out listeners, or with few rounds of fitting) tells the settings
+that are worth more.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class Trials:
 
     @property
     def on_all(self) -> dict[str, float]:
-        """Those measured on all held-out listeners."""
+        """Those measured in full."""
         return {name: worth for name, worth in self.values.items() if FIRST_LOOK not in name}
 
     def worth(self, settings: object, measure: Callable[[], float]) -> float:
@@ -35,5 +36,5 @@ class Trials:
         return self.values[name]
 
     def first_look(self, settings: object, measure: Callable[[], float]) -> float:
-        """The same on some of the held-out listeners."""
+        """The same at a first look."""
         return self.worth(f"{settings}{FIRST_LOOK}", measure)

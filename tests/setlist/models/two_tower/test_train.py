@@ -153,7 +153,7 @@ def test_an_epoch_that_is_better_by_chance_is_undone():
 @pytest.fixture
 def no_neighbours(monkeypatch):
     """Nothing has a share of the score beside the towers."""
-    monkeypatch.setattr(Holdout, "share", lambda own, towers, weights, alone, shares: (None, alone))
+    monkeypatch.setattr(Holdout, "share", lambda own, towers, *_: (None, own.judge(towers)))
 
 
 def test_where_no_epoch_helps_the_start_is_the_model(features, tmp_path, no_neighbours):

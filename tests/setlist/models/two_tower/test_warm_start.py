@@ -78,7 +78,7 @@ def test_it_starts_better_than_a_cold_one(features, models, tmp_path):
         later(features), settings, tmp_path / "warm", tmp_path / "b", live=models / "two_tower"
     )
     assert (cold.warm, warm.warm) == (False, True)
-    assert warm.epochs[0].loss < cold.epochs[0].loss
+    assert warm.epochs[0].check < cold.epochs[0].check
 
 
 def test_what_cannot_be_started_from_is_said(models, capsys):

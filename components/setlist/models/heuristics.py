@@ -1,7 +1,7 @@
 """What a learned model has to beat, each as a model of the contract: simple rules, simple learners.
 
 The rules of setlist are fitted on what `setlist.data.counting` counts, and hold no plays. Its
-learners (`setlist.models.learners`) are fitted in seconds on all plays, and choose their settings
+learners (`setlist.models.learners`) are fitted on all plays, and choose their settings
 on the part that `setlist.models.inner_split` holds out.
 
 An installed package adds a heuristic as an entry point of the group `setlist.heuristics` (see

@@ -3,7 +3,8 @@
 The test period is looked at once, at the end. Whatever is chosen before (a learner's settings, the
 epoch at which training stops, one of several candidates, the weights of the prior) is chosen on
 plays of the training period that no model has learnt: everybody's plays from a moment on. Where the
-times say nothing, there is no such moment, and a random share of some listeners' plays is held out.
+times say nothing, there is no such moment, and where few listeners return, it says little; then the
+last plays of each checked listener are held out.
 """
 
 from collections.abc import Callable
@@ -30,7 +31,7 @@ in standard errors."""
 
 @dataclass(frozen=True)
 class InnerSplit:
-    """The plays of the training period, parted in two.
+    """The plays of the training period, split in two.
 
     Attributes:
         learn: what may be learnt while something is chosen.
@@ -38,8 +39,8 @@ class InnerSplit:
             none where nobody qualifies.
         everybody: the same of these listeners and, in their share, of newcomers, who played nothing
             before; in random order.
-        since: how many days before the end of training the held-out plays begin; None where the
-            times say nothing, and they begin at another place for each listener.
+        since: how many days before the end of training the held-out plays begin; None where they
+            begin at another place for each listener.
     """
 
     learn: Histories
@@ -90,7 +91,8 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
     Args:
         histories: of the whole training period.
         items: of the catalogue.
-        latest: the days begin at the latest so many days before the end of training.
+        latest: the days begin at the latest so many days before the end of training; where they
+            cannot, nothing is held out.
         length: the longest suffix of a history that is read.
     """
     generator = np.random.default_rng(0)
@@ -101,7 +103,7 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
     chosen = _checkable(histories, late)
     if len(chosen) < MIN_HOLDOUT_LISTENERS or not times_tell(histories):
         since = None
-        late = _own_last(histories)
+        late = _own_last(histories) if latest == np.inf else np.zeros_like(late)
         chosen = _checkable(histories, late)
     # Never more than half: somebody's last plays have to be learnt from.
     share = min(1.0, min(MAX_HOLDOUT_LISTENERS, number // 2) / max(len(chosen), 1))
@@ -115,11 +117,12 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
     learn = histories.where(~late if since is not None else ~(late & whose))
     future = histories.where(late & whose)
     ends = np.diff(learn.offsets)
-    newest = histories.ages[np.maximum(histories.offsets[1:] - 1, 0)]
+    oldest = np.zeros(number)
+    np.maximum.at(oldest, future.listeners, future.ages)
     size = max(1, HOLDOUT_CELLS // max(items, 1))
 
     def batches(listeners: Int64s) -> tuple[Examples, ...]:
-        moments = newest if since is None else np.full(number, since)
+        moments = oldest if since is None else np.full(number, since)
         return tuple(
             examples(learn, future, some, ends[some], moments[some], length)
             for some in np.split(listeners, range(size, len(listeners), size))

@@ -66,9 +66,9 @@ class TrainingRecord(BaseModel):
     listeners: int
     """How many were held out; 0 for nobody."""
     loss: float | None
-    """Of the held-out plays under the finished model, its recency prior included."""
+    """Of the held-out plays before they were learnt, prior and item-item weights included."""
     ndcg: float | None
-    """NDCG@100 of the held-out plays under the finished model; by it candidates are chosen."""
+    """Their NDCG@100; by it candidates are chosen."""
     seconds: float
     warm: bool = False
     """Whether it started from the live model."""

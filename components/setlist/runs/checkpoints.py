@@ -10,6 +10,7 @@ from typing import Self
 from setlist import models
 from setlist.models.contract import folder_digest
 from setlist.models.settings import ModelSettings
+from setlist.models.training_record import Recipe
 from setlist.store.objects import Objects, open_objects
 
 
@@ -28,11 +29,12 @@ class StoredCheckpoint:
         settings: ModelSettings,
         label: str,
         live: Path | None = None,
+        recipe: Recipe | None = None,
     ) -> Self:
         """The checkpoint of one training, and of no other.
 
         Its key is `checkpoints/` and a SHA-256 of everything that the training depends on: the
-        features, the settings, the label, the model that it starts from, and the code.
+        features, the settings, the label, the model that it starts from, the recipe, and the code.
 
         Args:
             store: a local folder or gs://bucket/prefix.
@@ -40,6 +42,7 @@ class StoredCheckpoint:
             settings: of the training.
             label: of the candidate.
             live: the model folder that the training starts from.
+            recipe: what the training repeats.
 
         Raises:
             StoreError: the store cannot be opened.
@@ -49,6 +52,7 @@ class StoredCheckpoint:
             "settings": settings.model_dump(mode="json"),
             "label": label,
             "live": folder_digest(live) if live else "",
+            "recipe": recipe.model_dump(mode="json") if recipe else None,
             "code": [version("setlist"), _digest_of_sources()],
         }
         sha256 = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

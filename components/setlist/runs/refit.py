@@ -64,7 +64,9 @@ def refit(
             output / "training",
             winner.label,
             live=live,
-            checkpoint=StoredCheckpoint.of(store, whole, winner.settings, winner.label, live),
+            checkpoint=StoredCheckpoint.of(
+                store, whole, winner.settings, winner.label, live, winner.recipe
+            ),
             recipe=winner.recipe,
         )
         record = check_refit(

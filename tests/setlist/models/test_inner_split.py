@@ -73,7 +73,8 @@ def test_what_is_held_out_is_not_learnt_from(histories, few):
 
 def test_the_days_begin_at_the_latest_where_they_are_told_to(histories, few):
     held = inner_split(histories, 10, 11, 10)
-    assert held.since is None, "one listener is left, so everybody's own last plays are held out"
+    assert held.check == held.everybody == (), "one listener is left"
+    assert len(held.learn.items) == len(histories.items)
     held = inner_split(histories, 10, 21, 10)
     assert held.since == 21
 
@@ -89,6 +90,7 @@ def test_it_is_the_same_choice_every_time_in_batches(histories, few, monkeypatch
 
 
 def test_never_more_than_half_of_the_listeners_or_the_limit(histories, few, monkeypatch):
+    monkeypatch.setattr(splitting, "_checkable", lambda *_, known=True: np.arange(4 * known))
     assert inner_split(histories, 10, np.inf, 10).listeners == 2
     monkeypatch.setattr("setlist.models.inner_split.MAX_HOLDOUT_LISTENERS", 1)
     assert inner_split(histories, 10, np.inf, 10).listeners == 1

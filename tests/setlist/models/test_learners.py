@@ -13,7 +13,13 @@ from setlist.models.inner_split import inner_split
 from setlist.models.learners import item_item
 from setlist.models.learners.factors import ItemFactors, play_matrix, search_matrix
 from setlist.models.learners.ials import IalsSettings, choose_ials, ials, least
-from setlist.models.learners.item_item import ItemItemSettings, choose_item_item, ease, neighbours
+from setlist.models.learners.item_item import (
+    ItemItemSettings,
+    _score,
+    choose_item_item,
+    ease,
+    neighbours,
+)
 from setlist.models.learners.learnable import Learnable
 from setlist.models.learners.spectral import (
     SpectralSettings,
@@ -144,6 +150,29 @@ def test_the_graph_filter_is_the_scaled_gram_matrix(monkeypatch):
     found = np.zeros((20, 20), np.float32)
     np.put_along_axis(found, codes, weights, axis=1)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_directions_that_the_plays_do_not_have_count_nothing():
+    """Forty listeners with five histories: five directions, and no more."""
+    histories = np.random.default_rng(2).random((5, 30)) < 0.3
+    plays = sparse.csr_array(np.repeat(histories, 8, axis=0).astype(np.float32))
+    spectrum = Spectrum.of(plays, 0.0, 0.0, 12)
+    assert (spectrum.values > 0).tolist() == [True] * 5 + [False] * 7
+    for strength in (0.0, 1.0):
+        settings = SpectralSettings(0.0, 0.0, 12, strength, own_share=False)
+        scale = spectrum.factors(settings).scale
+        assert (scale > 0).tolist() == [True] * 5 + [False] * 7
+    assert np.median(scale[:5]) == pytest.approx(0.5), "the strength is the median of what is there"
+
+
+def test_the_graph_filter_scores_in_blocks(monkeypatch):
+    plays = blocks()
+    split = inner_split(histories_of(plays), 20, np.inf, 200)
+    score = _score(plays, ItemItemSettings(None, 0.5))
+    (batch,) = split.check
+    whole = score(batch)
+    monkeypatch.setattr("setlist.models.learners.item_item.BLOCK_CELLS", 3 * plays.shape[0])
+    np.testing.assert_array_equal(_score(plays, ItemItemSettings(None, 0.5))(batch), whole)
 
 
 def test_ials_finds_the_blocks_and_more_rounds_find_no_others():

@@ -16,7 +16,7 @@ from google.cloud import storage
 from setlist.data.features import Features
 from setlist.data.schema import Window, tie_order
 from setlist.models.settings import ModelSettings
-from setlist.models.training_record import read_training_records
+from setlist.models.training_record import Recipe, read_training_records
 from setlist.runs.checkpoints import StoredCheckpoint
 from setlist.store.objects import open_objects
 
@@ -81,6 +81,7 @@ def test_another_training_has_another_key(features, tmp_path):
     (changed / "features.json").write_text("{}")
     live.mkdir()
     (live / "model.json").write_text("{}")
+    recipe = Recipe(learner={}, heat=0.0, rates=[], item_item={}, share=0.0)
     keys = [
         StoredCheckpoint.of(store, *arguments).key
         for arguments in (
@@ -89,6 +90,8 @@ def test_another_training_has_another_key(features, tmp_path):
             (features, ModelSettings(seed=2), "a"),
             (features, ModelSettings(), "b"),
             (features, ModelSettings(), "a", live),
+            (features, ModelSettings(), "a", None, recipe),
+            (features, ModelSettings(), "a", None, recipe.model_copy(update={"rates": [0.1]})),
         )
     ]
     assert len(set(keys)) == len(keys)

@@ -41,6 +41,8 @@ LARGEST_OWN_SHARE = 0.999
 """Of q, which is 1 for an item with a direction of its own."""
 FINALISTS = 2
 """Settings of each pair of exponents that are tried on all held-out listeners."""
+ROUNDING = 1e-5
+"""Singular values below this share of the largest are 0 but for the rounding of float32."""
 SUBSPACE_ROUNDS, SPARE_DIRECTIONS = 4, 10
 """Rounds of the subspace iteration, and how many directions it carries beyond those asked for."""
 
@@ -82,7 +84,7 @@ class Spectrum:
             plays: float32[listeners, items], 1 where the listener played the item.
             row_exponent: rows are divided by the number of their plays to this power.
             column_exponent: so are columns.
-            rank: how many; directions that the plays do not have are 0.
+            rank: how many; directions that the plays do not have get the value 0.
         """
         matrix = scaled(plays, row_exponent, column_exponent)
         turned = sparse.csr_array(matrix.T)
@@ -92,6 +94,7 @@ class Spectrum:
             basis, _ = np.linalg.qr(turned @ (matrix @ basis))
         _, values, right = np.linalg.svd(matrix @ basis, full_matrices=False)
         vectors, values = (basis @ right.T)[:, :rank], values[:rank]
+        values = np.where(values > ROUNDING * values[0], values, 0)
         lacking = rank - len(values)
         return cls(
             np.pad(vectors, [(0, 0), (0, lacking)]).astype(np.float32),
@@ -102,7 +105,7 @@ class Spectrum:
         """The score under some settings; directions beyond their dimension have the scale 0."""
         power = self.values**2
         power[settings.dimension :] = 0
-        share = settings.strength * np.median(self.values[: settings.dimension] ** 2)
+        share = settings.strength * np.median(power[power > 0]) if power.any() else 0.0
         scale = np.divide(power, power + share, where=power > 0, out=np.zeros_like(power))
         own = np.zeros(len(self.vectors), np.float32)
         if settings.own_share:

@@ -122,7 +122,7 @@ class Descent:
     def add(self, epoch: Epoch, values: Float64s, averages: list[Float32s]) -> None:
         """Keep an epoch that is better than the best by a standard error, else undo it.
 
-        Less is as likely to be chance, and costs as much. Without held-out plays all are kept.
+        A smaller lift may be chance. Without held-out plays all are kept.
         """
         self.epochs.append(epoch)
         lifts = values - self.start

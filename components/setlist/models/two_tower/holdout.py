@@ -102,16 +102,18 @@ class Holdout:
         possible = np.isfinite(scores[batch.target_rows, batch.targets])
         rows, targets = batch.target_rows[possible], batch.targets[possible]
         features = np.hstack([before, freshness(self.released - since, played)])
-        known = has_plays(batch)
+        counts = np.bincount(rows, minlength=len(scores))
+        able, known = counts > 0, has_plays(batch)
 
         def fitted(listeners: Bools, start: Float64s) -> Float64s:
+            listeners = listeners & able
             use = listeners[rows]
             if not use.any():
                 return start
             offset = scores[listeners] + features @ start
-            return start + fit(offset, features, targets[use], batch.weights[possible][use])
+            return start + fit(offset, features, targets[use], 1 / counts[rows[use]])
 
-        everybody = fitted(np.ones(len(scores), np.bool_), np.zeros(features.shape[1]))
+        everybody = fitted(able, np.zeros(features.shape[1]))
         beta = np.column_stack([fitted(~known, everybody), fitted(known, everybody)])
         return Prior((now @ beta[:kinds]).astype(np.float32), beta[kinds:])
 
@@ -148,8 +150,6 @@ class Holdout:
         Returns:
             The neighbourhood, None for no share, and what the towers are worth with it.
         """
-        if share == 0:
-            return None, self.judge(towers)
         scaled = weights.scaled_to(next(self.scores(towers)))
         if share:
             repeated = replace(scaled, share=share)

@@ -24,7 +24,7 @@ from setlist.arrays import Bools, Float32s, Float64s
 from setlist.models.tf import require_keras_2, tf
 
 require_keras_2()
-import tensorflow_recommenders as tfrs  # noqa: E402  it fails in riddles with Keras 3
+import tensorflow_recommenders as tfrs  # noqa: E402  its errors with Keras 3 are unclear
 
 UNPLAYED = 1e9
 """Takes an item out of the softmax; finite, because -inf times 0 is NaN in the gradient."""

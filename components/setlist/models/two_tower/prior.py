@@ -83,7 +83,7 @@ def fit(
     scores: Float64s,
     features: Float64s,
     targets: Int32s,
-    weights: Float32s,
+    weights: Float64s,
 ) -> Float64s:
     """float64[features]: the weights of the features.
 
@@ -91,7 +91,7 @@ def fit(
         scores: float64[listeners, items] of the towers; -inf for what cannot be played.
         features: float64[items, features], as of the moment before the held-out plays.
         targets: int32[plays], the items of the held-out plays.
-        weights: float32[plays]; those of a listener add up to 1.
+        weights: float64[plays]; those of each listener add up to 1.
     """
     listeners, kinds = len(scores), features.shape[1]
     beta = np.zeros(kinds)

@@ -1,6 +1,7 @@
 """Training of the two-tower: what is held out, the start, the descent, the prior, the export."""
 
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from setlist.arrays import Float64s, Int32s
 from setlist.data.features import Features
-from setlist.errors import DataError
+from setlist.errors import DataError, ModelError
 from setlist.models.histories import Histories
 from setlist.models.inner_split import InnerSplit, inner_split
 from setlist.models.item_table import write_item_table
@@ -36,6 +37,8 @@ from setlist.models.two_tower.prior import recency
 from setlist.models.two_tower.saved_towers import DAY_SECONDS, SavedTowers, days_since, tag_weights
 from setlist.models.two_tower.stages import Checkpoint, Stages
 
+MOST_TAGS = 2_000
+"""The most frequent ones have a vector. A matrix of items and tags is held: 400 MB for 50,000."""
 VECTOR_SCALE = 0.1
 """Root mean square of the coordinates that the vectors start with."""
 
@@ -72,7 +75,9 @@ def train(
         The record.
 
     Raises:
-        DataError: when there is nothing to learn from, or the loss is not finite.
+        DataError: when there is nothing to learn from.
+        ModelError: when the loss is not finite, or the recipe starts from a live model that is not
+            given.
     """
     began = time.perf_counter()
     size = len(features.items)
@@ -90,12 +95,21 @@ def train(
         )
     tf.keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
-    former = read_former(live, settings) if live else None
-    # What the live model has seen proves nothing of a model that starts from it.
+    # What is repeated starts as it did: cold, or from the live model.
+    former = read_former(live, settings) if live and not (recipe and recipe.learner) else None
     latest = np.inf
     if former:
         latest = (features.window.cutoff - former.window.cutoff).total_seconds() / DAY_SECONDS
     split = inner_split(histories, size, latest, settings.history_length)
+    if former and not split.check:
+        # What the live model has seen proves nothing of a model that starts from it.
+        print("cold start: too few listeners played since the live model was trained", flush=True)
+        former, split = None, inner_split(histories, size, np.inf, settings.history_length)
+    if recipe and not recipe.learner and not former:
+        raise ModelError(
+            f"{label} was trained from the live model, and cannot be trained again without it",
+            "set refit to false, or warm_start to false",
+        )
     stages = Stages(checkpoint)
     origin: SavedTowers | SpectralSettings | IalsSettings
     if former:
@@ -108,7 +122,8 @@ def train(
     batch = settings.batch or scaled_batch(len(split.learn.offsets) - 1)
     settings = settings.model_copy(update={"dimension": dimension, "batch": batch})
     vocabularies = {name: sorted(set(features.users[name]) - {""}) for name in features.inputs}
-    tags = sorted({tag for item_tags in features.items["tags"] for tag in item_tags})
+    counts = Counter(tag for item_tags in features.items["tags"] for tag in item_tags)
+    tags = sorted(tag for tag, _ in counts.most_common(MOST_TAGS))
     inputs = encode_inputs(features, vocabularies)
     released = days_since(features.items["released"], features.window.cutoff)
     recencies = recency_before_and_now(histories, split, size, settings.recency_days)
@@ -132,20 +147,23 @@ def train(
     descend(inner, split.learn, inputs, settings, plan, logs, stages.save, judge)
     judgement, neighbourhood, item_item = None, None, None
     if split.check:
-        if recipe and recipe.item_item:
-            item_item = ItemItemSettings(**recipe.item_item)
-        else:
+        if not recipe:
             item_item = choose_item_item(split, size, stages.trials)
-        weights = Neighbourhood(*neighbours(play_matrix(split.learn, size), item_item))
-        chosen = recipe.share if recipe else None
-        neighbourhood, judgement = holdout.share(towers, weights, chosen)
+        elif recipe.item_item:
+            item_item = ItemItemSettings(**recipe.item_item)
+        if item_item and (not recipe or recipe.share):
+            weights = Neighbourhood(*neighbours(play_matrix(split.learn, size), item_item))
+            chosen = recipe.share if recipe else None
+            neighbourhood, judgement = holdout.share(towers, weights, chosen)
+        else:
+            judgement = holdout.judge(towers)
         print(f"learning all plays: {len(inner.rates)} epochs", flush=True)
         whole = start(histories)
         whole.warm(heat)
         stages.begin("whole", whole)
         descend(whole, histories, inputs, settings, inner.rates, None, stages.save, None)
         towers = whole.towers
-        if neighbourhood:
+        if neighbourhood and item_item:
             neighbourhood = neighbourhood.refitted(play_matrix(histories, size), item_item)
     training = TrainingRecord(
         label=label,

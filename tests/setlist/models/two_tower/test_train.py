@@ -27,6 +27,7 @@ from setlist.models.two_tower.network import (
     TwoTower,
     UserTower,
 )
+from setlist.models.two_tower.prior import fit
 from setlist.models.two_tower.saved_towers import TOWERS, SavedTowers
 from setlist.models.two_tower.train import choose_start, scaled_batch, train
 
@@ -433,3 +434,30 @@ def test_only_what_could_be_known_then_counts_against_the_unplayed(
     train(replace(features, items=items), settings, tmp_path / "m", tmp_path / "r")
     newcomers, others = SavedTowers.read(tmp_path / "m").prior.fresh[-1]
     assert np.sign(others) == np.sign(newcomers) == sign
+
+
+def test_who_could_play_nothing_says_nothing_of_the_prior(features, tmp_path, monkeypatch):
+    """Half of the held-out plays are of items that nobody could have chosen then."""
+    monkeypatch.setattr("setlist.models.inner_split.times_tell", lambda histories: True)
+    asked = []
+
+    def spied(scores, features, targets, weights):
+        asked.append((scores, targets, weights))
+        return fit(scores, features, targets, weights)
+
+    monkeypatch.setattr("setlist.models.two_tower.holdout.fit", spied)
+    plays = features.plays.copy()
+    fresh = features.items.index[features.items["item_id"] == "fresh"][0]
+    latest = plays.groupby("user").tail(1).index[::2]
+    plays.loc[latest, ["item", "age_days"]] = [fresh, 0.5]
+    plays["age_days"] = plays["age_days"].astype("float32")
+    train(
+        replace(features, plays=plays),
+        ModelSettings(dimension=8, epochs=1),
+        tmp_path / "m",
+        tmp_path / "r",
+    )
+    assert asked
+    for scores, targets, weights in asked:
+        assert fresh not in targets
+        assert weights.sum() == pytest.approx(len(scores)), "of each listener they add up to 1"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from setlist.data.schema import Window, tie_order
+from setlist.errors import SetlistError
 from setlist.models.inner_split import inner_split
 from setlist.models.settings import ModelSettings
 from setlist.models.two_tower import train as training
@@ -60,7 +61,7 @@ def later(features):
         item=[code[features.items["item_id"][one]] for one in features.plays["item"]],
         age_days=features.plays["age_days"] + np.float32(7),
     )
-    new = pd.DataFrame({"user": range(0, 48, 2), "item": code["i24"], "age_days": 3.0})
+    new = pd.DataFrame({"user": range(0, 120, 2), "item": code["i24"], "age_days": 3.0})
     both = pd.concat([plays, new]).astype(plays.dtypes.to_dict())
     both = both.sort_values(["user", "age_days"], ascending=[True, False], ignore_index=True)
     week = pd.Timedelta(days=7)
@@ -95,10 +96,42 @@ def test_what_the_live_model_has_seen_is_not_held_out(features, models, tmp_path
 
     def spied(histories, items, latest, length):
         asked.append(latest)
-        return inner_split(histories, items, latest, length)
+        held = inner_split(histories, items, latest, length)
+        if latest == np.inf:
+            return held
+        checked = held.check[0].listeners
+        kept = held.learn.listeners[np.isin(held.learn.listeners, checked)]
+        lost = np.isin(histories.listeners, checked).sum() - len(kept)
+        assert lost == len(checked), "each has played the new item, and lost nothing else"
+        return held
 
     monkeypatch.setattr(training, "inner_split", spied)
     settings = ModelSettings(dimension=8, epochs=1, history_length=12)
     for live in (None, models / "two_tower"):
         train(later(features), settings, tmp_path / f"{live is None}", tmp_path / "r", live=live)
     assert asked == [np.inf, 7.0]
+
+
+@pytest.mark.slow
+def test_where_too_few_have_played_since_it_starts_cold(features, models, tmp_path, capsys):
+    """Nobody has: what could be held out is what the live model has learnt."""
+    settings = ModelSettings(dimension=8, epochs=1, history_length=12)
+    live = models / "two_tower"
+    trained = train(features, settings, tmp_path / "m", tmp_path / "r", live=live)
+    assert not trained.warm
+    assert trained.listeners > 0
+    assert "cold start: too few listeners played since" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_refit_starts_as_its_winner_did(features, models, tmp_path):
+    settings = ModelSettings(dimension=8, epochs=1, history_length=12)
+    live, folder, data = models / "two_tower", tmp_path / "m", later(features)
+    cold = train(data, settings, folder, tmp_path / "r")
+    again = train(data, settings, folder, tmp_path / "r", live=live, recipe=cold.recipe)
+    assert (again.warm, again.recipe) == (False, cold.recipe)
+    warm = train(data, settings, folder, tmp_path / "r", live=live)
+    again = train(data, settings, folder, tmp_path / "r", live=live, recipe=warm.recipe)
+    assert (again.warm, again.recipe) == (True, warm.recipe)
+    with pytest.raises(SetlistError, match="cannot be trained again without it; set refit"):
+        train(data, settings, folder, tmp_path / "r", recipe=warm.recipe)

@@ -4,11 +4,16 @@ from collections.abc import Callable
 
 from setlist.models.tf import tf
 
+PAIRS = 4_000_000
+"""Some 100 MB of codes and weights."""
+
 
 def neighbour_sum(
     history: tf.Tensor, neighbours: tf.Tensor, weights: tf.Tensor, size: int
 ) -> tf.Tensor:
     """float32[batch, size]: for each item the sum of what the plays of the history give it.
+
+    Listener by listener in blocks, so that at most PAIRS plays and neighbours are held at once.
 
     Args:
         history: int32[batch, length], codes; below 0 is no play.
@@ -16,11 +21,25 @@ def neighbour_sum(
         weights: float32[items, neighbours], how much.
         size: of the catalogue.
     """
-    batch = tf.shape(history)[0]
-    known = tf.maximum(history, 0)
-    given = tf.where(history[..., None] >= 0, tf.gather(weights, known), 0.0)
-    cells = tf.reshape(tf.gather(neighbours, known), [batch, -1])
-    return scatter_sum(cells, tf.reshape(given, [batch, -1]), size)
+    batch, length = tf.shape(history)[0], tf.shape(history)[1]
+    pairs = tf.maximum(length * neighbours.shape[1], 1)
+    rows = tf.clip_by_value(PAIRS // pairs, 1, tf.maximum(batch, 1))
+    blocks = tf.maximum(-(-batch // rows), 1)  # one for no listener, too
+    padded = tf.pad(history, [[0, blocks * rows - batch], [0, 0]], constant_values=-1)
+
+    def block_sum(block: tf.Tensor) -> tf.Tensor:
+        known = tf.maximum(block, 0)
+        given = tf.where(block[..., None] >= 0, tf.gather(weights, known), 0.0)
+        cells = tf.reshape(tf.gather(neighbours, known), [rows, -1])
+        return scatter_sum(cells, tf.reshape(given, [rows, -1]), size)
+
+    sums = tf.map_fn(
+        block_sum,
+        tf.reshape(padded, [blocks, rows, length]),
+        parallel_iterations=1,
+        fn_output_signature=tf.TensorSpec([None, size], tf.float32),
+    )
+    return tf.reshape(sums, [blocks * rows, size])[:batch]
 
 
 def scatter_sum(codes: tf.Tensor, values: tf.Tensor, size: int) -> tf.Tensor:

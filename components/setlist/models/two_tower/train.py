@@ -99,7 +99,8 @@ def train(
     former = read_former(live, settings) if live and not (recipe and recipe.learner) else None
     latest = np.inf
     if former:
-        latest = (features.window.cutoff - former.window.cutoff).total_seconds() / DAY_SECONDS
+        # Half of what is new to it is learnt, so that the other half can show what that brings.
+        latest = (features.window.cutoff - former.window.cutoff).total_seconds() / DAY_SECONDS / 2
     split = inner_split(histories, size, latest, settings.history_length)
     if former and not split.check:
         # What the live model has seen proves nothing of a model that starts from it.

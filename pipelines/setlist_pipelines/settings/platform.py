@@ -100,7 +100,8 @@ STEP_NEEDS = {
     "plan-monitoring": StepPlatform(retries=0),
     "curate": LARGE_NEEDS.completed_by(StepPlatform(retries=0)),
     "gate": StepPlatform(retries=0),
-    # Training and evaluation take the most memory, and hours where the data are large.
+    # Learners, training and evaluation take the most memory, and hours where the data are large.
+    "fit-heuristics": LARGE_NEEDS,
     "train": LARGE_NEEDS,
     "refit": LARGE_NEEDS,
     "evaluate": LARGE_NEEDS,

@@ -38,10 +38,10 @@ MEMORY_NEEDS = {
     "refit": MemoryNeed(2.28e9, 293),
     "compare-requests": MemoryNeed(0.18e9, 73),
 }
-"""Measured by `tests/benchmarks/memory.py`, before there were learners, with 1 and 5 million events,
-40 for each listener and 200 for each item. `refit` was not measured: it trains, then prepares an
-evaluation, so it has the need of the larger. Of `compare-requests` only the reading of the features
-was."""
+"""Measured by `tests/benchmarks/memory.py`, before there were learners, with 1 and 5 million
+events, 40 for each listener and 200 for each item. `refit` was not measured: it trains, then
+prepares an evaluation, so it has the need of the larger. Of `compare-requests` only the reading of
+the features was."""
 MARGIN = 1.5
 """On the need: other data have more listeners and items for each event, and inputs of their own."""
 PARQUET_EVENT_BYTES, TEXT_EVENT_BYTES = 11, 20

@@ -103,6 +103,7 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
     chosen = _checkable(histories, late)
     if len(chosen) < MIN_HOLDOUT_LISTENERS or not times_tell(histories):
         since = None
+        # Anybody's own last plays may lie before `latest`.
         late = _own_last(histories) if latest == np.inf else np.zeros_like(late)
         chosen = _checkable(histories, late)
     # Never more than half: somebody's last plays have to be learnt from.

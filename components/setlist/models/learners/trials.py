@@ -1,7 +1,7 @@
 """What settings of learners are worth on the held-out plays, each measured once, also after a kill.
 
-A first look (at some of the held-out listeners, or with few rounds of fitting) tells the settings
-that are worth more.
+A first look, at some of the held-out listeners or with few rounds of fitting, tells which settings
+are to be measured in full.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Trials:
     save: Callable[[], None] = lambda: None
 
     @property
-    def on_all(self) -> dict[str, float]:
+    def in_full(self) -> dict[str, float]:
         """Those measured in full."""
         return {name: worth for name, worth in self.values.items() if FIRST_LOOK not in name}
 
@@ -36,5 +36,5 @@ class Trials:
         return self.values[name]
 
     def first_look(self, settings: object, measure: Callable[[], float]) -> float:
-        """The same at a first look."""
+        """The same of a first look, kept apart from what is measured in full."""
         return self.worth(f"{settings}{FIRST_LOOK}", measure)

@@ -137,32 +137,25 @@ class Holdout:
 
         return float(minimize_scalar(entropy, bounds=HEATS, method="bounded").x)
 
-    def share(
-        self, towers: TwoTower, weights: Neighbourhood, share: float | None = None
-    ) -> tuple[Neighbourhood | None, Judgement]:
+    def scaled(self, towers: TwoTower, weights: Neighbourhood) -> Neighbourhood:
+        """The weights with the scale by which they deviate as much as the scores of the towers."""
+        return weights.scaled_to(next(self.scores(towers)))
+
+    def share(self, towers: TwoTower, weights: Neighbourhood) -> Neighbourhood | None:
         """The neighbourhood with the best share, where it is better beyond an interval of 95%.
 
         Args:
             towers: trained.
-            weights: of the neighbours, learnt from the plays that are not held out.
-            share: the one to take, where it was chosen before.
+            weights: scaled to them, learnt from the plays that are not held out.
 
         Returns:
-            The neighbourhood, None for no share, and what the towers are worth with it.
+            None where no share is better.
         """
-        scaled = weights.scaled_to(next(self.scores(towers)))
-        if share:
-            repeated = replace(scaled, share=share)
-            return repeated, self.judge(towers, repeated)
-        alone = self.judge(towers)
-        tried = [
-            (other, self.judge(towers, other))
-            for other in (replace(scaled, share=share) for share in SHARES)
-        ]
-        best, judgement = max(tried, key=lambda pair: float(pair[1].ndcg.mean()))
-        if better(judgement.ndcg - alone.ndcg):
-            return best, judgement
-        return None, alone
+        alone = self.judge(towers).ndcg
+        shared = [replace(weights, share=share) for share in SHARES]
+        ndcgs = [self.judge(towers, candidate).ndcg for candidate in shared]
+        best = int(np.argmax([ndcg.mean() for ndcg in ndcgs]))
+        return shared[best] if better(ndcgs[best] - alone) else None
 
 
 def better(lifts: Float64s, errors: float = NORMAL_95) -> bool:

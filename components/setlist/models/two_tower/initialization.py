@@ -22,7 +22,7 @@ RIDGE = 1e-3
 def read_former(live: Path, settings: ModelSettings) -> SavedTowers | None:
     """The towers of the live model, or None where this training cannot start from them.
 
-    Says which, so that nobody takes a cold start for a warm one.
+    Prints why not, so that nobody takes a cold start for a warm one.
     """
     try:
         former = SavedTowers.read(live)
@@ -36,7 +36,6 @@ def read_former(live: Path, settings: ModelSettings) -> SavedTowers | None:
             flush=True,
         )
         return None
-    print(f"warm start from the model of {former.window.cutoff:%Y-%m-%d}", flush=True)
     return former
 
 

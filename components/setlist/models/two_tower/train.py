@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -106,6 +107,8 @@ def train(
         # What the live model has seen proves nothing of a model that starts from it.
         print("cold start: too few listeners played since the live model was trained", flush=True)
         former, split = None, inner_split(histories, size, np.inf, settings.history_length)
+    if former:
+        print(f"warm start from the model of {former.window.cutoff:%Y-%m-%d}", flush=True)
     if recipe and not recipe.learner and not former:
         raise ModelError(
             f"{label} was trained from the live model, and cannot be trained again without it",
@@ -148,16 +151,8 @@ def train(
     descend(inner, split.learn, inputs, settings, plan, logs, stages.save, judge)
     judgement, neighbourhood, item_item = None, None, None
     if split.check:
-        if not recipe:
-            item_item = choose_item_item(split, size, stages.trials)
-        elif recipe.item_item:
-            item_item = ItemItemSettings(**recipe.item_item)
-        if item_item and (not recipe or recipe.share):
-            weights = Neighbourhood(*neighbours(play_matrix(split.learn, size), item_item))
-            chosen = recipe.share if recipe else None
-            neighbourhood, judgement = holdout.share(towers, weights, chosen)
-        else:
-            judgement = holdout.judge(towers)
+        item_item, neighbourhood = neighbours_of(holdout, towers, size, stages.trials, recipe)
+        judgement = holdout.judge(towers, neighbourhood)
         print(f"learning all plays: {len(inner.rates)} epochs", flush=True)
         whole = start(histories)
         whole.warm(heat)
@@ -186,7 +181,7 @@ def train(
         start=f"the model of {former.window.cutoff:%Y-%m-%d}" if former else str(origin),
         start_ndcg=mean(inner.start),
         timeless=bool(split.check) and split.since is None,
-        trials=stages.trials.on_all,
+        trials=stages.trials.in_full,
         neighbours=f"{item_item} with a share of {neighbourhood.share:.0%}"
         if neighbourhood
         else "",
@@ -224,6 +219,32 @@ def choose_start(
     settings, worth = choose_spectral(split, items, dimension, trials)
     other, other_worth = choose_ials(split, items, dimension, trials)
     return other if (other_worth or 0.0) > (worth or 0.0) else settings
+
+
+def neighbours_of(
+    holdout: Holdout, towers: TwoTower, items: int, trials: Trials, recipe: Recipe | None
+) -> tuple[ItemItemSettings | None, Neighbourhood | None]:
+    """The item-item learner, and its weights where they have a share of the score.
+
+    Args:
+        holdout: to choose on.
+        towers: trained on what is not held out.
+        items: of the catalogue.
+        trials: where what was measured is kept.
+        recipe: the choice, where it was made before.
+    """
+    plays = play_matrix(holdout.split.learn, items)
+    if not recipe:
+        settings = choose_item_item(holdout.split, items, trials)
+        weights = holdout.scaled(towers, Neighbourhood(*neighbours(plays, settings)))
+        return settings, holdout.share(towers, weights)
+    if not recipe.item_item:
+        return None, None
+    settings = ItemItemSettings(**recipe.item_item)
+    if not recipe.share:
+        return settings, None
+    weights = holdout.scaled(towers, Neighbourhood(*neighbours(plays, settings)))
+    return settings, replace(weights, share=recipe.share)
 
 
 def settings_of(learner: dict[str, float]) -> SpectralSettings | IalsSettings:

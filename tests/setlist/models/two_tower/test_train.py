@@ -154,7 +154,7 @@ def test_an_epoch_that_is_better_by_chance_is_undone():
 @pytest.fixture
 def no_neighbours(monkeypatch):
     """Nothing has a share of the score beside the towers."""
-    monkeypatch.setattr(Holdout, "share", lambda own, towers, *_: (None, own.judge(towers)))
+    monkeypatch.setattr(Holdout, "share", lambda own, towers, weights: None)
 
 
 def test_where_no_epoch_helps_the_start_is_the_model(features, tmp_path, no_neighbours):
@@ -241,6 +241,12 @@ def test_a_recipe_is_repeated_without_choosing_again(features, tmp_path, monkeyp
     assert weights[0].keys() == weights[1].keys()
     for key, values in weights[0].items():
         np.testing.assert_array_equal(values, weights[1][key], err_msg=key)
+
+
+def test_only_the_most_frequent_tags_have_a_vector(features, tmp_path, monkeypatch):
+    monkeypatch.setattr("setlist.models.two_tower.train.MOST_TAGS", 1)
+    train(features, ModelSettings(dimension=2, epochs=1), tmp_path / "m", tmp_path / "r")
+    assert SavedTowers.read(tmp_path / "m").tags == ["odd"], "of 13 items, even is of 12"
 
 
 class Memory:

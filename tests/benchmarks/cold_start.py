@@ -198,9 +198,8 @@ def of_refreshed(
     codes = features.plays["item"].to_numpy(np.int32) + np.int32(len(fresh))
     history = Ragged(features.offsets, codes).take(users)
     waited = (REFRESHED - CUT).days
-    ages = Ragged(
-        features.offsets, features.plays["age_days"].to_numpy() + np.float32(waited)
-    ).take(users)
+    ages = (features.plays["age_days"].to_numpy() + waited).astype(np.float32)
+    ages = Ragged(features.offsets, ages).take(users)
     old = np.ones((len(users), len(features.items)), np.bool_)
     exclude = Ragged.from_pairs(*np.nonzero(np.hstack([known, old])), len(users))
     told = features.users.iloc[users]

@@ -17,7 +17,7 @@ from setlist.errors import ModelError
 from setlist.evaluation.results import Inspection
 
 DEFAULT_REFIT_OVERLAP = 0.35
-"""The default of the setting `refit_overlap`: half of the overlap on the sample data (0.70)."""
+"""The default of the setting `refit_overlap`: about half of the overlap on the sample (0.67)."""
 COMPARED_RANKS = 10
 """How many items from the top of each list are compared."""
 

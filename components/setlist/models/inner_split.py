@@ -118,12 +118,12 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
     learn = histories.where(~late if since is not None else ~(late & whose))
     future = histories.where(late & whose)
     ends = np.diff(learn.offsets)
-    oldest = np.zeros(number)
-    np.maximum.at(oldest, future.listeners, future.ages)
+    begins = np.zeros(number)
+    np.maximum.at(begins, future.listeners, future.ages)
     size = max(1, HOLDOUT_CELLS // max(items, 1))
 
     def batches(listeners: Int64s) -> tuple[Examples, ...]:
-        moments = oldest if since is None else np.full(number, since)
+        moments = begins if since is None else np.full(number, since)
         return tuple(
             examples(learn, future, some, ends[some], moments[some], length)
             for some in np.split(listeners, range(size, len(listeners), size))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from setlist.models.tf import tf
 
 PAIRS = 4_000_000
-"""Some 100 MB of codes and weights."""
+"""Plays times neighbours in a block of listeners: some 100 MB of codes and weights."""
 
 
 def neighbour_sum(
@@ -13,7 +13,7 @@ def neighbour_sum(
 ) -> tf.Tensor:
     """float32[batch, size]: for each item the sum of what the plays of the history give it.
 
-    Listener by listener in blocks, so that at most PAIRS plays and neighbours are held at once.
+    In blocks of listeners, so that at most PAIRS codes and weights are held at once.
 
     Args:
         history: int32[batch, length], codes; below 0 is no play.

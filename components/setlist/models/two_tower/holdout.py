@@ -103,17 +103,17 @@ class Holdout:
         rows, targets = batch.target_rows[possible], batch.targets[possible]
         features = np.hstack([before, freshness(self.released - since, played)])
         counts = np.bincount(rows, minlength=len(scores))
-        able, known = counts > 0, has_plays(batch)
+        can_choose, known = counts > 0, has_plays(batch)
 
         def fitted(listeners: Bools, start: Float64s) -> Float64s:
-            listeners = listeners & able
+            listeners = listeners & can_choose
             use = listeners[rows]
             if not use.any():
                 return start
             offset = scores[listeners] + features @ start
             return start + fit(offset, features, targets[use], 1 / counts[rows[use]])
 
-        everybody = fitted(able, np.zeros(features.shape[1]))
+        everybody = fitted(can_choose, np.zeros(features.shape[1]))
         beta = np.column_stack([fitted(~known, everybody), fitted(known, everybody)])
         return Prior((now @ beta[:kinds]).astype(np.float32), beta[kinds:])
 

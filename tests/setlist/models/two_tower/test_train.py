@@ -225,9 +225,9 @@ def test_a_recipe_is_repeated_without_choosing_again(features, tmp_path, monkeyp
         train(features, first.settings, tmp_path / name, tmp_path / "b", recipe=again)
         for name, again in (("same", first.recipe), ("other", recipe))
     ]
-    assert [one.recipe for one in made] == [first.recipe, recipe]
-    assert [one.trials for one in made] == [{}, {}]
-    assert [len(one.epochs) for one in made] == [len(first.recipe.rates), 3]
+    assert [training.recipe for training in made] == [first.recipe, recipe]
+    assert [training.trials for training in made] == [{}, {}]
+    assert [len(training.epochs) for training in made] == [len(first.recipe.rates), 3]
     weights = []
     for name in ("first", "same"):
         with np.load(tmp_path / name / TOWERS) as towers:

@@ -16,14 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from setlist.arrays import Float32s, Float64s
-from setlist.data.schema import HISTORY_AGE, Window
+from setlist.data.schema import Window
 from setlist.errors import ModelError
-from setlist.models.recommender import DotProduct, Recommender, string_table
-from setlist.models.scatter import neighbour_sum
-from setlist.models.tf import tf
 from setlist.models.two_tower.neighbourhood import Neighbourhood
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import Prior
+from setlist.models.two_tower.servable import Servable, ServableWithNeighbours
 
 TOWERS = "towers.npz"
 DAY_SECONDS = 86_400
@@ -153,84 +151,6 @@ def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Float32s
 def days_since(released: pd.Series, moment: pd.Timestamp) -> Float64s:
     """float64[items]: days from the release to the moment; NaN where it is not known."""
     return (moment - released).dt.total_seconds().to_numpy(np.float64) / DAY_SECONDS
-
-
-class Servable(DotProduct):
-    """A trained two-tower under the model contract.
-
-    Attributes:
-        share: of the score of a listener with plays that others have.
-    """
-
-    share = 0.0
-
-    kind = "two_tower"
-    fallback = "items without plays are placed by their tags"
-
-    def __init__(
-        self,
-        catalogue: Sequence[str],
-        towers: TwoTower,
-        vocabularies: Mapping[str, Sequence[str]],
-        prior: Float32s,
-    ) -> None:
-        """Freeze the towers.
-
-        Args:
-            catalogue: the ids, in the order of the codes.
-            towers: trained.
-            vocabularies: the values of each named input, in the order of the codes.
-            prior: float32[items, 2], added to the scores of newcomers, and to those of others.
-        """
-        super().__init__(
-            catalogue,
-            history_length=towers.user_tower.history_length,
-            inputs=(*vocabularies, HISTORY_AGE),
-        )
-        items = towers.item_tower()
-        self._play_vectors = tf.constant(towers.play_vectors(items).numpy())
-        self.vectors = tf.concat([items, prior], axis=1)
-        self._user_tower = towers.user_tower
-        self._values = [string_table(values) for values in vocabularies.values()]
-
-    def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """U, g and which prior it is, so that u . v + g b + prior is one dot product."""
-        named = [
-            table.lookup(inputs[name])
-            for name, table in zip(self.inputs[:-1], self._values, strict=True)
-        ]
-        bag = self._user_tower.bag(self._play_vectors, history, inputs[HISTORY_AGE])
-        users = self._user_tower(bag, named)
-        known = tf.cast(bag.counts > 0, tf.int32)
-        users *= 1 - self.share * tf.cast(known, tf.float32)[:, None]
-        return tf.concat([users, tf.one_hot(known, 2)], axis=1)
-
-
-class ServableWithNeighbours(Servable):
-    """The same, with what plays say of their neighbours; no dot product any more."""
-
-    def __init__(
-        self,
-        catalogue: Sequence[str],
-        towers: TwoTower,
-        vocabularies: Mapping[str, Sequence[str]],
-        prior: Float32s,
-        neighbourhood: Neighbourhood,
-    ) -> None:
-        """Freeze the towers and the neighbours; the arguments are as there."""
-        super().__init__(catalogue, towers, vocabularies, prior)
-        self.share = neighbourhood.share
-        self._neighbours = tf.constant(neighbourhood.codes)
-        self._added = tf.constant(neighbourhood.added)
-
-    def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The dot product, and the sums of the neighbours."""
-        sums = neighbour_sum(history, self._neighbours, self._added, len(self.catalogue))
-        return super().score(history, inputs) + sums
-
-    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Without `embed` and `items`, by which others would retrieve."""
-        return Recommender.signatures(self)
 
 
 def pack(arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> bytes:

@@ -65,13 +65,13 @@ class ModelSettings(BaseModel):
     """At most; training stops when the plays that are held out are ranked no better."""
     patience: int = Field(default=3, ge=1)
     """After how many such epochs; each is undone, and the next one takes a quarter of the rate."""
+    epoch_listeners: int = Field(default=100_000, ge=1)
+    """The most listeners of an epoch; where there are more, each epoch draws its own."""
     batch: int | None = Field(default=None, ge=1)
     """Listeners in a batch; left out, it grows with their number (16 to 256)."""
     history_length: int = Field(default=200, ge=1)
-    learning_rate: float = Field(default=0.002, gt=0)
+    learning_rate: float = Field(default=0.01, gt=0)
     """Of the first epoch."""
-    full_softmax_items: int = Field(default=50_000, ge=0)
-    """Up to this catalogue training runs over all items, beyond it over those of the batch."""
     recency_days: tuple[float, ...] = (3.0, 30.0)
     """Half-lives of the recency in the prior, which is fitted on the held-out plays; () for no
     prior."""

@@ -103,11 +103,12 @@ STEP = """
 import signal, sys
 from kfp import dsl
 from setlist import steps
-from setlist.models.two_tower import descent, stages
+from setlist.models.learners.trials import Trials
+from setlist.models.two_tower import stages
 from setlist.runs.checkpoints import StoredCheckpoint
 
-descent.SAVE_SECONDS = -1
-stages.SAVE_SECONDS = 1e9  # only the epochs count
+stages.SAVE_SECONDS = -1
+stages.Trials = lambda values, save: Trials(values)  # only the epochs count
 features, store, out, last = sys.argv[1:]
 write, written = StoredCheckpoint.write, []
 

@@ -1,4 +1,4 @@
-"""The descent: epochs until the held-out plays are ranked no better, and how to go on after a kill.
+"""The descent: epochs until the held-out plays are ranked no better.
 
 An epoch that does not rank them better by a standard error is undone, and the next one takes steps
 of a quarter. So the rate follows from the data: it ends where its steps are small enough, and when
@@ -6,48 +6,36 @@ smaller ones do not help either, so does the training.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from setlist.arrays import Float32s, Float64s, Int32s
+from setlist.arrays import Float64s, Int32s
 from setlist.errors import ModelError
 from setlist.models.histories import Histories
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import CHECK_K, Epoch
-from setlist.models.two_tower.examples import epoch, specification, tensors
+from setlist.models.two_tower.examples import dataset
 from setlist.models.two_tower.holdout import Judgement, better
 from setlist.models.two_tower.network import GAIN_LEARNING_FACTOR, TwoTower
-from setlist.models.two_tower.optimizer import AveragedAdam
 
 # With a patience of 3 the steps are tried at 1, 1/4 and 1/16 of the first rate.
 RATE_FACTOR = 0.25
 """By which the learning rate falls after an epoch that made nothing better."""
 LARGEST_WEIGHT = 1e15
 """The products of larger ones overflow."""
-# Chosen on MovieLens-1M and the bundled sample.
-SHARE_WITH_VECTOR = 0.9
-"""In each batch so many of the items have their own embedding; the others learn to be placed by
-their tags, as an item without plays will be."""
-# Chosen on MovieLens-1M and the bundled sample.
-ITEM_DECAY, MAX_ITEM_DECAY = 100.0, 30.0
-"""What an item has of its own is pulled towards what its tags say, the more the fewer plays it has:
-its decay is ITEM_DECAY over their number."""
-SCALAR = tf.compat.v1.SummaryMetadata(
-    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-)
-"""Says to TensorBoard what `tf.summary.scalar` says, which needs TensorBoard to be installed."""
+FIRST_SQUARE = 1e-8
+"""Of a gradient's coordinate, with which the sums of Adagrad begin."""
 # A screen that stands still for longer looks stuck.
-SHOW_SECONDS, SAVE_SECONDS = 2.0, 5.0
-"""Between two lines within an epoch, and between two checkpoints."""
+SHOW_SECONDS = 2.0
+"""Between two lines within an epoch."""
 
 
-class Descent:
-    """The state of a training between two epochs: all that a restart needs.
+class Descent(tf.keras.callbacks.Callback):
+    """The course of a training: keeps epochs, undoes them, ends it. Prints how far it is.
 
     Attributes:
         epochs: so far.
@@ -59,184 +47,149 @@ class Descent:
     """
 
     def __init__(self, towers: TwoTower, settings: ModelSettings) -> None:
+        super().__init__()
         self.towers = towers
-        self.variables = towers.trainable_variables
-        decay = {
-            "item_embedding": np.minimum(ITEM_DECAY / (towers.plays + 1), MAX_ITEM_DECAY)[:, None]
-        }
-        self.adam = AveragedAdam(self.variables, decay)
-        self.generator = np.random.default_rng(settings.seed)
+        self.settings = settings
         self.epochs: list[Epoch] = []
         self.best = 0
-        self.best_weights = [variable.numpy() for variable in self.variables]
-        self.start_weights = self.best_weights
+        self.best_weights = self.start_weights = towers.values()
         self.start = self.lifts = np.empty(0)
         self.rates: list[float] = []
         self.rate = settings.learning_rate
+        towers.compile(tf.keras.optimizers.Adagrad(self.rate, FIRST_SQUARE))
 
-    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-        """All of it: arrays and a JSON document."""
-        arrays = {f"{place}": tensor.numpy() for place, tensor in enumerate(self._tensors())}
-        arrays |= {f"best_{place}": tensor for place, tensor in enumerate(self.best_weights)}
-        arrays |= {"start": self.start, "lifts": self.lifts}
-        document = {
+    @property
+    def document(self) -> dict[str, Any]:
+        """All that a restart needs beside the weights, for JSON."""
+        return {
             "epochs": self.epochs,
             "best": self.best,
             "rates": self.rates,
             "rate": self.rate,
-            "generator": self.generator.bit_generator.state,
+            "start": self.start.tolist(),
+            "lifts": self.lifts.tolist(),
         }
-        return arrays, document
 
-    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> None:
-        """Go back to where `state` was taken."""
-        for place, tensor in enumerate(self._tensors()):
-            tensor.assign(arrays[f"{place}"])
-        self.best_weights = [arrays[f"best_{place}"] for place in range(len(self.variables))]
-        self.start, self.lifts = arrays["start"], arrays["lifts"]
+    def restore(self, document: dict[str, Any]) -> None:
+        """Go back to where `document` was taken; the towers have their weights again."""
         self.epochs = [Epoch(*values) for values in document["epochs"]]
         self.best = document["best"]
         self.rates, self.rate = document["rates"], document["rate"]
-        self.generator.bit_generator.state = document["generator"]
-
-    def _tensors(self) -> list[tf.Variable]:
-        adam = self.adam
-        return [*self.variables, *adam.moments, *adam.squares, *adam.averages, adam.step]
-
-    def place(self, values: list[Float32s]) -> None:
-        """Give the towers these weights."""
-        for variable, value in zip(self.variables, values, strict=True):
-            variable.assign(value)
+        self.start, self.lifts = np.array(document["start"]), np.array(document["lifts"])
+        self.best_weights = self.towers.values()
 
     def warm(self, heat: float) -> None:
         """Multiply the scores of the start by exp(heat)."""
         gain = self.towers.user_tower.length_weight
         gain.assign(gain + heat / GAIN_LEARNING_FACTOR)
-        self.start_weights = self.best_weights = [variable.numpy() for variable in self.variables]
-        self.adam.restart()
+        self.best_weights = self.start_weights = self.towers.values()
 
-    def begin(self, values: Float64s) -> None:
-        """Before the first epoch: float64[checked listeners], NDCG@100 at the start."""
-        self.start, self.lifts = values, np.zeros_like(values)
+    def fit(
+        self,
+        learn: Histories,
+        inputs: Int32s,
+        plan: Sequence[float] | None,
+        judge: Callable[[], Judgement] | None,
+        save: Callable[[], None],
+        logs: Path | None,
+    ) -> None:
+        """Train, and end with the best weights.
 
-    def add(self, epoch: Epoch, values: Float64s, averages: list[Float32s]) -> None:
-        """Keep an epoch that is better than the best by a standard error, else undo it.
+        Without a plan until `settings.patience` epochs have not raised the NDCG@100 of the held-out
+        plays; the best epoch is the one with the highest, and the start unless the lift over it is
+        beyond its interval.
+
+        Args:
+            learn: the plays to learn from.
+            inputs: int32[listeners, named inputs].
+            plan: the learning rate of each epoch, where it was found before.
+            judge: what the held-out plays say of the towers as they are.
+            save: called between epochs.
+            logs: a folder for the curves as TensorBoard logs.
+
+        Raises:
+            ModelError: when the loss is not finite.
+        """
+        self.plan, self.judge, self.save = plan, judge, save
+        self.most = self.settings.epochs if plan is None else len(plan)
+        self.before = self.epochs[-1].seconds if self.epochs else 0.0
+        self.began = self.shown_at = time.monotonic()
+        if judge and not self.epochs:
+            self.start = judge().ndcg
+            self.lifts = np.zeros_like(self.start)
+        listeners = min(int((learn.last_first() >= 0).sum()), self.settings.epoch_listeners)
+        batch = self.settings.batch or listeners
+        self.steps = -(-listeners // batch)
+        curves = [tf.keras.callbacks.TensorBoard(logs, write_graph=False)] if logs else []
+        if not self.finished():
+            self.towers.fit(
+                dataset(learn, inputs, batch, self.settings, len(self.epochs)),
+                epochs=self.most,
+                initial_epoch=len(self.epochs),
+                steps_per_epoch=self.steps,
+                callbacks=[self, *curves],
+                verbose=0,
+            )
+        if len(self.lifts) and not better(self.lifts):
+            self.best, self.best_weights, self.rates = 0, self.start_weights, []
+        self.towers.place(self.best_weights)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Begin at the best weights, with fresh sums of squares."""
+        optimizer = self.towers.optimizer
+        if self.plan:
+            self.rate = self.plan[epoch]
+        optimizer.learning_rate = self.rate
+        for variable in optimizer.variables:
+            if "accumulator" in variable.name:
+                variable.assign(tf.fill(variable.shape, FIRST_SQUARE))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        """Show how far it is."""
+        if time.monotonic() - self.shown_at > SHOW_SECONDS:
+            self._show(len(self.epochs) + (batch + 1) / self.steps, logs["mean_loss"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Keep it where it is better than the best by a standard error, else undo it.
 
         A smaller lift may be chance. Without held-out plays all are kept.
         """
-        self.epochs.append(epoch)
-        lifts = values - self.start
-        if not len(values) or better(lifts - self.lifts, errors=1.0):
-            self.best, self.best_weights, self.lifts = epoch.number, averages, lifts
-            self.rates.append(self.rate)
-        else:
-            self.restart(self.rate * RATE_FACTOR)
-
-    def restart(self, rate: float) -> None:
-        """Go on from the best weights, at another rate."""
-        self.rate = rate
-        self.place(self.best_weights)
-        self.adam.restart()
-
-    def finished(self, most: int, patience: int) -> bool:
-        """Whether there were enough epochs, or so many that were undone."""
-        number = len(self.epochs)
-        return number >= most or number - len(self.rates) >= patience
-
-    def end(self) -> None:
-        """Keep the best weights, or the start where the best is not beyond an interval of 95%."""
-        if len(self.lifts) and not better(self.lifts):
-            self.best, self.best_weights, self.rates = 0, self.start_weights, []
-        self.place(self.best_weights)
-
-
-def descend(
-    descent: Descent,
-    learn: Histories,
-    inputs: Int32s,
-    settings: ModelSettings,
-    plan: Sequence[float] | None,
-    logs: Path | None,
-    save: Callable[[], None],
-    judge: Callable[[], Judgement] | None,
-) -> None:
-    """Train, and end with the best weights. Prints how far it is.
-
-    Without a plan until `settings.patience` epochs have not raised the NDCG@100 of the held-out
-    plays; the best epoch is the one with the highest, and the start unless the lift over it is
-    beyond its interval.
-
-    Args:
-        descent: at its start, or restored.
-        learn: the plays to learn from.
-        inputs: int32[listeners, named inputs].
-        settings: the patience, the batch, the length of a history.
-        plan: the learning rate of each epoch, where it was found before.
-        logs: a folder for the curves as TensorBoard logs.
-        save: called between epochs.
-        judge: what the held-out plays say of the towers as they are.
-
-    Raises:
-        ModelError: when the loss is not finite.
-    """
-    towers, generator = descent.towers, descent.generator
-    everything = np.ones(len(towers.played), np.float32)
-    spec = [specification(inputs.shape[1], len(everything)), tf.TensorSpec([], tf.float32)]
-
-    # Only TFRS's task needs autograph, which costs a third of a second.
-    @tf.function(input_signature=spec, autograph=not towers.full_softmax)
-    def step(batch: dict[str, tf.Tensor], rate: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            loss = towers.compute_loss(batch, training=True)
-        descent.adam.apply(tape.gradient(loss, descent.variables), rate)
-        return loss
-
-    curves = Curves(logs, descent.epochs) if logs else None
-    before = descent.epochs[-1].seconds if descent.epochs else 0.0
-    began = shown_at = saved_at = time.monotonic()
-    if not descent.epochs and judge:
-        descent.begin(judge().ndcg)
-    learners = int((learn.last_first() >= 0).sum())
-    size = settings.batch or learners
-    batches = -(-learners // size)
-    most = settings.epochs if plan is None else len(plan)
-    while not descent.finished(most, settings.patience if judge else most):
-        if plan and plan[len(descent.epochs)] != descent.rate:
-            descent.restart(plan[len(descent.epochs)])
-        number, losses = len(descent.epochs) + 1, []
-        for examples in epoch(learn, size, settings.history_length, generator):
-            known = (generator.random(len(everything)) < SHARE_WITH_VECTOR).astype(np.float32)
-            losses.append(step(tensors(examples, inputs, known), tf.constant(descent.rate)))
-            if time.monotonic() - shown_at > SHOW_SECONDS:
-                shown_at = time.monotonic()
-                done = (number - 1) + len(losses) / batches
-                line = progress(done, most, before + shown_at - began, float(losses[-1]))
-                print(line, flush=True)
-        loss = float(np.mean([tensor.numpy() for tensor in losses]))
-        running = [tensor.numpy() for tensor in descent.variables]
-        averaged = [variable.numpy() for variable in descent.adam.averages]
-        held_out, values = None, np.empty(0)
-        largest = max(float(np.abs(weight).max(initial=0)) for weight in averaged)
+        number, loss = epoch + 1, float(logs["mean_loss"])
+        weights = self.towers.values()
+        largest = max(float(np.abs(weight).max(initial=0)) for weight in weights.values())
         if not (np.isfinite(loss) and largest < LARGEST_WEIGHT):
             raise ModelError(
                 f"the loss of epoch {number} is {loss}, the largest weight {largest:.3g}",
-                f"lower model.learning_rate (now {settings.learning_rate})",
+                f"lower model.learning_rate (now {self.settings.learning_rate})",
             )
-        if judge:
-            descent.place(averaged)
-            judgement = judge()
-            held_out, values = judgement.loss, judgement.ndcg
-            descent.place(running)
-        seconds = round(before + time.monotonic() - began, 3)
-        descent.add(Epoch(number, loss, held_out, mean(values), seconds), values, averaged)
-        if curves:
-            curves.add(descent.epochs[-1])
-        shown_at = time.monotonic()
-        print(progress(number, most, before + shown_at - began, loss, mean(values)), flush=True)
-        if time.monotonic() - saved_at > SAVE_SECONDS:
-            save()
-            saved_at = time.monotonic()
-    descent.end()
+        judgement = self.judge() if self.judge else None
+        ndcg = judgement.ndcg if judgement else np.empty(0)
+        seconds = round(self.before + time.monotonic() - self.began, 3)
+        if judgement:  # for the callbacks that come after this one
+            logs |= {"held_out_loss": judgement.loss, "held_out_ndcg": float(ndcg.mean())}
+        after = Epoch(number, loss, logs.get("held_out_loss"), logs.get("held_out_ndcg"), seconds)
+        self.epochs.append(after)
+        lifts = ndcg - self.start
+        if not judgement or better(lifts - self.lifts, errors=1.0):
+            self.best, self.best_weights, self.lifts = number, weights, lifts
+            self.rates.append(self.rate)
+        else:
+            self.rate *= RATE_FACTOR
+            self.towers.place(self.best_weights)
+        self._show(number, loss, after.ndcg)
+        self.towers.stop_training = self.finished()
+        self.save()
+
+    def finished(self) -> bool:
+        """Whether there were enough epochs, or so many that were undone."""
+        number = len(self.epochs)
+        undone = number - len(self.rates)
+        return number >= self.most or bool(self.judge and undone >= self.settings.patience)
+
+    def _show(self, done: float, loss: float, ndcg: float | None = None) -> None:
+        self.shown_at = time.monotonic()
+        line = progress(done, self.most, self.before + self.shown_at - self.began, loss, ndcg)
+        print(line, flush=True)
 
 
 def mean(values: Float64s) -> float | None:
@@ -260,22 +213,3 @@ def progress(done: float, most: int, seconds: float, loss: float, ndcg: float | 
         f"{done / most:3.0%} epoch {int(np.ceil(done))} of at most {most}, loss {loss:.4f}"
         f"{held_out}, {seconds:.0f} s, at most {left:.0f} s left"
     )
-
-
-class Curves:
-    """The losses of the epochs as TensorBoard logs."""
-
-    def __init__(self, folder: Path, epochs: Iterable[Epoch]) -> None:
-        """Begin with the epochs so far."""
-        self._writer = tf.summary.create_file_writer(str(folder))
-        for before in epochs:
-            self.add(before)
-
-    def add(self, after: Epoch) -> None:
-        """One more epoch."""
-        scalars = {"loss": after.loss, "held_out_loss": after.check, "held_out_ndcg": after.ndcg}
-        with self._writer.as_default():
-            for name, value in scalars.items():
-                if value is not None:
-                    tf.summary.write(name, value, after.number, SCALAR)
-        self._writer.flush()

@@ -10,7 +10,6 @@ from setlist.arrays import Bools, Float64s, Int32s
 from setlist.models.histories import Examples
 from setlist.models.inner_split import InnerSplit, ndcg
 from setlist.models.tf import tf
-from setlist.models.two_tower.examples import tensors
 from setlist.models.two_tower.neighbourhood import SHARES, Neighbourhood
 from setlist.models.two_tower.network import TwoTower
 from setlist.models.two_tower.prior import Prior, fit, freshness
@@ -57,9 +56,10 @@ class Holdout:
     ) -> Iterator[tuple[Examples, Float64s]]:
         """Each batch with its scores float64[batch, items]; -inf for what is known."""
         items = towers.item_tower()
-        everything = np.ones(len(towers.played), np.float32)
+        plays = towers.play_vectors(items)
         for batch in self.split.everybody:
-            users = towers.user_vectors(tensors(batch, self.inputs, everything), items)
+            fields = vars(batch) | {"inputs": self.inputs[batch.listeners]}
+            users = towers.user_vectors(fields, plays)
             scores = tf.matmul(users, items, transpose_b=True).numpy().astype(np.float64)
             if neighbourhood:
                 scores[has_plays(batch)] *= 1 - neighbourhood.share
@@ -96,7 +96,7 @@ class Holdout:
         since, kinds = self.split.since, before.shape[1]
         if since is None or not kinds:
             return self.no_prior()
-        played = towers.played.numpy() > 0
+        played = towers.plays > 0
         # What nobody could have known of then was not to be chosen from.
         scores = np.where(~played & ~(self.released > since), -np.inf, scores)
         possible = np.isfinite(scores[batch.target_rows, batch.targets])
@@ -124,7 +124,7 @@ class Holdout:
             towers: as they start.
         """
         batch, scores = next(self.scores(towers))
-        scores[:, towers.played.numpy() == 0] = -np.inf
+        scores[:, towers.plays == 0] = -np.inf
         possible = np.isfinite(scores[batch.target_rows, batch.targets])
         rows, targets = batch.target_rows[possible], batch.targets[possible]
         weights = batch.weights[possible]

@@ -40,7 +40,11 @@ def read_former(live: Path, settings: ModelSettings) -> SavedTowers | None:
 
 
 def item_start(
-    former: SavedTowers, catalogue: list[str], tags: list[str], weights: Float32s, plays: Float32s
+    former: SavedTowers,
+    catalogue: list[str],
+    tags: list[str],
+    weights: sparse.csr_array,
+    plays: Float32s,
 ) -> ItemStart:
     """The items and tags that the former model knows, as it knew them.
 

@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
-from setlist.arrays import Bools, Float32s, Float64s
+from setlist.arrays import Bools, Float32s
 from setlist.models.tf import require_keras_2, tf
 
 require_keras_2()
 import tensorflow_recommenders as tfrs  # noqa: E402  its errors with Keras 3 are unclear
 
-UNPLAYED = 1e9
-"""Takes an item out of the softmax; finite, because -inf times 0 is NaN in the gradient."""
 # Nine octaves reach 511 plays, beyond the default `history_length`.
 RANK_BINS = 9
 """Plays have one weight each for the ranks 0, 1-2, 3-6, 7-14, ... from the latest back."""
@@ -74,7 +73,7 @@ class UserTower(tf.Module):
         self.length_weight = tf.Variable(tf.zeros([RANK_BINS]), name="length_weight")
         # For a listener without plays popularity and inputs speak; for anybody else the plays.
         nobody = tf.one_hot(0, RANK_BINS) / GAIN_LEARNING_FACTOR
-        self.input_weight = tf.Variable(nobody, name="input_weight")
+        self.input_weight = tf.Variable(nobody, bool(input_sizes), name="input_weight")
         self.bias_weight = tf.Variable(nobody, name="bias_weight")
         self.bag_scale = tf.Variable(tf.ones([dimension]), name="bag_scale")
         self.bag_kernel = tf.Variable(tf.zeros([dimension, dimension]), name="bag_kernel")
@@ -144,25 +143,26 @@ class UserTower(tf.Module):
 
 
 class TwoTower(tfrs.Model):
-    """The towers and their loss, over integer codes; strings come in with `Servable`."""
+    """The towers and their loss, over integer codes; strings come in with `Servable`.
+
+    A step reads and changes the vectors of the items in its batch, not the catalogue.
+    """
 
     def __init__(
         self,
         user_tower: UserTower,
         start: "ItemStart",
         *,
-        tags: Float32s,
+        tags: sparse.csr_array,
         plays: Float32s,
-        full_softmax: bool,
     ) -> None:
         """Build the variables of the item tower.
 
         Args:
             user_tower: its `dimension` is that of the items.
             start: the values that the variables start with.
-            tags: float32[items, tags], the weights of each item's tags; they add up to at most 1.
+            tags: float32[items, tags], the tags of each item; the values do not matter.
             plays: float32[items], how often each was played in training.
-            full_softmax: whether training runs over the whole catalogue.
         """
         super().__init__()
         self.item_embedding = tf.Variable(start.item_embedding, name="item_embedding")
@@ -172,81 +172,106 @@ class TwoTower(tfrs.Model):
         self.tag_bias = tf.Variable(start.tag_bias, name="tag_bias")
         self.user_tower = user_tower
         self.plays = plays
-        self.tags = tf.constant(with_any(tags))
+        self.tags = tf.RaggedTensor.from_row_splits(
+            tags.indices.astype(np.int32), tags.indptr.astype(np.int32)
+        )
         self.played = tf.constant((plays > 0).astype(np.float32))
-        self.sampling_probability = tf.constant(plays / max(plays.sum(), 1))
-        self.full_softmax = full_softmax
+        self.share_of_plays = tf.constant(plays / max(plays.sum(), 1))
         self.task = tfrs.tasks.Retrieval(
             remove_accidental_hits=True, batch_metrics=None, loss_metrics=None
         )
+        self.mean_loss = tf.keras.metrics.Mean("mean_loss")
 
-    def weights(self) -> dict[str, Float32s]:
-        """The trained values by name."""
-        return {
-            variable.name.partition(":")[0]: variable.numpy()
-            for variable in self.trainable_variables
-        }
+    def values(self) -> dict[str, Float32s]:
+        """All that is learnt, by name."""
+        return {_name(variable): variable.numpy() for variable in self.learnt}
 
-    def item_tower(self, known: tf.Tensor | None = None) -> tf.Tensor:
-        """float32[items, dimension + 1]: the vectors of the catalogue, and the biases.
+    @property
+    def learnt(self) -> list[tf.Variable]:
+        """All variables of the towers."""
+        items = self.item_embedding, self.item_bias, self.item_weight
+        return [*items, self.tag_embedding, self.tag_bias, *self.user_tower.variables]
 
-        Args:
-            known: float32[items], 0 for an item that is placed by its tags alone; None for all
-                that have been played.
-        """
-        has_vector = self.played if known is None else self.played * known
-        vectors = self.item_embedding * has_vector[:, None] + self.tags @ self.tag_embedding
-        bias = self.item_bias * has_vector + tf.linalg.matvec(self.tags, self.tag_bias)
-        return tf.concat([vectors, bias[:, None]], axis=1)
+    def place(self, values: Mapping[str, Float32s]) -> None:
+        """Give the towers these values."""
+        for variable in self.learnt:
+            variable.assign(values[_name(variable)])
 
-    def play_vectors(self, items: tf.Tensor, known: tf.Tensor | None = None) -> tf.Tensor:
-        """float32[items, dimension]: what a play of each item adds to a listener.
+    def item_vectors(self, items: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+        """float32[items, dimension + 1]: vectors and biases.
 
         Args:
-            items: what `item_tower` made of the same `known`.
-            known: as there.
+            items: int32[items], codes.
+            own: float32[items], 0 for an item that is placed by its tags alone.
         """
-        has_vector = self.played if known is None else self.played * known
-        return items[:, :-1] * tf.exp(self.item_weight * has_vector)[:, None]
+        tags = tf.gather(self.tags, items)
+        table = tf.concat([self.tag_embedding, self.tag_bias[:, None]], axis=1)
+        of_tags = tf.math.unsorted_segment_mean(
+            tf.gather(table, tags.values), tags.value_rowids(), tf.shape(items)[0]
+        )
+        embedding = tf.gather(self.item_embedding, items)
+        bias = tf.gather(self.item_bias, items)[:, None]
+        return tf.concat([embedding, bias], axis=1) * own[:, None] + of_tags + table[-1]
 
-    def user_vectors(self, inputs: Mapping[str, tf.Tensor], items: tf.Tensor) -> tf.Tensor:
-        """float32[batch, dimension + 1]: the listeners; arguments as in `compute_loss`."""
-        plays = self.play_vectors(items, inputs["known"])
-        bag = self.user_tower.bag_of_pairs(plays, inputs, tf.shape(inputs["inputs"])[0])
-        named = tf.unstack(inputs["inputs"], num=len(self.user_tower.input_embeddings), axis=1)
+    def play_factors(self, items: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+        """float32[items]: by what the vector of an item is multiplied where it is a play."""
+        return tf.exp(tf.gather(self.item_weight, items) * own)
+
+    def item_tower(self) -> tf.Tensor:
+        """float32[all items, dimension + 1]: vectors and biases."""
+        return self.item_vectors(tf.range(len(self.plays)), self.played)
+
+    def play_vectors(self, items: tf.Tensor) -> tf.Tensor:
+        """float32[all items, dimension]: what a play of each item adds to a listener.
+
+        Args:
+            items: what `item_tower` returned.
+        """
+        return items[:, :-1] * self.play_factors(tf.range(len(self.plays)), self.played)[:, None]
+
+    def user_vectors(self, batch: Mapping[str, tf.Tensor], plays: tf.Tensor) -> tf.Tensor:
+        """float32[batch, dimension + 1]: the listeners.
+
+        Args:
+            batch: as in `compute_loss`.
+            plays: float32[items, dimension], what a play of each of them adds.
+        """
+        bag = self.user_tower.bag_of_pairs(plays, batch, tf.shape(batch["inputs"])[0])
+        named = tf.unstack(batch["inputs"], num=len(self.user_tower.input_embeddings), axis=1)
         return self.user_tower(bag, named)
 
-    def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+    def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:  # noqa: ARG002
         """Mean over examples of the mean softmax cross-entropy of their targets.
 
-        Against the whole catalogue where that is affordable; beyond, in training, against the
-        other targets of the batch, corrected for how probable each is there.
+        Against the other targets of the batch, corrected for how probable each is there.
 
         Args:
-            inputs: the fields of `Examples`, int32 and float32, with `inputs` int32[batch, named
-                inputs] in place of the listeners, and `known` float32[items].
-            training: whether the loss may be sampled.
+            inputs: the fields of `Batch`, int32 and float32.
+            training: not read; the loss is that of training.
         """
-        items = self.item_tower(inputs["known"])
-        users = self.user_vectors(inputs, items)
-        rows, targets, weights = (inputs["target_rows"], inputs["targets"], inputs["weights"])
-        # Items that were never played are neither targets nor negatives.
-        weights *= tf.gather(self.played, targets)
-        if self.full_softmax or not training:
-            logits = tf.matmul(users, items, transpose_b=True) + (self.played - 1) * UNPLAYED
-            target_logits = tf.gather_nd(logits, tf.stack([rows, targets], axis=1))
-            entropy = tf.gather(tf.reduce_logsumexp(logits, axis=1), rows) - target_logits
-            total = tf.reduce_sum(entropy * weights)
-        else:
-            total = self.task(
-                tf.gather(users, rows),
-                tf.gather(items, targets),
-                sample_weight=weights,
-                candidate_sampling_probability=tf.gather(self.sampling_probability, targets),
-                candidate_ids=targets,
-                compute_metrics=False,
-            )
-        return total / tf.cast(tf.shape(users)[0], tf.float32)
+        items, own = inputs["candidates"], inputs["own"]
+        vectors = self.item_vectors(items, own)
+        plays = vectors[:, :-1] * self.play_factors(items, own)[:, None]
+        users = self.user_vectors(inputs, plays)
+        targets = inputs["targets"]
+        loss = self.task(
+            tf.gather(users, inputs["target_rows"]),
+            tf.gather(vectors, targets),
+            sample_weight=inputs["weights"],
+            candidate_sampling_probability=tf.gather(
+                self.share_of_plays, tf.gather(items, targets)
+            ),
+            candidate_ids=targets,
+            compute_metrics=False,
+        )
+        loss /= tf.reduce_sum(inputs["weights"])
+        self.mean_loss.update_state(loss)
+        return loss
+
+
+def _name(variable: tf.Variable) -> str:
+    name: str = variable.name
+    return name.partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -261,33 +286,33 @@ class ItemStart:
 
     @classmethod
     def split(
-        cls, vectors: Float32s, weights: Float32s, tags: Float32s, plays: Float32s
+        cls, vectors: Float32s, weights: Float32s, tags: sparse.csr_array, plays: Float32s
     ) -> "ItemStart":
         """What the tags say of vectors and popularity goes to the tags, the rest to the items.
 
         Args:
             vectors: float32[items, dimension].
             weights: float32[items], of a play of each item; above 0.
-            tags: as in `TwoTower`.
+            tags: float32[items, tags], the weights of each item's tags; they add up to at most 1.
             plays: as in `TwoTower`.
         """
         tags = with_any(tags)
         popularity = np.log(plays + 1) - np.log(plays + 1).mean()
         values = np.column_stack([vectors, popularity])
         of_tags = _ridge(tags, values, plays > 0)
-        rest = (values - tags @ of_tags).astype(np.float32)
-        of_tags = of_tags.astype(np.float32)
+        rest = values - tags @ of_tags
         return cls(rest[:, :-1], rest[:, -1], np.log(weights), of_tags[:, :-1], of_tags[:, -1])
 
 
-def with_any(tags: Float32s) -> Float32s:
+def with_any(tags: sparse.csr_array) -> sparse.csr_array:
     """float32[items, tags + 1]: with the tag that all items share."""
-    return np.column_stack([tags, np.ones(len(tags), np.float32)])
+    any_tag = sparse.csr_array(np.ones((tags.shape[0], 1), np.float32))
+    return sparse.hstack([tags, any_tag], format="csr")
 
 
-def _ridge(tags: Float32s, values: Float64s, use: Bools) -> Float32s:
-    """float64[tags, columns]: the values as a sum over tags, from the items in use."""
+def _ridge(tags: sparse.csr_array, values: Float32s, use: Bools) -> Float32s:
+    """float32[tags, columns]: the values as a sum over tags, from the items in use."""
     design = tags[use].astype(np.float64)
-    square = design.T @ design + 10 * np.eye(tags.shape[1])
-    solution: Float32s = np.linalg.solve(square, design.T @ values[use])
+    square = (design.T @ design).toarray() + 10 * np.eye(tags.shape[1])
+    solution: Float32s = np.linalg.solve(square, design.T @ values[use]).astype(np.float32)
     return solution

@@ -8,12 +8,14 @@ import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
 from setlist.arrays import Float32s, Float64s
 from setlist.data.schema import Window
@@ -72,10 +74,8 @@ class SavedTowers:
             ItemStart(**{name: self.weights[name] for name in ItemStart.__annotations__}),
             tags=tag_weights(items["tags"], self.tags),
             plays=self.plays,
-            full_softmax=True,
         )
-        for variable in towers.user_tower.trainable_variables:
-            variable.assign(self.weights[variable.name.partition(":")[0]])
+        towers.place(self.weights)
         prior = self.prior.at(days_since(items["released"], moment), self.plays > 0)
         parts = self.catalogue, towers, self.vocabularies, prior
         near = self.neighbourhood
@@ -138,14 +138,15 @@ class SavedTowers:
             ) from fault
 
 
-def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> Float32s:
+def tag_weights(tags: Iterable[Sequence[str]], names: Sequence[str]) -> sparse.csr_array:
     """float32[items, names]: 1 / (number of the item's tags among the names) for each of them."""
     code = {tag: position for position, tag in enumerate(names)}
-    known_tags = [[code[tag] for tag in item_tags if tag in code] for item_tags in tags]
-    weights = np.zeros((len(known_tags), len(names)), np.float32)
-    for row, known in enumerate(known_tags):
-        weights[row, known] = 1 / max(len(known), 1)
-    return weights
+    known = [sorted({code[tag] for tag in item_tags if tag in code}) for item_tags in tags]
+    lengths = np.array([len(codes) for codes in known], np.int64)
+    indices = np.fromiter(chain.from_iterable(known), np.int32, int(lengths.sum()))
+    values = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return sparse.csr_array((values, indices, offsets), shape=(len(known), len(names)))
 
 
 def days_since(released: pd.Series, moment: pd.Timestamp) -> Float64s:

@@ -1,16 +1,26 @@
 """A training in one checkpoint: the search for the start, and the two descents.
 
-The first descent is while plays are held out, the second on all plays.
+The first descent is while plays are held out, the second on all plays. Kept are the trials of the
+search and, of each descent, its course and the weights; all else follows from the features.
 """
 
+import io
+import json
+import tarfile
+import tempfile
 import time
+from pathlib import Path
 from typing import Any, Protocol
 
+from setlist.errors import ModelError
 from setlist.models.learners.trials import Trials
-from setlist.models.two_tower.descent import SAVE_SECONDS, Descent
-from setlist.models.two_tower.saved_towers import pack, unpack
+from setlist.models.tf import tf
+from setlist.models.two_tower.descent import Descent
 
 SEARCH = "search"
+SAVE_SECONDS = 5.0
+"""Between two checkpoints, at least."""
+PREFIX = "training"
 
 
 class Checkpoint(Protocol):
@@ -27,7 +37,7 @@ class Checkpoint(Protocol):
 
 
 class Stages:
-    """Keeps the state of search and descents, and takes them up again.
+    """Keeps the state of search and descents in a `tf.train.Checkpoint`, and takes them up again.
 
     Attributes:
         trials: of the search.
@@ -41,38 +51,52 @@ class Stages:
         """
         self._checkpoint = checkpoint
         self._descents: dict[str, Descent] = {}
-        content = checkpoint.read() if checkpoint else None
-        self._arrays, self._document = (
-            unpack(content, "the checkpoint of this training") if content else ({}, {})
-        )
-        self.trials = Trials(self._document.pop(SEARCH, {}), self._save_now_and_then)
+        self._content = checkpoint.read() if checkpoint else None
+        self._document: dict[str, Any] = {}
+        if self._content:
+            document = tf.Variable("", dtype=tf.string)
+            self._restore(document=document)
+            self._document = json.loads(document.numpy())
+        self.trials = Trials(self._document.pop(SEARCH, {}), self.save)
         self._saved_at = time.monotonic()
 
     def begin(self, name: str, descent: Descent) -> None:
         """Keep this descent, too, from now on; it goes back to where it was kept last."""
         self._descents[name] = descent
         if name in self._document:
-            prefix = f"{name}."
-            arrays = {
-                key.removeprefix(prefix): array
-                for key, array in self._arrays.items()
-                if key.startswith(prefix)
-            }
-            descent.restore(arrays, self._document[name])
+            self._restore(**{name: descent.towers.learnt})
+            descent.restore(self._document[name])
             print(f"taken up again after epoch {len(descent.epochs)}", flush=True)
 
     def save(self) -> None:
-        """Keep the state of all."""
-        if self._checkpoint is None:
+        """Keep the state of all, unless that was done a moment ago."""
+        if self._checkpoint is None or time.monotonic() - self._saved_at < SAVE_SECONDS:
             return
-        arrays: dict[str, Any] = {}
-        document: dict[str, Any] = {SEARCH: self.trials.values}
-        for name, descent in self._descents.items():
-            own, document[name] = descent.state()
-            arrays |= {f"{name}.{key}": array for key, array in own.items()}
-        self._checkpoint.write(pack(arrays, document))
+        document = {name: descent.document for name, descent in self._descents.items()}
+        text = json.dumps({SEARCH: self.trials.values} | document, allow_nan=False)
+        weights = {name: descent.towers.learnt for name, descent in self._descents.items()}
+        kept = tf.train.Checkpoint(document=tf.Variable(text), **weights)
+        content = io.BytesIO()
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            tarfile.open(fileobj=content, mode="w") as tar,
+        ):
+            kept.write(str(Path(folder) / PREFIX))
+            for path in sorted(Path(folder).iterdir()):
+                tar.add(path, path.name)
+        self._checkpoint.write(content.getvalue())
+        self._saved_at = time.monotonic()
 
-    def _save_now_and_then(self) -> None:
-        if time.monotonic() - self._saved_at > SAVE_SECONDS:
-            self.save()
-            self._saved_at = time.monotonic()
+    def _restore(self, **parts: object) -> None:
+        """Give these parts of the checkpoint the values that were kept."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                with tarfile.open(fileobj=io.BytesIO(self._content or b"")) as tar:
+                    tar.extractall(folder, filter="data")
+                status = tf.train.Checkpoint(**parts).read(str(Path(folder) / PREFIX))
+                status.assert_existing_objects_matched()
+            except (tarfile.TarError, tf.errors.OpError, AssertionError, ValueError) as fault:
+                raise ModelError(
+                    f"the checkpoint of this training is damaged ({fault})",
+                    "remove it and train again",
+                ) from fault

@@ -24,7 +24,7 @@ from setlist.models.profile import write_profile
 from setlist.models.settings import ModelSettings
 from setlist.models.tf import tf
 from setlist.models.training_record import Recipe, TrainingRecord
-from setlist.models.two_tower.descent import Descent, descend, mean
+from setlist.models.two_tower.descent import Descent, mean
 from setlist.models.two_tower.holdout import Holdout
 from setlist.models.two_tower.initialization import (
     input_start,
@@ -148,7 +148,7 @@ def train(
     # Where nobody can be held out, nothing could show that training helps: the start is the model.
     plan = recipe.rates if recipe else None if split.check else []
     judge = partial(holdout.judge, towers) if plan is None else None
-    descend(inner, split.learn, inputs, settings, plan, logs, stages.save, judge)
+    inner.fit(split.learn, inputs, plan, judge, stages.save, logs)
     judgement, neighbourhood, item_item = None, None, None
     if split.check:
         item_item, neighbourhood = neighbours_of(holdout, towers, size, stages.trials, recipe)
@@ -157,7 +157,7 @@ def train(
         whole = start(histories)
         whole.warm(heat)
         stages.begin("whole", whole)
-        descend(whole, histories, inputs, settings, inner.rates, None, stages.save, None)
+        whole.fit(histories, inputs, inner.rates, None, stages.save, None)
         towers = whole.towers
         if neighbourhood and item_item:
             neighbourhood = neighbourhood.refitted(play_matrix(histories, size), item_item)
@@ -191,7 +191,7 @@ def train(
         tags=tags,
         vocabularies=vocabularies,
         history_length=settings.history_length,
-        weights=towers.weights(),
+        weights=towers.values(),
         plays=towers.plays,
         prior=judgement.prior if judgement else holdout.no_prior(),
         window=features.window,
@@ -297,8 +297,7 @@ def build(
         for column, embedding in enumerate(user_tower.input_embeddings):
             values = embedding.shape[0] - 1
             embedding.assign(input_start(vectors, table, inputs[:, column], values))
-    full = size <= settings.full_softmax_items
-    return TwoTower(user_tower, start, tags=weights, plays=plays, full_softmax=full)
+    return TwoTower(user_tower, start, tags=weights, plays=plays)
 
 
 def recency_before_and_now(

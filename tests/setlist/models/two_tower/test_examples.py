@@ -7,7 +7,8 @@ import pytest
 from tests.cases.four_listeners import PLAYS, four_histories, pairs
 
 from setlist.models.histories import Histories, examples
-from setlist.models.two_tower.examples import epoch
+from setlist.models.settings import ModelSettings
+from setlist.models.two_tower.examples import dataset, epoch, in_places
 
 
 @pytest.fixture
@@ -141,3 +142,58 @@ def test_plays_of_three_seconds_keep_their_order_for_years(features):
     plays = features.plays.assign(user=np.int32(0), age_days=ages)
     histories = Histories.of(replace(features, plays=plays))
     assert histories.items.tolist() == plays["item"].tolist()
+
+
+def test_an_epoch_draws_so_many_listeners(histories):
+    """Each its own; all of them where there are no more."""
+    chosen = [
+        {
+            int(row)
+            for batch in epoch(histories, 1, 10, np.random.default_rng(seed), most)
+            for row in batch.listeners
+        }
+        for seed in range(20)
+        for most in (1, 9)
+    ]
+    assert all(len(some) == 1 for some in chosen[::2])
+    assert set.union(*chosen[::2]) == chosen[1] == {0, 1, 3}
+
+
+def test_targets_beyond_the_bound_are_drawn_at_random(monkeypatch, histories):
+    monkeypatch.setattr("setlist.models.two_tower.examples.TARGETS", 2)
+    targets = [
+        pair
+        for seed in range(100)
+        for batch in epoch(histories, 9, 10, np.random.default_rng(seed))
+        for pair in zip(batch.target_rows.tolist(), batch.targets.tolist(), strict=True)
+    ]
+    assert len(targets) == 200
+    assert len(set(targets)) > 5
+
+
+def test_a_batch_names_its_items_once(histories):
+    """Items and targets are places among the candidates, which are items."""
+    (batch,) = epoch(histories, 9, 10, np.random.default_rng(1))
+    inputs = np.arange(4, dtype=np.int32)[:, None]
+    places = in_places(batch, inputs, np.random.default_rng(1))
+    candidates = places["candidates"]
+    assert len(set(candidates.tolist())) == len(candidates) == len(places["own"])
+    assert (candidates[places["items"]] == batch.items).all()
+    assert (candidates[places["targets"]] == batch.targets).all()
+    assert (places["inputs"][:, 0] == batch.listeners).all()
+
+
+def test_batches_depend_on_seed_and_number_of_the_epoch_only(histories):
+    """So a training that is taken up again sees what it would have seen."""
+    inputs, settings = np.zeros((4, 1), np.int32), ModelSettings(seed=3)
+
+    def seen(first, settings=settings):
+        return [
+            {name: field.tolist() for name, field in batch.items()}
+            for batch in dataset(histories, inputs, 2, settings, first).take(6).as_numpy_iterator()
+        ]
+
+    whole = seen(0)
+    assert seen(1)[:4] == whole[2:]  # two batches an epoch
+    assert whole[0] != whole[2]
+    assert seen(0, ModelSettings(seed=4)) != whole

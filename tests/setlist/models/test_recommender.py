@@ -1,5 +1,7 @@
 """What stands where in a SavedModel, and that a batch is answered in blocks."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +208,35 @@ def test_a_small_catalogue_is_answered_without_a_loop(tmp_path):
     two_tower(40).export(tmp_path, "model", WINDOW)
     operations = {node.op for node in graph(tmp_path / "saved_model")}
     assert not {"While", "StatelessWhile"} & operations
+
+
+SESSION = """
+import sys
+
+import tensorflow as tf
+
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    meta = tf.compat.v1.saved_model.load(session, ["serve"], sys.argv[1])
+    signature = meta.signature_def["serving_default"]
+    rows = {"history": [["item-000003", "no such item"]], "exclude": [["item-000007"]]}
+    answer = session.run(
+        signature.outputs["item_ids"].name,
+        {signature.inputs[name].name: values for name, values in rows.items()},
+    )
+print(*(item.decode() for item in answer[0]))
+"""
+
+
+def test_a_session_restores_the_variables_before_it_fills_the_lookup(tmp_path):
+    """As TensorFlow Serving loads a model: restore, then initialize."""
+    bag(40).export(tmp_path, "bag", WINDOW)
+    done = subprocess.run(
+        [sys.executable, "-c", SESSION, str(tmp_path / "saved_model")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ids, _ = SavedModel(tmp_path).recommend([["item-000003"]], [["item-000007"]], 100)
+    assert done.stdout.split() == [item for item in ids[0] if item]
+    assert len(done.stdout.split()) == 39

@@ -30,6 +30,9 @@ TOLERANCE = 1e-4
 BATCH_REQUESTS = 1_000
 TIMED_REQUESTS = 200
 REACH_LISTENERS = 8
+REACH_CELLS = 2_000_000
+"""Positions in all lists of the whole catalogue, which are as many Python strings: some 200 MB. Of
+more than 250,000 items fewer listeners are asked, of more than 2 million one."""
 INSPECTION_TIMEOUT_SECONDS = 300
 """The most seconds that all requests to a model may take."""
 
@@ -119,6 +122,7 @@ class Inspector:
     def __init__(self, folder: Path) -> None:
         self.model = SavedModel(folder)
         self.catalogue = read_catalogue(folder)
+        self._known = frozenset(self.catalogue)
         self.faults: list[str] = []
 
     def ask(self, occasion: str, requests: Requests, k: int) -> IdsAndScores | None:
@@ -140,13 +144,12 @@ class Inspector:
             self.faults.append(f"{occasion}: the scores are not in descending order")
         if ((ids == "") != (scores == -np.inf)).any():
             self.faults.append(f'{occasion}: "" and -inf do not go together')
-        known = set(self.catalogue)
         for row, exclude in zip(ids, requests.exclude, strict=True):
             shown = [item for item in row if item]
             if len(set(shown)) < len(shown):
                 self.faults.append(f"{occasion}: an item stands twice in a list")
                 break
-            if not known.issuperset(shown):
+            if not self._known.issuperset(shown):
                 self.faults.append(f"{occasion}: an item that is not in its catalogue.txt")
                 break
             if not set(exclude).isdisjoint(shown):
@@ -187,7 +190,8 @@ class Inspector:
 
     def reach(self, requests: Requests) -> float:
         """The share of the catalogue that a few listeners see when nothing is cut or excluded."""
-        few = requests.take(range(min(REACH_LISTENERS, len(requests.history))))
+        affordable = max(min(REACH_LISTENERS, REACH_CELLS // len(self.catalogue)), 1)
+        few = requests.take(range(min(affordable, len(requests.history))))
         open_ended = Requests(few.history, [[]] * len(few.history), few.ages, few.inputs)
         answer = self.ask("a k beyond the catalogue", open_ended, len(self.catalogue) + 7)
         shown = set(answer[0].ravel()) - {""} if answer else set()

@@ -19,6 +19,8 @@ from setlist.store.model_store import open_store
 
 MODELS_IN_MEMORY = 24
 """With more models, the one that was used longest ago is dropped."""
+DIRECTORIES_IN_MEMORY = 4
+"""A million items take 450 MB and are read in 2.4 seconds."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def open_model(folder: Path) -> SavedModel:
     return SavedModel(folder)
 
 
-@lru_cache(MODELS_IN_MEMORY)
+@lru_cache(DIRECTORIES_IN_MEMORY)
 def open_directory(run: ExploredRun | None, folders: tuple[Path, ...]) -> ItemDirectory:
     """The items of the run and of the models in these folders.
 

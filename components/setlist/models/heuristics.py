@@ -28,7 +28,7 @@ from setlist.models.learners.item_item import fit_item_item
 from setlist.models.learners.learnable import Learnable
 from setlist.models.learners.spectral import fit_spectral
 from setlist.models.profile import PROFILE, profile_of_histories
-from setlist.models.recommender import Recommender, string_table
+from setlist.models.recommender import Recommender, frozen, string_table
 from setlist.models.scatter import neighbour_sum, scatter_max, scatter_sum
 from setlist.models.settings import BuiltInHeuristic, HeuristicSettings
 from setlist.models.tf import tf
@@ -44,7 +44,7 @@ class Popular(Recommender):
     def __init__(self, catalogue: Sequence[str], scores: Float32s) -> None:
         """`scores`: float32[catalogue], 0 where there is no evidence."""
         super().__init__(catalogue, history_length=1)
-        self._scores = tf.constant(evidence(scores)[None, :])
+        self._scores = frozen(evidence(scores)[None, :])
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
         """[1, catalogue]: nobody's history matters."""
@@ -63,12 +63,14 @@ class PopularBySegment(Recommender):
         super().__init__(catalogue, history_length=1, inputs=[segment])
         self.segment = segment
         self._rows = string_table(values)
-        self._scores = tf.constant(evidence(scores))
+        self._scores = frozen(evidence(scores))
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
         """The row of the listener's segment."""
         row = self._rows.lookup(inputs[self.segment])
-        return tf.gather(self._scores, tf.where(row >= 0, row, self._scores.shape[0] - 1))
+        return tf.gather(
+            self._scores.read_value(), tf.where(row >= 0, row, self._scores.shape[0] - 1)
+        )
 
 
 class Relisten(Recommender):
@@ -89,8 +91,8 @@ class CoVisited(Recommender):
     def __init__(self, catalogue: Sequence[str], neighbours: Int32s, similarity: Float32s) -> None:
         """Both [catalogue, neighbours], a similarity of 0 for none."""
         super().__init__(catalogue)
-        self._neighbours = tf.constant(neighbours)
-        self._similarity = tf.constant(similarity)
+        self._neighbours = frozen(neighbours)
+        self._similarity = frozen(similarity)
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
         """The score of item j is the sum of cos(i, j) over the items i of the history."""

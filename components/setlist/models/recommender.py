@@ -10,11 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from setlist.arrays import Float32s, Int32s, Strings
 from setlist.data.schema import HISTORY_AGE, Window, tie_order
+from setlist.models.blocks import in_blocks
 from setlist.models.contract import ModelInfo, write_info
 from setlist.models.tf import tf
 
 SERVING_K = 100
+BLOCK_SCORES = 2**24
+"""Scores in memory at a time: 64 MiB. With a million items they are those of 16 listeners, which
+still keep the threads of a matrix product busy."""
+USUAL_BATCH = 1_000
+"""A catalogue of which so many listeners fit into a block is scored at once, whatever the batch:
+a loop in the graph would cost a tenth of a request."""
 
 
 class Recommender(tf.Module):
@@ -40,11 +48,12 @@ class Recommender(tf.Module):
         super().__init__()
         if list(catalogue) != tie_order(catalogue):
             raise ValueError("the catalogue has to be in tie order")
-        self.catalogue = list(catalogue)
+        # An array: of a list TensorFlow looks at each element, to see whether it holds a variable.
+        self.catalogue = np.array(catalogue, dtype=object)
         self.history_length = history_length
         self.inputs = tuple(inputs)
-        self._item_ids = tf.constant(self.catalogue, dtype=tf.string)
-        self._codes = string_table(self.catalogue)
+        self._item_ids = frozen(self.catalogue)
+        self._codes = tf.lookup.StaticHashTable(Positions(self._item_ids), default_value=-1)
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Scores of the whole catalogue.
@@ -63,21 +72,48 @@ class Recommender(tf.Module):
         self, history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor, inputs: Mapping[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         """The contract's signature, in the graph; see `setlist.models.contract`."""
-        batch = tf.shape(history)[0]
-        scores = self.score(self.latest(self._codes.lookup(history)), inputs)
-        scores = tf.broadcast_to(scores, [batch, len(self.catalogue)])
+        history, exclude = self.latest(self._codes.lookup(history)), self._codes.lookup(exclude)
+        width = tf.clip_by_value(k, 0, len(self.catalogue))
+        if len(self.catalogue) <= BLOCK_SCORES // USUAL_BATCH:
+            places, scores = self.best(history, exclude, width, inputs)
+        else:
+            places, scores = in_blocks(
+                lambda rows: self.best(
+                    tf.gather(history, rows),
+                    tf.gather(exclude, rows),
+                    width,
+                    {name: tf.gather(values, rows) for name, values in inputs.items()},
+                ),
+                tf.shape(history)[0],
+                max(BLOCK_SCORES // len(self.catalogue), 1),
+                (tf.int32, tf.float32),
+            )
+        ids = tf.where(scores > -np.inf, tf.gather(self._item_ids.read_value(), places), "")
+        return {"item_ids": ids, "scores": scores}
+
+    def best(
+        self, history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor, inputs: Mapping[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The codes and scores of the k best items: int32 and float32 [batch, k].
+
+        Args:
+            history: as for `score`.
+            exclude: int32[batch, m], codes; -1 is padding or an unknown id.
+            k: int32[], from 0 to the size of the catalogue.
+            inputs: as for `score`.
+        """
+        scores = self.score(history, inputs)
+        scores = tf.broadcast_to(scores, [tf.shape(history)[0], len(self.catalogue)])
         tf.debugging.assert_equal(
             tf.reduce_any(tf.math.is_nan(scores)), False, "the model's scores contain NaN"
         )
-        excluded = self._codes.lookup(exclude)
-        where = tf.cast(tf.where(excluded >= 0), tf.int32)
-        cells = tf.stack([where[:, 0], tf.gather_nd(excluded, where)], axis=1)
+        where = tf.cast(tf.where(exclude >= 0), tf.int32)
+        cells = tf.stack([where[:, 0], tf.gather_nd(exclude, where)], axis=1)
         scores = tf.tensor_scatter_nd_update(
             scores, cells, tf.fill([tf.shape(cells)[0]], np.float32(-np.inf))
         )
-        top = tf.math.top_k(scores, tf.clip_by_value(k, 0, len(self.catalogue)))
-        ids = tf.where(top.values > -np.inf, tf.gather(self._item_ids, top.indices), "")
-        return {"item_ids": ids, "scores": top.values}
+        top = tf.math.top_k(scores, k)
+        return top.indices, top.values
 
     def latest(self, codes: tf.Tensor) -> tf.Tensor:
         """The codes with all but the latest plays made -1, wherever a caller put the padding."""
@@ -142,8 +178,8 @@ class DotProduct(Recommender):
     one pruned matrix product; see `setlist.models.retrieval`.
     """
 
-    vectors: tf.Tensor
-    """float32[catalogue, d], finite."""
+    vectors: tf.Variable
+    """float32[catalogue, d], finite; see `frozen`."""
 
     def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """float32[batch, d], finite; the arguments are those of `score`."""
@@ -162,7 +198,7 @@ class DotProduct(Recommender):
 
         @tf.function
         def items() -> dict[str, tf.Tensor]:
-            return {"items": self.vectors}
+            return {"items": tf.identity(self.vectors)}
 
         codes = tf.TensorSpec([None, None], tf.int32)
         return {
@@ -170,6 +206,35 @@ class DotProduct(Recommender):
             "embed": embed.get_concrete_function(history=codes, **self.input_specs()),
             "items": items.get_concrete_function(),
         }
+
+
+def frozen(values: Float32s | Int32s | Strings) -> tf.Variable:
+    """Values of a model that are as many as its items.
+
+    A constant would stand in saved_model.pb, which ends at 2 GB and is copied several times when
+    it is written and read. A variable stands in a file of its own.
+
+    Gather from its `read_value()`: after a gather from the variable itself, TensorFlow copies the
+    whole of it whenever it is read.
+    """
+    return tf.Variable(values, trainable=False)
+
+
+class Positions(tf.lookup.KeyValueTensorInitializer):
+    """Fills a lookup from each value of a variable to its position."""
+
+    def __init__(self, values: tf.Variable) -> None:
+        """`values`: string[size], each once."""
+        super().__init__(tf.constant([], tf.string), tf.constant([], tf.int32))
+        self.values = values
+
+    def initialize(self, table: tf.lookup.StaticHashTable) -> tf.Operation:
+        """Read the variable, which a SavedModel restores before it fills its lookups."""
+        return tf.raw_ops.LookupTableImportV2(
+            table_handle=table.resource_handle,
+            keys=self.values.read_value(),
+            values=tf.range(self.values.shape[0], dtype=tf.int32),
+        )
 
 
 def string_table(values: Sequence[str]) -> tf.lookup.StaticHashTable:

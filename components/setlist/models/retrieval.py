@@ -2,7 +2,8 @@
 
 A listener's k-th best score is at least the k-th largest of any k maxima of disjoint groups of
 items. So one pass takes the maxima of a few groups, one more keeps what reaches the bound, a few
-more than k items, and only these are sorted.
+more than k items, and only these are sorted. Each thread does all of it for listeners of its own:
+the next selects while this one multiplies.
 """
 
 import os
@@ -12,9 +13,11 @@ import numpy as np
 
 from setlist.arrays import Bools, Float32s, Int32s, Int64s
 
+BLOCK_ROWS = 256
+"""Listeners whose scores a thread holds: the matrix product packs the items once for them."""
 BLOCK_SCORES = 2**24
-"""Scores in memory at a time: 64 MiB. The matrix product packs the items once a block."""
-PART_SCORES = 2**20
+"""Scores that a thread holds at most: 64 MiB."""
+PART_SCORES = 2**19
 """Scores that a thread selects from at a time, so that its second pass finds them in the cache."""
 ITEM_GROUPS = 5
 """Groups of items for each place in the list: more make a closer bound that costs more to find."""
@@ -50,33 +53,33 @@ def top(
     places = min(codes.shape[1], len(items))
     if places == 0 or len(users) == 0:
         return codes, scores
-    blocks = -(-len(users) * len(items) // BLOCK_SCORES)
-    height = -(-len(users) // blocks)
-    part = max(1, PART_SCORES // len(items))
-    share = -(-height // (os.cpu_count() or 1))
-    buffer = np.empty((height, len(items)), np.float32)
+    # Here, as a server has no need of it: it asks the graph.
+    from threadpoolctl import threadpool_limits
 
-    def select(start: int, first: int, last: int) -> None:
-        """Fill the rows from `first` to `last`; the buffer begins with row `start`."""
-        rows = np.repeat(np.arange(first, last), np.diff(offsets[first : last + 1]))
-        out = exclude[offsets[first] : offsets[last]]
-        buffer[rows[out >= 0] - start, out[out >= 0]] = -np.inf
+    threads = os.cpu_count() or 1
+    height = max(min(BLOCK_ROWS, BLOCK_SCORES // len(items), -(-len(users) // threads)), 1)
+    part = max(min(PART_SCORES // len(items), height), 1)
+    starts = iter(range(0, len(users), height))
+
+    def work() -> None:
+        """Take the blocks that are left, one after the other, into the same memory."""
+        buffer = np.empty((height, len(items)), np.float32)
         reached = np.empty((part, len(items)), np.bool_)
-        for row in range(first, last, part):
-            stop = min(row + part, last)
-            codes[row:stop, :places], scores[row:stop, :places] = best(
-                buffer[row - start : stop - start], reached[: stop - row], places
-            )
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(users), height):
+        for start in starts:
             stop = min(start + height, len(users))
             with np.errstate(over="ignore", invalid="ignore"):  # `best` sees NaN
-                np.matmul(users[start:stop], items.T, out=buffer[: stop - start])
-            firsts = range(start, stop, share)
-            shares = [threads.submit(select, start, row, min(row + share, stop)) for row in firsts]
-            for done in shares:
-                done.result()
+                block = np.matmul(users[start:stop], items.T, out=buffer[: stop - start])
+            rows = np.repeat(np.arange(stop - start), np.diff(offsets[start : stop + 1]))
+            out = exclude[offsets[start] : offsets[stop]]
+            block[rows[out >= 0], out[out >= 0]] = -np.inf
+            for row in range(0, stop - start, part):
+                last = min(row + part, stop - start)
+                place = slice(start + row, start + last), slice(places)
+                codes[place], scores[place] = best(block[row:last], reached[: last - row], places)
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work) for _ in range(threads)]:
+            done.result()
     return codes, scores
 
 

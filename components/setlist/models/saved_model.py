@@ -28,6 +28,8 @@ from setlist.models.tf import tf
 Array = npt.NDArray[Any]
 BATCH = 256
 """Listeners of an audience who are asked for at a time."""
+BATCH_SCORES = 2**26
+"""Fewer where a graph that scores them all at once would hold more scores than these: 256 MiB."""
 
 
 class SavedModel:
@@ -137,7 +139,8 @@ class SavedModel:
         codes = np.full((number, k), EMPTY, np.int32)
         scores = np.full((number, k), -np.inf, np.float32)
         names = np.append(item_ids.to_numpy(dtype=object), "")  # a code of -1 is padding
-        for rows in batches(plays.offsets):
+        affordable = max(BATCH_SCORES // max(self.info.catalogue_size, 1), 1)
+        for rows in batches(plays.offsets, min(BATCH, affordable)):
             position = latest(plays.offsets, rows, self.info.history_length)
             known = latest(exclude.offsets, rows)
             ids, values = self._recommend(
@@ -178,7 +181,7 @@ class SavedModel:
         code = known_ids.get_indexer(item_ids).astype(np.int32)
         users = np.empty((len(plays.offsets) - 1, items.shape[1]), np.float32)
         history = code[plays.codes]
-        for rows in batches(plays.offsets):
+        for rows in batches(plays.offsets, BATCH):
             position = latest(plays.offsets, rows, self.info.history_length)
             arguments = {name: column[rows] for name, column in columns.items()}
             arguments["history"] = at(history, position, -1)
@@ -218,13 +221,18 @@ class SavedModel:
         ids, scores = answer["item_ids"], answer["scores"]
         if np.isnan(scores).any():
             raise ModelError(f"model {self.info.name} answered with NaN scores", "train it again")
+        if ids.dtype != object:
+            raise ModelError(
+                f"model {self.info.name} answered with ids of type {ids.dtype}",
+                "answer with strings",
+            )
         if ids.shape != scores.shape or ids.ndim != 2 or len(ids) != len(history):
             raise ModelError(
                 f"model {self.info.name} answered {ids.shape} ids and {scores.shape} scores for "
                 f"{len(history)} listeners",
                 "answer with [batch, k] of both",
             )
-        return np.char.decode(ids.astype(np.bytes_), "utf-8").astype(object), scores
+        return decoded(ids), scores
 
     def _answer(self, signature: str, arguments: Mapping[str, Array]) -> dict[str, Array]:
         tensors = {
@@ -239,10 +247,19 @@ class SavedModel:
         return {name: tensor.numpy() for name, tensor in answer.items()}
 
 
-def batches(offsets: Int64s) -> Iterator[Int64s]:
+def decoded(ids: Array) -> Strings:
+    """The ids as strings, one by one: an array of fixed width would have that of the longest."""
+    strings: Strings = np.array(_DECODE(ids), dtype=object, copy=None)
+    return strings
+
+
+_DECODE = np.frompyfunc(bytes.decode, 1, 1)
+
+
+def batches(offsets: Int64s, size: int) -> Iterator[Int64s]:
     """Row numbers in batches of similar length: padding in user order costs a factor of five."""
     order = np.argsort(np.diff(offsets), kind="stable")
-    yield from (order[start : start + BATCH] for start in range(0, len(order), BATCH))
+    yield from (order[start : start + size] for start in range(0, len(order), size))
 
 
 def latest(offsets: Int64s, rows: Int64s, keep: int | None = None) -> Int64s:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from setlist.models.blocks import in_blocks
 from setlist.models.tf import tf
 
 PAIRS = 4_000_000
@@ -21,25 +22,19 @@ def neighbour_sum(
         weights: float32[items, neighbours], how much.
         size: of the catalogue.
     """
+    neighbours, weights = tf.convert_to_tensor(neighbours), tf.convert_to_tensor(weights)
     batch, length = tf.shape(history)[0], tf.shape(history)[1]
     pairs = tf.maximum(length * neighbours.shape[1], 1)
-    rows = tf.clip_by_value(PAIRS // pairs, 1, tf.maximum(batch, 1))
-    blocks = tf.maximum(-(-batch // rows), 1)  # one for no listener, too
-    padded = tf.pad(history, [[0, blocks * rows - batch], [0, 0]], constant_values=-1)
 
-    def block_sum(block: tf.Tensor) -> tf.Tensor:
+    def block_sum(rows: tf.Tensor) -> list[tf.Tensor]:
+        block = tf.gather(history, rows)
         known = tf.maximum(block, 0)
         given = tf.where(block[..., None] >= 0, tf.gather(weights, known), 0.0)
-        cells = tf.reshape(tf.gather(neighbours, known), [rows, -1])
-        return scatter_sum(cells, tf.reshape(given, [rows, -1]), size)
+        shape = [tf.size(rows), length * neighbours.shape[1]]
+        cells = tf.reshape(tf.gather(neighbours, known), shape)
+        return [scatter_sum(cells, tf.reshape(given, shape), size)]
 
-    sums = tf.map_fn(
-        block_sum,
-        tf.reshape(padded, [blocks, rows, length]),
-        parallel_iterations=1,
-        fn_output_signature=tf.TensorSpec([None, size], tf.float32),
-    )
-    return tf.reshape(sums, [blocks * rows, size])[:batch]
+    return in_blocks(block_sum, batch, tf.maximum(PAIRS // pairs, 1), [tf.float32])[0]
 
 
 def scatter_sum(codes: tf.Tensor, values: tf.Tensor, size: int) -> tf.Tensor:

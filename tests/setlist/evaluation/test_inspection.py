@@ -78,6 +78,23 @@ def test_a_sound_model_has_no_faults(evaluation):
     assert 0 < size / 2e6 < inspected.size_mb < size / 1e6 * 2
 
 
+@pytest.mark.parametrize(("cells", "asked"), [(2_000_000, 4), (14, 2), (3, 1)])
+def test_of_a_large_catalogue_fewer_listeners_are_shown_all(evaluation, monkeypatch, cells, asked):
+    """Of five items and four kept requests."""
+    monkeypatch.setattr(inspection, "REACH_CELLS", cells)
+    inspector = inspection.Inspector(evaluation.parent / "candidate")
+    rows = []
+    ask = inspector.ask
+
+    def counted(occasion, requests, k):
+        rows.append(len(requests.exclude))
+        return ask(occasion, requests, k)
+
+    monkeypatch.setattr(inspector, "ask", counted)
+    assert inspector.reach(inspection.Requests.read(evaluation)) == 1
+    assert rows == [asked]
+
+
 # What a model does that it must not.
 
 
@@ -161,6 +178,15 @@ def test_an_item_that_is_not_in_its_catalogue(evaluation, tmp_path):
     (model / "catalogue.txt").write_text(catalogue.replace("e\n", "f\n"))
     seen = faults(evaluation, model)
     assert "a request alone: an item that is not in its catalogue.txt" in seen
+
+
+def test_ids_that_are_no_strings(evaluation, tmp_path, stranger):
+    model = stranger(
+        tmp_path / "numbers",
+        lambda history, exclude, k: tf.zeros([tf.shape(history)[0], tf.clip_by_value(k, 0, 5)]),
+    )
+    seen = faults(evaluation, model)
+    assert seen[0].startswith("a request alone: model numbers answered with ids of type float32")
 
 
 def test_inputs_that_nobody_knows(evaluation, tmp_path, stranger):

@@ -44,10 +44,13 @@ def questions(draw):
 
 
 @settings(max_examples=300)
-@given(questions(), st.sampled_from([(2**25, 2**20), (100, 30), (1, 1)]))
+@given(
+    questions(), st.sampled_from([(256, 2**25, 2**20), (256, 100, 30), (3, 2**25, 30), (1, 1, 1)])
+)
 def test_finds_what_a_sort_of_everything_finds(question, memory):
-    block, part = memory
-    with mock.patch.multiple(retrieval, BLOCK_SCORES=block, PART_SCORES=part):
+    rows, block, part = memory
+    sizes = {"BLOCK_ROWS": rows, "BLOCK_SCORES": block, "PART_SCORES": part}
+    with mock.patch.multiple(retrieval, **sizes):
         codes, scores = retrieval.top(*question)
     expected = naive(*question)
     np.testing.assert_array_equal(codes, expected[0])

@@ -11,7 +11,7 @@ from setlist.data.features import Features
 from setlist.models.histories import Histories
 from setlist.models.inner_split import InnerSplit, inner_split
 from setlist.models.learners.factors import ItemFactors
-from setlist.models.recommender import DotProduct, Recommender
+from setlist.models.recommender import DotProduct, Recommender, frozen
 from setlist.models.scatter import neighbour_sum
 from setlist.models.tf import tf
 
@@ -72,13 +72,18 @@ class Bag(DotProduct):
         """Freeze the factors of the items, of which only the played ones are recommended."""
         super().__init__(learnable.played, history_length=HISTORY_LENGTH)
         played = learnable.listeners > 0
-        self._into = tf.constant(factors.into[played])
-        self.vectors = tf.constant(np.column_stack([factors.vectors[played], learnable.popularity]))
+        vectors = factors.vectors[played]
+        self.vectors = frozen(np.column_stack([vectors, learnable.popularity]))
+        # What a play adds is the item's vector by these two (`ItemFactors.into`).
+        self._weights = frozen(factors.weights[played])
+        self._scale = tf.constant(factors.scale)
 
     def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
         """The sum, and what popularity counts, which orders what the plays say nothing of."""
-        present = tf.cast(history >= 0, tf.float32)
-        plays = tf.einsum("bl,bld->bd", present, tf.gather(self._into, tf.maximum(history, 0)))
+        played = tf.maximum(history, 0)
+        weights = tf.where(history >= 0, tf.gather(self._weights.read_value(), played), 0.0)
+        vectors = tf.gather(self.vectors.read_value(), played)[..., : self._scale.shape[0]]
+        plays = tf.einsum("bl,bld->bd", weights, vectors) * self._scale
         return tf.concat([plays, tf.fill([tf.shape(plays)[0], 1], POPULARITY_WEIGHT)], axis=1)
 
 
@@ -99,9 +104,9 @@ class ItemItem(Recommender):
         super().__init__(learnable.played, history_length=HISTORY_LENGTH)
         played = learnable.listeners > 0
         place = np.cumsum(played, dtype=np.int32) - 1
-        self._neighbours = tf.constant(np.where(played[codes], place[codes], -1)[played])
-        self._weights = tf.constant(weights[played])
-        self._popularity = tf.constant(POPULARITY_WEIGHT * learnable.popularity)
+        self._neighbours = frozen(np.where(played[codes], place[codes], -1)[played])
+        self._weights = frozen(weights[played])
+        self._popularity = frozen(POPULARITY_WEIGHT * learnable.popularity)
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
         """The sums; popularity orders what has none."""

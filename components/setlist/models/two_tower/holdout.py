@@ -56,7 +56,7 @@ class Holdout:
     ) -> Iterator[tuple[Examples, Float64s]]:
         """Each batch with its scores float64[batch, items]; -inf for what is known."""
         items = towers.item_tower()
-        plays = towers.play_vectors(items)
+        plays = items[:, :-1] * towers.play_factors()[:, None]
         for batch in self.split.everybody:
             fields = vars(batch) | {"inputs": self.inputs[batch.listeners]}
             users = towers.user_vectors(fields, plays)

@@ -90,18 +90,18 @@ class UserTower(tf.Module):
         )
         return tf.exp(tf.gather(self.rank_weight, tf.gather(self._octave, ranks)) + by_age)
 
-    def bag(self, vectors: tf.Tensor, history: tf.Tensor, ages: tf.Tensor) -> Bag:
-        """The weighted mean of the vectors of each history; 0 for none.
+    def bag(self, plays: tf.Tensor, history: tf.Tensor, ages: tf.Tensor) -> Bag:
+        """The weighted mean of the plays of each history; 0 for none.
 
         Args:
-            vectors: float32[items, dimension], what a play of each item adds.
+            plays: float32[batch, length, dimension], what each play adds; padding is not read.
             history: int32[batch, length], oldest first, -1 is padding.
             ages: float32[batch, length], in days.
         """
         present = tf.cast(history >= 0, tf.float32)
         newer = tf.cast(tf.cumsum(present, axis=1, exclusive=True, reverse=True), tf.int32)
         weight = self.weights(tf.minimum(newer, self.history_length - 1), ages) * present
-        bag = tf.einsum("bl,bld->bd", weight, tf.gather(vectors, tf.maximum(history, 0)))
+        bag = tf.einsum("bl,bld->bd", weight, plays)
         bag /= tf.maximum(tf.reduce_sum(weight, axis=1, keepdims=True), 1e-6)
         return Bag(bag, tf.reduce_sum(present, axis=1))
 
@@ -213,21 +213,14 @@ class TwoTower(tfrs.Model):
         bias = tf.gather(self.item_bias, items)[:, None]
         return tf.concat([embedding, bias], axis=1) * own[:, None] + of_tags + table[-1]
 
-    def play_factors(self, items: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-        """float32[items]: by what the vector of an item is multiplied where it is a play."""
-        return tf.exp(tf.gather(self.item_weight, items) * own)
+    def item_tower(self, start: int = 0, stop: int | None = None) -> tf.Tensor:
+        """float32[items, dimension + 1]: vectors and biases of the items from `start` to `stop`."""
+        codes = tf.range(start, len(self.plays) if stop is None else stop)
+        return self.item_vectors(codes, self.played[start:stop])
 
-    def item_tower(self) -> tf.Tensor:
-        """float32[all items, dimension + 1]: vectors and biases."""
-        return self.item_vectors(tf.range(len(self.plays)), self.played)
-
-    def play_vectors(self, items: tf.Tensor) -> tf.Tensor:
-        """float32[all items, dimension]: what a play of each item adds to a listener.
-
-        Args:
-            items: what `item_tower` returned.
-        """
-        return items[:, :-1] * self.play_factors(tf.range(len(self.plays)), self.played)[:, None]
+    def play_factors(self) -> tf.Tensor:
+        """float32[all items]: by what a vector is multiplied where it is a play of the history."""
+        return tf.exp(self.item_weight * self.played)
 
     def user_vectors(self, batch: Mapping[str, tf.Tensor], plays: tf.Tensor) -> tf.Tensor:
         """float32[batch, dimension + 1]: the listeners.
@@ -251,7 +244,7 @@ class TwoTower(tfrs.Model):
         """
         items, own = inputs["candidates"], inputs["own"]
         vectors = self.item_vectors(items, own)
-        plays = vectors[:, :-1] * self.play_factors(items, own)[:, None]
+        plays = vectors[:, :-1] * tf.exp(tf.gather(self.item_weight, items) * own)[:, None]
         users = self.user_vectors(inputs, plays)
         targets = inputs["targets"]
         loss = self.task(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,18 +69,8 @@ class SavedTowers:
             moment: the day on which releases are looked at.
             output: the folder.
         """
-        towers = TwoTower(
-            UserTower([*map(len, self.vocabularies.values())], self.history_length, self.dimension),
-            ItemStart(**{name: self.weights[name] for name in ItemStart.__annotations__}),
-            tags=tag_weights(items["tags"], self.tags),
-            plays=self.plays,
-        )
-        towers.place(self.weights)
-        prior = self.prior.at(days_since(items["released"], moment), self.plays > 0)
-        parts = self.catalogue, towers, self.vocabularies, prior
         near = self.neighbourhood
-        servable = ServableWithNeighbours(*parts, near) if near else Servable(*parts)
-        servable.export(output, "two_tower", self.window)
+        self._servable(items, moment).export(output, "two_tower", self.window)
         arrays: dict[str, npt.NDArray[Any]] = {
             **self.weights,
             "plays": self.plays,
@@ -97,7 +87,22 @@ class SavedTowers:
             "window": self.window.to_json(),
             "share": [near.share, near.scale] if near else None,
         }
-        (output / TOWERS).write_bytes(pack(arrays, document))
+        with (output / TOWERS).open("wb") as file:
+            write(file, arrays, document)
+
+    def _servable(self, items: pd.DataFrame, moment: pd.Timestamp) -> Servable:
+        """As it is asked; the towers, as large as the vectors, are gone when this returns."""
+        towers = TwoTower(
+            UserTower([*map(len, self.vocabularies.values())], self.history_length, self.dimension),
+            ItemStart(**{name: self.weights[name] for name in ItemStart.__annotations__}),
+            tags=tag_weights(items["tags"], self.tags),
+            plays=self.plays,
+        )
+        towers.place(self.weights)
+        prior = self.prior.at(days_since(items["released"], moment), self.plays > 0)
+        parts = self.catalogue, towers, self.vocabularies, prior
+        near = self.neighbourhood
+        return ServableWithNeighbours(*parts, near) if near else Servable(*parts)
 
     @classmethod
     def read(cls, model: Path) -> Self:
@@ -155,14 +160,21 @@ def days_since(released: pd.Series, moment: pd.Timestamp) -> Float64s:
 
 
 def pack(arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> bytes:
+    """What `write` writes."""
+    file = io.BytesIO()
+    write(file, arrays, document)
+    return file.getvalue()
+
+
+def write(
+    file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]
+) -> None:
     """Named arrays and a JSON document in one .npz file, which is read without pickle.
 
     The arrays hold numbers and booleans only. Equal arguments give equal bytes.
     """
     text = json.dumps(document, allow_nan=False).encode()
-    file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays, **{DOCUMENT: np.frombuffer(text, np.uint8)})
-    return file.getvalue()
 
 
 def unpack(content: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

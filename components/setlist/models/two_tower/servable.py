@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from setlist.arrays import Float32s
 from setlist.data.schema import HISTORY_AGE
-from setlist.models.recommender import DotProduct, Recommender, string_table
+from setlist.models.recommender import DotProduct, Recommender, frozen, string_table
 from setlist.models.scatter import neighbour_sum
 from setlist.models.tf import tf
 from setlist.models.two_tower.neighbourhood import Neighbourhood
 from setlist.models.two_tower.network import TwoTower
+
+ROWS = 100_000
+"""Items whose vectors are made at once, so that exporting holds them once."""
 
 
 class Servable(DotProduct):
@@ -43,9 +46,13 @@ class Servable(DotProduct):
             history_length=towers.user_tower.history_length,
             inputs=(*vocabularies, HISTORY_AGE),
         )
-        items = towers.item_tower()
-        self._play_vectors = tf.constant(towers.play_vectors(items).numpy())
-        self.vectors = tf.concat([items, prior], axis=1)
+        items, dimension = len(catalogue), towers.user_tower.dimension
+        self.vectors = frozen(tf.zeros([items, dimension + 1 + prior.shape[1]]))
+        for start in range(0, items, ROWS):
+            stop = min(start + ROWS, items)
+            rows = tf.concat([towers.item_tower(start, stop), prior[start:stop]], axis=1)
+            self.vectors[start:stop].assign(rows)
+        self._factors = frozen(towers.play_factors())
         self._user_tower = towers.user_tower
         self._values = [string_table(values) for values in vocabularies.values()]
 
@@ -55,7 +62,10 @@ class Servable(DotProduct):
             table.lookup(inputs[name])
             for name, table in zip(self.inputs[:-1], self._values, strict=True)
         ]
-        bag = self._user_tower.bag(self._play_vectors, history, inputs[HISTORY_AGE])
+        codes = tf.maximum(history, 0)
+        vectors = tf.gather(self.vectors.read_value(), codes)[..., : self._user_tower.dimension]
+        plays = vectors * tf.gather(self._factors.read_value(), codes)[..., None]
+        bag = self._user_tower.bag(plays, history, inputs[HISTORY_AGE])
         users = self._user_tower(bag, named)
         known = tf.cast(bag.counts > 0, tf.int32)
         users *= 1 - self.share * tf.cast(known, tf.float32)[:, None]
@@ -76,8 +86,8 @@ class ServableWithNeighbours(Servable):
         """Freeze the towers and the neighbours; the arguments are as there."""
         super().__init__(catalogue, towers, vocabularies, prior)
         self.share = neighbourhood.share
-        self._neighbours = tf.constant(neighbourhood.codes)
-        self._added = tf.constant(neighbourhood.added)
+        self._neighbours = frozen(neighbourhood.codes)
+        self._added = frozen(neighbourhood.added)
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The dot product, and the sums of the neighbours."""

@@ -14,14 +14,14 @@ import numpy as np
 
 from setlist.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from setlist.models.histories import Examples, Histories, examples, spans
-from setlist.models.retrieval import best
+from setlist.models.retrieval import best, top
 from setlist.models.training_record import CHECK_K
 
 # Bounded, because held-out plays are ranked often; with too few listeners the mean says nothing.
 HOLDOUT_SHARE, MAX_HOLDOUT_LISTENERS, MIN_HOLDOUT_LISTENERS = 0.1, 1_000, 30
 """Of the first plays, how many are held out; and the most and the fewest listeners of them."""
-# 40 MB of float32.
-HOLDOUT_CELLS = 10_000_000
+# 100 MB of float32; enough for 250 listeners of 100,000 items, on whom the prior is fitted.
+HOLDOUT_CELLS = 25_000_000
 """Scores of held-out listeners in memory: their number times the items."""
 # Four standard errors: by chance in fewer than one of 10,000 tables.
 CHANCE = 4.0
@@ -76,6 +76,29 @@ class InnerSplit:
             scores[self.known(batch)] = -np.inf
             values.append(ndcg(scores, batch.target_rows, batch.targets))
         return np.concatenate(values)
+
+    def ndcg_by_vectors(self, users: Callable[[Examples], Float32s], items: Float32s) -> Float64s:
+        """The same where scores are dot products; nothing of their number is held.
+
+        Args:
+            users: float32[batch, d] for a batch.
+            items: float32[items, d].
+        """
+        if not self.check:
+            return np.empty(0)
+        listeners = np.concatenate([batch.listeners for batch in self.check])
+        lengths = np.diff(self.learn.offsets)[listeners]
+        known = np.concatenate([self.known(batch)[1] for batch in self.check])
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        vectors = np.vstack([users(batch) for batch in self.check])
+        lists, _ = top(vectors, items, min(CHECK_K, len(items)), offsets, known)
+        starts = np.cumsum([0, *(len(batch.listeners) for batch in self.check)])
+        return np.concatenate(
+            [
+                gains(lists[start:stop], batch.target_rows, batch.targets, len(items))
+                for start, stop, batch in zip(starts, starts[1:], self.check, strict=False)
+            ]
+        )
 
 
 def inner_split(histories: Histories, items: int, latest: float, length: int) -> InnerSplit:
@@ -163,14 +186,19 @@ def ndcg(scores: Float32s | Float64s, rows: Int32s, targets: Int32s) -> Float64s
         rows: int32[plays], the listener of each relevant pair.
         targets: int32[plays], its item; no pair stands twice.
     """
-    listeners, items = scores.shape
-    k = min(CHECK_K, items)
-    top, _ = best(scores.astype(np.float32), np.empty(scores.shape, np.bool_), k)
-    listed = np.where(top >= 0, np.arange(listeners)[:, None] * items + top, -1)
+    k = min(CHECK_K, scores.shape[1])
+    lists, _ = best(scores.astype(np.float32), np.empty(scores.shape, np.bool_), k)
+    return gains(lists, rows, targets, scores.shape[1])
+
+
+def gains(lists: Int32s, rows: Int32s, targets: Int32s, items: int) -> Float64s:
+    """The same of lists, int32[listeners, k] with -1 for no item, of a catalogue of `items`."""
+    listeners, k = lists.shape
+    listed = np.where(lists >= 0, np.arange(listeners)[:, None] * items + lists, -1)
     discount = 1 / np.log2(np.arange(2, k + 2))
-    gains = np.isin(listed, rows.astype(np.int64) * items + targets) @ discount
+    gained = np.isin(listed, rows.astype(np.int64) * items + targets) @ discount
     ideal = np.cumsum(discount)[np.minimum(np.bincount(rows, minlength=listeners), k) - 1]
-    return gains / ideal
+    return gained / ideal
 
 
 def _checkable(histories: Histories, late: Bools, known: bool = True) -> Int64s:

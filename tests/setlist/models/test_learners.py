@@ -11,7 +11,7 @@ from setlist.data.features import Features
 from setlist.models.histories import Histories
 from setlist.models.inner_split import inner_split
 from setlist.models.learners import item_item
-from setlist.models.learners.factors import ItemFactors, play_matrix, search_matrix
+from setlist.models.learners.factors import ItemFactors, bag, play_matrix, search_matrix
 from setlist.models.learners.ials import IalsSettings, choose_ials, ials, least
 from setlist.models.learners.item_item import (
     ItemItemSettings,
@@ -148,8 +148,43 @@ def test_the_graph_filter_is_the_scaled_gram_matrix(monkeypatch):
     expected = scaled.T @ scaled
     np.fill_diagonal(expected, 0)
     found = np.zeros((20, 20), np.float32)
-    np.put_along_axis(found, codes, weights, axis=1)
+    np.add.at(found, (np.arange(20)[:, None], codes), weights)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_graph_filter_keeps_the_strongest_in_blocks(monkeypatch):
+    plays = blocks()
+    settings = ItemItemSettings(None, 0.5)
+    whole = np.zeros((20, 20), np.float32)
+    codes, weights = neighbours(plays, settings)
+    np.add.at(whole, (np.arange(20)[:, None], codes), weights)
+    monkeypatch.setattr(item_item, "NEIGHBOUR_CELLS", 100)
+    monkeypatch.setattr(item_item, "BLOCK_CELLS", 700)
+    codes, weights = neighbours(plays, settings)
+    assert codes.shape == weights.shape == (20, 5)
+    for item in range(20):
+        np.testing.assert_array_equal(np.sort(weights[item]), np.sort(whole[item])[-5:])
+        np.testing.assert_array_equal(whole[item, codes[item]], weights[item])
+
+
+def test_all_directions_alike_are_no_learner(features):
+    """Whoever scores by identity alone ranks what is not known by the rounding of float32."""
+    learnable = Learnable(features)
+    settings, _ = choose_spectral(learnable.split, learnable.items)
+    assert settings.strength > 0 or settings.dimension < 24
+
+
+def test_ranking_by_vectors_is_ranking_by_scores(features):
+    learnable = Learnable(features)
+    vectors = np.random.default_rng(1).normal(size=(learnable.items, 4)).astype(np.float32)
+    by_scores = learnable.split.ndcg(
+        lambda batch: bag(batch, learnable.items) @ vectors @ vectors.T
+    )
+    by_vectors = learnable.split.ndcg_by_vectors(
+        lambda batch: bag(batch, learnable.items) @ vectors, vectors
+    )
+    assert len(by_scores) > 10
+    np.testing.assert_allclose(by_vectors, by_scores)
 
 
 def test_directions_that_the_plays_do_not_have_count_nothing():

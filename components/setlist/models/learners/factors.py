@@ -44,8 +44,8 @@ class ItemFactors:
     def worth(self, split: InnerSplit) -> float:
         """Mean NDCG@100 of the held-out plays."""
         use = self.scale > 0
-        into, out = self.into[:, use], np.ascontiguousarray(self.vectors[:, use].T)
-        return float(split.ndcg(lambda batch: bag(batch, len(into)) @ into @ out).mean())
+        into, out = self.into[:, use], np.ascontiguousarray(self.vectors[:, use])
+        return float(split.ndcg_by_vectors(lambda batch: bag(batch, len(into)) @ into, out).mean())
 
 
 def play_matrix(histories: Histories, items: int) -> sparse.csr_array:

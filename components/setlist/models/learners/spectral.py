@@ -18,7 +18,7 @@ from functools import cache, partial
 from itertools import product
 
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 
 from setlist.arrays import Float32s
 from setlist.models.inner_split import InnerSplit
@@ -91,8 +91,10 @@ class Spectrum:
         carried = min(rank + SPARE_DIRECTIONS, *plays.shape)
         basis = np.random.default_rng(0).normal(size=(plays.shape[1], carried)).astype(np.float32)
         for _ in range(SUBSPACE_ROUNDS):
-            basis, _ = np.linalg.qr(turned @ (matrix @ basis))
-        _, values, right = np.linalg.svd(matrix @ basis, full_matrices=False)
+            # Several times as fast as numpy's.
+            basis, _ = linalg.qr(turned @ (matrix @ basis), mode="economic", overwrite_a=True)
+        (triangle,) = linalg.qr(matrix @ basis, mode="r", overwrite_a=True)
+        _, values, right = np.linalg.svd(triangle[:carried])
         vectors, values = (basis @ right.T)[:, :rank], values[:rank]
         values = np.where(values > ROUNDING * values[0], values, 0)
         lacking = rank - len(values)
@@ -182,6 +184,13 @@ def _finalists(
 def _worth(
     spectrum: Callable[[], Spectrum], settings: SpectralSettings, split: InnerSplit
 ) -> float:
+    """Mean NDCG@100; 0 where all directions of the plays weigh alike.
+
+    Then the score of an item says whether it was played, and nothing of any other.
+    """
+    directions = np.count_nonzero(spectrum().values)
+    if not settings.strength and directions <= min(settings.dimension, len(spectrum().values) - 1):
+        return 0.0
     return spectrum().factors(settings).worth(split)
 
 

@@ -242,7 +242,7 @@ def train(
     settings = candidate_settings(model, candidates, label)
     start = live_folder(Path(live.path)) if live else None
     trained = train_candidate(
-        Features.read(Path(features.path)),
+        Features.sample(Path(features.path), settings.most_plays),
         settings,
         Path(candidate.path),
         Path(training.path),

@@ -19,6 +19,7 @@ files.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from setlist.arrays import Int64s
 from setlist.data.profile import DataProfile
@@ -45,6 +47,7 @@ ITEMS = pa.schema(
     ]
 )
 PLAYS = pa.schema([("user", pa.int32()), ("item", pa.int32()), ("age_days", pa.float64())])
+TABLES = ("items", "users", "newcomers")
 WEIGHTED_PLAYS = PLAYS.append(pa.field("weight", pa.float64()))
 
 
@@ -70,13 +73,11 @@ class FeatureTables:
         return cls(**cls._content(folder))
 
     @classmethod
-    def _content(cls, folder: Path) -> dict[str, Any]:
+    def _content(cls, folder: Path, tables: Sequence[str] = TABLES) -> dict[str, Any]:
         document = json.loads((folder / "features.json").read_text("utf-8"))
         profile = folder / DATA_PROFILE
         return {
-            "items": pd.read_parquet(folder / "items.parquet"),
-            "users": pd.read_parquet(folder / "users.parquet"),
-            "newcomers": pd.read_parquet(folder / "newcomers.parquet"),
+            **{table: pd.read_parquet(folder / f"{table}.parquet") for table in tables},
             "window": Window.from_json(document["window"]),
             "inputs": tuple(document["inputs"]),
             "data_profile": (
@@ -89,9 +90,15 @@ class FeatureTables:
 
 @dataclass(frozen=True, kw_only=True)
 class Features(FeatureTables):
-    """The features folder in memory: its tables, the window, the inputs' names, the profile."""
+    """The features folder in memory: its tables, the window, the inputs' names, the profile.
+
+    Attributes:
+        plays: of the training period.
+        share: of its listeners, those who are here.
+    """
 
     plays: pd.DataFrame
+    share: float = 1.0
 
     @property
     def offsets(self) -> Int64s:
@@ -108,8 +115,45 @@ class Features(FeatureTables):
         write_documents(folder, self.window, self.inputs, self.data_profile)
 
     @classmethod
-    def _content(cls, folder: Path) -> dict[str, Any]:
-        return super()._content(folder) | {"plays": pd.read_parquet(folder / "plays.parquet")}
+    def sample(cls, folder: Path, most_plays: int) -> Self:
+        """What a model learns from: all, or beyond `most_plays` a fixed share of the listeners.
+
+        Who is in it follows from a hash of the listener's id, so that it is the same people day
+        after day. The files are read part by part: what is held grows with `most_plays` alone, and
+        with the items. Newcomers are left out.
+        """
+        plays = pq.ParquetFile(folder / "plays.parquet")
+        share = min(1.0, most_plays / max(plays.metadata.num_rows, 1))
+        if share == 1.0:
+            return cls.read(folder)
+        users, codes, first = [], [], 0
+        for batch in pq.ParquetFile(folder / "users.parquet").iter_batches():
+            some = batch.to_pandas()
+            kept = pd.util.hash_array(some["user_id"].to_numpy(object)) < share * 2.0**64
+            users.append(some[kept])
+            codes.append(first + np.flatnonzero(kept))
+            first += len(some)
+        known, rows = np.concatenate(codes), []
+        for batch in plays.iter_batches():
+            some = batch.to_pandas()
+            place = np.searchsorted(known, some["user"])
+            kept = known[np.minimum(place, len(known) - 1)] == some["user"]
+            rows.append(some[kept].assign(user=place[kept].astype(np.int32)))
+        content = super()._content(folder, tables=("items",))
+        people = pd.concat(users, ignore_index=True)
+        return cls(
+            users=people,
+            newcomers=people.iloc[:0],
+            plays=pd.concat(rows, ignore_index=True),
+            share=share,
+            **content,
+        )
+
+    @classmethod
+    def _content(cls, folder: Path, tables: Sequence[str] = TABLES) -> dict[str, Any]:
+        return super()._content(folder, tables) | {
+            "plays": pd.read_parquet(folder / "plays.parquet")
+        }
 
 
 def write_documents(

@@ -183,8 +183,9 @@ LEARNERS: dict[BuiltInHeuristic, Callable[[Learnable], Recommender]] = {
 class Plays:
     """The plays of a features folder, read when somebody asks for them, and once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most_plays: int) -> None:
         self._folder = folder
+        self._most_plays = most_plays
 
     @cached_property
     def features(self) -> Features:
@@ -194,7 +195,7 @@ class Plays:
     @cached_property
     def learnable(self) -> Learnable:
         """With the inner split, which all learners share."""
-        return Learnable(self.features)
+        return Learnable(Features.sample(self._folder, self._most_plays))
 
 
 def fit_heuristic(
@@ -249,7 +250,7 @@ def fit_heuristics(
     names = settings.fit or tuple(
         name for name in (*RULES, *LEARNERS) if name != "popular_by_segment" or tables.inputs
     )
-    plays = Plays(features)
+    plays = Plays(features, settings.most_plays)
     with read_counts(features, engine) as counts:
         histories = counts.histories(len(tables.users))
         for name in names:

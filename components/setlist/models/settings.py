@@ -20,6 +20,9 @@ BuiltInHeuristic = Literal[
 TWO_TOWER = "two_tower"
 """The trainer of this project; every other one is an entry point of an installed package."""
 
+MOST_PLAYS = 20_000_000
+"""About 6 GB while models are trained."""
+
 Scalar = bool | int | float | str
 Option = Scalar | list[Scalar]
 """A setting of a stranger's function: Kubeflow carries no null, so none can be."""
@@ -46,6 +49,8 @@ class HeuristicSettings(BaseModel):
     segment: str = ""
     """The users' column of `popular_by_segment`; "" for the first of `inputs`."""
     neighbours: int = Field(default=100, ge=1)
+    most_plays: int = Field(default=MOST_PLAYS, ge=1)
+    """As `model.most_plays`, for the learners among them."""
 
 
 class ModelSettings(BaseModel):
@@ -65,6 +70,9 @@ class ModelSettings(BaseModel):
     """At most; training stops when the plays that are held out are ranked no better."""
     patience: int = Field(default=3, ge=1)
     """After how many such epochs; each is undone, and the next one takes a quarter of the rate."""
+    most_plays: int = Field(default=MOST_PLAYS, ge=1)
+    """Where the training period has more, a fixed share of the listeners is learnt from, so that
+    they have about so many; memory grows with it."""
     epoch_listeners: int = Field(default=100_000, ge=1)
     """The most listeners of an epoch; where there are more, each epoch draws its own."""
     batch: int | None = Field(default=None, ge=1)

@@ -77,6 +77,7 @@ def train_candidate(
     if items.index.isin(catalogue).sum() == len(catalogue):
         write_item_table(output, items.loc[catalogue])
     write_profile(output, features)
+    training = training.model_copy(update={"share": features.share})
     training.write(record)
     return training
 

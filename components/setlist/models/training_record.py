@@ -78,6 +78,8 @@ class TrainingRecord(BaseModel):
     """What was chosen; None of a trainer that does not say."""
     start_ndcg: float | None = None
     """NDCG@100 of the held-out plays at the start."""
+    share: float = 1.0
+    """Of the listeners of the training period, those whose plays were learnt."""
     timeless: bool = False
     """Whether the held-out plays are the last ones of each checked listener, since the times of
     plays say nothing, or too few listeners return."""

@@ -58,7 +58,7 @@ def refit(
 
         winner = chosen(training)
         train_candidate(
-            Features.read(whole),
+            Features.sample(whole, winner.settings.most_plays),
             winner.settings,
             output / "model",
             output / "training",

@@ -555,6 +555,7 @@ def test_a_training_that_added_nothing_says_so(tmp_path: Path):
     start |= {
         "trials": {"iALS <64>": 0.21, "spectral": 0.3},
         "neighbours": "EASE with a share of 90%",
+        "share": 0.25,
     }
     path.write_text(json.dumps(json.loads(path.read_text()) | start))
     write_report(*build(tmp_path), tmp_path / "page", folder)
@@ -562,6 +563,7 @@ def test_a_training_that_added_nothing_says_so(tmp_path: Path):
     for sentence in (
         "a dotted line the start. Training started from iALS with <64> dimensions.",
         "training added nothing, and the start is the model.",
+        "a fixed sample of 25.0% of the listeners, since model.most_plays is 20,000,000",
         "The times of plays say nothing",
         "Beside the towers, EASE with a share of 90% makes up the score",
         "2 learners that training could have started from",

@@ -171,6 +171,7 @@ def train(
         ndcg=float(judgement.ndcg.mean()) if judgement else None,
         seconds=round(time.perf_counter() - began, 3),
         warm=former is not None,
+        share=features.share,
         recipe=Recipe(
             learner={} if isinstance(origin, SavedTowers) else vars(origin),
             heat=heat,

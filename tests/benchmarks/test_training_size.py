@@ -172,8 +172,8 @@ def test_the_constants_that_are_printed_can_be_pasted_and_are_those_that_were_pl
     for step, found in names["COSTS"].items():
         assert isinstance(found, StepCost)
         known = COSTS[step]
-        assert (found.measured_as, found.reads, found.spills, found.remedy) == (
-            (known.measured_as, known.reads, known.spills, known.remedy)
+        assert (found.measured_as, found.reads, found.spills, found.fewer_plays) == (
+            (known.measured_as, known.reads, known.spills, known.fewer_plays)
         )
         if step not in PLANTED:
             continue

@@ -118,7 +118,9 @@ def evaluate(folder: Path, name: str) -> Row:
 
     audience.MAX_LISTENERS = EVALUATED
     contender = Contender(folder / "models" / name, name, "anchor", 1)
-    settings = EvaluationSettings(newcomers=False, metrics=METRICS)
+    # The default metrics are part of what an evaluation costs.
+    metrics = tuple(dict.fromkeys((*EvaluationSettings().metrics, *METRICS)))
+    settings = EvaluationSettings(newcomers=False, metrics=metrics)
     output = folder / "evaluations" / name
     features = Features.read(folder / "features")
     found = evaluate([contender], features, folder / "dataset", settings, output)
@@ -210,7 +212,7 @@ STEPS: tuple[tuple[Callable[[Path, str], Row], str, tuple[str, ...]], ...] = (
     (inspect, OURS, (f"evaluate {OURS}",)),
     (push, OURS, (f"train {OURS}",)),
     (serve, OURS, (f"evaluate {OURS}",)),
-    (compare, OURS, (f"evaluate {OURS}", "evaluate most_popular")),
+    (compare, OURS, (f"evaluate {OURS}",)),
 )
 """In their order: the step, the model that it is of, and the rows that have to be there."""
 
@@ -296,7 +298,7 @@ def fit_constants(rows: list[Row]) -> Iterator[str]:
 
     Rows of one size and step are parts of one step of the pipeline, one after the other.
     """
-    from setlist_pipelines.settings.cost_table import COSTS, Size
+    from setlist_pipelines.settings.cost_table import COSTS, Size, StepCost
 
     # What a size came to is known once it was transformed.
     counted = {_asked(row): row for row in rows if "learnt_plays" in row}
@@ -323,8 +325,10 @@ def fit_constants(rows: list[Row]) -> Iterator[str]:
             seen = np.array([together(row[name] for row in own) * unit for own in whole])
             told, off = line(sizes, seen)
             yield f"        {name}={told},  # off by {off:.0%} at most, of {len(whole)} sizes"
-        yield from ["        spills=True,"] * known.spills
-        yield from [f'        remedy="{known.remedy}",'] * bool(known.remedy)
+        if known.spills:
+            yield "        spills=True,"
+        if known.fewer_plays != StepCost._field_defaults["fewer_plays"]:
+            yield f'        fewer_plays="{known.fewer_plays}",'
         yield "    ),"
     yield "}"
     asked = [row for row in rows if "p50_ms" in row]

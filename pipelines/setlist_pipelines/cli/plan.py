@@ -90,7 +90,7 @@ def _settings(size: "Size", machine: "Machine") -> Iterator[str]:
     from setlist_pipelines.settings.costs import settings_for
 
     if found := settings_for(size, machine):
-        yield "to set, where the machine is large enough:\n\nplatform:\n  steps:"
+        yield "to set, for the steps that the machine is large enough for:\n\nplatform:\n  steps:"
         for step, own in found.items():
             yield f"    {step}: {{{', '.join(f'{key}: {value}' for key, value in own.items())}}}"
     else:

@@ -108,8 +108,8 @@ class StepCost(NamedTuple):
     """Bytes that it writes, also those that it removes again."""
     spills: bool = False
     """Whether plays that do not fit into its memory go to the disk."""
-    remedy: str = ""
-    """What helps where it needs too much, if that is no matter of the size alone."""
+    fewer_plays: str = "lower window.train_days"
+    """What lets it read less of what listeners played."""
 
 
 COSTS = {
@@ -138,7 +138,7 @@ COSTS = {
         cpu=Line(base=10, play=1.3e-4),
         memory=Line(base=1e9, play=1400),
         disk=Line(item=4000),
-        remedy="name no learner in heuristics.fit: rules hold no plays",
+        fewer_plays="name no learner in heuristics.fit, since rules hold no plays",
     ),
     "train": StepCost(
         "train",
@@ -146,6 +146,7 @@ COSTS = {
         cpu=Line(base=10, play=1.2e-4, item=1e-3),
         memory=Line(base=1e9, play=1200, item=1000),
         disk=Line(item=4000),
+        fewer_plays="lower model.most_plays",
     ),
     "evaluate": StepCost(
         "evaluate",

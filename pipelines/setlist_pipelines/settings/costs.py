@@ -119,15 +119,16 @@ class Limit(NamedTuple):
     remedy: str
 
 
-REMEDIES = {
-    "base": "take a larger machine",
-    "play": "lower window.train_days",
-    "listener": "lower window.train_days",
-    "item": "keep fewer items in data.items",
-    "asked": "take a larger machine",
-    "pair": "keep fewer items in data.items",
-}
-"""What helps, by the field of `Line` that most of a figure is for."""
+LARGER_MACHINE, FEWER_ITEMS = "take a larger machine", "keep fewer items in data.items"
+
+
+def _remedy(step: str, field: str, size: Size) -> str:
+    """What helps against a figure: it goes by what the most of it is for."""
+    cost = COSTS[step]
+    mostly = getattr(cost, field).mostly(cost.reads(size))
+    if mostly in ("play", "listener"):
+        return cost.fewer_plays
+    return FEWER_ITEMS if mostly in ("item", "pair") else LARGER_MACHINE
 
 
 def machine_limits(size: Size, machine: Machine) -> list[Limit]:
@@ -145,9 +146,7 @@ def machine_limits(size: Size, machine: Machine) -> list[Limit]:
             if factor < math.inf:
                 then = size.times(factor)
                 most = max(parts, key=lambda part: getattr(need(part, then), field))
-                mostly = getattr(COSTS[most], field).mostly(COSTS[most].reads(then))
-                remedy = COSTS[most].remedy or REMEDIES[mostly]
-                found.append(Limit(factor, f"{told} in {pod}", remedy))
+                found.append(Limit(factor, f"{told} in {pod}", _remedy(most, field, then)))
     return sorted(found)
 
 

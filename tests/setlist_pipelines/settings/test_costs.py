@@ -234,6 +234,8 @@ def test_the_remedy_is_for_what_the_figure_is_for(one_step):
     assert "data.items" in machine_limits(size, Machine(memory=10**6))[0].remedy
     size = Size.of_run(10, 10, 10**6)
     assert "train_days" in machine_limits(size, Machine(memory=10**6))[0].remedy
+    one_step(memory=Line(base=10**7))
+    assert "larger machine" in machine_limits(size, Machine(memory=10**6))[0].remedy
 
 
 @given(SIZES)

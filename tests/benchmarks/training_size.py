@@ -337,7 +337,8 @@ def fit_constants(rows: list[Row]) -> Iterator[str]:
         np.array([row["p50_ms"] / 1e3 for row in asked]),
     )
     yield f"REQUEST_SECONDS = {told}  # off by {off:.0%} at most"
-    most = ", ".join(f"{max(row.get(key, 0) for row in rows):_}" for key in COUNTED)
+    trained = [row for row in rows if row["step"] == f"train {OURS}" and not row["fault"]]
+    most = ", ".join(f"{max(row[key] for row in trained):_}" for key in COUNTED)
     yield f"MEASURED_UP_TO = Size({most})"
 
 

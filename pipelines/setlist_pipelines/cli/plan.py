@@ -87,12 +87,14 @@ def _figures(seconds: float, memory: float, disk: float) -> str:
 def _settings(size: "Size", machine: "Machine") -> Iterator[str]:
     """What to set, as a part of a settings file; then what the settings bound."""
     from setlist_pipelines.settings.cost_table import COSTS
-    from setlist_pipelines.settings.costs import settings_for
+    from setlist_pipelines.settings.costs import Machine, settings_for
 
     if found := settings_for(size, machine):
         yield "to set, for the steps that the machine is large enough for:\n\nplatform:\n  steps:"
         for step, own in found.items():
             yield f"    {step}: {{{', '.join(f'{key}: {value}' for key, value in own.items())}}}"
+    elif settings_for(size, Machine(memory=float("inf"))):
+        yield "to set: nothing, since no step that needs more than its default fits the machine"
     else:
         yield "to set: nothing"
     read = COSTS["train"].reads(size)

@@ -57,6 +57,9 @@ PODS: dict[str, tuple[str, ...]] = {
 }
 """The steps of the pipeline that were measured, and the parts of `COSTS` that run in each."""
 
+EVERY_RUN = ("curate", "transform", "fit-heuristics", "train", "evaluate", "push")
+"""Those of every run; `refit` is asked for, and monitoring is a pipeline of its own."""
+
 
 def pod_need(pod: str, size: Size) -> Need:
     """What a step of the pipeline needs: the parts run one after the other.
@@ -136,8 +139,8 @@ def machine_limits(size: Size, machine: Machine) -> list[Limit]:
     codes = MOST_CODES / max(size.listeners, size.items)
     found = [Limit(codes, "codes of int32 for listeners and items", "keep fewer in the tables")]
     for pod, parts in PODS.items():
-        if pod in ("transform-whole", "refit", "compare-requests"):
-            continue  # what they need, another step needs before them
+        if pod not in EVERY_RUN:
+            continue
         for field, bound, told in (
             ("memory", machine.memory, f"{machine.memory / 1e9:,g} GB of memory"),
             ("cpu", machine.seconds, f"{machine.seconds / 3600:,g} hours of CPU"),
@@ -159,7 +162,7 @@ def setting_limits(size: Size, platform: Platform) -> list[Limit]:
             f"raise platform.steps.{pod}.memory_limit",
         )
         for pod in PODS
-        if pod in RETRAINING_STEPS and (limit := platform.for_step(pod).memory_limit)
+        if pod in EVERY_RUN and (limit := platform.for_step(pod).memory_limit)
     )
 
 

@@ -41,6 +41,10 @@ def test_what_is_to_be_set_is_yaml_of_the_settings(setlist):
     assert {"train", "evaluate", "fit-heuristics"} <= set(platform.steps)
 
 
+def test_nothing_to_set_is_told_from_nothing_that_helps(setlist):
+    assert "to set: nothing, since no step" in setlist("plan", *MILLION, "--memory", "1").out
+
+
 def test_what_is_bounded_is_said(setlist):
     out = setlist("plan", *MILLION).out
     assert "training reads 20,000,000 plays, those of 40.00% of the listeners" in out

@@ -320,11 +320,14 @@ def fit_constants(rows: list[Row]) -> Iterator[str]:
         yield f'    "{step}": StepCost('
         yield f'        "{known.measured_as}",'
         yield f"        {known.reads.__name__},"
+        offs = []
         for name, together in (("cpu", sum), ("memory", max), ("disk", sum)):
             unit = 1 if name == "cpu" else 1e9
             seen = np.array([together(row[name] for row in own) * unit for own in whole])
             told, off = line(sizes, seen)
-            yield f"        {name}={told},  # off by {off:.0%} at most, of {len(whole)} sizes"
+            offs.append(f"{name} {off:.0%}")
+            yield f"        {name}={told},"
+        yield f"        # Off by {', '.join(offs)} at most, of {len(whole)} sizes."
         if known.spills:
             yield "        spills=True,"
         if known.fewer_plays != StepCost._field_defaults["fewer_plays"]:
@@ -338,7 +341,7 @@ def fit_constants(rows: list[Row]) -> Iterator[str]:
     )
     yield f"REQUEST_SECONDS = {told}  # off by {off:.0%} at most"
     trained = [row for row in rows if row["step"] == f"train {OURS}" and not row["fault"]]
-    most = ", ".join(f"{max(row[key] for row in trained):_}" for key in COUNTED)
+    most = ", ".join(f"{max((row[key] for row in trained), default=0):_}" for key in COUNTED)
     yield f"MEASURED_UP_TO = Size({most})"
 
 

@@ -45,7 +45,7 @@ benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed and qual
 	$(MAKE) compare
 	$(BIN)/python tests/benchmarks/cold_start.py
 	$(BIN)/python tests/benchmarks/warm_start.py
-	$(BIN)/python tests/benchmarks/scale.py
+	$(BIN)/python tests/benchmarks/training_size.py 30_000x41_000x810_000 50_000x32_000x730_000 70_000x25_000x650_000
 	$(BIN)/python tests/benchmarks/size.py 1_000_000 10_000_000
 	$(BIN)/python tests/benchmarks/gate.py
 	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/gate-power.svg

@@ -13,6 +13,7 @@ from setlist_pipelines.cli.data import data, init
 from setlist_pipelines.cli.image import image
 from setlist_pipelines.cli.kind import kind
 from setlist_pipelines.cli.models import models
+from setlist_pipelines.cli.plan import EXAMPLES, plan
 from setlist_pipelines.cli.report import reports
 from setlist_pipelines.cli.schedule import schedule
 from setlist_pipelines.cli.serving import serving
@@ -166,6 +167,7 @@ def policy_schema() -> None:
 
 
 app.command(name="init")(init)
+app.command(name="plan", epilog=EXAMPLES)(plan)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(cluster)

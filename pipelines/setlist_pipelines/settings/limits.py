@@ -1,16 +1,16 @@
 """Memory limits of the steps, derived from the size of the source of the events.
 
-Curation, transformation and the heuristics write to the disk what does not fit into half of their
-limit. The steps below hold all plays of the training period, so what they need grows with the
-events.
+Curation and transformation write to the disk what does not fit into half of their limit. The steps
+below hold plays in memory, so what they need grows with the events.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from setlist.data.formats import PACKED, format_of
 from setlist.data.source import listing
 from setlist.errors import SetlistError
+from setlist_pipelines.settings.cost_table import Size
+from setlist_pipelines.settings.costs import MARGIN, pod_need
 from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings
 from setlist_pipelines.settings.platform import (
@@ -18,6 +18,7 @@ from setlist_pipelines.settings.platform import (
     RETRAINING_STEPS,
     STEP_NEEDS,
     StepPlatform,
+    memory_quantity,
     parse_quantity,
 )
 
@@ -25,25 +26,10 @@ ShowLine = Callable[[str], None]
 STEPS_OF = {"retraining": RETRAINING_STEPS, "monitoring": MONITORING_STEPS}
 
 
-class MemoryNeed(NamedTuple):
-    """What a step held at most, as a line through the two sizes that were measured."""
-
-    base_bytes: float
-    bytes_per_event: float
-
-
-MEMORY_NEEDS = {
-    "train": MemoryNeed(1.43e9, 215),
-    "evaluate": MemoryNeed(2.28e9, 293),
-    "refit": MemoryNeed(2.28e9, 293),
-    "compare-requests": MemoryNeed(0.18e9, 73),
-}
-"""Measured by `tests/benchmarks/memory.py`, before there were learners, with 1 and 5 million
-events, 40 for each listener and 200 for each item. `refit` was not measured: it trains, then
-prepares an evaluation, so it has the need of the larger. Of `compare-requests` only the reading of
-the features was."""
-MARGIN = 1.5
-"""On the need: other data have more listeners and items for each event, and inputs of their own."""
+LIMITED = ("fit-heuristics", "train", "evaluate", "refit", "compare-requests")
+"""The steps that hold plays in memory."""
+EVENTS_PER_LISTENER, EVENTS_PER_ITEM = 40, 200
+"""Where only the events are known."""
 PARQUET_EVENT_BYTES, TEXT_EVENT_BYTES = 11, 20
 """The fewest bytes of an event in a file, so that the events are rather over-estimated: 11.5 and
 13.4 in the Parquet files of the measurement, 21 in MovieLens-1M."""
@@ -78,10 +64,10 @@ def with_memory_limits(settings: Settings, pipeline: PipelineName, show: ShowLin
     events = sum(size / _event_bytes(name) for name, size, _ in files)
     limits = {
         step: derived
-        for step, need in MEMORY_NEEDS.items()
+        for step in LIMITED
         if step in STEPS_OF[pipeline]
         and (settings.refit or step != "refit")
-        and (derived := _limit(MARGIN * (need.base_bytes + need.bytes_per_event * events)))
+        and (derived := memory_quantity(MARGIN * memory_need(step, events)))
         and _is_raised(settings, step, derived)
     }
     total = sum(size for _, size, _ in files)
@@ -100,21 +86,17 @@ def with_memory_limits(settings: Settings, pipeline: PipelineName, show: ShowLin
     return settings.model_copy(update={"platform": platform})
 
 
+def memory_need(step: str, events: float) -> float:
+    """Bytes that a step of `LIMITED` needs for so many events."""
+    listeners, items = events / EVENTS_PER_LISTENER, events / EVENTS_PER_ITEM
+    return pod_need(step, Size.of_run(int(listeners), int(items), int(events))).memory
+
+
 def _event_bytes(name: str) -> float:
     """The fewest bytes that an event takes in a file of this name."""
     if format_of(name) == "Parquet":
         return PARQUET_EVENT_BYTES
     return TEXT_EVENT_BYTES / (PACKING if name.lower().endswith(PACKED) else 1)
-
-
-def _limit(need: float) -> str:
-    """The smallest limit that is enough, as a Kubernetes quantity."""
-    gibibytes = 1
-    while gibibytes * 2**30 < need:
-        if gibibytes * 1.5 * 2**30 >= need and gibibytes > 1:
-            return f"{gibibytes * 3 // 2}Gi"
-        gibibytes *= 2
-    return f"{gibibytes}Gi"
 
 
 def _is_raised(settings: Settings, step: str, derived: str) -> bool:

@@ -176,3 +176,13 @@ def parse_quantity(text: str) -> float:
     """The number that a Kubernetes quantity stands for: "500m" is 0.5, "1Ki" is 1,024."""
     digits = text.rstrip("KMGTikm")
     return float(digits) * QUANTITY_SUFFIXES[text[len(digits) :]]
+
+
+def memory_quantity(need: float) -> str:
+    """The smallest limit that is enough for so many bytes, 1 or 1.5 times a power of two of Gi."""
+    gibibytes = 1
+    while gibibytes * 2**30 < need:
+        if gibibytes * 1.5 * 2**30 >= need and gibibytes > 1:
+            return f"{gibibytes * 3 // 2}Gi"
+        gibibytes *= 2
+    return f"{gibibytes}Gi"

@@ -5,8 +5,10 @@ from tests.emulator import make_bucket
 
 from setlist.store.objects import open_objects
 from setlist_pipelines.settings import limits
+from setlist_pipelines.settings.cost_table import MOST_PLAYS
+from setlist_pipelines.settings.costs import MARGIN
 from setlist_pipelines.settings.file import SAMPLE, read_settings
-from setlist_pipelines.settings.limits import MEMORY_NEEDS, with_memory_limits
+from setlist_pipelines.settings.limits import memory_need, with_memory_limits
 from setlist_pipelines.settings.platform import STEP_NAMES, parse_quantity
 
 GIGABYTE = 10**9
@@ -38,25 +40,32 @@ def files(gigabytes: float, number: int = 100, suffix: str = "parquet"):
 
 
 def test_limits_grow_with_the_events_and_one_line_says_from_what(derived):
-    raised, lines = derived(files(1.23))
-    assert list(raised) == ["train", "evaluate"]
+    raised, lines = derived(files(0.5))
+    assert list(raised) == ["fit-heuristics", "train", "evaluate"]
     (line,) = lines
-    assert line == "events: 1.2 GB in 100 files -> memory limits " + ", ".join(
+    assert line == "events: 0.5 GB in 100 files -> memory limits " + ", ".join(
         f"{step} {limit}" for step, limit in raised.items()
     )
-    larger, _ = derived(files(12.3))
-    for step, limit in raised.items():
-        assert parse_quantity(larger[step]) > 6 * parse_quantity(limit)
+    larger, _ = derived(files(5))
+    for step in ("fit-heuristics", "evaluate"):
+        assert parse_quantity(larger[step]) > 4 * parse_quantity(raised[step])
+
+
+def test_the_limit_of_training_stops_to_grow_where_training_reads_a_sample(derived):
+    at_bound = MOST_PLAYS * limits.PARQUET_EVENT_BYTES / GIGABYTE
+    below, at, beyond = (
+        parse_quantity(derived(files(at_bound * factor))[0]["train"]) for factor in (0.5, 1, 2)
+    )
+    assert below < at
+    assert beyond <= 1.5 * at, "items still grow with the events"
 
 
 def test_a_limit_holds_the_need_with_its_margin_and_not_twice_as_much(derived):
     for gigabytes in (1, 2, 3.3, 10, 50):
         raised, _ = derived(files(gigabytes))
         for step, limit in raised.items():
-            base, slope = MEMORY_NEEDS[step]
-            need = limits.MARGIN * (
-                base + slope * gigabytes * GIGABYTE / limits.PARQUET_EVENT_BYTES
-            )
+            events = gigabytes * GIGABYTE / limits.PARQUET_EVENT_BYTES
+            need = MARGIN * memory_need(step, events)
             assert need <= parse_quantity(limit) <= 1.5 * need
 
 
@@ -69,7 +78,7 @@ def test_small_sources_leave_the_limits(derived):
 
 def test_packed_text_holds_more_events_than_text_and_text_fewer_than_parquet(derived):
     sizes = [
-        parse_quantity(derived(files(20, suffix=suffix))[0]["train"])
+        parse_quantity(derived(files(20, suffix=suffix))[0]["evaluate"])
         for suffix in ("csv", "parquet", "csv.gz")
     ]
     assert sizes == sorted(set(sizes))
@@ -78,7 +87,7 @@ def test_packed_text_holds_more_events_than_text_and_text_fewer_than_parquet(der
 def test_limits_of_the_settings_stay(derived):
     changes = "platform={defaults: {memory_limit: 5Gi}, steps: {train: {memory_limit: 3Gi}}}"
     raised, (line,) = derived(files(12), changes)
-    assert list(raised) == ["evaluate"]
+    assert list(raised) == ["fit-heuristics", "evaluate"]
     assert "train" not in line
 
 

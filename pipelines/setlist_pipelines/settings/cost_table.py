@@ -10,10 +10,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
-MOST_PLAYS = 20_000_000
-"""Training reads no more (`model.most_plays`): else those of a fixed sample of listeners."""
-EPOCH_LISTENERS = 1_000_000
-"""Training reads no more listeners in an epoch (`model.epoch_listeners`)."""
+from setlist.models.settings import MOST_PLAYS
+
 MOST_EVALUATED = 200_000
 """`MAX_LISTENERS` of `setlist.evaluation.audience`."""
 
@@ -82,10 +80,9 @@ def _evaluated(size: Size) -> Size:
 
 
 def _sample(size: Size) -> Size:
-    """What training reads."""
+    """What learners and training read: at most MOST_PLAYS, else those of a sample of listeners."""
     plays = min(size.plays, MOST_PLAYS)
-    listeners = math.ceil(size.listeners * plays / max(size.plays, 1))
-    return Size(min(listeners, EPOCH_LISTENERS), size.items, plays)
+    return Size(math.ceil(size.listeners * plays / max(size.plays, 1)), size.items, plays)
 
 
 def _model(size: Size) -> Size:
@@ -138,11 +135,11 @@ COSTS = {
     ),
     "fit-heuristics": StepCost(
         "fit",
-        _all,
+        _sample,
         cpu=Line(base=48.7, play=8.17e-05, listener=0.000509, item=0.00182),
         memory=Line(base=6.84e08, play=1.75e03, item=3.25e04),
         disk=Line(base=5.69e06, play=47.9, item=4.04e03),
-        fewer_plays="name no learner in heuristics.fit, since rules hold no plays",
+        fewer_plays="lower heuristics.most_plays",
     ),
     "train": StepCost(
         "train",

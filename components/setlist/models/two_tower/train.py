@@ -39,7 +39,7 @@ from setlist.models.two_tower.saved_towers import DAY_SECONDS, SavedTowers, days
 from setlist.models.two_tower.stages import Checkpoint, Stages
 
 MOST_TAGS = 2_000
-"""The most frequent ones have a vector. A matrix of items and tags is held: 400 MB for 50,000."""
+"""The most frequent ones have a vector. Their start is the solution of a system of so many."""
 VECTOR_SCALE = 0.1
 """Root mean square of the coordinates that the vectors start with."""
 

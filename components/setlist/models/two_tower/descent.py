@@ -114,7 +114,9 @@ class Descent(tf.keras.callbacks.Callback):
         self.most = self.settings.epochs if plan is None else len(plan)
         self.before = self.epochs[-1].seconds if self.epochs else 0.0
         self.began = self.shown_at = time.monotonic()
-        if judge and not self.epochs:
+        if not judge:
+            self.best_weights = self.start_weights = {}  # no epoch is undone
+        elif not self.epochs:
             self.start = judge().ndcg
             self.lifts = np.zeros_like(self.start)
         listeners = min(int((learn.last_first() >= 0).sum()), self.settings.epoch_listeners)
@@ -132,7 +134,9 @@ class Descent(tf.keras.callbacks.Callback):
             )
         if len(self.lifts) and not better(self.lifts):
             self.best, self.best_weights, self.rates = 0, self.start_weights, []
-        self.towers.place(self.best_weights)
+        if judge:
+            self.towers.place(self.best_weights)
+        self.best_weights = self.start_weights = {}  # the towers hold them
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Begin at the best weights, with fresh sums of squares."""
@@ -155,8 +159,7 @@ class Descent(tf.keras.callbacks.Callback):
         A smaller lift may be chance. Without held-out plays all are kept.
         """
         number, loss = epoch + 1, float(logs["mean_loss"])
-        weights = self.towers.values()
-        largest = max(float(np.abs(weight).max(initial=0)) for weight in weights.values())
+        largest = max(float(tf.norm(weight, np.inf)) for weight in self.towers.learnt)
         if not (np.isfinite(loss) and largest < LARGEST_WEIGHT):
             raise ModelError(
                 f"the loss of epoch {number} is {loss}, the largest weight {largest:.3g}",
@@ -171,8 +174,9 @@ class Descent(tf.keras.callbacks.Callback):
         self.epochs.append(after)
         lifts = ndcg - self.start
         if not judgement or better(lifts - self.lifts, errors=1.0):
-            self.best, self.best_weights, self.lifts = number, weights, lifts
+            self.best, self.lifts = number, lifts
             self.rates.append(self.rate)
+            self.best_weights = self.towers.values() if judgement else {}
         else:
             self.rate *= RATE_FACTOR
             self.towers.place(self.best_weights)

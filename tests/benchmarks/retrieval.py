@@ -195,7 +195,7 @@ def build(world: str, items: int, folder: Path) -> None:
         histories.append(generator.choice(items, length, p=own * likely / likely[own].sum()))
     named = [[ids[item] for item in row] for row in histories]
     pd.DataFrame({"plays": named}).to_parquet(folder / "listeners.parquet")
-    window = Window(pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2026-04-01", tz="UTC"))
+    window = Window(*pd.to_datetime(["2026-01-01", "2026-04-01", "2026-04-08"], utc=True))
     model.export(folder / "exact", "two_tower", window)
     before, began = peak_gb(), time.perf_counter()
     approximated(model, {}, plays)

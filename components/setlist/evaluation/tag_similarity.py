@@ -53,6 +53,23 @@ def tally(table: SparseTable, codes: Int32s, ends: Int64s) -> Float32s:
     return sparse.csr_array((rows.data, rows.indices, rows.indptr[ends]), shape=shape).toarray()
 
 
+def _own_columns(rows: SparseTable, lists: int) -> Float32s:
+    """float32[lists, k, columns]: the rows of each list, over the tags that this list has alone.
+
+    Args:
+        rows: float32[lists * k, tags], ones.
+        lists: how many; a list of a hundred items has far fewer tags than a catalogue.
+    """
+    number, tags = rows.shape
+    row = np.repeat(np.arange(number), np.diff(rows.indptr))
+    of_list = row // max(number // max(lists, 1), 1)
+    found, place = np.unique(of_list * np.int64(tags) + rows.indices, return_inverse=True)
+    column = place - np.searchsorted(found, np.arange(lists) * np.int64(tags))[of_list]
+    table = np.zeros((number, int(column.max(initial=-1)) + 1), np.float32)
+    table[row, column] = 1
+    return table.reshape(lists, number // max(lists, 1), table.shape[1])
+
+
 @dataclass(frozen=True)
 class TagSimilarity:
     """Sums of Jaccard indices between the items of a catalogue; see the module.
@@ -185,11 +202,11 @@ class TagSimilarity:
         lists, k = top.shape
         vectors, sizes = self._padded
         sums = np.zeros(lists)
-        block = max(BLOCK_CELLS // max(k * k, k * vectors.shape[1], 1), 1)
+        width = min(vectors.shape[1], k * int(sizes.max(initial=0)))
+        block = max(BLOCK_CELLS // max(k * k, k * width, 1), 1)
         for first in range(0, lists, block):
             codes = top[first : first + block]
-            tags, size = vectors[codes.ravel()].toarray(), sizes[codes]
-            tags = tags.reshape(len(codes), k, vectors.shape[1])
+            tags, size = _own_columns(vectors[codes.ravel()], len(codes)), sizes[codes]
             both = tags @ tags.transpose(0, 2, 1)
             # In place: these are the largest arrays here, and a new one for each step costs time.
             either = size[:, :, None] + size[:, None, :]

@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.sparse import csr_array
 
 from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.features import Features
@@ -179,7 +180,9 @@ def new_items(world: World) -> Values:
     }
     tops[OURS] = of_refreshed(world, fresh, users, known)
     size = len(ids)
-    catalogue = Catalogue(np.zeros(size, np.int64), np.zeros((size, 1), np.bool_), len(everybody))
+    catalogue = Catalogue(
+        np.zeros(size, np.int64), csr_array((size, 1), dtype=np.bool_), len(everybody)
+    )
     history = Ragged.from_pairs(*np.nonzero(known), len(users))
     return {
         name: ndcg(Ranking(top.astype(np.int32), truth, history, catalogue), K)

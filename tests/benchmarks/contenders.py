@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 CUTOFFS = (10, 20, 100)
 ACCURACY = ("dcg", "ndcg", "recall", "recall_capped", "precision", "mrr", "map", "hit_rate")
@@ -70,7 +71,7 @@ def setlist(arrays: Arrays, names: tuple[str, ...] = ACCURACY) -> Callable[[], V
             arrays["top"],
             Ragged(arrays["truth_offsets"], arrays["truth_codes"]),
             Ragged(arrays["history_offsets"], arrays["history_codes"]),
-            Catalogue(played, arrays["tags"], len(arrays["top"])),
+            Catalogue(played, csr_array(arrays["tags"]), len(arrays["top"])),
         )
         return _setlist(names, ranking)
 
@@ -91,7 +92,7 @@ def setlist_frames(arrays: Arrays) -> Callable[[], Values]:
         counts = np.bincount(truth["user_id"], minlength=listeners)
         ends = np.concatenate([[0], np.cumsum(counts)])
         none = Ragged(np.zeros(listeners + 1, np.int64), np.zeros(0, np.int32))
-        catalogue = Catalogue(np.zeros(items, np.int64), arrays["tags"], 0)
+        catalogue = Catalogue(np.zeros(items, np.int64), csr_array(arrays["tags"]), 0)
         relevant = Ragged(ends, truth["item_id"].to_numpy())
         return _setlist(ACCURACY, Ranking(top, relevant, none, catalogue))
 

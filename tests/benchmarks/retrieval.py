@@ -1,15 +1,22 @@
 """Exact filtered retrieval: ours, implicit's C++ `topk`, and the bare matrix product.
 
     python tests/benchmarks/retrieval.py
+    python tests/benchmarks/retrieval.py approximate
 
 One question for all: the best 100 of 27,000 items for each of 2,000 listeners, 64 dimensions,
 about 100 exclusions a listener. Each round gives all of them their turn, five runs at a time, and
 the best run counts; all threads of the machine for everybody. implicit runs in another Python,
 `$PEERS_PYTHON` or `.venv-peers/bin/python`. It fails when what is found is not the same; a bar that
 is missed is printed beside the ratio, since how fast a library is differs by machine.
+
+The second command makes a two-tower of 300,000 and of 1,000,000 items, 128 dimensions, in two
+worlds: items around 500 gaussian centres of unequal size, and items of one gaussian. It asks the
+exact and the approximate model for the best 100, one listener at a time, each in a process of its
+own. A listener plays 1 to 100 items, by popularity, of three centres; in the other world of all.
 """
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,8 +25,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from scipy import sparse
 
+from setlist.data.schema import Window, tie_order
 from setlist.models.retrieval import top
+from setlist.models.saved_model import SavedModel
 
 LISTENERS, ITEMS, DIMENSIONS, EXCLUDED, K = 10_000, 27_000, 64, 100, 100
 ROUNDS, RUNS = 6, 3
@@ -119,5 +130,109 @@ def main() -> None:
     sys.stdout.write("\n".join([*lines, ""]))
 
 
+WORLDS, SIZES, CENTRES, ASKED = ("500 gaussians", "one gaussian"), (300_000, 1_000_000), 500, 300
+
+
+def approximate() -> None:
+    """Print a row for each world and size."""
+    print(
+        "| world | items | built in s, GB | recall@100, lowest | exact p50, p99 ms, GB "
+        "| approximate p50, p99 ms, GB | |"
+    )
+    print("|---|--:|--:|--:|--:|--:|---|")
+    for world in WORLDS:
+        for items in SIZES:
+            with tempfile.TemporaryDirectory(dir=os.environ.get("SETLIST_SCRATCH")) as folder:
+                built, said = in_process("build", world, str(items), folder).splitlines()[-2:]
+                cells = [in_process("ask", folder, kind).splitlines()[-1] for kind in KINDS]
+                exact, listed = (np.load(Path(folder, f"{kind}.npy")) for kind in KINDS)
+            same = [np.isin(row, other).mean() for row, other in zip(exact, listed, strict=True)]
+            recall = f"{np.mean(same):.3f}, {np.min(same):.2f}"
+            print(f"| {world} | {items:,} | {built} | {recall} | {' | '.join(cells)} | {said} |")
+
+
+KINDS = ("exact", "approximate")
+
+
+def in_process(*arguments: str) -> str:
+    """What a part of this script prints."""
+    command = [sys.executable, __file__, *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def build(world: str, items: int, folder: Path) -> None:
+    """Write both models and the listeners; print what the clusters cost, and what was measured."""
+    from setlist.models.two_tower.approximation import approximate as approximated
+    from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
+    from setlist.models.two_tower.servable import Servable
+
+    generator = np.random.default_rng(1)
+    centre = np.zeros(items, np.int64)
+    vectors = generator.normal(size=(items, 128)).astype(np.float32) / 10
+    if world == WORLDS[0]:
+        sizes = generator.dirichlet(np.full(CENTRES, 0.5))
+        centre = generator.choice(CENTRES, items, p=sizes)
+        vectors += (generator.normal(size=(CENTRES, 128)) / 10).astype(np.float32)[centre]
+    plays = (generator.pareto(1.2, items) + 1).astype(np.float32)
+    start = ItemStart(
+        vectors,
+        np.log(plays),
+        np.ones(items, np.float32),
+        np.zeros((2, 128), np.float32),
+        np.zeros(2, np.float32),
+    )
+    no_tags = sparse.csr_array((items, 1), dtype=np.float32)
+    towers = TwoTower(UserTower([], 100, 128), start, tags=no_tags, plays=plays)
+    ids = tie_order([f"item-{item:07}" for item in range(items)])
+    prior = generator.normal(size=(items, 2)).astype(np.float32) / 10
+    model = Servable(ids, towers, {}, prior)
+    del towers, start
+    likely = plays.astype(np.float64)
+    histories = []
+    for _ in range(ASKED):
+        own = np.isin(centre, generator.choice(centre, 3))
+        length = int(2 ** generator.uniform(0, np.log2(101)))
+        histories.append(generator.choice(items, length, p=own * likely / likely[own].sum()))
+    named = [[ids[item] for item in row] for row in histories]
+    pd.DataFrame({"plays": named}).to_parquet(folder / "listeners.parquet")
+    window = Window(*pd.to_datetime(["2026-01-01", "2026-04-01", "2026-04-08"], utc=True))
+    model.export(folder / "exact", "two_tower", window)
+    before, began = peak_gb(), time.perf_counter()
+    approximated(model, {}, plays)
+    seconds = time.perf_counter() - began
+    model.export(folder / "approximate", "two_tower", window)
+    print(f"{seconds:.0f}, {peak_gb():.1f} ({before:.1f} before)")
+    print(model.approximation or "exact")
+
+
+def ask(folder: Path, kind: str) -> None:
+    """Write the lists of the listeners; print the times and the memory."""
+    began = peak_gb()
+    model = SavedModel(folder / kind)
+    milliseconds, lists = [], []
+    for row in pd.read_parquet(folder / "listeners.parquet")["plays"]:
+        plays = [list(row)]
+        start = time.perf_counter()
+        ids, _ = model.recommend(plays, plays, K, {}, [[0.0] * len(row)])
+        milliseconds.append(1000 * (time.perf_counter() - start))
+        lists.append(ids[0])
+    np.save(folder / f"{kind}.npy", np.array(lists, dtype=str))
+    median, slow = np.quantile(milliseconds[20:], [0.5, 0.99])  # the first ones warm up
+    print(f"{median:.1f}, {slow:.1f}, {peak_gb():.1f} ({began:.1f} before)")
+
+
+def peak_gb() -> float:
+    """The most that this process held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
 if __name__ == "__main__":
-    main()
+    match sys.argv[1:]:
+        case ["approximate"]:
+            approximate()
+        case ["build", world, items, folder]:
+            build(world, int(items), Path(folder))
+        case ["ask", folder, kind]:
+            ask(Path(folder), kind)
+        case _:
+            main()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from scipy import sparse
 
 from setlist.arrays import Bools
 from setlist.data.features import Features
@@ -16,12 +17,15 @@ of the first fifth of pairs are the head, those of the last fifth are the tail (
 
 def catalogue_of(features: Features) -> Catalogue:
     """The catalogue for the metrics, with the tags in alphabetical order."""
-    tags = features.items["tags"].map(list)
-    names = sorted({tag for row in tags for tag in row})
+    tags = [set(row) for row in features.items["tags"]]
+    names = sorted(set().union(*tags))
     code = {tag: position for position, tag in enumerate(names)}
-    table = np.zeros((len(tags), len(names)), np.bool_)
-    for row, item_tags in enumerate(tags):
-        table[row, [code[tag] for tag in item_tags]] = True
+    indices = [column for row in tags for column in sorted(code[tag] for tag in row)]
+    ends = np.cumsum([0, *map(len, tags)])
+    trues = np.ones(len(indices), np.bool_)
+    table = sparse.csr_array(
+        (trues, np.array(indices, np.int32), ends), shape=(len(tags), len(names))
+    )
     return Catalogue(
         listeners=features.items["listeners"].to_numpy(np.int64),
         tags=table,

@@ -3,14 +3,14 @@
 import numpy as np
 from scipy import sparse
 
-from setlist.arrays import Float32s, Float64s, Int32s, Int64s
+from setlist.arrays import Float64s, Int32s, Int64s
 from setlist.evaluation.metric import metric
 from setlist.evaluation.ranking import Ranking
 
 CALIBRATION_WEIGHT = 0.01
 """How much of the history's own distribution is mixed into the list's, so that KL stays finite."""
-BLOCK = 2_000
-"""Lists that are worked on at a time, so that memory does not grow with listeners times tags."""
+BLOCK_CELLS = 2**20
+"""Shares of tags that are held of the lists that are worked on at a time."""
 
 
 @metric(reads_truth=False)
@@ -47,21 +47,26 @@ def calibration(ranking: Ranking, k: int) -> Float64s:
     An item spreads a weight of one over its tags. 0 is calibrated, lower is better. 0 also for a
     listener whose history has no tags; -log a for a list without any.
     """
-    tags = np.pad(ranking.catalogue.tags, [(0, 2), (0, 0)])  # EMPTY and FOREIGN have none
-    weights = (tags / np.maximum(tags.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    tags = ranking.catalogue.tags
+    lengths = np.diff(tags.indptr)
+    each = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)
+    stops = np.append(tags.indptr, [tags.indptr[-1]] * 2)  # EMPTY and FOREIGN have none
+    shape = (tags.shape[0] + 2, tags.shape[1])
+    weights = sparse.csr_array((each, tags.indices, stops), shape=shape)
     history, values = ranking.history, np.zeros(len(ranking.top))
-    for first in range(0, len(values), BLOCK):
-        codes = ranking.top[first : first + BLOCK, :k]
-        ends = history.offsets[first : first + BLOCK + 1]
+    block = max(BLOCK_CELLS // max(tags.shape[1], 1), 1)
+    for first in range(0, len(values), block):
+        codes = ranking.top[first : first + block, :k]
+        ends = history.offsets[first : first + block + 1]
         p = _shares(weights, history.codes[ends[0] : ends[-1]], ends - ends[0])
         q = _shares(weights, codes.ravel(), np.arange(len(codes) + 1) * codes.shape[1])
         mixed = (1 - CALIBRATION_WEIGHT) * q + CALIBRATION_WEIGHT * p
         ratio = np.divide(p, mixed, out=np.ones_like(p), where=p > 0)
-        values[first : first + BLOCK] = (p * np.log(ratio)).sum(axis=1)
+        values[first : first + block] = (p * np.log(ratio)).sum(axis=1)
     return values
 
 
-def _shares(weights: Float32s, codes: Int32s, ends: Int64s) -> Float64s:
+def _shares(weights: sparse.csr_array, codes: Int32s, ends: Int64s) -> Float64s:
     """float64[lists, tags]: how the weight of each list's items is shared out; zeros where none.
 
     Args:
@@ -69,10 +74,10 @@ def _shares(weights: Float32s, codes: Int32s, ends: Int64s) -> Float64s:
         codes: the lists, one after the other.
         ends: int64[lists + 1], where they end, after a 0.
     """
-    places = np.where(codes < 0, codes + len(weights), codes)
+    places = np.where(codes < 0, codes + weights.shape[0], codes)
     ones = np.ones(len(places), np.float32)
-    lists = sparse.csr_array((ones, places, ends), (len(ends) - 1, len(weights)))
-    table = (lists @ weights).astype(np.float64)
+    lists = sparse.csr_array((ones, places, ends), (len(ends) - 1, weights.shape[0]))
+    table = (lists @ weights).toarray().astype(np.float64)
     return table / np.maximum(table.sum(axis=1, keepdims=True), 1e-300)
 
 

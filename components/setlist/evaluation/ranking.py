@@ -10,8 +10,9 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-from setlist.arrays import Bools, Float64s, Int32s, Int64s, Ragged
+from setlist.arrays import Float64s, Int32s, Int64s, Ragged
 from setlist.evaluation.tag_similarity import TagSimilarity
 from setlist.models.contract import EMPTY, FOREIGN
 
@@ -28,12 +29,13 @@ class Catalogue:
 
     Attributes:
         listeners: int64[items], how many training listeners played each item.
-        tags: bool[items, tags], which tags each item has.
+        tags: bool[items, tags], which tags each item has: a sparse table, in which each True is
+            stored once and no False is.
         training_listeners: the number of listeners in the training period.
     """
 
     listeners: Int64s
-    tags: Bools
+    tags: sparse.csr_array
     training_listeners: int
 
     @property

@@ -17,13 +17,14 @@ too many subsets. A catalogue with few distinct tag sets keeps the index of each
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
-from setlist.arrays import Bools, Float32s, Float64s, Int32s, Int64s
+from setlist.arrays import Float32s, Float64s, Int32s, Int64s
 
 SparseTable = sparse.csr_array
 
@@ -52,21 +53,57 @@ def tally(table: SparseTable, codes: Int32s, ends: Int64s) -> Float32s:
     return sparse.csr_array((rows.data, rows.indices, rows.indptr[ends]), shape=shape).toarray()
 
 
+def _own_columns(rows: SparseTable, lists: int) -> Float32s:
+    """float32[lists, k, columns]: the rows of each list, over the tags that this list has alone.
+
+    Args:
+        rows: float32[lists * k, tags], ones.
+        lists: how many; a list of a hundred items has far fewer tags than a catalogue.
+    """
+    number, tags = rows.shape
+    row = np.repeat(np.arange(number), np.diff(rows.indptr))
+    of_list = row // max(number // max(lists, 1), 1)
+    found, place = np.unique(of_list * np.int64(tags) + rows.indices, return_inverse=True)
+    column = place - np.searchsorted(found, np.arange(lists) * np.int64(tags))[of_list]
+    table = np.zeros((number, int(column.max(initial=-1)) + 1), np.float32)
+    table[row, column] = 1
+    return table.reshape(lists, number // max(lists, 1), table.shape[1])
+
+
 @dataclass(frozen=True)
 class TagSimilarity:
     """Sums of Jaccard indices between the items of a catalogue; see the module.
 
     Attributes:
-        tags: bool[items, tags], which tags each item has.
+        tags: bool[items, tags], which tags each item has; each True is stored once, no False is.
     """
 
-    tags: Bools
+    tags: SparseTable
 
     @cached_property
-    def _sets(self) -> tuple[Bools, Int64s]:
+    def _sets(self) -> tuple[SparseTable, Int64s]:
         """The distinct tag sets, bool[sets, tags], and the set of each item, int64[items]."""
-        sets, of_item = np.unique(self.tags, axis=0, return_inverse=True)
-        return sets, of_item
+        tags = self.tags.sorted_indices()
+        names = np.empty(tags.shape[0], object)
+        for item, (start, stop) in enumerate(pairwise(tags.indptr.tolist())):
+            names[item] = tags.indices[start:stop].tobytes()
+        of_item, distinct = pd.factorize(names)
+        first = np.empty(len(distinct), np.int64)
+        first[of_item[::-1]] = np.arange(len(of_item))[::-1]
+        return tags[first], of_item
+
+    @cached_property
+    def _padded(self) -> tuple[SparseTable, Float32s]:
+        """The tags, float32[items + 2, tags], and how many each item has, float32[items + 2].
+
+        The last two rows have none, for EMPTY and FOREIGN.
+        """
+        tags = self.tags
+        ends = np.append(tags.indptr, [tags.indptr[-1]] * 2)
+        values = np.ones(len(tags.indices), np.float32)
+        shape = (tags.shape[0] + 2, tags.shape[1])
+        padded = sparse.csr_array((values, tags.indices, ends), shape=shape)
+        return padded, np.diff(ends).astype(np.float32)
 
     @cached_property
     def _subsets(self) -> tuple[SparseTable, SparseTable] | None:
@@ -78,12 +115,13 @@ class TagSimilarity:
             float32[items + 2, counts] and float32[counts, counts]; None with too many subsets.
         """
         sets, of_item = self._sets
-        if np.exp2(sets.sum(axis=1)).sum() > MAX_SUBSETS:
+        lengths = np.minimum(np.diff(sets.indptr), 64)  # with so many there are too many subsets
+        if np.exp2(lengths).sum() > MAX_SUBSETS:
             return None
         column: dict[tuple[tuple[int, ...], int], int] = {}
         indices, ends = [], [0]
-        for row in sets:
-            tags = tuple(np.flatnonzero(row).tolist())
+        for start, stop in pairwise(sets.indptr.tolist()):
+            tags = tuple(sets.indices[start:stop].tolist())
             for size in range(1, len(tags) + 1):
                 for subset in combinations(tags, size):
                     indices.append(column.setdefault((subset, len(tags)), len(column)))
@@ -91,7 +129,8 @@ class TagSimilarity:
         ends.append(ends[-1])  # a set without tags, for EMPTY and FOREIGN
         ones = np.ones(len(indices), np.float32)
         counts = sparse.csr_array(
-            (ones, np.array(indices, np.int32), np.array(ends)), shape=(len(sets) + 1, len(column))
+            (ones, np.array(indices, np.int32), np.array(ends)),
+            shape=(sets.shape[0] + 1, len(column)),
         )
         by_subset = defaultdict(list)
         for (subset, size), count in column.items():
@@ -107,7 +146,7 @@ class TagSimilarity:
         square = sparse.csr_array(
             (weight.astype(np.float32), pairs), shape=(len(column), len(column))
         )
-        return counts[np.append(of_item, [len(sets)] * 2)], square
+        return counts[np.append(of_item, [sets.shape[0]] * 2)], square
 
     @cached_property
     def _table(self) -> tuple[Int64s, Float32s] | None:
@@ -118,12 +157,14 @@ class TagSimilarity:
             stands for EMPTY and FOREIGN; None with too many tag sets.
         """
         sets, of_item = self._sets
-        if len(sets) > MAX_TAG_SETS:
+        number = sets.shape[0]
+        if number > MAX_TAG_SETS:
             return None
-        vectors = np.pad(sets, [(0, 1), (0, 0)]).astype(np.float32)
-        both, size = vectors @ vectors.T, vectors.sum(axis=1)
+        vectors = sets.astype(np.float32)
+        both = np.pad((vectors @ vectors.T).toarray(), (0, 1))
+        size = np.append(np.diff(sets.indptr), 0).astype(np.float32)
         either = size[:, None] + size - both
-        return np.append(of_item, [len(sets)] * 2), both / np.maximum(either, 1)
+        return np.append(of_item, [number] * 2), both / np.maximum(either, 1)
 
     def sum_within_lists(self, top: Int32s) -> Float64s:
         """float64[lists]: the sum of Jaccard indices over all pairs of positions, each pair once.
@@ -143,7 +184,7 @@ class TagSimilarity:
             sums = self._over_counts(top, *subsets)
         # Both ways sum over all positions by all positions. An item with tags has an index of 1
         # with itself, which is subtracted; every other pair was counted twice.
-        tagged = np.append(self.tags.any(axis=1), [False, False])
+        tagged = self._padded[1] > 0
         return (sums - np.count_nonzero(tagged[top], axis=1)) / 2
 
     def _by_table(self, top: Int32s, of_item: Int64s, table: Float32s) -> Float64s:
@@ -159,13 +200,13 @@ class TagSimilarity:
 
     def _over_pairs(self, top: Int32s) -> Float64s:
         lists, k = top.shape
-        vectors = np.pad(self.tags, [(0, 2), (0, 0)]).astype(np.float32)
-        sizes = vectors.sum(axis=1)
+        vectors, sizes = self._padded
         sums = np.zeros(lists)
-        block = max(BLOCK_CELLS // max(k * k, k * vectors.shape[1], 1), 1)
+        width = min(vectors.shape[1], k * int(sizes.max(initial=0)))
+        block = max(BLOCK_CELLS // max(k * k, k * width, 1), 1)
         for first in range(0, lists, block):
             codes = top[first : first + block]
-            tags, size = vectors[codes], sizes[codes]
+            tags, size = _own_columns(vectors[codes.ravel()], len(codes)), sizes[codes]
             both = tags @ tags.transpose(0, 2, 1)
             # In place: these are the largest arrays here, and a new one for each step costs time.
             either = size[:, :, None] + size[:, None, :]
@@ -227,6 +268,7 @@ class TagSimilarity:
         return sums
 
     def _across_pairs(self, rows: Int64s, items: Int32s, ends: Int64s, codes: Int32s) -> Float64s:
+        vectors, sizes = self._padded
         lengths = np.diff(ends)[rows]
         pairs_until = np.cumsum(lengths)
         sums = np.zeros(len(rows))
@@ -237,9 +279,9 @@ class TagSimilarity:
             last = max(first + 1, int(np.searchsorted(pairs_until, start + BLOCK_CELLS, "right")))
             item = np.repeat(np.arange(first, last), lengths[first:last])
             within = np.arange(start, pairs_until[last - 1]) - (pairs_until - lengths)[item]
-            left, right = self.tags[codes[within + ends[rows[item]]]], self.tags[items[item]]
-            both, either = (left & right).sum(axis=1), (left | right).sum(axis=1)
-            jaccard = both / np.maximum(either, 1)
+            left, right = codes[within + ends[rows[item]]], items[item]
+            both = vectors[left].multiply(vectors[right]).sum(axis=1)
+            jaccard = both / np.maximum(sizes[left] + sizes[right] - both, 1)
             sums[first:last] = np.bincount(item - first, jaccard, minlength=last - first)
             first = last
         return sums

@@ -55,6 +55,11 @@ class ModelInfo(BaseModel):
         description="what it does for items without evidence, such as items that no training "
         "listener played; empty when it does not list them",
     )
+    approximation: str = Field(
+        default="",
+        description="how far its lists are those of an exact retrieval, as measured when it was "
+        "made; empty where they are exact",
+    )
     training_window: dict[str, str] = Field(description="start and end of what it was trained on")
     code_version: str
 

@@ -29,11 +29,12 @@ class Recommender(tf.Module):
     """A catalogue in tie order and a score for each of its items.
 
     Subclasses implement `score` and set `kind` and, where items without evidence still get a
-    finite score, `fallback`.
+    finite score, `fallback`; and `approximation` where `best` is overridden by something inexact.
     """
 
     kind = "heuristic"
     fallback = ""
+    approximation = ""
 
     def __init__(
         self, catalogue: Sequence[str], *, history_length: int = 100, inputs: Sequence[str] = ()
@@ -164,6 +165,7 @@ class Recommender(tf.Module):
             history_length=self.history_length,
             inputs=self.inputs,
             fallback=self.fallback,
+            approximation=self.approximation,
             training_window={"start": window.start.isoformat(), "end": window.cutoff.isoformat()},
             code_version=version("setlist"),
         )

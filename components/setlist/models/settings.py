@@ -83,4 +83,6 @@ class ModelSettings(BaseModel):
     recency_days: tuple[float, ...] = (3.0, 30.0)
     """Half-lives of the recency in the prior, which is fitted on the held-out plays; () for no
     prior."""
+    approximate_items: int | None = Field(default=None, ge=1)
+    """Beyond so many items the served lists are retrieved approximately; None: always exactly."""
     seed: int = Field(default=1, ge=0, lt=2**32)

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from setlist.evaluation.catalogue import catalogue_of, parts_of
 from setlist.evaluation.ranking import Catalogue
 
 
 def catalogue(*listeners: int) -> Catalogue:
-    tags = np.zeros((len(listeners), 1), np.bool_)
+    tags = csr_array((len(listeners), 1), dtype=np.bool_)
     return Catalogue(np.array(listeners, np.int64), tags, max(listeners, default=0))
 
 
@@ -58,4 +59,4 @@ def test_the_catalogue_of_features(world):
     assert world[1].items["item_id"].tolist() == ["d", "c", "b", "e", "a"]
     assert found.listeners.tolist() == [1, 2, 3, 0, 3]
     assert found.training_listeners == 5
-    assert found.tags.tolist() == [[True]] * 5
+    assert found.tags.toarray().tolist() == [[True]] * 5

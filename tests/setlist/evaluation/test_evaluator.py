@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.features import Features
@@ -407,7 +408,7 @@ def test_a_ranking_within_a_part_of_the_catalogue():
         top=np.array([[0, 1], [2, 0], [3, EMPTY]], np.int32),
         truth=Ragged(np.array([0, 2, 3, 5]), np.array([0, 2, 1, 2, 3], np.int32)),
         history=Ragged(np.array([0, 1, 1, 3]), np.array([3, 0, 1], np.int32)),
-        catalogue=Catalogue(np.arange(4), np.zeros((4, 1), np.bool_), 4),
+        catalogue=Catalogue(np.arange(4), csr_array((4, 1), dtype=np.bool_), 4),
         gains=np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
     )
     present, part = restrict_to_part(ranking, np.array([False, False, True, True]))

@@ -1,11 +1,12 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from setlist.evaluation.lists import count_excluded, without_repeats
 from setlist.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged
 
-CATALOGUE = Catalogue(np.zeros(6, np.int64), np.zeros((6, 0), np.bool_), 1)
+CATALOGUE = Catalogue(np.zeros(6, np.int64), csr_array((6, 0), dtype=np.bool_), 1)
 
 
 @given(st.lists(st.lists(st.integers(-2, 4), min_size=6, max_size=6), min_size=1, max_size=4))

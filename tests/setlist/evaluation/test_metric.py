@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender
@@ -150,7 +151,7 @@ RANKING = Ranking(
     top=np.array([[0, 1], [1, 0], [0, -1]], np.int32),
     truth=Ragged(np.array([0, 1, 2, 3]), np.array([0, 1, 1], np.int32)),
     history=Ragged(np.zeros(4, np.int64), np.zeros(0, np.int32)),
-    catalogue=Catalogue(np.array([1, 0]), np.zeros((2, 1), np.bool_), 1),
+    catalogue=Catalogue(np.array([1, 0]), csr_array((2, 1), dtype=np.bool_), 1),
 )
 NAMES = ("a", "b", "c")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from setlist.errors import SetlistError
 from setlist.evaluation.metric_names import BUILT_IN, parse_metric
@@ -40,7 +41,7 @@ def ranking(
         top=np.array(top, np.int32).reshape(len(truth), -1),
         truth=rows(truth),
         history=rows(history or [[] for _ in truth]),
-        catalogue=Catalogue(counts, table, training),
+        catalogue=Catalogue(counts, csr_array(table), training),
         gains=None if gains is None else np.concatenate(gains).astype(np.float64),
     )
 
@@ -232,7 +233,7 @@ def test_hits_of_more_listeners_than_a_block(items):
         top,
         Ragged(np.arange(people + 1), relevant),
         rows([[]] * people),
-        Catalogue(np.ones(items, np.int64), np.zeros((items, 1), np.bool_), 1),
+        Catalogue(np.ones(items, np.int64), csr_array((items, 1), dtype=np.bool_), 1),
     )
     np.testing.assert_array_equal(
         PER_USER["dcg"](one, 2), (top == relevant[:, None]) @ [1, 1 / np.log2(3)]
@@ -458,7 +459,7 @@ def test_empty_and_foreign_positions_are_the_same_miss(one, k):
 def test_one_listener_at_a_time(one, k):
     """Hits, averages over lists and pairs, written as the definitions say them."""
     truth = lists_of(one.truth)
-    tags = [set(np.flatnonzero(row)) for row in one.catalogue.tags]
+    tags = [set(np.flatnonzero(row)) for row in one.catalogue.tags.toarray()]
     for place, row in enumerate(one.top[:, :k].tolist()):
         known = [code for code in row if code >= 0]
         hits = len(set(known) & set(truth[place]))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from setlist.evaluation import tag_similarity
 from setlist.evaluation.tag_similarity import TagSimilarity
@@ -18,7 +19,7 @@ def jaccard(one, other) -> float:
 
 
 def within(tags, top, way):
-    made = TagSimilarity(tags)
+    made = TagSimilarity(csr_array(tags))
     sums = made._over_pairs(top) if way == "pairs" else made._over_counts(top, *made._subsets)
     tagged = np.append(tags.any(axis=1), [False, False])
     return (sums - tagged[top].sum(axis=1)) / 2
@@ -51,7 +52,9 @@ def test_all_ways_are_the_sum_over_pairs(seed, kinds, items, k):
     ]
     for way in WAYS:
         np.testing.assert_allclose(within(tags, top, way), expected, atol=1e-5, err_msg=way)
-    np.testing.assert_allclose(TagSimilarity(tags).sum_within_lists(top), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        TagSimilarity(csr_array(tags)).sum_within_lists(top), expected, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("most", [2**16, 0])
@@ -70,16 +73,19 @@ def test_across_is_the_sum_over_the_list(monkeypatch, most, cells):
         sum(jaccard(tags[item], tags[other]) for other in lists[row])
         for row, item in zip(rows, items, strict=True)
     ]
-    found = TagSimilarity(tags).sum_against_lists(rows, items, ends, codes)
+    made = TagSimilarity(csr_array(tags))
+    found = made.sum_against_lists(rows, items, ends, codes)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert TagSimilarity(tags).sum_against_lists(rows[:0], items[:0], ends, codes).shape == (0,)
+    assert TagSimilarity(csr_array(tags)).sum_against_lists(
+        rows[:0], items[:0], ends, codes
+    ).shape == (0,)
 
 
 def test_items_of_many_tags_are_compared_pair_by_pair():
     tags = np.ones((3, 40), np.bool_)  # 2^40 subsets
     tags[1, :20] = False
     np.testing.assert_allclose(
-        TagSimilarity(tags).sum_within_lists(np.array([[0, 1, 2]], np.int32)), [2.0]
+        TagSimilarity(csr_array(tags)).sum_within_lists(np.array([[0, 1, 2]], np.int32)), [2.0]
     )
 
 

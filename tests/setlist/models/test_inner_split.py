@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from tests.cases.four_listeners import four_histories, pairs
 
 from setlist.evaluation.accuracy import ndcg as evaluated
@@ -40,7 +41,9 @@ def test_it_is_the_metric_of_the_evaluation(items):
     nothing = Ragged(np.zeros(51, np.int64), np.zeros(0, np.int32))
     order = np.lexsort((codes, rows))
     catalogue = Catalogue(
-        listeners=np.ones(items, np.int64), tags=np.zeros((items, 0), bool), training_listeners=1
+        listeners=np.ones(items, np.int64),
+        tags=csr_array((items, 0), dtype=np.bool_),
+        training_listeners=1,
     )
     ranking = Ranking(top, Ragged(offsets, codes[order]), nothing, catalogue)
     np.testing.assert_allclose(ndcg(scores, rows, codes), evaluated(ranking, 100), atol=1e-12)

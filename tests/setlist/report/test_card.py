@@ -11,7 +11,7 @@ from tests.evaluations import evaluated, evaluation
 
 from setlist.errors import EvaluationError
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
-from setlist.models.contract import ModelInfo, folder_digest, write_info
+from setlist.models.contract import ModelInfo, folder_digest, read_info, write_info
 from setlist.report.card import render_card
 from setlist.report.untrusted_text import escape_markdown
 
@@ -119,6 +119,7 @@ def test_it_says_what_the_model_is_and_what_it_is_worth(model, evaluations):
         "| compared with | revision 3, which was live |",
         "| trained by run | run-1 |",
         "| catalogue | 1,234 items |",
+        "| lists | exact |",
         "| size | 2.0 MB in 3 files |",
         f"| digest (SHA-256) | {folder_digest(model)} |",
         "| digest of the data | f00 |",
@@ -135,6 +136,14 @@ def test_it_says_what_the_model_is_and_what_it_is_worth(model, evaluations):
         "    history_age_days=tf.constant([[2.0, 1.0]]),",
     ):
         assert words in text
+
+
+def test_it_says_how_far_lists_are_approximate(model, evaluations):
+    info = read_info(model)
+    measured = "4 of 60 clusters of items are read: recall@100 0.961"
+    write_info(model, info.model_copy(update={"approximation": measured}), ["song"])
+    text = card(model, evaluations, verdict(model, evaluations))
+    assert f"| lists | approximate: {measured} |" in text
 
 
 def test_it_says_that_a_sample_was_evaluated(model, evaluations):

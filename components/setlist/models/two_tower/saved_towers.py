@@ -20,6 +20,7 @@ from scipy import sparse
 from setlist.arrays import Float32s, Float64s
 from setlist.data.schema import Window
 from setlist.errors import ModelError
+from setlist.models.two_tower.approximation import approximate
 from setlist.models.two_tower.neighbourhood import Neighbourhood
 from setlist.models.two_tower.network import ItemStart, TwoTower, UserTower
 from setlist.models.two_tower.prior import Prior
@@ -44,6 +45,7 @@ class SavedTowers:
         prior: of the items.
         window: of the training.
         neighbourhood: what has a share of the score beside the towers.
+        approximate_items: beyond so many items, lists are retrieved approximately; None for never.
     """
 
     catalogue: list[str]
@@ -55,6 +57,7 @@ class SavedTowers:
     prior: Prior
     window: Window
     neighbourhood: Neighbourhood | None = None
+    approximate_items: int | None = None
 
     @property
     def dimension(self) -> int:
@@ -86,6 +89,7 @@ class SavedTowers:
             "history_length": self.history_length,
             "window": self.window.to_json(),
             "share": [near.share, near.scale] if near else None,
+            "approximate_items": self.approximate_items,
         }
         with (output / TOWERS).open("wb") as file:
             write(file, arrays, document)
@@ -101,8 +105,12 @@ class SavedTowers:
         towers.place(self.weights)
         prior = self.prior.at(days_since(items["released"], moment), self.plays > 0)
         parts = self.catalogue, towers, self.vocabularies, prior
-        near = self.neighbourhood
-        return ServableWithNeighbours(*parts, near) if near else Servable(*parts)
+        if self.neighbourhood:
+            return ServableWithNeighbours(*parts, self.neighbourhood)
+        servable = Servable(*parts)
+        if self.approximate_items is not None and len(self.catalogue) > self.approximate_items:
+            approximate(servable, self.vocabularies, self.plays)
+        return servable
 
     @classmethod
     def read(cls, model: Path) -> Self:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from setlist.arrays import Float32s
 from setlist.data.schema import HISTORY_AGE
+from setlist.models.blocks import in_blocks
+from setlist.models.inverted_file import InvertedFile
 from setlist.models.recommender import DotProduct, Recommender, frozen, string_table
 from setlist.models.scatter import neighbour_sum
 from setlist.models.tf import tf
@@ -19,9 +21,12 @@ class Servable(DotProduct):
 
     Attributes:
         share: of the score of a listener with plays that others have.
+        dimension: of the towers; a bias and two priors follow in each vector.
+        inverted_file: by which lists are retrieved approximately, where they are.
     """
 
     share = 0.0
+    inverted_file: InvertedFile | None = None
 
     kind = "two_tower"
     fallback = "items without plays are placed by their tags"
@@ -54,6 +59,7 @@ class Servable(DotProduct):
             self.vectors[start:stop].assign(rows)
         self._factors = frozen(towers.play_factors())
         self._user_tower = towers.user_tower
+        self.dimension = dimension
         self._values = [string_table(values) for values in vocabularies.values()]
 
     def embed(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -63,13 +69,44 @@ class Servable(DotProduct):
             for name, table in zip(self.inputs[:-1], self._values, strict=True)
         ]
         codes = tf.maximum(history, 0)
-        vectors = tf.gather(self.vectors.read_value(), codes)[..., : self._user_tower.dimension]
+        vectors = tf.gather(self.vectors.read_value(), codes)[..., : self.dimension]
         plays = vectors * tf.gather(self._factors.read_value(), codes)[..., None]
         bag = self._user_tower.bag(plays, history, inputs[HISTORY_AGE])
         users = self._user_tower(bag, named)
         known = tf.cast(bag.counts > 0, tf.int32)
         users *= 1 - self.share * tf.cast(known, tf.float32)[:, None]
         return tf.concat([users, tf.one_hot(known, 2)], axis=1)
+
+    def best(
+        self, history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor, inputs: Mapping[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of some clusters, where there are plays and these fill the list; else of all items."""
+        if self.inverted_file is None:
+            return super().best(history, exclude, k, inputs)
+        inverted, exact = self.inverted_file, super().best
+        users, vectors = self.embed(history, inputs), self.vectors.read_value()
+
+        # Listener by listener: what a list holds must not depend on who else is asked for.
+        def answer(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            user, out = (tf.reduce_sum(tf.gather(all_, rows), axis=0) for all_ in (users, exclude))
+            codes, scores, filled = inverted.best(user, vectors, out, k)
+
+            def of_all_items() -> tuple[tf.Tensor, tf.Tensor]:
+                named = {name: tf.gather(values, rows) for name, values in inputs.items()}
+                return exact(tf.gather(history, rows), tf.gather(exclude, rows), k, named)
+
+            one = tf.shape(rows)[0]
+            filled &= tf.reduce_any(tf.gather(history, rows) >= 0)
+            return tf.cond(filled, lambda: (codes[None][:one], scores[None][:one]), of_all_items)
+
+        places, scores = in_blocks(answer, tf.shape(history)[0], 1, (tf.int32, tf.float32))
+        return places, scores
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Where it is approximate, without `embed` and `items`: what is evaluated is served."""
+        if self.inverted_file is None:
+            return super().signatures()
+        return Recommender.signatures(self)
 
 
 class ServableWithNeighbours(Servable):

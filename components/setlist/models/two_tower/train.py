@@ -197,6 +197,7 @@ def train(
         prior=judgement.prior if judgement else holdout.no_prior(),
         window=features.window,
         neighbourhood=neighbourhood,
+        approximate_items=settings.approximate_items,
     ).export(features.items, features.window.cutoff, output)
     write_item_table(output, features.items)
     write_profile(output, features)

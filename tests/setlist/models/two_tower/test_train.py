@@ -496,3 +496,12 @@ def test_who_could_play_nothing_says_nothing_of_the_prior(features, tmp_path, mo
     for scores, targets, weights in asked:
         assert fresh not in targets
         assert weights.sum() == pytest.approx(len(scores)), "of each listener they add up to 1"
+
+
+def test_an_approximate_model_is_asked_for(features, tmp_path, no_neighbours):
+    """25 items fall into clusters as any others do, or the model says that it stays exact."""
+    settings = ModelSettings(dimension=8, epochs=1, approximate_items=10)
+    train(features, settings, tmp_path / "m", tmp_path / "r")
+    assert SavedTowers.read(tmp_path / "m").approximate_items == 10
+    ids, _ = SavedModel(tmp_path / "m").recommend([["i0"]], [["i0"]], 24, {"country": [""]})
+    assert len(set(ids[0])) == 24

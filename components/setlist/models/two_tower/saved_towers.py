@@ -3,14 +3,13 @@
 MODEL/towers.npz    beside the files of the contract, which are made from it
 """
 
-import io
 import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -91,8 +90,7 @@ class SavedTowers:
             "share": [near.share, near.scale] if near else None,
             "approximate_items": self.approximate_items,
         }
-        with (output / TOWERS).open("wb") as file:
-            write(file, arrays, document)
+        write_arrays(output / TOWERS, arrays, document)
 
     def _servable(self, items: pd.DataFrame, moment: pd.Timestamp) -> Servable:
         """As it is asked; the towers, as large as the vectors, are gone when this returns."""
@@ -105,10 +103,13 @@ class SavedTowers:
         towers.place(self.weights)
         prior = self.prior.at(days_since(items["released"], moment), self.plays > 0)
         parts = self.catalogue, towers, self.vocabularies, prior
+        large = self.approximate_items is not None and len(self.catalogue) > self.approximate_items
         if self.neighbourhood:
+            if large:
+                print("exact retrieval, since item-item weights have a share of the score")
             return ServableWithNeighbours(*parts, self.neighbourhood)
         servable = Servable(*parts)
-        if self.approximate_items is not None and len(self.catalogue) > self.approximate_items:
+        if large:
             approximate(servable, self.vocabularies, self.plays)
         return servable
 
@@ -122,7 +123,7 @@ class SavedTowers:
         path = model / TOWERS
         if not path.is_file():
             raise ModelError(f"{path} is missing, so {model} is no two-tower that setlist trained.")
-        arrays, document = unpack(path.read_bytes(), str(path))
+        arrays, document = read_arrays(path)
         try:
             plays, recency, fresh = (
                 arrays.pop(name) for name in ("plays", "prior_recency", "prior_fresh")
@@ -167,33 +168,24 @@ def days_since(released: pd.Series, moment: pd.Timestamp) -> Float64s:
     return (moment - released).dt.total_seconds().to_numpy(np.float64) / DAY_SECONDS
 
 
-def pack(arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> bytes:
-    """What `write` writes."""
-    file = io.BytesIO()
-    write(file, arrays, document)
-    return file.getvalue()
-
-
-def write(
-    file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]
-) -> None:
+def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> None:
     """Named arrays and a JSON document in one .npz file, which is read without pickle.
 
     The arrays hold numbers and booleans only. Equal arguments give equal bytes.
     """
     text = json.dumps(document, allow_nan=False).encode()
-    np.savez(file, allow_pickle=False, **arrays, **{DOCUMENT: np.frombuffer(text, np.uint8)})
+    np.savez(path, allow_pickle=False, **arrays, **{DOCUMENT: np.frombuffer(text, np.uint8)})
 
 
-def unpack(content: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """The arrays and the document that `pack` put together.
+def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """The arrays and the document that `write_arrays` put together.
 
     Raises:
-        ModelError: when it is something else; the sentence says `name`.
+        ModelError: when it is something else.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         return arrays, json.loads(arrays.pop(DOCUMENT).tobytes())
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as fault:
-        raise ModelError(f"{name} is damaged ({fault})", "remove it and train again") from fault
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, TypeError) as fault:
+        raise ModelError(f"{path} is damaged ({fault})", "remove it and train again") from fault

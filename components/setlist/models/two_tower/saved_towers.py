@@ -168,7 +168,9 @@ def days_since(released: pd.Series, moment: pd.Timestamp) -> Float64s:
     return (moment - released).dt.total_seconds().to_numpy(np.float64) / DAY_SECONDS
 
 
-def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> None:
+def write_arrays(
+    path: Path, arrays: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]
+) -> None:
     """Named arrays and a JSON document in one .npz file, which is read without pickle.
 
     The arrays hold numbers and booleans only. Equal arguments give equal bytes.

@@ -20,6 +20,9 @@ from setlist.models.training_record import CHECK_K
 # Bounded, because held-out plays are ranked often; with too few listeners the mean says nothing.
 HOLDOUT_SHARE, MAX_HOLDOUT_LISTENERS, MIN_HOLDOUT_LISTENERS = 0.1, 1_000, 30
 """Of the first plays, how many are held out; and the most and the fewest listeners of them."""
+RANKED_CELLS = 300_000_000
+"""Scores that ranking the held-out plays once may take: beyond 300,000 items there are fewer
+listeners."""
 # 100 MB of float32; enough for 250 listeners of 100,000 items, on whom the prior is fitted.
 HOLDOUT_CELLS = 25_000_000
 """Scores of held-out listeners in memory: their number times the items."""
@@ -129,13 +132,14 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
         # Anybody's own last plays may lie before `latest`.
         late = _own_last(histories) if latest == np.inf else np.zeros_like(late)
         chosen = _checkable(histories, late)
+    most = min(MAX_HOLDOUT_LISTENERS, max(RANKED_CELLS // max(items, 1), MIN_HOLDOUT_LISTENERS))
     # Never more than half: somebody's last plays have to be learnt from.
-    share = min(1.0, min(MAX_HOLDOUT_LISTENERS, number // 2) / max(len(chosen), 1))
+    share = min(1.0, min(most, number // 2) / max(len(chosen), 1))
     chosen = generator.permutation(chosen)[: round(len(chosen) * share)]
     new = np.empty(0, np.int64)
     if since is not None:
         new = generator.permutation(_checkable(histories, late, known=False))
-        new = new[: min(MAX_HOLDOUT_LISTENERS, int(len(new) * share))]
+        new = new[: min(most, int(len(new) * share))]
     everybody = generator.permutation(np.concatenate([chosen, new]))
     whose = np.isin(histories.listeners, everybody)
     learn = histories.where(~late if since is not None else ~(late & whose))

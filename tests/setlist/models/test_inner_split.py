@@ -107,11 +107,14 @@ def test_nobodys_late_plays_are_learnt_also_of_who_is_not_checked(histories, few
     assert held.learn.items.tolist() == [7, 8, 5, 6]
 
 
-def test_newcomers_are_held_out_in_their_share(monkeypatch):
+@pytest.mark.parametrize(
+    ("bound", "value"), [("MAX_HOLDOUT_LISTENERS", 30), ("RANKED_CELLS", 30 * 50)]
+)
+def test_newcomers_are_held_out_in_their_share(monkeypatch, bound, value):
     """Of a hundred listeners forty come late; half of the sixty others are checked."""
     monkeypatch.setattr(splitting, "times_tell", lambda histories: True)
     monkeypatch.setattr(splitting, "HOLDOUT_SHARE", 0.5)
-    monkeypatch.setattr(splitting, "MAX_HOLDOUT_LISTENERS", 30)
+    monkeypatch.setattr(splitting, bound, value)
     ages = np.tile(np.arange(10.0, 0, -1), 100)
     ages[600:] = 1.0
     plays = late_plays(np.random.default_rng(1), ages)

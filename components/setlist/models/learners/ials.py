@@ -49,6 +49,9 @@ def choose_ials(
 ) -> tuple[IalsSettings, float | None]:
     """Climb on the held-out plays, with few rounds of fitting and the smaller number of dimensions.
 
+    It begins at the better of two weights of the unobserved: a tenth, and that with which all that
+    was not played weighs as much as the plays.
+
     At the end both numbers of dimensions are fitted with all rounds, as what is chosen will be.
 
     Args:
@@ -61,10 +64,12 @@ def choose_ials(
         The settings, and the mean NDCG@100 of the held-out plays; None where nobody is held out.
     """
     dimensions = (dimension,) if dimension else DIMENSIONS
-    best = IalsSettings(0.01, 0.1, dimensions[0])
+    start = IalsSettings(0.01, 0.1, dimensions[0])
     if not split.check:
-        return best, None
+        return start, None
     plays = search_matrix(split, items)
+    # In a large catalogue a weight of 0.1 drowns the plays: here both sides weigh the same.
+    balanced = rounded(plays.nnz / max(plays.shape[0] * plays.shape[1] - plays.nnz, 1))
     trials = trials or Trials()
     tried: dict[IalsSettings, float] = {}
 
@@ -80,6 +85,7 @@ def choose_ials(
     def worth(settings: IalsSettings) -> float:
         return trials.worth(settings, lambda: ials(plays, settings).worth(split))
 
+    best = max(start, replace(start, unobserved=balanced), key=look)
     for _ in range(STEPS):
         around = [best]
         for factor in (STEP, 1 / STEP):

@@ -283,10 +283,27 @@ def test_the_search_for_ials_is_bounded(monkeypatch):
 
     monkeypatch.setattr("setlist.models.learners.ials.ials", counted)
     choose_ials(split, 20)
-    # Around the first are four, around each other three; the last two are fitted as they would be.
-    assert len(fitted) == len(set(fitted)) == 1 + 4 + 3 + 3 + 2
-    assert [settings.dimension for settings, _ in fitted] == [64] * 12 + [128]
-    assert [rounds for _, rounds in fitted] == [4] * 11 + [12] * 2
+    # Two to begin with. Around the first are four, around each other three, less what was tried;
+    # the last two are fitted as they would be.
+    assert 2 + 2 < len(fitted) == len(set(fitted)) <= 2 + 4 + 3 + 3 + 2
+    assert [settings.dimension for settings, _ in fitted] == [64] * (len(fitted) - 1) + [128]
+    assert [rounds for _, rounds in fitted] == [4] * (len(fitted) - 2) + [12] * 2
+    share = split.learn.first.sum() / (60 * 20)
+    assert share / 10**0.25 < fitted[1][0].unobserved < share * 10**0.25
+
+
+def test_a_weight_that_drowns_the_plays_is_not_where_the_climb_ends(monkeypatch):
+    """Only weights below 0.03 are worth something: all four steps from 0.1 would be level."""
+    split = inner_split(histories_of(blocks()), 2_000, np.inf, 200)
+
+    def fitted(plays, settings, rounds=12):
+        value = 0.5 if settings.unobserved < 0.1**1.5 else 0.1
+        return type("Factors", (), {"worth": lambda self, split: value})()
+
+    monkeypatch.setattr("setlist.models.learners.ials.ials", fitted)
+    settings, worth = choose_ials(split, 2_000)
+    assert worth == 0.5
+    assert settings.unobserved < 0.01
 
 
 def test_settings_are_compared_on_a_bounded_number_of_plays(monkeypatch):

@@ -69,7 +69,8 @@ def choose_ials(
         return start, None
     plays = search_matrix(split, items)
     # In a large catalogue a weight of 0.1 drowns the plays: here both sides weigh the same.
-    balanced = rounded(plays.nnz / max(plays.shape[0] * plays.shape[1] - plays.nnz, 1))
+    share = plays.nnz / (plays.shape[0] * plays.shape[1])
+    balanced = rounded(STEP ** round(np.log(share) / np.log(STEP)))  # on the grid of the climb
     trials = trials or Trials()
     tried: dict[IalsSettings, float] = {}
 

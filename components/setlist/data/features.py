@@ -121,6 +121,9 @@ class Features(FeatureTables):
         Who is in it follows from a hash of the listener's id, so that it is the same people day
         after day. The files are read part by part: what is held grows with `most_plays` alone, and
         with the items. Newcomers are left out.
+
+        Raises:
+            DataError: when the share is so small that nobody is in it.
         """
         plays = pq.ParquetFile(folder / "plays.parquet")
         share = min(1.0, most_plays / max(plays.metadata.num_rows, 1))
@@ -134,6 +137,11 @@ class Features(FeatureTables):
             codes.append(first + np.flatnonzero(kept))
             first += len(some)
         known, rows = np.concatenate(codes), []
+        if not len(known):
+            raise DataError(
+                f"a share of {share:.2g} of {first:,} listeners is nobody",
+                f"raise model.most_plays and heuristics.most_plays (now {most_plays:,})",
+            )
         for batch in plays.iter_batches():
             some = batch.to_pandas()
             place = np.searchsorted(known, some["user"])

@@ -21,7 +21,7 @@ TWO_TOWER = "two_tower"
 """The trainer of this project; every other one is an entry point of an installed package."""
 
 MOST_PLAYS = 20_000_000
-"""About 6 GB while models are trained."""
+"""Memory grows with it: 9 million plays of 490,000 listeners took 3.9 GB of training."""
 
 Scalar = bool | int | float | str
 Option = Scalar | list[Scalar]

@@ -6,6 +6,7 @@ import pytest
 from tests.setlist.models.conftest import checkerboard
 
 from setlist.data.features import Features
+from setlist.errors import SetlistError
 from setlist.models.heuristics import fit_heuristics
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.models.trainers import train_candidate
@@ -92,3 +93,8 @@ def test_learners_learn_from_the_sample(folder, tmp_path, monkeypatch):
     settings = HeuristicSettings(fit=("most_popular", "ials"), most_plays=MOST)
     assert fit_heuristics(folder, settings, tmp_path / "models") == ["most_popular", "ials"]
     assert asked == [MOST]
+
+
+def test_a_sample_of_nobody_is_refused(folder):
+    with pytest.raises(SetlistError, match=r"is nobody; raise model\.most_plays"):
+        Features.sample(folder, 1)

@@ -67,7 +67,7 @@ def approximate(
     recall, read = 0.0, 1
     while recall < LEAST_RECALL and read <= LARGEST_SHARE * inverted.clusters:
         inverted.probes = read
-        recall = min(found(model, inverted, asked[kind], wanted[kind]) for kind in asked)
+        recall = min(recall_of(model, inverted, asked[kind], wanted[kind]) for kind in asked)
         read *= 2
     measured = (
         f"{inverted.probes} of {inverted.clusters:,} clusters of items are read: recall@"
@@ -143,8 +143,8 @@ def exact(model: Servable, vectors: Float32s, asked: Listeners) -> Int32s:
     return codes
 
 
-def found(model: Servable, inverted: InvertedFile, asked: Listeners, wanted: Int32s) -> float:
-    """The share of the wanted items that are found in the clusters alone.
+def recall_of(model: Servable, inverted: InvertedFile, asked: Listeners, wanted: Int32s) -> float:
+    """The share of the wanted items that the clusters alone list.
 
     What is served is at least as good: a list that the clusters do not fill is the exact one.
     """

@@ -88,16 +88,19 @@ class Servable(DotProduct):
 
         # Listener by listener: what a list holds must not depend on who else is asked for.
         def answer(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            user, out = (tf.reduce_sum(tf.gather(all_, rows), axis=0) for all_ in (users, exclude))
+            user = tf.reduce_sum(tf.gather(users, rows), axis=0)
+            out = tf.reduce_sum(tf.gather(exclude, rows), axis=0)
             codes, scores, filled = inverted.best(user, vectors, out, k)
 
             def of_all_items() -> tuple[tf.Tensor, tf.Tensor]:
                 named = {name: tf.gather(values, rows) for name, values in inputs.items()}
                 return exact(tf.gather(history, rows), tf.gather(exclude, rows), k, named)
 
-            one = tf.shape(rows)[0]
+            asked = tf.shape(rows)[0]  # a listener, or nobody
             filled &= tf.reduce_any(tf.gather(history, rows) >= 0)
-            return tf.cond(filled, lambda: (codes[None][:one], scores[None][:one]), of_all_items)
+            return tf.cond(
+                filled, lambda: (codes[None][:asked], scores[None][:asked]), of_all_items
+            )
 
         places, scores = in_blocks(answer, tf.shape(history)[0], 1, (tf.int32, tf.float32))
         return places, scores

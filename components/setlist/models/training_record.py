@@ -25,9 +25,10 @@ class Epoch(NamedTuple):
 
     number: int
     loss: float
-    """Mean over the epoch of the softmax cross-entropy, in nats a play."""
+    """Mean over the epoch of the softmax cross-entropy, in nats a play. The two-tower's is over the
+    targets of a batch, so it is not to be compared with `check`."""
     check: float | None
-    """The same of the held-out plays after the epoch, with the prior that they ask for. None where
+    """That of the held-out plays, over the whole catalogue, after the epoch, with the prior that they ask for. None where
     nobody could be held out."""
     ndcg: float | None
     """Their NDCG@100; by it an epoch is kept."""

@@ -28,8 +28,8 @@ class Epoch(NamedTuple):
     """Mean over the epoch of the softmax cross-entropy, in nats a play. The two-tower's is over the
     targets of a batch, so it is not to be compared with `check`."""
     check: float | None
-    """That of the held-out plays after the epoch, over the whole catalogue, with the prior that they
-    ask for. None where nobody could be held out."""
+    """That of the held-out plays after the epoch, over the whole catalogue, with the prior that
+    they ask for. None where nobody could be held out."""
     ndcg: float | None
     """Their NDCG@100; by it an epoch is kept."""
     seconds: float

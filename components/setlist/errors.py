@@ -118,6 +118,7 @@ EXTRAS = {
     "fastapi": ("serve",),
     "starlette": ("serve",),
     "uvicorn": ("serve",),
+    "httptools": ("serve",),
     "altair": ("dashboard",),
     "streamlit": ("dashboard",),
 }

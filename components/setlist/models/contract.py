@@ -68,6 +68,11 @@ class ModelInfo(BaseModel):
         """The named inputs that are one string a listener."""
         return tuple(name for name in self.inputs if name != HISTORY_AGE)
 
+    @property
+    def reads_ages(self) -> bool:
+        """Whether the age of each play is one of them."""
+        return HISTORY_AGE in self.inputs
+
 
 def write_info(folder: Path, info: ModelInfo, catalogue: Iterable[str]) -> None:
     """Write `model.json` and `catalogue.txt` into a model folder."""

@@ -63,6 +63,9 @@ class Profile(BaseModel):
     )
     ages: dict[str, Share] | None = Field(description="AGE_BINS; None: the model reads no ages")
     data: DataProfile | None = Field(None, description="the weeks of the training period")
+    offered: tuple[str, ...] = Field(
+        (), description="named inputs that the listeners have, whether the model reads them or not"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -135,6 +138,7 @@ def profile_of_histories(
         lengths=_binned(bin_lengths(played), LENGTH_BINS),
         ages=_binned(bin_ages(histories.latest), AGE_BINS) if aged else None,
         data=tables.data_profile,
+        offered=tables.inputs,
     )
 
 

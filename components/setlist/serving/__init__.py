@@ -4,8 +4,9 @@ local_revisions  verified revisions on the local disk, and which of them was goo
 follower         polls HEAD, downloads, hands over; keeps the last good model on any fault
 monitoring       metrics of followers, and status pages of a process without a server
 tf_serving       the model base path of TensorFlow Serving
-served_model     a loaded, warm model: queries, ranked lists, their JSON
-batching         asks a model for several waiting requests at once
+spare_worker     a process that waits for a model
+model_pool       the processes of one revision, and the requests that wait for them
+served_model     a revision that is served
 messages         JSON of requests, responses and errors, with their limits
 canary           a candidate as a shadow of the live model, or on a share of listeners
 request_log      what was shown to whom and what the model read, as Parquet
@@ -13,6 +14,7 @@ log_reader       counts the feature values in the request log
 skew             compares them with what the model was trained on
 service          the live model, a candidate, and what runs beside them
 http_app         the HTTP interface of a service
+http_connections connections with limits, and an end that loses no request
 
 `follower` needs the base installation only; `http_app` needs the extra `serve`.
 """

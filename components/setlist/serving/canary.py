@@ -3,22 +3,24 @@
 A shadow is asked the same as the live model, after the answer, and nobody sees its lists.
 """
 
+import asyncio
 import hashlib
-import os
-import queue
-import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from setlist.serving.served_model import Query, RankedList, ServedModel
+from setlist.errors import ModelError
+from setlist.models.worker.query import Query, RankedList
+from setlist.serving.messages import RefusedRequest
+from setlist.serving.served_model import ServedModel
 
 MAX_WAITING_QUERIES = 64
 """Queries that wait for the shadow; further ones are left out, so that memory stays bounded."""
 SHADOW_NICENESS = 10
-"""Priority of the shadow's thread (Linux, 0 to 19): the live model gets the processor first."""
+"""Priority of the shadow's process (0 to 19): the live model gets the processor first."""
+SHADOW_SECONDS = 10.0
+"""Nobody waits for its lists."""
 
 
 def gets_candidate(listener: str | None, revision: int, share: float) -> bool:
@@ -59,7 +61,7 @@ class Shadow:
         log: Callable[[ServedModel, AnsweredQuery], None],
         registry: CollectorRegistry,
     ) -> None:
-        """Create it; the thread starts with `start`.
+        """Create it; it begins with `start`.
 
         Args:
             candidate: returns the candidate's model, None while it is not loaded.
@@ -67,13 +69,11 @@ class Shadow:
             registry: for overlap@k, and the numbers of queries left out and failed.
         """
         self._candidate, self._log = candidate, log
-        self._waiting: queue.Queue[AnsweredQuery | None] = queue.Queue(MAX_WAITING_QUERIES)
-        self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
-        labels = ("revision", "live")
+        self._waiting: asyncio.Queue[AnsweredQuery] = asyncio.Queue(MAX_WAITING_QUERIES)
+        self._task: asyncio.Task[None] | None = None
         self._overlap = Histogram(
             "setlist_shadow_overlap",
             "Share of the live list that the candidate lists too, at the requested k.",
-            labels,
             buckets=[number / 10 for number in range(11)],
             registry=registry,
         )
@@ -85,40 +85,47 @@ class Shadow:
         )
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Begin, in the running event loop."""
+        self._task = asyncio.create_task(self._run())
 
-    def stop(self) -> None:
-        """Ask the candidate the waiting queries, then end the thread."""
-        self._waiting.put(None)
-        self._thread.join(timeout=10)
+    async def stop(self) -> None:
+        """Ask the candidate the waiting queries for a while, then end."""
+        if self._task is None:
+            return
+        try:
+            async with asyncio.timeout(SHADOW_SECONDS):
+                await self._waiting.join()
+        except TimeoutError:
+            self._missed.inc(self._waiting.qsize())
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     def compare(self, live: AnsweredQuery) -> None:
         """Compare with the candidate later; returns at once, also when too many queries wait."""
         try:
             self._waiting.put_nowait(live)
-        except queue.Full:
+        except asyncio.QueueFull:
             self._missed.inc()
 
-    def _run(self) -> None:
-        if sys.platform == "linux":  # other systems give a priority to processes only
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SHADOW_NICENESS)
-        while live := self._waiting.get():
-            model = self._candidate()
-            # After its promotion the candidate is the live model: there is nothing to compare.
-            if model is None or model.revision == live.revision:
-                continue
+    async def _run(self) -> None:
+        while True:
+            live = await self._waiting.get()
             try:
-                (ranked,) = model.lists([live.query])
-            except Exception as fault:  # a foreign SavedModel may raise anything
-                self._failed.inc()
-                print(f"shadow: revision {model.revision} failed: {fault}", flush=True)
-                continue
-            in_both = len(set(ranked.item_ids) & set(live.ranked.item_ids))
-            self._overlap.labels(model.revision, live.revision).observe(
-                in_both / max(len(live.ranked.item_ids), 1)
-            )
-            answer = AnsweredQuery(
-                model.revision, live.query, ranked, live.listener, live.request_id
-            )
-            self._log(model, answer)
+                await self._compare(live)
+            finally:
+                self._waiting.task_done()
+
+    async def _compare(self, live: AnsweredQuery) -> None:
+        model = self._candidate()
+        # After its promotion the candidate is the live model: there is nothing to compare.
+        if model is None or model.revision == live.revision:
+            return
+        try:
+            (ranked,) = await model.pool.ask([live.query], SHADOW_SECONDS)
+        except (RefusedRequest, ModelError):
+            self._failed.inc()
+            return
+        in_both = len(set(ranked.item_ids) & set(live.ranked.item_ids))
+        self._overlap.observe(in_both / max(len(live.ranked.item_ids), 1))
+        answer = AnsweredQuery(model.revision, live.query, ranked, live.listener, live.request_id)
+        self._log(model, answer)

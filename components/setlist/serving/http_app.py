@@ -1,7 +1,9 @@
 """The HTTP interface of a service: FastAPI routes, and one shape for all errors."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -10,7 +12,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from setlist.errors import ModelError
 from setlist.serving.messages import (
+    GONE,
     MAX_BODY_BYTES,
     REQUEST_BODY,
     BatchResponse,
@@ -19,22 +23,77 @@ from setlist.serving.messages import (
     ModelResponse,
     RefusedRequest,
 )
-from setlist.serving.service import Service
+from setlist.serving.service import REQUEST_SECONDS, Service
 
 JSON = "application/json"
+RECOMMEND = "/v1/recommend"
+DEADLINE_HEADER = "x-envoy-expected-rq-timeout-ms"
+"""How long the caller waits, in milliseconds; Envoy, and with it Istio, sends it by itself."""
+QUIET_SECONDS = 60.0
+"""Between two lines about failed requests."""
 MAX_READ_BYTES = 8 * MAX_BODY_BYTES
 """A body that is too large is read and discarded up to this size: if the connection is closed while
 a client sends, it does not see the response."""
 
 
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Door:
+    """What stands before the routes: overload, the end of the process, the path of a proxy."""
+
+    def __init__(self, app: FastAPI, service: Service, root_path: str = "") -> None:
+        """Args: see `create_app`."""
+        self.app, self._service, self._root = app, service, root_path.rstrip("/")
+        refused = RefusedRequest(503, "too many requests wait; come again later")
+        self._full = refused.content()
+        self._full_headers = [
+            (b"content-type", JSON.encode()),
+            (b"content-length", b"%d" % len(self._full)),
+            *((name.encode(), value.encode()) for name, value in refused.headers.items()),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an overload at once, before a body is read; pass on all else."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self._root:
+            # A proxy may take its own part of the path away, or leave it.
+            path = scope["path"].removeprefix(self._root)
+            scope.update(root_path=self._root, path=self._root + path)
+        if self._service.draining:
+            send = _closing(send)
+        if self._service.full and scope["path"] == self._root + RECOMMEND:
+            self._service.requests.labels(503).inc()
+            start = {"type": "http.response.start", "status": 503, "headers": self._full_headers}
+            await send(start)
+            await send({"type": "http.response.body", "body": self._full})
+            return
+        await self.app(scope, receive, send)
+
+
+def _closing(send: Send) -> Send:
+    """Ask the client to close the connection after the response."""
+
+    async def close(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return close
+
+
 def create_app(service: Service) -> FastAPI:
-    """The application; the service's threads start and end with it."""
+    """The application; the service starts and ends with it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
         yield
-        service.stop()
+        await service.stop()
 
     app = FastAPI(
         title=f"setlist: {service.settings.name}",
@@ -47,7 +106,7 @@ def create_app(service: Service) -> FastAPI:
 
     @app.exception_handler(RefusedRequest)
     async def refuse(_: Request, refused: RefusedRequest) -> Response:
-        return Response(refused.content(), refused.status, media_type=JSON)
+        return Response(refused.content(), refused.status, refused.headers, JSON)
 
     @app.exception_handler(HTTPException)
     async def refuse_http(_: Request, fault: HTTPException) -> Response:
@@ -59,31 +118,33 @@ def create_app(service: Service) -> FastAPI:
 
 def _add_recommend(app: FastAPI, service: Service) -> None:
     """Add POST /v1/recommend, whose body FastAPI does not parse, but documents."""
+    failures = _Failures()
     schema = REQUEST_BODY.json_schema(ref_template="#/components/schemas/{model}")
     parts = schema.pop("$defs")
 
     @app.post(
-        "/v1/recommend",
+        RECOMMEND,
         responses={200: {"model": ListResponse | BatchResponse}},
         openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}},
     )
     async def recommend(request: Request) -> Response:
         """A list for one listener, or the lists for the `requests` of a batch."""
+        headers: dict[str, str] = {}
         try:
-            content: str | bytes = await service.answer(await _read_body(request))
+            content: str | bytes = await service.answer(
+                await _read_body(request), _seconds(request), request.is_disconnected
+            )
             status = 200
         except RefusedRequest as refused:
-            content, status = refused.content(), refused.status
-        except ClientDisconnect:  # counted with the status that nginx uses; nobody receives it
-            content, status = "", 499
-        except Exception as fault:  # a foreign SavedModel may raise anything
-            print(f"a request failed: {type(fault).__name__}: {fault}", flush=True)
-            content, status = (
-                RefusedRequest(500, "the model failed on this request").content(),
-                500,
-            )
+            content, status, headers = refused.content(), refused.status, refused.headers
+        except ClientDisconnect:
+            content, status = "", GONE  # nobody receives it
+        except ModelError:
+            failures.note()
+            failed = RefusedRequest(500, "the model failed on this request")
+            content, status = failed.content(), failed.status
         service.requests.labels(status).inc()
-        response = Response(content, status, media_type=JSON)
+        response = Response(content, status, headers, JSON)
         if status == 413:
             response.headers["connection"] = "close"  # the rest of the body was not read
         return response
@@ -113,19 +174,55 @@ def _add_status(app: FastAPI, service: Service) -> None:
 
     @app.get("/healthz")
     async def healthz() -> dict[str, object]:
-        """200 as long as the process answers; the body says what is wrong."""
+        """200 unless the model has not answered for a minute; the body says what is wrong."""
+        if not await service.healthy():
+            raise RefusedRequest(503, "the model does not answer")
         return service.health()
 
     @app.get("/readyz")
     async def readyz() -> dict[str, object]:
-        """200 as soon as there is a model, else 503."""
+        """200 while there is a model that answers, else 503."""
         service.ready()
+        if service.draining:
+            raise RefusedRequest(503, "the server is about to end")
+        if not await service.answers():
+            raise RefusedRequest(503, "the model does not answer")
         return service.health()
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Metrics for Prometheus."""
         return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Failures:
+    """A line a minute about requests on which the model failed, without anything of theirs.
+
+    What a model says when it fails may hold a listener's history.
+    """
+
+    def __init__(self) -> None:
+        self._number, self._next = 0, 0.0
+
+    def note(self) -> None:
+        """Count one more."""
+        self._number += 1
+        if time.monotonic() >= self._next:
+            print(f"the model failed on {self._number} requests", flush=True)
+            self._number, self._next = 0, time.monotonic() + QUIET_SECONDS
+
+
+def _seconds(request: Request) -> float:
+    """How long the sender of a request waits.
+
+    Raises:
+        RefusedRequest: its header is no number of milliseconds (400).
+    """
+    if (text := request.headers.get(DEADLINE_HEADER)) is None:
+        return REQUEST_SECONDS
+    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
+        raise RefusedRequest(400, f"the header {DEADLINE_HEADER} is no number of milliseconds")
+    return min(int(text[:9]) / 1_000, REQUEST_SECONDS)
 
 
 async def _read_body(request: Request) -> bytes:

@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
-from setlist.serving.served_model import Query
+from setlist.models.worker.query import Query
 
 # The limits bound the time and memory that one request can cost.
 MAX_LISTENERS = 64
@@ -26,6 +26,9 @@ MAX_INPUTS = 64
 MAX_TEXT_LENGTH = 512
 """Characters of an id, or of the value of an input."""
 MAX_BODY_BYTES = 1 << 20
+RETRY_AFTER_SECONDS = 1
+GONE = 499
+"""The status that nginx uses for a request whose client has hung up."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_LENGTH)]
 InputValue = Annotated[str, StringConstraints(max_length=MAX_TEXT_LENGTH)]
@@ -92,7 +95,7 @@ class ListRequest(BaseModel):
     inputs: dict[Id, InputValue] = Field(
         default={},
         max_length=MAX_INPUTS,
-        description="named inputs; the model ignores those that it does not know",
+        description="named inputs that the model was trained with; one that is left out is empty",
     )
     k: K = 10
 
@@ -193,6 +196,11 @@ class RefusedRequest(Exception):  # noqa: N818 - it is a response
         """Take the three fields of `Problem`."""
         super().__init__(message)
         self.status, self.message, self.where = status, message, where
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the response: when to come again, where that helps."""
+        return {"retry-after": str(RETRY_AFTER_SECONDS)} if self.status == 503 else {}
 
     def content(self) -> bytes:
         """The JSON of `ErrorResponse`.

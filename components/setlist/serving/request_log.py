@@ -23,18 +23,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet
 from prometheus_client import CollectorRegistry, Counter
 
 from setlist.errors import SetlistError
+from setlist.models.worker.query import RankedList
 from setlist.store.objects import Objects, open_objects
-
-# Whoever reads the log needs no TensorFlow, which a served model imports.
-if TYPE_CHECKING:
-    from setlist.serving.served_model import RankedList
 
 MAX_WAITING_LISTS = 10_000
 """Lists that are kept in memory while the log cannot be written; beyond it lists are dropped."""
@@ -92,7 +89,7 @@ class LoggedList:
     ages: list[float]
     inputs: dict[str, str]
     exclude: list[str]
-    ranked: "RankedList"
+    ranked: RankedList
     time: float
 
 

@@ -1,21 +1,26 @@
 """The service behind the HTTP interface: the live model, a candidate, and what runs beside them.
 
 The model that is live when a request is read answers it, even if a swap happens meanwhile. The
-response names the revision.
+response names the revision. Models run in processes of their own (`setlist.serving.model_pool`).
 """
 
+import asyncio
 import gc
+import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
-from setlist.serving.batching import Batching
-from setlist.serving.canary import AnsweredQuery, Shadow, gets_candidate
+from setlist.models.profile import read_profile
+from setlist.models.worker.confinement import Limits
+from setlist.models.worker.model_worker import ModelWorker
+from setlist.models.worker.query import Query, RankedList
+from setlist.serving.canary import SHADOW_NICENESS, AnsweredQuery, Shadow, gets_candidate
 from setlist.serving.follower import ModelFollower
 from setlist.serving.messages import (
     BatchRequest,
@@ -24,12 +29,18 @@ from setlist.serving.messages import (
     RefusedRequest,
     parse_body,
 )
+from setlist.serving.model_pool import Gone, ModelPool
 from setlist.serving.monitoring import FollowerMetrics
 from setlist.serving.request_log import LoggedList, RequestLog, ServingRole
-from setlist.serving.served_model import Query, RankedList, ServedModel
+from setlist.serving.served_model import ServedModel
+from setlist.serving.spare_worker import SpareWorker
 
 LATENCY_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 """Seconds; most requests take 1 to 20 ms."""
+REQUEST_SECONDS = 5.0
+"""Of a request that has no deadline of its own."""
+SILENT_SECONDS = 60.0
+"""For so long a model may not answer before the process is given up: it is replaced in some two."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,9 @@ class ServiceSettings:
         share: of the listeners who get the candidate; None: it runs as a shadow.
         log: where requests are logged, a folder or gs://bucket/prefix; "": they are not logged.
         rate: the share of requests that are logged.
+        workers: processes that answer for a model, each with a copy of it.
+        any_input: whether requests may send inputs that no model knows.
+        allowed: operations of a graph that are allowed beside the usual ones.
     """
 
     store: str
@@ -54,19 +68,26 @@ class ServiceSettings:
     share: float | None = None
     log: str = ""
     rate: float = 1.0
+    workers: int = 1
+    any_input: bool = False
+    allowed: tuple[str, ...] = ()
 
 
 class Service:
     """Loads, swaps, asks, counts and logs the models that are served."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        """Create all parts; their threads start with `start`."""
+        """Create all parts; `start` starts them."""
         self.settings = settings
         self.live: ServedModel | None = None
         self.candidate: ServedModel | None = None
+        self.draining = False
+        """Whether the process is about to end, and wants no further connections."""
         self.registry = CollectorRegistry()
-        self.batching = Batching()
         self.log = RequestLog(settings.log, settings.rate, self.registry) if settings.log else None
+        self._spare = SpareWorker()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
         head = ModelFollower(
             settings.store, settings.name, settings.folder / "live", self._swap, settings.every
         )
@@ -90,16 +111,20 @@ class Service:
         self.requests = Counter(
             "setlist_requests", "Requests, by status.", ["status"], registry=self.registry
         )
+        # By role and not by revision, so that the series do not grow with every swap; which
+        # revision has a role is in setlist_model_revision.
         self.listeners = Counter(
-            "setlist_listeners",
-            "Lists in responses, by the revision that ranked them.",
-            ["revision"],
+            "setlist_listeners", "Lists in responses, by role.", ["role"], registry=self.registry
+        )
+        self.lost = Counter(
+            "setlist_workers_lost",
+            "Workers that did not come back from a call (hung) or ended (died), by role.",
+            ["role", "reason"],
             registry=self.registry,
         )
         self.seconds = Histogram(
             "setlist_request_seconds",
             "From a request's body read to its response.",
-            ["revision"],
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
@@ -114,26 +139,49 @@ class Service:
             follower.lock_folder()
 
     def start(self) -> None:
-        """Start all threads."""
+        """Start all parts; called in the event loop that answers requests."""
+        self._loop = asyncio.get_running_loop()
+        self._spare.start()
         gc.collect()
         # Imported modules never become garbage. Without this, a full collection looks at all of
         # their objects and stops every thread for 0.3 s.
         gc.freeze()
-        self.batching.start()
         for part in (self.shadow, self.log):
             if part:
                 part.start()
         for follower in self.followers:
             follower.start()
 
-    def stop(self) -> None:
-        """End all threads; the log is written."""
-        for follower in self.followers:
-            follower.stop()
+    async def stop(self) -> None:
+        """End all parts; the log is written."""
+        await asyncio.gather(*(asyncio.to_thread(each.stop) for each in self.followers))
+        if self.shadow:
+            await self.shadow.stop()
+        for model in (self.live, self.candidate):
+            if model:
+                await model.pool.close()
+        for task in list(self._retiring):
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await asyncio.to_thread(self._spare.close)
         # The log ends last, because the shadow still writes to it.
-        for part in (self.batching, self.shadow, self.log):
-            if part:
-                part.stop()
+        if self.log:
+            await asyncio.to_thread(self.log.stop)
+
+    @property
+    def full(self) -> bool:
+        """Whether a request is refused, because too many wait."""
+        return self.live is not None and self.live.pool.full
+
+    async def answers(self) -> bool:
+        """Whether there is a model, and it answers."""
+        return self.live is not None and await self.live.pool.probe()
+
+    async def healthy(self) -> bool:
+        """Whether the process may go on: no model yet, or one that answers, or did so lately."""
+        if self.live is None or await self.live.pool.probe():
+            return True
+        return time.monotonic() - self.live.pool.last_answer < SILENT_SECONDS
 
     def health(self) -> dict[str, object]:
         """The state of the followers and the log, as JSON values."""
@@ -177,11 +225,16 @@ class Service:
             raise RefusedRequest(503, "no model is loaded yet; /healthz says why")
         return self.live
 
-    async def answer(self, body: bytes) -> str:
+    async def answer(self, body: bytes, seconds: float, gone: Gone) -> bytes:
         """The JSON of the response to a request's body.
 
+        Args:
+            body: of the request.
+            seconds: until its sender has no use for the response.
+            gone: whether the sender has hung up.
+
         Raises:
-            RefusedRequest: the request is invalid, or there is no model.
+            RefusedRequest: the request is invalid, there is no model, or no answer in time.
         """
         began = time.perf_counter()
         request = parse_body(body)
@@ -189,26 +242,45 @@ class Service:
         live = self.ready()
         models = [self._model_for(part.listener, live) for part in requests]
         queries = [part.query() for part in requests]
-        lists = await self._rank(models, queries)
+        for place, (model, query) in enumerate(zip(models, queries, strict=True)):
+            if name := model.unknown_input(query):
+                batch = f"requests.{place}." if isinstance(request, BatchRequest) else ""
+                known = ", ".join(sorted(model.known_inputs or ())) or "none"
+                raise RefusedRequest(
+                    422, f"no such input; the model's inputs are: {known}", f"{batch}inputs.{name}"
+                )
+        lists = await self._rank(models, queries, seconds, gone)
         request_id = uuid.uuid4().hex
-        rendered = [model.render(ranked) for model, ranked in zip(models, lists, strict=True)]
+        rendered = [
+            b'{"revision": %d, "model": %s, "items": %s'
+            % (model.revision, json.dumps(model.info.name).encode(), ranked.rendered)
+            for model, ranked in zip(models, lists, strict=True)
+        ]
         # Joined by hand: the parts are JSON already, and a second encoding costs milliseconds.
         if isinstance(request, BatchRequest):
-            content = f'{{"answers": [{", ".join(rendered)}], "request_id": "{request_id}"}}'
+            content = b'{"answers": [%s}], "request_id": "%s"}'
+            content %= b"}, ".join(rendered), request_id.encode()
         else:
-            content = f'{rendered[0][:-1]}, "request_id": "{request_id}"}}'
-        self.seconds.labels(live.revision).observe(time.perf_counter() - began)
+            content = b'%s, "request_id": "%s"}' % (rendered[0], request_id.encode())
+        self.seconds.observe(time.perf_counter() - began)
         self._record(requests, queries, models, lists, request_id)
         return content
 
     async def _rank(
-        self, models: Sequence[ServedModel], queries: Sequence[Query]
+        self,
+        models: Sequence[ServedModel],
+        queries: Sequence[Query],
+        seconds: float,
+        gone: Gone,
     ) -> list[RankedList]:
         """The list for each query, from the model beside it; each model is asked once."""
         lists: dict[int, RankedList] = {}
+        with_ids = bool(self.log or self.shadow)
         for model in dict.fromkeys(models):
             rows = [row for row, other in enumerate(models) if other is model]
-            ranked = await self.batching.ask(model, [queries[row] for row in rows])
+            ranked = await model.pool.ask(
+                [queries[row] for row in rows], seconds, with_ids=with_ids, gone=gone
+            )
             lists.update(zip(rows, ranked, strict=True))
         return [lists[row] for row in range(len(models))]
 
@@ -230,10 +302,11 @@ class Service:
         """Count and log the lists of a response, and pass them to the shadow."""
         logged = self.log is not None and self.log.sampled()
         for request, query, model, ranked in zip(requests, queries, models, lists, strict=True):
-            self.listeners.labels(model.revision).inc()
+            role: ServingRole = "candidate" if model is self.candidate else "live"
+            self.listeners.labels(role).inc()
             answer = AnsweredQuery(model.revision, query, ranked, request.listener, request_id)
             if logged:
-                self._log(model, answer, "candidate" if model is self.candidate else "live")
+                self._log(model, answer, role)
             if self.shadow:
                 self.shadow.compare(answer)
 
@@ -260,10 +333,57 @@ class Service:
             self.log.put(row)
 
     def _swap(self, revision: int, folder: Path) -> None:
-        # One assignment: requests that hold the old model finish on it.
-        self.live = ServedModel(revision, folder)
+        before, self.live = self.live, self._load(revision, folder, "live", self._spare.take)
+        self._retire(before)
+        self._spare.start()
         print(f"revision {revision} of {self.settings.name} is live here", flush=True)
 
     def _set_candidate(self, revision: int, folder: Path) -> None:
-        self.candidate = ServedModel(revision, folder)
+        def niced() -> ModelWorker:
+            return ModelWorker(Limits(niceness=SHADOW_NICENESS))
+
+        take = niced if self.shadow else self._spare.take
+        before, self.candidate = self.candidate, self._load(revision, folder, "candidate", take)
+        self._retire(before)
+        self._spare.start()
         print(f"revision {revision} of {self.settings.name} runs beside the live one", flush=True)
+
+    def _load(
+        self, revision: int, folder: Path, role: str, take: Callable[[], ModelWorker]
+    ) -> ServedModel:
+        """A revision, loaded, warm and started; in the thread of a follower.
+
+        Raises:
+            SetlistError: the model does not load, or does not answer.
+        """
+        settings = self.settings
+
+        def count(reason: str) -> None:
+            self.lost.labels(role, reason).inc()
+            print(f"a worker of revision {revision} {reason}; it is replaced", flush=True)
+
+        pool = ModelPool(folder, take, settings.workers, settings.allowed, count)
+        info = pool.load()
+        self._in_loop(pool.start)
+        profile = read_profile(folder)
+        known = {*info.categorical_inputs, *(profile.offered if profile else ())}
+        anything = settings.any_input or not known
+        return ServedModel(revision, info, None if anything else frozenset(known), pool)
+
+    def _retire(self, model: ServedModel | None) -> None:
+        """End the workers of a model when its last request is answered."""
+        if model is None:
+            return
+
+        def begin() -> None:
+            task = asyncio.create_task(model.pool.retire(REQUEST_SECONDS))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+        self._in_loop(begin)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        """Call something in the event loop, from a follower's thread."""
+        if self._loop is None:
+            raise RuntimeError("the service was not started")
+        self._loop.call_soon_threadsafe(act)

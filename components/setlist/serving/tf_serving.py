@@ -12,13 +12,12 @@ moment one is complete, and after a rollback the lower number is the highest.
 
 import re
 import shutil
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
 from setlist.errors import ModelError, SettingsError
 from setlist.models.contract import folder_digest
+from setlist.models.worker.model_worker import ModelWorker
 
 WORK_FOLDER = ".setlist"
 WARM_UP_TIMEOUT_SECONDS = 300
@@ -93,16 +92,9 @@ def warm_up_in_subprocess(model: Path) -> None:
     Raises:
         ModelError: it does not load or answer.
     """
-    command = [sys.executable, "-m", "setlist.serving.served_model", str(model)]
     try:
-        done = subprocess.run(  # noqa: S603 - a module of this package
-            command, capture_output=True, text=True, timeout=WARM_UP_TIMEOUT_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as fault:
-        raise ModelError(
-            f"{model}: no answer within {WARM_UP_TIMEOUT_SECONDS} s; it is not used."
-        ) from fault
-    if done.returncode:
-        # The sentence of a SetlistError, or the last line of a traceback.
-        last_line = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise ModelError(f"{model} cannot be used: {last_line}")
+        with ModelWorker() as worker:
+            worker.load(model, seconds=WARM_UP_TIMEOUT_SECONDS)
+            worker.warm_up(model, seconds=WARM_UP_TIMEOUT_SECONDS)
+    except ModelError as fault:
+        raise ModelError(f"{model} cannot be used: {fault}") from fault

@@ -16,8 +16,8 @@ from setlist_pipelines.cli.connection import NameOption, StoreOption, bound_sock
 
 serving = typer.Typer()
 
-SHUTDOWN_SECONDS = 10
-"""Time for open requests at SIGTERM: a client may never finish its request."""
+SHUTDOWN_SECONDS = 6
+"""Time for open requests at the end; the longest deadline of a request is 5 s."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -65,16 +65,36 @@ def serve(
     log_rate: Annotated[
         float, typer.Option(min=0, max=1, help="The share of requests that are logged.")
     ] = 1.0,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that answer for a model, a copy in each.")
+    ] = 1,
+    any_input: Annotated[
+        bool, typer.Option(help="Answer requests with inputs that the model was not trained with.")
+    ] = False,
+    allow_operation: Annotated[
+        list[str] | None,
+        typer.Option(help="An operation to allow in a model's graph beside the usual ones."),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(help="The path under which a proxy offers this server, like /lists.")
+    ] = "",
 ) -> None:
     """Serve the live model over HTTP, and every model that goes live later.
 
     POST /v1/recommend, GET /v1/model, /healthz, /readyz, /metrics; /docs describes them. The server
-    also starts without a model, and is ready as soon as there is one. At SIGTERM it answers all
-    open requests, writes the log and ends.
+    also starts without a model, and is ready as soon as there is one. Models run in processes of
+    their own; one that does not come back is ended and replaced. At SIGTERM the server answers on
+    until no request comes for a second, at most 10 s, writes the log and ends.
     """
     import uvicorn
 
-    from setlist.serving.http_app import create_app
+    from setlist.serving.http_app import Door, create_app
+    from setlist.serving.http_connections import (
+        KEEP_ALIVE_SECONDS,
+        BoundedConnection,
+        DrainingServer,
+        allow_connections,
+    )
     from setlist.serving.service import Service, ServiceSettings
 
     if (candidate is None) != (share is None) or (shadow and candidate):
@@ -88,6 +108,9 @@ def serve(
         share=share,
         log=log,
         rate=log_rate,
+        workers=workers,
+        any_input=any_input,
+        allowed=tuple(allow_operation or ()),
     )
     # After its shutdown uvicorn raises the signal again; without a handler that ends in code -15.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -95,14 +118,17 @@ def serve(
     service.lock_folders()
     with bound_socket(host, port) as listener:
         typer.echo(f"serving {name} of {store} at http://{host}:{port} (its API: /docs)")
+        BoundedConnection.most = allow_connections()
         config = uvicorn.Config(
-            create_app(service),
+            Door(create_app(service), service, root_path),
+            http=BoundedConnection,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             log_level="warning",
             access_log=False,
             ws="none",
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
-        uvicorn.Server(config).run([listener])
+        DrainingServer(config, service).run([listener])
 
 
 @serving.command()

@@ -1,0 +1,196 @@
+"""Start a worker, ask it, and kill it when it does not answer in time."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import IO, Self
+
+from setlist.errors import ModelError
+from setlist.models.contract import ModelInfo
+from setlist.models.worker import frames
+from setlist.models.worker.confinement import OUT_OF_MEMORY_CODE, Limits, environment
+from setlist.models.worker.frames import Message
+
+START_SECONDS = 120.0
+"""To import TensorFlow takes 2 to 5 s, on a busy node several times as long."""
+LOAD_SECONDS = 300.0
+"""To load and warm up a model; with a million items it takes some 15 s."""
+PRINTED_LINES = 20
+PRINTED_CHARACTERS = 300
+
+
+class ModelUnansweredError(ModelError):
+    """The model did not answer in time, or its process died; the worker has to start anew."""
+
+
+class ModelWorker:
+    """A process that loads models, one at a time, and answers for the one that it loaded last.
+
+    It has no credentials, no network where the kernel allows that, writes no file, and may use so
+    much memory (see `setlist.models.worker.confinement`). `close` ends it, as does the end of this
+    process. Its methods are for one thread at a time.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        """Start the process; TensorFlow is imported there while this process goes on."""
+        self.limits = limits or Limits()
+        self.unconfined: str | None = None
+        """"" where it has no network and cannot write, else why; None until it has said hello."""
+        self.quiet = False
+        """Whether what it prints is dropped: what a model prints may be of listeners."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "setlist.models.worker.main"]
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [*command, str(theirs.fileno()), self.limits.model_dump_json()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                env=environment(os.environ),
+                start_new_session=True,  # Ctrl-C is for the parent, which ends its workers
+            )
+        self.connection = ours
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        printer = threading.Thread(target=self._print, args=[self._process.stdout], daemon=True)
+        printer.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def wait(self, seconds: float = START_SECONDS) -> None:
+        """Wait until TensorFlow is imported.
+
+        Raises:
+            ModelUnansweredError: it is not after so many seconds, or the process died.
+        """
+        if self.unconfined is None:
+            hello = self._receive("start", time.monotonic() + seconds)
+            self.unconfined = str(hello.head["unconfined"])
+
+    def load(
+        self, folder: Path, allowed: Collection[str] = (), seconds: float = LOAD_SECONDS
+    ) -> ModelInfo:
+        """Check the graph of a model and load it, in place of the model before.
+
+        Args:
+            folder: of the model.
+            allowed: operations of its graph that are allowed beside the usual ones.
+            seconds: that it may take.
+
+        Raises:
+            ModelError: it is refused, or does not load.
+            ModelUnansweredError: not in time, or the process died of it.
+        """
+        self.wait()
+        asked = {"folder": str(folder.absolute()), "allowed": sorted(allowed)}
+        return ModelInfo.model_validate(self.ask("load", asked, seconds=seconds).head["info"])
+
+    def warm_up(self, folder: Path, seconds: float = LOAD_SECONDS) -> float:
+        """Call the loaded model a few times, and read the titles and tags of its items.
+
+        Returns:
+            The seconds of the slowest call, once the model was warm.
+
+        Raises:
+            ModelError: it fails, or lists nothing.
+            ModelUnansweredError: not in time, or the process died of it.
+        """
+        asked = {"folder": str(folder.absolute())}
+        return float(self.ask("warm_up", asked, seconds=seconds).head["slowest"])
+
+    def ask(
+        self,
+        call: str,
+        head: Mapping[str, object],
+        arrays: Mapping[str, frames.Array] | None = None,
+        *,
+        seconds: float,
+    ) -> Message:
+        """What the worker answers to a call of `setlist.models.worker.calls`.
+
+        Raises:
+            ModelError: what went wrong there.
+            ModelUnansweredError: no answer in time, or the process died; it is killed.
+        """
+        until = time.monotonic() + seconds
+        try:
+            frames.send(self.connection, Message({"call": call, **head}, arrays or {}), until)
+        except OSError as fault:  # TimeoutError is one, too
+            raise self._killed(call, fault, seconds) from fault
+        return checked(self._receive(call, until, seconds))
+
+    def _receive(self, call: str, until: float, seconds: float = START_SECONDS) -> Message:
+        try:
+            return frames.receive(self.connection, until)
+        except (OSError, EOFError, frames.FrameError) as fault:
+            raise self._killed(call, fault, seconds) from fault
+
+    def _killed(self, call: str, fault: Exception, seconds: float) -> ModelUnansweredError:
+        """Kill the process; the error that says why."""
+        if isinstance(fault, TimeoutError):
+            self.close()
+            return ModelUnansweredError(
+                f"no answer to {call!r} within {seconds:.4g} s; its process was ended"
+            )
+        if isinstance(fault, frames.FrameError):
+            self.close()
+            return ModelUnansweredError(f"its process sent {fault}, and was ended")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)  # the socket closes a moment before the process ends
+        code = self._process.returncode
+        self.close()
+        if code == OUT_OF_MEMORY_CODE:
+            return ModelUnansweredError(f"its process used too much memory in {call!r}")
+        reason = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"code {code}"
+        return ModelUnansweredError(f"its process ended with {reason} in {call!r}")
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _print(self, output: IO[bytes]) -> None:
+        """Print what the process prints, as its words and within bounds, and drop the rest."""
+        printed = 0
+        with output:
+            while line := output.readline(PRINTED_CHARACTERS):
+                if self.quiet or printed > PRINTED_LINES:
+                    continue
+                printed += 1
+                text = line.decode(errors="replace").strip()
+                shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+                more = "further lines are left out" if printed > PRINTED_LINES else shown
+                print(f"  the model's process: {more}", flush=True)
+
+
+def checked(message: Message) -> Message:
+    """The message, unless it says that something went wrong.
+
+    Raises:
+        ModelError: it does.
+    """
+    if error := message.head.get("error"):
+        raise ModelError(str(error[0]), str(error[1]))
+    return message

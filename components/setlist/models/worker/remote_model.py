@@ -1,0 +1,119 @@
+"""A model in a worker, with the interface of `setlist.models.saved_model.SavedModel`."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from setlist.arrays import Float32s, Int32s, Ragged, Strings
+from setlist.errors import ModelError
+from setlist.models.worker.frames import Array
+from setlist.models.worker.model_worker import ModelWorker
+
+CALL_SECONDS = 300.0
+"""The most that one call of these may take: many listeners are asked for at once."""
+LISTENERS = 1 << 15
+"""Listeners of an audience who are asked for in one call."""
+
+
+class RemoteModel:
+    """The model that a worker has loaded last; it may be asked until the worker loads another."""
+
+    def __init__(self, worker: ModelWorker, folder: Path, allowed: Collection[str] = ()) -> None:
+        """Load the folder in the worker.
+
+        Raises:
+            ModelError: see `ModelWorker.load`.
+        """
+        self._worker = worker
+        self.info = worker.load(folder, allowed)
+
+    def recommend(
+        self,
+        history: Sequence[Sequence[str]],
+        exclude: Sequence[Sequence[str]],
+        k: int,
+        inputs: Mapping[str, Sequence[str]] | None = None,
+        history_age_days: Sequence[Sequence[float]] | None = None,
+        seconds: float = CALL_SECONDS,
+    ) -> tuple[Strings, Float32s]:
+        """As `SavedModel.recommend`.
+
+        Raises:
+            ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
+        """
+        keep = self.info.history_length
+        ages = history_age_days and [age[-keep:] for age in history_age_days]
+        return self.signature(
+            [plays[-keep:] for plays in history], exclude, k, inputs or {}, ages, seconds
+        )
+
+    def signature(
+        self,
+        history: Sequence[Sequence[str]],
+        exclude: Sequence[Sequence[str]],
+        k: int,
+        inputs: Mapping[str, Sequence[str]],
+        history_age_days: Sequence[Sequence[float]] | None = None,
+        seconds: float = CALL_SECONDS,
+    ) -> tuple[Strings, Float32s]:
+        """As `SavedModel.signature`.
+
+        Raises:
+            ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
+        """
+        arguments = {
+            "history": _plain(history),
+            "exclude": _plain(exclude),
+            "k": k,
+            "inputs": {name: list(values) for name, values in inputs.items()},
+            "history_age_days": None if history_age_days is None else _plain(history_age_days),
+        }
+        answer = self._worker.ask("signature", {"arguments": arguments}, seconds=seconds)
+        scores = answer.arrays["scores"]
+        ids = np.array(answer.head["ids"], dtype=object).reshape(scores.shape)
+        return ids, scores
+
+    def lists(
+        self,
+        item_ids: pd.Index,
+        plays: Ragged,
+        exclude: Ragged,
+        k: int,
+        inputs: Mapping[str, Sequence[str]] | None = None,
+        ages: Float32s | None = None,
+    ) -> tuple[Int32s, Float32s]:
+        """As `SavedModel.lists`, some thousand listeners a call.
+
+        Raises:
+            ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
+        """
+        number = len(plays.offsets) - 1
+        codes = np.empty((number, k), np.int32)
+        scores = np.empty((number, k), np.float32)
+        for start in range(0, number, LISTENERS):
+            rows = slice(start, min(start + LISTENERS, number))
+            arrays: dict[str, Array] = {}
+            for name, table in (("play", plays), ("exclude", exclude)):
+                offsets = table.offsets[start : rows.stop + 1]
+                arrays[f"{name}_offsets"] = offsets - offsets[0]
+                arrays[name] = table.codes[offsets[0] : offsets[-1]]
+            if ages is not None:
+                arrays["ages"] = ages[plays.offsets[start] : plays.offsets[rows.stop]]
+            head = {
+                "item_ids": item_ids.tolist(),
+                "k": k,
+                "inputs": {name: list(values[rows]) for name, values in (inputs or {}).items()},
+            }
+            answer = self._worker.ask("lists", head, arrays, seconds=CALL_SECONDS)
+            part = answer.arrays["codes"], answer.arrays["scores"]
+            if any(array.shape != (rows.stop - start, k) for array in part):
+                raise ModelError(f"model {self.info.name} answered lists of another shape")
+            codes[rows], scores[rows] = part
+        return codes, scores
+
+
+def _plain(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    """Rows as JSON holds them; arrays and their numbers become lists."""
+    return [row.tolist() if isinstance(row, np.ndarray) else list(row) for row in rows]

@@ -1,0 +1,140 @@
+"""Connections with limits, and a server that ends without losing a request.
+
+uvicorn waits without end for a client that has connected and says nothing. Here such a client is
+cut off, and gives way to another when the place is needed.
+"""
+
+import asyncio
+import resource
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from setlist.serving.service import Service
+
+REQUEST_READ_SECONDS = 5.0
+"""From a request's first byte, or from the connection, to the end of its body."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a load balancer keeps an idle connection: it should be the one that closes it."""
+MAX_CONNECTIONS = 1_000
+OTHER_FILES = 200
+"""Open files that are kept for all else than connections."""
+DRAIN_SECONDS = 10.0
+"""The longest time from SIGTERM until connections are closed."""
+DRAINED_SECONDS = 1.0
+"""Without a request for so long, whoever had a connection has found another server."""
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """One connection: a request has to arrive in time, and who only waits may be turned out."""
+
+    most = MAX_CONNECTIONS
+
+    def __init__(self, *args: Any, **more: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(*args, **more)
+        self._timer: asyncio.TimerHandle | None = None
+        self.waits_since: float | None = None
+        """Since when there is no whole request to answer; None while one is answered."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request, and make room where there are too many connections."""
+        super().connection_made(transport)
+        self._wait()
+        self._begin_timer()
+        if len(self.connections) > self.most:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Turn out who has waited longest; this connection, where all others are answered."""
+        waiting = [
+            each
+            for each in self.connections
+            if isinstance(each, BoundedConnection) and each.waits_since is not None
+        ]
+        min(waiting, key=lambda each: each.waits_since or 0.0).transport.abort()
+
+    def on_message_begin(self) -> None:
+        """A request begins, and has to arrive in time."""
+        super().on_message_begin()
+        if self._timer is None:
+            self._begin_timer()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        super().on_message_complete()
+        self._end_timer()
+        self.waits_since = None
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer."""
+        self._end_timer()
+        super().connection_lost(exc)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        # Not `close`, which waits for a client that does not read.
+        self.transport.abort()
+
+    def _wait(self) -> None:
+        self.waits_since = time.monotonic()
+
+    def _begin_timer(self) -> None:
+        self._timer = self.loop.call_later(REQUEST_READ_SECONDS, self._cut_off)
+
+    def _end_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _cut_off(self) -> None:
+        self._timer = None
+        self.transport.abort()
+
+
+class DrainingServer(uvicorn.Server):
+    """At SIGTERM it answers on, asks every client to close, and ends when none comes any more."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._drain_until = 0.0
+        self._busy_at = 0.0
+        self._answered = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM begins to drain; a second one, or Ctrl-C, ends the server at once."""
+        if sig == signal.SIGTERM and self.started and not self._service.draining:
+            self._service.draining = True
+            self._drain_until = time.monotonic() + DRAIN_SECONDS
+            self._busy_at = time.monotonic()
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look ten times a second whether requests still come."""
+        if self._service.draining:
+            now, answered = time.monotonic(), self.server_state.total_requests
+            if self.server_state.tasks or answered != self._answered:
+                self._busy_at, self._answered = now, answered
+            if now > min(self._drain_until, self._busy_at + DRAINED_SECONDS):
+                self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def allow_connections() -> int:
+    """Let this process open as many files as it may; how many of them can be connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(min(MAX_CONNECTIONS, soft - OTHER_FILES), 1)

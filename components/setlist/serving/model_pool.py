@@ -1,0 +1,357 @@
+"""The workers of one revision, and the requests that wait for them.
+
+A request never waits for others to arrive. The requests that arrive while all workers are busy are
+the next batch. A worker that does not answer in time, or dies, is killed and replaced; meanwhile
+requests wait as long as their deadlines allow.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from setlist.errors import ModelError
+from setlist.models.contract import ModelInfo
+from setlist.models.worker import frames
+from setlist.models.worker.model_worker import ModelUnansweredError, ModelWorker, checked
+from setlist.models.worker.query import Query, RankedList
+from setlist.serving.messages import GONE, RefusedRequest
+
+MAX_BATCH_LISTENERS = 16
+"""Beyond this number the scores of a batch outgrow the processor's cache: each takes longer."""
+MAX_WAITING_SECONDS = 0.25
+"""A request that would probably wait longer is refused at once: whoever asks for a page has better
+use of an answer now, and one that comes too late costs as much as one in time."""
+MAX_WAITING_REQUESTS = 256
+"""Whatever their time: each holds its body."""
+CALL_SECONDS_FLOOR, CALL_FACTOR = 1.0, 10.0
+"""A call may take so many times as long as the slowest call of the warm-up, and at least a second:
+its process does not come back, or the node has no processor for it."""
+ANSWER_BYTES = 64 << 20
+"""Of an answer; the largest allowed request has some 6 MB."""
+HUNG_QUERIES = 1_000
+"""Queries that are remembered because the model did not come back from them."""
+RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+"""Pauses before a worker that cannot be replaced is tried again."""
+
+Gone = Callable[[], Awaitable[bool]]
+PROBE = Query(history=(), ages=(), exclude=(), inputs={}, k=1)
+
+
+@dataclass(eq=False)
+class _WaitingRequest:
+    queries: Sequence[Query]
+    with_ids: bool
+    answer: "asyncio.Future[list[RankedList]]"
+    gone: Gone | None
+    alone: bool = False  # it is asked in a batch of its own
+
+    @property
+    def key(self) -> int:
+        """Equal for equal queries."""
+        return hash(
+            tuple((*query.history, *sorted(query.inputs.items())) for query in self.queries)
+        )
+
+
+class ModelPool:
+    """The workers of one revision; its coroutines are for one event loop."""
+
+    def __init__(
+        self,
+        folder: Path,
+        take: Callable[[], ModelWorker],
+        number: int = 1,
+        allowed: Sequence[str] = (),
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Nothing is loaded yet; see `load` and `start`.
+
+        Args:
+            folder: of the model.
+            take: gives a worker that has no model yet.
+            number: of the workers.
+            allowed: operations of the graph that are allowed beside the usual ones.
+            count: called with "hung" or "died" where a worker was lost.
+        """
+        self.folder = folder
+        self._take, self._number, self._allowed, self._count = take, number, allowed, count
+        self._workers: list[ModelWorker] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._waiting: deque[_WaitingRequest] = deque()
+        self._arrived = asyncio.Event()
+        self._hung: OrderedDict[int, None] = OrderedDict()
+        self._open = 0  # requests that wait or are being answered
+        self._at_work = 0  # workers that can be asked
+        self._closed = False
+        self._seconds_per_listener = 0.002
+        self.call_seconds = CALL_SECONDS_FLOOR
+        self.last_answer = 0.0
+        """When a worker answered last, as `time.monotonic` counts."""
+
+    def load(self) -> ModelInfo:
+        """Load and warm up the model in each worker; for a thread outside of the event loop.
+
+        Raises:
+            ModelError: it is refused, does not load, or does not answer.
+        """
+        try:
+            for _ in range(self._number):
+                worker = self._take()
+                self._workers.append(worker)
+                info = self._load_into(worker)
+        except BaseException:
+            self._kill()
+            raise
+        self.last_answer = time.monotonic()
+        return info
+
+    def _load_into(self, worker: ModelWorker) -> ModelInfo:
+        info = worker.load(self.folder, self._allowed)
+        slowest = worker.warm_up(self.folder)
+        self.call_seconds = max(CALL_SECONDS_FLOOR, CALL_FACTOR * slowest)
+        # What the model prints from here on may be of listeners.
+        worker.quiet = True
+        worker.connection.setblocking(False)
+        return info
+
+    def start(self) -> None:
+        """Begin to answer, in the running event loop."""
+        self._at_work = len(self._workers)
+        self._tasks = [
+            asyncio.create_task(self._serve(place)) for place in range(len(self._workers))
+        ]
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a worker can be asked now; False while all are being replaced."""
+        return self._at_work > 0
+
+    @property
+    def full(self) -> bool:
+        """Whether a request that comes now is refused, because it would wait too long."""
+        listeners = sum(len(request.queries) for request in self._waiting)
+        seconds = listeners * self._seconds_per_listener / self._number
+        return seconds > MAX_WAITING_SECONDS or len(self._waiting) >= MAX_WAITING_REQUESTS
+
+    async def ask(
+        self,
+        queries: Sequence[Query],
+        seconds: float,
+        *,
+        with_ids: bool = True,
+        gone: Gone | None = None,
+        first: bool = False,
+    ) -> list[RankedList]:
+        """The model's list for each query.
+
+        Args:
+            queries: of one request.
+            seconds: until the caller has no use for the answer.
+            with_ids: whether ids and scores are needed beside the rendered list.
+            gone: whether the caller has gone meanwhile; asked before the model is.
+            first: whether it goes before those that wait.
+
+        Raises:
+            RefusedRequest: there is no answer in time (504).
+            ModelError: what the model raised on these queries; other requests do not see it.
+        """
+        request = _WaitingRequest(
+            queries, with_ids, asyncio.get_running_loop().create_future(), gone
+        )
+        if self._hung and request.key in self._hung:
+            raise RefusedRequest(504, "the model did not come back from this request before")
+        (self._waiting.appendleft if first else self._waiting.append)(request)
+        self._arrived.set()
+        self._open += 1
+        try:
+            async with asyncio.timeout(seconds):
+                return await request.answer
+        except TimeoutError as fault:
+            raise RefusedRequest(504, f"no answer within {seconds:.4g} s") from fault
+        finally:
+            self._open -= 1
+
+    async def probe(self, seconds: float = 1.0) -> bool:
+        """Whether the model answers: it has just done so, or it does when it is asked now."""
+        if time.monotonic() - self.last_answer < seconds:
+            return True
+        if not self.at_work:
+            return False
+        try:
+            await self.ask([PROBE], seconds, with_ids=False, first=True)
+        except (RefusedRequest, ModelError):
+            return False
+        return True
+
+    async def retire(self, seconds: float) -> None:
+        """Close when the requests that have it are answered, or after so many seconds."""
+        until = time.monotonic() + seconds
+        while self._open and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+        await self.close()
+
+    async def close(self) -> None:
+        """End the workers; requests that wait get no answer."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._kill)
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.close()
+
+    async def _serve(self, place: int) -> None:
+        """Give one worker its batches, and replace it when it is lost."""
+        reader, writer = await asyncio.open_connection(sock=self._workers[place].connection)
+        while True:
+            batch = await self._next_batch()
+            try:
+                answer = await self._call(reader, writer, batch)
+                self._deliver(batch, answer)
+            except ModelError as fault:
+                if len(batch) == 1:
+                    _fail(batch[0], fault)
+                else:  # only the request at fault fails
+                    self._again(batch)
+            except (TimeoutError, OSError, EOFError, frames.FrameError) as fault:
+                self._count("hung" if isinstance(fault, TimeoutError) else "died")
+                self._suspect(batch)
+                writer.close()
+                reader, writer = await self._replaced(place)
+
+    async def _call(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        batch: Sequence[_WaitingRequest],
+    ) -> list[RankedList]:
+        """What the worker answers to a batch.
+
+        Raises:
+            ModelError: what went wrong there.
+            TimeoutError, OSError, EOFError, FrameError: the worker is lost.
+        """
+        queries = [query for request in batch for query in request.queries]
+        asked = {
+            "call": "answer",
+            "queries": [vars(query) for query in queries],
+            "ids": any(request.with_ids for request in batch),
+        }
+        began = time.monotonic()
+        async with asyncio.timeout(self.call_seconds):
+            writer.write(frames.pack(frames.Message(asked)))
+            await writer.drain()
+            sizes = frames.sizes(await reader.readexactly(frames.SIZES.size), ANSWER_BYTES)
+            head, body = [await reader.readexactly(size) for size in sizes]
+        message = checked(frames.unpack(head, body))
+        self.last_answer = time.monotonic()
+        each = (self.last_answer - began) / len(queries)
+        self._seconds_per_listener += 0.1 * (each - self._seconds_per_listener)
+        return _ranked_lists(message, len(queries))
+
+    async def _next_batch(self) -> list[_WaitingRequest]:
+        """Wait for a request, and take those behind it that fit into its batch."""
+        batch: list[_WaitingRequest] = []
+        size = 0
+        while not batch:
+            while not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            while self._waiting:
+                request = self._waiting[0]
+                if batch and (
+                    request.alone
+                    or batch[0].alone
+                    or size + len(request.queries) > MAX_BATCH_LISTENERS
+                ):
+                    break
+                self._waiting.popleft()
+                if request.answer.done():  # its deadline has passed
+                    continue
+                if request.gone and await request.gone():
+                    _fail(request, RefusedRequest(GONE, "the client has hung up"))
+                    continue
+                batch.append(request)
+                size += len(request.queries)
+        return batch
+
+    def _deliver(self, batch: Sequence[_WaitingRequest], lists: list[RankedList]) -> None:
+        start = 0
+        for request in batch:
+            stop = start + len(request.queries)
+            if not request.answer.done():  # the caller may have gone
+                request.answer.set_result(lists[start:stop])
+            start = stop
+
+    def _again(self, batch: Sequence[_WaitingRequest]) -> None:
+        """Ask each request of a batch alone, after those that wait."""
+        for request in batch:
+            request.alone = True
+            self._waiting.append(request)
+        self._arrived.set()
+
+    def _suspect(self, batch: Sequence[_WaitingRequest]) -> None:
+        """What becomes of the requests from which a worker did not come back."""
+        if len(batch) > 1:
+            self._again(batch)
+            return
+        self._hung[batch[0].key] = None
+        while len(self._hung) > HUNG_QUERIES:
+            self._hung.popitem(last=False)
+        _fail(batch[0], RefusedRequest(504, "the model did not come back from this request"))
+
+    async def _replaced(self, place: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The connection of a new worker with the model; it is tried until there is one."""
+        self._at_work -= 1
+        attempt = 0
+        while True:
+            await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+            attempt += 1
+            await asyncio.to_thread(self._workers[place].close)
+            try:
+                worker = await asyncio.to_thread(self._replace, place)
+            except (ModelUnansweredError, ModelError, OSError) as fault:
+                print(f"the model cannot be loaded again: {fault}", flush=True)
+                continue
+            self._at_work += 1
+            return await asyncio.open_connection(sock=worker.connection)
+
+    def _replace(self, place: int) -> ModelWorker:
+        worker = self._workers[place] = self._take()
+        self._load_into(worker)
+        if self._closed:  # nobody would end it any more
+            worker.close()
+        return worker
+
+
+def _ranked_lists(message: frames.Message, number: int) -> list[RankedList]:
+    """The lists in a worker's answer.
+
+    Raises:
+        FrameError: it is none.
+    """
+    try:
+        sizes, rendered = message.head["sizes"], message.arrays["rendered"].tobytes()
+        ids = message.head.get("ids") or [[]] * number
+        scores = message.head.get("scores") or [[]] * number
+        ends = np.cumsum([0, *sizes]).tolist()
+        if ends[-1] != len(rendered):
+            raise frames.FrameError("lists of other sizes")
+        return [
+            RankedList(ids[row], scores[row], rendered[ends[row] : ends[row + 1]])
+            for row in range(number)
+        ]
+    except (KeyError, TypeError, ValueError, IndexError) as fault:
+        raise frames.FrameError("no lists") from fault
+
+
+def _fail(request: _WaitingRequest, fault: Exception) -> None:
+    if not request.answer.done():
+        request.answer.set_exception(fault)

@@ -71,7 +71,10 @@ def write_works_on(folder: Path, item: str = "poison") -> Path:
 def write_slow(folder: Path, milliseconds: float) -> Path:
     """About so much time for every request, as measured here, spent on products of matrices."""
 
-    products = tf.function(lambda history: _products(_length(history), tf.constant(1000)))
+    products = tf.function(
+        lambda history: _products(_length(history), tf.constant(1000)),
+        input_signature=[tf.TensorSpec([None, None], tf.string)],  # else all of it is folded
+    )
     taken = []
     for _ in range(4):
         started = time.perf_counter()

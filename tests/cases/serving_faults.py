@@ -22,10 +22,10 @@ from setlist.data.transformation import transform, transform_whole
 from setlist.data.verdict import DataVerdict
 from setlist.models.contract import ModelInfo
 from setlist.models.profile import Profile, profile_of
+from setlist.models.worker.query import RankedList
 from setlist.serving.log_reader import last_requests
 from setlist.serving.matched_skew import matched_skew
 from setlist.serving.request_log import LoggedList, RequestLog
-from setlist.serving.served_model import RankedList
 from setlist.serving.skew import find_skew
 
 LENGTH = 50

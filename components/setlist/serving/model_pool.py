@@ -17,7 +17,7 @@ import numpy as np
 from setlist.errors import ModelError
 from setlist.models.contract import ModelInfo
 from setlist.models.worker import frames
-from setlist.models.worker.model_worker import ModelUnansweredError, ModelWorker, checked
+from setlist.models.worker.model_worker import LOAD_SECONDS, ModelWorker, checked
 from setlist.models.worker.query import Query, RankedList
 from setlist.serving.messages import GONE, RefusedRequest
 
@@ -85,7 +85,8 @@ class ModelPool:
         self._waiting: deque[_WaitingRequest] = deque()
         self._arrived = asyncio.Event()
         self._hung: OrderedDict[int, None] = OrderedDict()
-        self._open = 0  # requests that wait or are being answered
+        self.open_requests = 0
+        """Requests that wait or are being answered."""
         self._at_work = 0  # workers that can be asked
         self._closed = False
         self._seconds_per_listener = 0.002
@@ -111,8 +112,8 @@ class ModelPool:
         return info
 
     def _load_into(self, worker: ModelWorker) -> ModelInfo:
-        info = worker.load(self.folder, self._allowed)
-        slowest = worker.warm_up(self.folder)
+        info = worker.load(self.folder, self._allowed, LOAD_SECONDS)
+        slowest = worker.warm_up(self.folder, LOAD_SECONDS)
         self.call_seconds = max(CALL_SECONDS_FLOOR, CALL_FACTOR * slowest)
         # What the model prints from here on may be of listeners.
         worker.quiet = True
@@ -167,14 +168,14 @@ class ModelPool:
             raise RefusedRequest(504, "the model did not come back from this request before")
         (self._waiting.appendleft if first else self._waiting.append)(request)
         self._arrived.set()
-        self._open += 1
+        self.open_requests += 1
         try:
             async with asyncio.timeout(seconds):
                 return await request.answer
         except TimeoutError as fault:
             raise RefusedRequest(504, f"no answer within {seconds:.4g} s") from fault
         finally:
-            self._open -= 1
+            self.open_requests -= 1
 
     async def probe(self, seconds: float = 1.0) -> bool:
         """Whether the model answers: it has just done so, or it does when it is asked now."""
@@ -191,7 +192,7 @@ class ModelPool:
     async def retire(self, seconds: float) -> None:
         """Close when the requests that have it are answered, or after so many seconds."""
         until = time.monotonic() + seconds
-        while self._open and time.monotonic() < until:
+        while self.open_requests and time.monotonic() < until:
             await asyncio.sleep(0.05)
         await self.close()
 
@@ -209,12 +210,22 @@ class ModelPool:
 
     async def _serve(self, place: int) -> None:
         """Give one worker its batches, and replace it when it is lost."""
-        reader, writer = await asyncio.open_connection(sock=self._workers[place].connection)
+        worker = self._workers[place]
+        while True:
+            # A duplicate, which the streams close; the worker closes its own.
+            reader, writer = await asyncio.open_connection(sock=worker.connection.dup())
+            try:
+                await self._answer(reader, writer)
+            finally:
+                writer.close()
+            worker = await self._replaced(place)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer batch after batch, until the worker is lost."""
         while True:
             batch = await self._next_batch()
             try:
-                answer = await self._call(reader, writer, batch)
-                self._deliver(batch, answer)
+                self._deliver(batch, await self._call(reader, writer, batch))
             except ModelError as fault:
                 if len(batch) == 1:
                     _fail(batch[0], fault)
@@ -223,8 +234,7 @@ class ModelPool:
             except (TimeoutError, OSError, EOFError, frames.FrameError) as fault:
                 self._count("hung" if isinstance(fault, TimeoutError) else "died")
                 self._suspect(batch)
-                writer.close()
-                reader, writer = await self._replaced(place)
+                return
 
     async def _call(
         self,
@@ -307,8 +317,8 @@ class ModelPool:
             self._hung.popitem(last=False)
         _fail(batch[0], RefusedRequest(504, "the model did not come back from this request"))
 
-    async def _replaced(self, place: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The connection of a new worker with the model; it is tried until there is one."""
+    async def _replaced(self, place: int) -> ModelWorker:
+        """A new worker with the model; it is tried until there is one."""
         self._at_work -= 1
         attempt = 0
         while True:
@@ -317,11 +327,11 @@ class ModelPool:
             await asyncio.to_thread(self._workers[place].close)
             try:
                 worker = await asyncio.to_thread(self._replace, place)
-            except (ModelUnansweredError, ModelError, OSError) as fault:
+            except (ModelError, OSError) as fault:
                 print(f"the model cannot be loaded again: {fault}", flush=True)
                 continue
             self._at_work += 1
-            return await asyncio.open_connection(sock=worker.connection)
+            return worker
 
     def _replace(self, place: int) -> ModelWorker:
         worker = self._workers[place] = self._take()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from setlist.models.profile import read_profile
 from setlist.models.worker.confinement import Limits
@@ -116,6 +116,12 @@ class Service:
         self.listeners = Counter(
             "setlist_listeners", "Lists in responses, by role.", ["role"], registry=self.registry
         )
+        begun = Gauge(
+            "setlist_open_requests",
+            "Requests to the live model that wait or are being answered.",
+            registry=self.registry,
+        )
+        begun.set_function(lambda: self.live.pool.open_requests if self.live else 0)
         self.lost = Counter(
             "setlist_workers_lost",
             "Workers that did not come back from a call (hung) or ended (died), by role.",

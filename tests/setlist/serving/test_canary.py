@@ -1,16 +1,15 @@
 """A candidate in the shadow, or on a share of listeners."""
 
-import threading
-
 import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.cases import hostile_models
+from tests.setlist.serving.models import stage
 from tests.setlist.serving.test_http_app import client_of, ready, recommend
-from tests.waiting import PATIENCE, until
+from tests.waiting import until
 
-from setlist.errors import SetlistError
+from setlist.serving import canary
 from setlist.serving.canary import gets_candidate
-from setlist.serving.served_model import ServedModel
 
 ROWS = 20_000
 
@@ -59,7 +58,7 @@ def test_a_share_of_listeners_gets_the_candidate_also_within_a_batch(uri, tmp_pa
             assert all(item["item_id"].startswith(mark) for item in answer["items"])
         again = [recommend(client, ask)["revision"] for ask in asks[:10]]
         assert again == expected[:10]
-        shown = value(client, "setlist_listeners_total", revision="2")
+        shown = value(client, "setlist_listeners_total", role="candidate")
         assert shown == expected.count(2) + again.count(2)
 
 
@@ -69,35 +68,26 @@ def test_the_shadow_is_compared_and_logged_and_never_shown(uri, tmp_path):
         with_candidate(client)
         for number in range(10):
             assert recommend(client, {"listener": f"L{number}", "k": 5})["revision"] == 1
-        labels = {"revision": "2", "live": "1"}
-        until(lambda: value(client, "setlist_shadow_overlap_count", **labels) == 10)
-        assert value(client, "setlist_shadow_overlap_sum", **labels) == 0, "other items altogether"
-        assert value(client, "setlist_listeners_total", revision="2") == 0
+        until(lambda: value(client, "setlist_shadow_overlap_count") == 10)
+        assert value(client, "setlist_shadow_overlap_sum") == 0, "other items altogether"
+        assert value(client, "setlist_listeners_total", role="candidate") == 0
     logged = pd.concat(map(pd.read_parquet, (log / "requests").rglob("*.parquet")))
     assert logged["role"].value_counts().to_dict() == {"live": 10, "shadow": 10}
     pairs = logged.pivot_table("revision", "request_id", "role").drop_duplicates()
     assert pairs.to_dict("records") == [{"live": 1, "shadow": 2}]
 
 
-def test_a_shadow_that_hangs_or_fails_holds_nobody_up(uri, tmp_path, monkeypatch):
-    go, hangs, plain = threading.Event(), threading.Event(), ServedModel.lists
-
-    def lists(self, questions):
-        if self.revision == 2:
-            hangs.set()
-            go.wait()
-            raise SetlistError("model two_tower answered with NaN scores; it is unusable.")
-        return plain(self, questions)
-
-    with client_of(uri, tmp_path / "kept", candidate=2) as client:
-        with_candidate(client)
-        monkeypatch.setattr(ServedModel, "lists", lists)
-        try:
-            recommend(client, {"k": 5})
-            assert hangs.wait(PATIENCE)
-            for _ in range(79):
-                assert recommend(client, {"k": 5})["revision"] == 1, "it answers all the same"
-            assert value(client, "setlist_shadow_missed_total") == 80 - 64 - 1
-        finally:
-            go.set()
-        until(lambda: value(client, "setlist_shadow_failed_total") == 65)
+def test_a_shadow_that_hangs_holds_nobody_up(uri, tmp_path, monkeypatch):
+    monkeypatch.setattr(canary, "MAX_WAITING_QUERIES", 4)
+    hanging = hostile_models.write_works_on(tmp_path / "hanging", "poison")
+    shadow = stage(uri, hanging, "hanging")
+    with client_of(uri, tmp_path / "kept", candidate=shadow) as client:
+        ready(client)
+        until(lambda: client.get("/v1/model").json()["candidate"] == shadow)
+        for number in range(20):
+            body = {"history": [str(number), "poison"], "k": 5}
+            assert recommend(client, body)["revision"] == 1, "it answers all the same"
+        assert value(client, "setlist_shadow_missed_total") >= 20 - 4 - 2
+        until(lambda: value(client, "setlist_shadow_failed_total") >= 1)
+        lost = value(client, "setlist_workers_lost_total", role="candidate", reason="hung")
+        assert lost >= 1

@@ -11,9 +11,9 @@ from tests.waiting import PATIENCE, until
 
 from setlist.data.curation import CurationSettings, DataSettings, curate
 from setlist.data.schema import Window
+from setlist.models.worker.query import RankedList
 from setlist.serving import request_log
 from setlist.serving.request_log import LoggedList, RequestLog
-from setlist.serving.served_model import RankedList
 from setlist.store.objects import open_objects
 
 NOON = 1_780_000_000.25

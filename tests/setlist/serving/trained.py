@@ -7,8 +7,8 @@ import pandas as pd
 from tests.setlist.serving.models import WINDOW
 
 from setlist.data.features import Features
+from setlist.models.worker.query import RankedList
 from setlist.serving.request_log import LoggedList
-from setlist.serving.served_model import RankedList
 
 NOON = 1_780_000_000.0
 SHARES = {"Chile": 0.5, "Japan": 0.3, "Sweden": 0.2}

@@ -7,6 +7,7 @@ gone.
 import os
 import socket
 import sys
+import tempfile
 
 from setlist.models.worker.confinement import (
     Limits,
@@ -26,6 +27,8 @@ def main() -> None:
     limit_process(limits)
     missing = [reason for reason in (leave_network(), refuse_writes()) if reason]
     watch = Watch(parent)
+    # What TensorFlow imports asks for the folder of temporary files, and would try to write there.
+    tempfile.tempdir = "/"
     # Imported here, since numpy starts threads.
     from setlist.models.worker import frames
     from setlist.models.worker.calls import Worker, serve

@@ -21,7 +21,7 @@ from setlist.models.worker.frames import Message
 START_SECONDS = 120.0
 """To import TensorFlow takes 2 to 5 s, on a busy node several times as long."""
 LOAD_SECONDS = 300.0
-"""To load and warm up a model; with a million items it takes some 15 s."""
+"""To load a model, and again to warm it up; with a million items both take some 15 s."""
 PRINTED_LINES = 20
 PRINTED_CHARACTERS = 300
 
@@ -43,8 +43,9 @@ class ModelWorker:
         self.limits = limits or Limits()
         self.unconfined: str | None = None
         """"" where it has no network and cannot write, else why; None until it has said hello."""
-        self.quiet = False
-        """Whether what it prints is dropped: what a model prints may be of listeners."""
+        self.quiet = True
+        """Whether what it prints is dropped. While a model is asked it may be of listeners, and
+        before there is one it is what TensorFlow says whenever it starts."""
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "setlist.models.worker.main"]
@@ -57,6 +58,7 @@ class ModelWorker:
                 env=environment(os.environ),
                 start_new_session=True,  # Ctrl-C is for the parent, which ends its workers
             )
+        self._last_line = ""
         self.connection = ours
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         printer = threading.Thread(target=self._print, args=[self._process.stdout], daemon=True)
@@ -97,6 +99,7 @@ class ModelWorker:
             ModelUnansweredError: not in time, or the process died of it.
         """
         self.wait()
+        self.quiet = False
         asked = {"folder": str(folder.absolute()), "allowed": sorted(allowed)}
         return ModelInfo.model_validate(self.ask("load", asked, seconds=seconds).head["info"])
 
@@ -157,7 +160,8 @@ class ModelWorker:
         if code == OUT_OF_MEMORY_CODE:
             return ModelUnansweredError(f"its process used too much memory in {call!r}")
         reason = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"code {code}"
-        return ModelUnansweredError(f"its process ended with {reason} in {call!r}")
+        last = f" ({self._last_line})" if self._last_line and call in ("start", "load") else ""
+        return ModelUnansweredError(f"its process ended with {reason} in {call!r}{last}")
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -176,13 +180,17 @@ class ModelWorker:
         printed = 0
         with output:
             while line := output.readline(PRINTED_CHARACTERS):
-                if self.quiet or printed > PRINTED_LINES:
+                text = line.decode(errors="replace").strip()
+                self._last_line = "".join(
+                    c if c.isprintable() else f"\\x{ord(c):02x}" for c in text
+                )
+                if self.quiet:
                     continue
                 printed += 1
-                text = line.decode(errors="replace").strip()
-                shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-                more = "further lines are left out" if printed > PRINTED_LINES else shown
-                print(f"  the model's process: {more}", flush=True)
+                if printed <= PRINTED_LINES:
+                    print(f"  the model's process: {self._last_line}", flush=True)
+                elif printed == PRINTED_LINES + 1:
+                    print("  the model's process: further lines are left out", flush=True)
 
 
 def checked(message: Message) -> Message:

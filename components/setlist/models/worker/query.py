@@ -35,4 +35,4 @@ class RankedList:
 
     item_ids: list[str]
     scores: list[float]
-    rendered: bytes
+    rendered: bytes = b""

@@ -156,7 +156,7 @@ def _repeated(
     """float32[]: the number after so many steps."""
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)])
-    def body(turn: tf.Tensor, value: tf.Tensor) -> list[tf.Tensor]:  # noqa: ARG001
+    def body(turn: tf.Tensor, value: tf.Tensor) -> list[tf.Tensor]:
         return [step(value)]
 
     graph = body.get_concrete_function()

@@ -53,8 +53,8 @@ def check_graph(folder: Path, allowed: Collection[str] = ()) -> None:
     _check_files(saved)
     meta = _read(saved / "saved_model.pb")
     functions = _functions(saved, meta, {*OPERATIONS, *SAVER_OPERATIONS, *allowed})
-    bodies = {"": meta.graph_def.node}
-    bodies |= {name: function.node_def for name, function in functions.items()}
+    bodies = {name: function.node_def for name, function in functions.items()}
+    bodies[""] = meta.graph_def.node
     _check_operations(saved, bodies, trusted_savers(meta, functions), allowed)
     check_calls(saved, bodies, functions)
     _check_constants(saved, bodies)
@@ -63,15 +63,15 @@ def check_graph(folder: Path, allowed: Collection[str] = ()) -> None:
 
 def _check_files(saved: Path) -> None:
     for path in [saved, *sorted(saved.rglob("*"))]:
+        inside = path.relative_to(saved).as_posix()
         if path.is_symlink():
             raise ModelError(
-                f"{quoted(str(path))} is a link", "copy the file itself into the model folder"
+                f"{saved}: {quoted(inside)} is a link", "copy the file itself into the model folder"
             )
-        inside = path.relative_to(saved).as_posix()
         known = path.is_file() and any(fnmatchcase(inside, name) for name in FILES)
         if not known and not path.is_dir():
             raise ModelError(
-                f"{quoted(str(path))} is no part of a SavedModel that is used here",
+                f"{saved}: {quoted(inside)} is no part of a SavedModel that is used here",
                 "leave it out of the model folder",
             )
 

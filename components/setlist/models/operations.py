@@ -19,14 +19,14 @@ TensorScatterMax TensorScatterMin TensorScatterSub TensorScatterUpdate Tile Tran
 UniqueV2 UniqueWithCountsV2 Unpack UpperBound Where ZerosLike
 """
 _MATHS = """
-Abs Acos Add AddN AddV2 All Any ArgMax ArgMin Asin Atan Atan2 BatchMatMulV3 BiasAdd BitwiseAnd
-BitwiseOr BitwiseXor Bucketize Cast Ceil ClipByValue Cos Cosh Cumprod Cumsum DenseBincount
-DivNoNan Einsum Elu Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod Greater GreaterEqual
-IsFinite IsInf IsNan L2Loss LeakyRelu LeftShift Less LessEqual Log Log1p LogSoftmax LogicalAnd
-LogicalNot LogicalOr MatMul Max Maximum Mean Min Minimum Mul MulNoNan Neg NotEqual Pow Prod
-RealDiv Reciprocal Relu Relu6 RightShift Rint Round Rsqrt SegmentMax SegmentMean SegmentMin
-SegmentProd SegmentSum Selu Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Square
-SquaredDifference Sub Sum Tan Tanh TopKV2 TruncateDiv TruncateMod UnsortedSegmentMax
+Abs Acos Add AddN AddV2 All Any ArgMax ArgMin Asin Atan Atan2 BatchMatMulV3 BiasAdd Bitcast
+BitwiseAnd BitwiseOr BitwiseXor Bucketize Cast Ceil ClipByValue Cos Cosh Cumprod Cumsum
+DenseBincount DivNoNan Einsum Elu Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod Greater
+GreaterEqual IsFinite IsInf IsNan L2Loss LeakyRelu LeftShift Less LessEqual Log Log1p LogSoftmax
+LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean Min Minimum Mul MulNoNan Neg NotEqual
+Pow Prod RealDiv Reciprocal Relu Relu6 RightShift Rint Round Rsqrt SegmentMax SegmentMean
+SegmentMin SegmentProd SegmentSum Selu Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt
+Square SquaredDifference Sub Sum Tan Tanh TopKV2 TruncateDiv TruncateMod UnsortedSegmentMax
 UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum Xdivy Xlog1py Xlogy
 """
 _STRINGS = """
@@ -51,7 +51,7 @@ Assert CheckNumerics CheckNumericsV2
 """
 _VARIABLES_AND_LOOKUPS = """
 DisableCopyOnRead HashTableV2 LookupTableFindV2 LookupTableImportV2 LookupTableSizeV2
-ReadVariableOp ResourceGather ResourceGatherNd VarHandleOp VariableShape
+ReadVariableOp ResourceGather ResourceGatherNd VarHandleOp VarIsInitializedOp VariableShape
 """
 _CALLS = """
 Case For If PartitionedCall StatefulPartitionedCall StatelessCase StatelessIf

@@ -64,7 +64,7 @@ def write_hangs_on(folder: Path, item: str = "poison") -> Path:
 
 
 def write_works_on(folder: Path, item: str = "poison") -> Path:
-    """Endless work without a loop, once that id stands in a history: 10^18 small sums."""
+    """Endless work of loops that end, once that id stands in a history: 10^18 sums."""
     return write(folder, _where(item, lambda history: _much_work(_length(history), 6)))
 
 
@@ -150,31 +150,29 @@ def _for_ever(history: tf.Tensor) -> tf.Tensor:
     )[0]
 
 
-def _mapped(function: Callable[[tf.Tensor], tf.Tensor], values: tf.Tensor) -> tf.Tensor:
-    """float32[values]: what the function answers for each, one after the other."""
-    graph = tf.function(function).get_concrete_function(tf.TensorSpec([], values.dtype))
-    (mapped,) = tf.raw_ops.MapDefun(
-        arguments=[values],
-        captured_inputs=graph.captured_inputs,
-        output_types=[tf.float32],
-        output_shapes=[[]],
-        f=graph,
-        max_intra_op_parallelism=1,
-    )
-    return mapped
+def _repeated(
+    step: Callable[[tf.Tensor], tf.Tensor], number: tf.Tensor, times: tf.Tensor | int
+) -> tf.Tensor:
+    """float32[]: the number after so many steps."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)])
+    def body(turn: tf.Tensor, value: tf.Tensor) -> list[tf.Tensor]:
+        return [step(value)]
+
+    graph = body.get_concrete_function()
+    return tf.raw_ops.For(start=0, limit=times, delta=1, input=[number], body=graph)[0]
 
 
 def _much_work(number: tf.Tensor, depth: int) -> tf.Tensor:
     """1,000 ^ depth sums, nested."""
     if not depth:
-        return number
-    values = number + tf.range(1000.0)
-    return tf.reduce_sum(_mapped(lambda value: _much_work(value + 1, depth - 1), values))
+        return number + 1
+    return _repeated(lambda value: _much_work(value, depth - 1), number, 1000)
 
 
 def _products(number: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
     def product(value: tf.Tensor) -> tf.Tensor:
         matrix = tf.fill([128, 128], value)
-        return tf.reduce_sum(tf.matmul(matrix, matrix))
+        return tf.minimum(tf.reduce_max(tf.matmul(matrix, matrix)), 2.0)
 
-    return tf.reduce_max(_mapped(product, number + tf.cast(tf.range(times), tf.float32)))
+    return _repeated(product, number, times)

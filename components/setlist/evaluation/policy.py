@@ -4,7 +4,7 @@
 """
 
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,7 @@ from setlist.data.policy import DataPolicy
 from setlist.errors import SettingsError
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import Mode
+from setlist.models.operations import PATTERN
 from setlist.models.settings import Option
 from setlist.plugins import POLICY_RULES
 
@@ -134,6 +135,13 @@ class Policy(Part):
         {},
         description="rules of installed packages by the name of their entry point, each with its "
         "settings, e.g. {fresh_enough: {bound: 0.3}}",
+    )
+    operations: tuple[Annotated[str, Field(pattern=PATTERN)], ...] = Field(
+        (),
+        max_length=64,
+        description="operations of TensorFlow that a model may have beside the usual ones, which "
+        "read and write no files, call no Python and do not loop, e.g. [While]; "
+        "see setlist.models.operations",
     )
     data: DataPolicy = DataPolicy()
     bootstrap: Literal["none", "heuristic"] = Field(

@@ -1,10 +1,10 @@
-"""A model folder, loaded: the one place where a SavedModel is asked.
+"""A model folder, checked and loaded: the one place where a SavedModel is asked.
 
 Evaluation, server and dashboard see models through this class only, so that a heuristic, the new
 model, the live model and a stranger's stand on the same footing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from setlist.models.contract import (
     read_catalogue,
     read_info,
 )
+from setlist.models.graph_check import check_graph
 from setlist.models.retrieval import top
 from setlist.models.tf import tf
 
@@ -35,13 +36,20 @@ BATCH_SCORES = 2**26
 class SavedModel:
     """A model of the contract, ready to recommend."""
 
-    def __init__(self, folder: Path) -> None:
-        """Load the folder.
+    def __init__(self, folder: Path, allowed: Collection[str] = ()) -> None:
+        """Check the graph, then load the folder; nothing of it runs before.
+
+        Args:
+            folder: a model folder.
+            allowed: names of operations that may stand in it beside the usual ones; see
+                `setlist.models.graph_check`.
 
         Raises:
-            ModelError: when it is no model folder, or its SavedModel lacks `recommend`.
+            ModelError: when it is no model folder, its graph could do more than compute, or its
+                SavedModel lacks `recommend`.
         """
         self.info: ModelInfo = read_info(folder)
+        check_graph(folder, allowed)
         self._loaded = tf.saved_model.load(str(folder / "saved_model"))
         if "recommend" not in self._loaded.signatures:
             raise ModelError(

@@ -16,10 +16,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 try:
     import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
 except ModuleNotFoundError as fault:
     raise missing_extra(fault) or fault from fault
 
-__all__ = ["check_accelerator", "require_keras_2", "tf"]
+__all__ = ["check_accelerator", "require_keras_2", "saved_model_pb2", "tf"]
 
 
 def require_keras_2() -> None:

@@ -16,7 +16,9 @@ OFF = Policy(
 )
 
 
-@pytest.mark.parametrize("policy", [Policy(), OFF, Policy(slices=SliceRule(columns=("country",)))])
+@pytest.mark.parametrize(
+    "policy", [Policy(), OFF, Policy(slices=SliceRule(columns=("country",)), operations=("While",))]
+)
 @pytest.mark.parametrize("exclude_none", [True, False])
 def test_a_policy_survives_json_with_and_without_nulls(policy, exclude_none):
     """Kubeflow carries no null; a rule that was switched off must not come back by it."""
@@ -35,6 +37,17 @@ def test_what_is_switched_off_is_spelt_where_null_is_left_out():
 def test_the_word_for_null_is_no_word_for_a_value():
     with pytest.raises(ValidationError, match="under_live"):
         Policy.model_validate({"under_live": "null"})
+
+
+def test_further_operations_of_a_model_are_named_one_by_one():
+    assert Policy().operations == ()
+    assert Policy(operations=("While", "Custom>Op")).operations == ("While", "Custom>Op")
+
+
+@pytest.mark.parametrize("operations", [[""], ["*"], ["Read File"], ["Name\n"], ["While"] * 65])
+def test_what_is_no_list_of_operations_is_refused(operations):
+    with pytest.raises(ValidationError, match="operations"):
+        Policy.model_validate({"operations": operations})
 
 
 def test_the_metrics_that_a_policy_reads():

@@ -48,7 +48,7 @@ class Worker:
         folder = Path(asked.head["folder"])
         self._model = self._answers = None
         self._watch.limit_memory(self._limits, folder, self._baseline)
-        self._model = SavedModel(folder)
+        self._model = SavedModel(folder, asked.head["allowed"])
         return Message({"info": self._model.info.model_dump()})
 
     def _warm_up(self, asked: Message) -> Message:

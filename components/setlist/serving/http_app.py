@@ -29,6 +29,8 @@ JSON = "application/json"
 RECOMMEND = "/v1/recommend"
 DEADLINE_HEADER = "x-envoy-expected-rq-timeout-ms"
 """How long the caller waits, in milliseconds; Envoy, and with it Istio, sends it by itself."""
+HOLD = "setlist.hold"
+"""An extension of ASGI: its "call" slows down a connection whose request was refused."""
 QUIET_SECONDS = 60.0
 """Between two lines about failed requests."""
 MAX_READ_BYTES = 8 * MAX_BODY_BYTES
@@ -71,6 +73,8 @@ class Door:
             start = {"type": "http.response.start", "status": 503, "headers": self._full_headers}
             await send(start)
             await send({"type": "http.response.body", "body": self._full})
+            if hold := scope.get("extensions", {}).get(HOLD):
+                hold["call"]()
             return
         await self.app(scope, receive, send)
 

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from setlist.serving.http_app import HOLD
 from setlist.serving.service import Service
 
 REQUEST_READ_SECONDS = 5.0
@@ -23,6 +24,9 @@ KEEP_ALIVE_SECONDS = 75
 MAX_CONNECTIONS = 1_000
 OTHER_FILES = 200
 """Open files that are kept for all else than connections."""
+REFUSALS_PER_SECOND = 1_000
+"""A refusal costs some 70 us. Clients that ask again at once could have so many of them that
+nothing is left for answers; they took two thirds of the processor."""
 DRAIN_SECONDS = 10.0
 """The longest time from SIGTERM until connections are closed."""
 DRAINED_SECONDS = 1.0
@@ -33,6 +37,7 @@ class BoundedConnection(HttpToolsProtocol):
     """One connection: a request has to arrive in time, and who only waits may be turned out."""
 
     most = MAX_CONNECTIONS
+    _next_refusal = 0.0
 
     def __init__(self, *args: Any, **more: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*args, **more)
@@ -60,8 +65,17 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins, and has to arrive in time."""
         super().on_message_begin()
+        self.scope["extensions"] = {HOLD: {"call": self._hold}}
         if self._timer is None:
             self._begin_timer()
+
+    def _hold(self) -> None:
+        """Do not read on before the refusals of all connections are few enough."""
+        now = self.loop.time()
+        kind = type(self)
+        kind._next_refusal = max(kind._next_refusal, now) + 1 / REFUSALS_PER_SECOND
+        self.flow.pause_reading()
+        self.loop.call_later(kind._next_refusal - now, self.flow.resume_reading)
 
     def on_message_complete(self) -> None:
         """The request is whole."""

@@ -59,7 +59,9 @@ class AskedStore:
     def _ask(self, seconds: float, question: Callable[[ModelStore], T]) -> T:
         try:
             if self._opened is None:
-                self._opened = self._attempts.run(partial(open_store, self._uri), READ_SECONDS)
+                # The client gives up before the deadline, so that its reason is heard.
+                opening = partial(open_store, self._uri, retry_seconds=READ_SECONDS / 2)
+                self._opened = self._attempts.run(opening, READ_SECONDS)
             return self._attempts.run(partial(question, self._opened), seconds)
         except OverdueError:
             # A new client is asked next: a thread that was left behind may hold this one's

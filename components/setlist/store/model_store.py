@@ -48,14 +48,18 @@ PROMOTIONS_KEPT = 50
 """In HEAD, which every follower reads at every poll."""
 
 
-def open_store(uri: str) -> "ModelStore":
+def open_store(uri: str, *, retry_seconds: float | None = None) -> "ModelStore":
     """Open the store at "gs://bucket/prefix" or in a local folder, which is created when missing.
+
+    Args:
+        uri: the address.
+        retry_seconds: how long faults of a bucket are tried again; a minute if left out.
 
     Raises:
         SettingsError: the text is no address, or has an unknown scheme.
         StoreError: the place cannot be used; see `setlist.store.objects.Objects`.
     """
-    return ModelStore(open_objects(uri))
+    return ModelStore(open_objects(uri, retry_seconds))
 
 
 class ModelStore(StoreReader):

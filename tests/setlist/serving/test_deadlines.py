@@ -212,3 +212,19 @@ def test_who_stops_does_not_wait():
     with pytest.raises(OverdueError):
         attempts.run(lambda: 7, PATIENCE)
     let_go.set()
+
+
+@UNREAD
+def test_a_store_that_answers_with_faults_says_which(proxy, follower, taken, monkeypatch):
+    """The client tries again for a shorter time than the deadline, so its own reason is seen."""
+    follower.start()
+    until(lambda: taken == [1])
+    follower.stop()
+    monkeypatch.setattr(asked_store, "READ_SECONDS", 4.0)
+    again = ModelFollower(follower.store, "home", follower._local.folder, lambda *_: None)
+    proxy.be("pass")
+    assert again.poll()
+    proxy.be("500")
+    assert not again.poll()
+    assert "cannot read home/HEAD" in again.health()["fault"]
+    assert "500" in again.health()["fault"]

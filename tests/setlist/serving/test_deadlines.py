@@ -12,11 +12,14 @@ import pytest
 from tests.setlist.serving.models import promote
 from tests.waiting import PATIENCE, until
 
+from setlist.errors import SetlistError
 from setlist.serving import asked_store
 from setlist.serving import follower as follow
+from setlist.serving.asked_store import AskedStore
 from setlist.serving.attempts import ABANDONED_AT_MOST, Attempts, OverdueError
 from setlist.serving.follower import ModelFollower
 from setlist.store.manifest import File, Manifest
+from setlist.store.model_store import open_store
 
 UNREAD = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """The client library leaves the answers that it gave up on to the garbage collector."""
@@ -186,6 +189,26 @@ def test_what_is_not_done_in_time_is_left_behind():
     let_go.set()
     until(lambda: not [one for one in threading.enumerate() if one.name == "test"])
     assert attempts.run(lambda: 8, PATIENCE) == 8
+
+
+def test_a_client_that_did_not_answer_is_asked_nothing_more(uri, monkeypatch):
+    let_go, opened = threading.Event(), []
+
+    def open_one(uri, **more):
+        opened.append(open_store(uri, **more))
+        if len(opened) == 1:
+            opened[0].read_pointer = lambda _: let_go.wait(PATIENCE)
+        return opened[-1]
+
+    monkeypatch.setattr(asked_store, "open_store", open_one)
+    monkeypatch.setattr(asked_store, "READ_SECONDS", 0.05)
+    asked = AskedStore(uri, "home")
+    with pytest.raises(SetlistError, match=f"the store {uri} did not answer within 0 s; check"):
+        asked.wanted(None)
+    monkeypatch.setattr(asked_store, "READ_SECONDS", 30.0)
+    assert asked.wanted(None).revision == asked.wanted(None).revision == 1
+    assert len(opened) == 2, "one that answers is kept"
+    let_go.set()
 
 
 def test_a_fault_of_the_work_is_its_own():

@@ -14,6 +14,7 @@ from tests.setlist.serving.models import promote, stage
 from setlist.serving import follower as follow
 from setlist.serving import tf_serving
 from setlist.serving.follower import ModelFollower
+from setlist.serving.local_revisions import LocalRevisions
 from setlist.serving.monitoring import FollowerMetrics
 from setlist.serving.tf_serving import STAND_IN, WORK_FOLDER, BasePath
 from setlist.store import folder as store_folder
@@ -65,10 +66,12 @@ def head_file(uri):
 
 
 def test_a_store_that_was_made_anew_is_noticed(uri, towers, following, service):
+    promote(uri, 2), promote(uri, 1)
     follower = following()
     follower.poll()
+    assert follower.followed.number == 3
     remake(uri, towers[2])
-    assert follower.poll()
+    assert follower.poll(), "though its HEAD counts from 1 again"
     assert [revision for revision, _ in service.models] == [1, 1]
     assert service.marks == ["r1", "r2"], "both are there: the first may be read still"
     assert not follower.poll()
@@ -186,10 +189,13 @@ def test_an_older_copy_that_lasts_is_a_fault_until_somebody_says_that_it_is_mean
 
 
 def test_without_a_model_an_older_head_is_better_than_none(uri, following, service, backup):
+    def refuse(revision, _):
+        if revision == 2:
+            raise RuntimeError("out of memory")
+
     following().poll()
-    shutil.rmtree(service.models[0][1])
     head_file(uri).write_bytes(backup)
-    after = following()
+    after = following(refuse)
     assert not after.restore()
     assert after.poll()
     assert after.in_use.revision == 1
@@ -204,6 +210,13 @@ def test_the_number_is_kept_where_head_moves_and_the_model_does_not(uri, followi
     again = following()
     again.restore()
     assert (again.followed.number, again.followed.origin) == (3, follower.followed.origin)
+
+
+def test_a_download_takes_the_place_of_those_that_nobody_waits_for(tmp_path):
+    local = LocalRevisions(tmp_path, "store", "home")
+    (first := local.new_download()).mkdir(parents=True)
+    assert local.new_download() != first
+    assert not first.exists()
 
 
 def test_metrics_do_not_grow_with_swaps(uri, following):

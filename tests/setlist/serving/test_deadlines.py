@@ -9,6 +9,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client import CollectorRegistry
 from tests.setlist.serving.models import promote
 from tests.waiting import PATIENCE, until
 
@@ -18,6 +19,7 @@ from setlist.serving import follower as follow
 from setlist.serving.asked_store import AskedStore
 from setlist.serving.attempts import ABANDONED_AT_MOST, Attempts, OverdueError
 from setlist.serving.follower import ModelFollower
+from setlist.serving.monitoring import FollowerMetrics
 from setlist.store.manifest import File, Manifest
 from setlist.store.model_store import open_store
 
@@ -158,6 +160,12 @@ def test_nothing_that_succeeds_for_long_is_a_fault_whatever_the_reason(uri, tmp_
             assert let_go.wait(PATIENCE)
 
     follower = ModelFollower(uri, "home", tmp_path / "kept", swap, timedelta(seconds=10))
+    registry = CollectorRegistry()
+    registry.register(FollowerMetrics([follower]))
+
+    def faulty():
+        return registry.get_sample_value("setlist_faulty", {"name": "home", "follows": "HEAD"})
+
     assert follower.poll()
     promote(uri, 2)
     polling = threading.Thread(target=follower.poll)
@@ -170,9 +178,11 @@ def test_nothing_that_succeeds_for_long_is_a_fault_whatever_the_reason(uri, tmp_
     assert "nothing has succeeded for more than 120 s" in fault
     assert "handing over revision 2" in fault
     assert follower.fault.stage == "hand over"
+    assert faulty() == 1
     let_go.set()
     polling.join()
     assert follower.health()["fault"] is None
+    assert faulty() == 0
     assert follower.in_use.revision == 2
 
 

@@ -247,10 +247,10 @@ def rollback(store: str, name: str, to: int | None = None, why: str = "") -> tup
 
 
 def replace_head(store: str, name: str, revision: int, why: str = "") -> None:
-    """Replace a lost or damaged HEAD by one that names this revision.
+    """Make a HEAD that names this revision, and that is followed whatever was followed before.
 
     Raises:
-        StoreRefusedError: HEAD is whole.
+        StoreRefusedError: HEAD is whole, and another revision is live.
         StoreNotFoundError, StoreDamagedError: the revision does not exist, or is not whole.
         EvaluationError: it carries no verdict that ships it.
     """

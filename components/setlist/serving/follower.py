@@ -18,10 +18,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from setlist.errors import SetlistError, StoreNotFoundError
+from setlist.errors import SetlistError, StoreConflictError
+from setlist.serving import asked_store
+from setlist.serving.asked_store import AskedStore, download_seconds
 from setlist.serving.local_revisions import LocalRevisions
+from setlist.serving.wanted import NO_HEAD, Followed, Wanted
 from setlist.store.manifest import Manifest
-from setlist.store.model_store import ModelStore, open_store
+
+POLLS_TO_MISS = 3
+"""After so many intervals without a success, and the deadlines above, something is wrong."""
 
 FIRST_RETRY_SECONDS = 5.0
 """Pause after a first fault; it doubles with every further one."""
@@ -62,6 +67,11 @@ class ModelFollower:
 
     No fault ends the thread: an unreachable store, a damaged file or a callback that raises is
     counted and reported by `health`, the last good model stays in use, and the thread tries again.
+    No store keeps it waiting: whatever it asks of one has a deadline.
+
+    A revision is what its manifest is, whatever its number: in a store that was made anew, it is
+    another model. An older copy of HEAD, from a cache or a replica, is not followed: a fault only
+    if it lasts.
     """
 
     def __init__(
@@ -94,15 +104,20 @@ class ModelFollower:
         self.last_poll: float | None = None
         self.last_success: float | None = None
         self.last_fault: Fault | None = None
-        self.fault: Fault | None = None
+        self.followed = NO_HEAD  # the newest HEAD that was followed
+        self._fault: Fault | None = None
         self._local = LocalRevisions(folder, store, name)
-        self._kept: set[int] = set()
-        self._recorded = False  # whether a restart will find the revision in use
+        self._kept: set[Path] = set()
+        self._recorded: Followed | None = None  # with which HEAD a restart finds what is in use
         self._on_change = on_change
-        self._opened: ModelStore | None = None
+        self._asked = AskedStore(store, name)
+        self._activity: tuple[Stage, str] = ("head", "waiting for the next poll")
+        self._good_at = time.monotonic()  # the last success, or the beginning
+        self._patience = _patience(every, asked_store.DOWNLOAD_SECONDS)
         self._failed_polls = 0
         # A revision that failed is not tried again before `_retry_at`; `_failure` says why.
-        self._failed_revision: int | None = None
+        self._failed: str | None = None  # its identity
+        self._wanted: str | None = None  # the identity of the revision that should be in use
         self._failures, self._retry_at = 0, 0.0
         self._failure: Fault | None = None
         self._random = random.Random()  # noqa: S311 - jitter, not a secret
@@ -128,9 +143,14 @@ class ModelFollower:
         return self
 
     def stop(self) -> None:
-        """End the thread; the model that was handed over stays in use."""
+        """End the thread; the model that was handed over stays in use.
+
+        A store that does not answer is not waited for, a callback for ten seconds.
+        """
         self._stopping.set()
-        self._thread.join(timeout=10)
+        self._asked.stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
         self._local.unlock()
 
     def restore(self) -> bool:
@@ -148,36 +168,59 @@ class ModelFollower:
         folder, document = last_good
         if self.pinned not in (None, document.manifest.revision):
             return False
+        self.followed = document.followed
         return self._hand_over(RevisionInUse(folder, document.manifest, document.promoted))
 
     def poll(self) -> bool:
         """Read HEAD once, and swap if it moved; whether a swap happened."""
         self.last_poll = time.time()
+        swapped = self._poll()
+        self._activity = ("head", "waiting for the next poll")
+        return swapped
+
+    def _poll(self) -> bool:
+        self._activity = ("head", "reading HEAD")
         try:
-            self._opened = self._opened or open_store(self.store)
-            self.target = self.pinned or self._live_revision(self._opened)
+            wanted = self._asked.wanted(self.pinned)
         except Exception as fault:  # whatever a client library raises, the thread goes on
             self._failed_polls += 1
             self._record_fault("head", fault)
             return False
         self._failed_polls = 0
-        if self.in_use and self.in_use.revision == self.target:
+        if self.in_use and self.pinned is None and wanted.older_than(self.followed):
+            self._pass_over(wanted)
+            return False
+        self.target, self._wanted, self.followed = wanted.revision, wanted.identity, wanted.followed
+        if self.in_use and self.in_use.manifest.identity == wanted.identity:
             self._record_good(self.in_use)
             return False
-        if self._failed_revision == self.target and time.monotonic() < self._retry_at:
-            self.fault = self._failure
+        if self._failed == wanted.identity and time.monotonic() < self._retry_at:
+            self._fault = self._failure
             return False
         try:
-            fetched = self._fetch(self._opened, self.target)
+            fetched = self._fetch(wanted)
         except Exception as fault:  # as above
             self._record_fault("fetch", fault)
-            self._postpone(self.target)
+            self._postpone(wanted.identity)
             return False
         if not self._hand_over(fetched):
-            self._postpone(self.target)
+            self._postpone(wanted.identity)
             return False
         self._record_good(fetched)
         return True
+
+    @property
+    def fault(self) -> Fault | None:
+        """What is wrong now: the last fault, or that nothing has succeeded for long."""
+        if self._fault or not self._is_overdue():
+            return self._fault
+        stage, activity = self._activity
+        return Fault(
+            stage,
+            f"nothing has succeeded for more than {self._patience:.0f} s, and the "
+            f"follower is {activity}",
+            _now(),
+        )
 
     def health(self) -> dict[str, object]:
         """The state as JSON values; `fault` is None while everything works."""
@@ -209,30 +252,36 @@ class ModelFollower:
         every = self.every.total_seconds()
         if self._failed_polls:
             return min(every, _backoff(self._failed_polls))
-        if self._failed_revision == self.target and self._failed_revision is not None:
+        if self._failed is not None and self._failed == self._wanted:
             return min(every, max(self._retry_at - time.monotonic(), 0.1))
         return every
 
-    def _live_revision(self, store: ModelStore) -> int:
-        head = store.head(self.name)
-        if head is None:
-            raise StoreNotFoundError(
-                f"store {self.store}: nothing is live under {self.name} yet",
-                "run the pipeline, or promote a staged revision",
+    def _pass_over(self, wanted: Wanted) -> None:
+        """Leave an older copy of HEAD alone; it is a fault when nothing newer is read for long."""
+        if self._is_overdue():
+            older = wanted.followed.number
+            self._record_fault(
+                "head",
+                StoreConflictError(
+                    f"store {self.store}: HEAD of {self.name} is an older copy (move {older}, and "
+                    f"move {self.followed.number} was followed)",
+                    "wait for the newest one; if it was restored on purpose, say so with "
+                    f"`setlist models promote {wanted.revision} --force-head`",
+                ),
             )
-        return head.live
 
-    def _fetch(self, store: ModelStore, revision: int) -> RevisionInUse:
-        manifest = store.manifest(self.name, revision)
-        folder = self._local.fetch(store, manifest)
-        promotions = [
-            promotion.when
-            for promotion in store.history(self.name)
-            if promotion.revision == revision
-        ]
-        return RevisionInUse(folder, manifest, promotions[-1] if promotions else "")
+    def _fetch(self, wanted: Wanted) -> RevisionInUse:
+        self._activity = ("fetch", f"downloading revision {wanted.revision}")
+        manifest = self._asked.manifest(wanted)
+        if (folder := self._local.find(manifest)) is None:
+            self._patience = _patience(self.every, download_seconds(manifest))
+            download = self._local.new_download()
+            self._asked.download(manifest, download)
+            folder = self._local.place(download, manifest)
+        return RevisionInUse(folder, manifest, wanted.promoted)
 
     def _hand_over(self, fetched: RevisionInUse) -> bool:
+        self._activity = ("hand over", f"handing over revision {fetched.revision}")
         try:
             self._on_change(fetched.revision, fetched.folder)
         except Exception as fault:  # the callback is the user's code
@@ -241,51 +290,65 @@ class ModelFollower:
         before, self.in_use = self.in_use, fetched
         self.swaps += 1
         # The revision before may still be read, by requests that began with it.
-        self._kept = {fetched.revision, before.revision if before else fetched.revision}
-        self._recorded = False
+        self._kept = {fetched.folder, before.folder if before else fetched.folder}
+        self._recorded = None
         return True
 
     def _record_good(self, revision: RevisionInUse) -> None:
         """Record the revision for a restart; after a fault of the disk, again at the next poll."""
-        if not self._recorded:
+        if self._recorded != self.followed:
             try:
-                self._local.record_good(revision.manifest, revision.promoted)
+                self._local.record_good(revision.manifest, revision.promoted, self.followed)
                 self._local.remove_others(self._kept)
             except OSError as fault:
                 self._record_fault("hand over", fault)
                 return
-            self._recorded = True
+            self._recorded = self.followed
         self._clear_fault()
 
-    def _postpone(self, revision: int) -> None:
+    def _postpone(self, identity: str) -> None:
         """Do not try a revision that failed for a while: longer, the more often it failed."""
-        self._failures = self._failures + 1 if self._failed_revision == revision else 1
+        self._failures = self._failures + 1 if self._failed == identity else 1
         longest = max(self.every.total_seconds(), LONGEST_RETRY_SECONDS)
         pause = min(longest, _backoff(self._failures))
-        self._failed_revision = revision
-        self._retry_at, self._failure = time.monotonic() + pause, self.fault
+        self._failed = identity
+        self._retry_at, self._failure = time.monotonic() + pause, self._fault
+
+    def _is_overdue(self) -> bool:
+        """Whether the last success is longer ago than anything that works may take."""
+        return time.monotonic() - self._good_at > self._patience
 
     def _record_fault(self, stage: Stage, fault: Exception) -> None:
+        if self._stopping.is_set():
+            return  # `stop` has cut it short
         # Only the text of a SetlistError says what it is about without its class.
         known = isinstance(fault, SetlistError)
         sentence = str(fault) if known else f"{type(fault).__name__}: {fault}"
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        before = self.fault
-        self.fault = self.last_fault = Fault(stage, sentence, now)
+        before = self._fault
+        self._fault = self.last_fault = Fault(stage, sentence, _now())
         self.faults[stage] += 1
         if before is None or before.sentence != sentence:  # a lasting fault is printed once
             print(f"{self.name}: {sentence}", flush=True)
 
     def _clear_fault(self) -> None:
-        if self.fault:
+        if self._fault:
             print(f"{self.name}: no fault any more", flush=True)
-        self.fault, self.last_success = None, time.time()
-        self._failed_revision, self._failures = None, 0
+        self._good_at, self.last_success = time.monotonic(), time.time()
+        self._fault, self._failed, self._failures = None, None, 0
+
+
+def _patience(every: timedelta, download: float) -> float:
+    """Seconds without a success that are no fault yet; a download may take its deadline."""
+    return POLLS_TO_MISS * every.total_seconds() + asked_store.READ_SECONDS + download
 
 
 def _backoff(failures: int) -> float:
     """Seconds to wait; the exponent is limited, because weeks of failures overflow a float."""
     return FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 30)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _iso(unix_seconds: float | None) -> str | None:

@@ -1,36 +1,51 @@
 """Revisions on the local disk: verified after the download, and again after a restart.
 
-FOLDER/REVISION/    the files of a model, exactly those of its manifest
-FOLDER/good.json    the revision that was last handed over without a fault, with its manifest
-FOLDER/.lock        locked by the process that uses the folder
+FOLDER/REVISION-IDENTITY/  the files of a model, exactly those of its manifest
+FOLDER/.downloads/         revisions on their way
+FOLDER/good.json           the revision that was last handed over without a fault, with its manifest
+FOLDER/.lock               locked by the process that uses the folder
+
+IDENTITY is the beginning of the SHA-256 of the manifest. In a store that was made anew, the number
+is another model's, whose files must not take the place of those in use.
 """
 
 import fcntl
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Collection
 from pathlib import Path
 
 from setlist.errors import ModelError, SettingsError
+from setlist.serving.wanted import Followed
 from setlist.store.manifest import Document, Manifest, NonEmptyText
-from setlist.store.model_store import ModelStore, describe_file
+from setlist.store.model_store import describe_file
 
 GOOD_FILE = "good.json"
+DOWNLOADS = ".downloads"
 
 
 class LastGood(Document):
     """The revision that was last handed over without a fault.
 
-    store, name  of the model
-    promoted     when it went live last (UTC, ISO), "" if the store does not remember
-    manifest     of the revision
+    store, name     of the model
+    promoted        when it went live last (UTC, ISO), "" if the store does not remember
+    manifest        of the revision
+    number, origin  of the HEAD that was followed; the previous version wrote neither
     """
 
     store: NonEmptyText
     name: NonEmptyText
     promoted: str
     manifest: Manifest
+    number: int = 0
+    origin: str = ""
+
+    @property
+    def followed(self) -> Followed:
+        """The HEAD that was followed."""
+        return Followed(self.number, self.origin)
 
 
 class LocalRevisions:
@@ -76,13 +91,9 @@ class LocalRevisions:
             os.close(self._lock)
             self._lock = None
 
-    def fetch(self, store: ModelStore, manifest: Manifest) -> Path:
-        """The folder of a revision; it is downloaded unless it is here and intact.
-
-        Raises:
-            StoreError: the store could not deliver every file as the manifest describes it.
-        """
-        folder = self.folder / str(manifest.revision)
+    def find(self, manifest: Manifest) -> Path | None:
+        """The folder of a revision that is here and intact; one that is not intact is removed."""
+        folder = self._folder_of(manifest)
         if folder.exists():
             try:
                 verify_files(folder, manifest)
@@ -90,12 +101,30 @@ class LocalRevisions:
                 shutil.rmtree(folder)
             else:
                 return folder
-        return store.fetch(self._name, manifest.revision, folder)
+        return None
 
-    def record_good(self, manifest: Manifest, promoted: str) -> None:
-        """Record that a revision was handed over without a fault."""
+    def new_download(self) -> Path:
+        """A path for a download, which `place` puts in place.
+
+        Earlier downloads are removed: their process was killed, or nobody waits for them any more.
+        """
+        downloads = self.folder / DOWNLOADS
+        shutil.rmtree(downloads, ignore_errors=True)
+        return downloads / uuid.uuid4().hex
+
+    def place(self, download: Path, manifest: Manifest) -> Path:
+        """Give a verified download the name of its revision; return the folder."""
+        return download.replace(self._folder_of(manifest))
+
+    def record_good(self, manifest: Manifest, promoted: str, followed: Followed) -> None:
+        """Record that a revision was handed over without a fault, and the HEAD that named it."""
         document = LastGood(
-            store=self._store, name=self._name, promoted=promoted, manifest=manifest
+            store=self._store,
+            name=self._name,
+            promoted=promoted,
+            manifest=manifest,
+            number=followed.number,
+            origin=followed.origin,
         )
         # Written beside and renamed, so that a crash leaves the old record or the new one.
         copy = self.folder / f".{GOOD_FILE}"
@@ -117,18 +146,25 @@ class LocalRevisions:
         document = LastGood.parse(path.read_bytes(), str(path))
         if (document.store, document.name) != (self._store, self._name):
             return None
-        folder = self.folder / str(document.manifest.revision)
+        folder = self._folder_of(document.manifest)
+        # The previous version kept a revision under its number alone.
+        if not folder.exists() and (old := self.folder / str(document.manifest.revision)).is_dir():
+            old.rename(folder)
         verify_files(folder, document.manifest)
         return folder, document
 
-    def remove_others(self, keep: Collection[int]) -> None:
-        """Remove all revisions but these, and unfinished downloads of a killed process."""
+    def remove_others(self, keep: Collection[Path]) -> None:
+        """Remove all folders of revisions but these, and downloads that came to nothing."""
         for entry in self.folder.iterdir():
-            # An unfinished download has a hidden name with a random ending: `.7.0123...`.
-            match = re.fullmatch(r"\.?(\d+)(\.[0-9a-f]{32})?", entry.name)
-            stale = match and (entry.name.startswith(".") or int(match[1]) not in keep)
-            if stale and entry.is_dir():
+            # The previous version has left `7` and `.7.0123...`, an unfinished download.
+            stale = entry.name == DOWNLOADS or re.fullmatch(
+                r"\d+(-[0-9a-f]{12})?|\.\d+\.[0-9a-f]{32}", entry.name
+            )
+            if stale and entry not in keep and entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
+
+    def _folder_of(self, manifest: Manifest) -> Path:
+        return self.folder / f"{manifest.revision}-{manifest.identity[:12]}"
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:

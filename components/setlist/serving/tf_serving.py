@@ -8,6 +8,12 @@
 TensorFlow Serving loads the highest number that it sees. It unloads a revision whose folder is gone
 after it has loaded another. So a revision is put in place before the others are removed: at every
 moment one is complete, and after a rollback the lower number is the highest.
+
+TensorFlow Serving never loads a number again while it is there. In a store that was made anew, a
+number is another model's; while the old model is in place, the new one is put at 1,000,000,000 and
+the number, and its metrics and requests by version have to say that number. Two swaps within one
+look of TensorFlow Serving, from model A of number 7 to another number and to model B of number 7,
+are not noticed: it goes on with A until the next revision.
 """
 
 import re
@@ -20,6 +26,8 @@ from setlist.models.contract import folder_digest
 from setlist.models.worker.model_worker import ModelWorker
 
 WORK_FOLDER = ".setlist"
+STAND_IN = 1_000_000_000
+"""Added to a number that is taken by another model: more than a store will ever have revisions."""
 WARM_UP_TIMEOUT_SECONDS = 300
 """Time for a model to load and answer; a large one takes about a minute."""
 
@@ -68,12 +76,21 @@ class BasePath:
         for file in model.iterdir():
             if file.is_file():
                 shutil.copyfile(file, extra / file.name)
-        target = self.folder / str(revision)
-        if not (target.is_dir() and folder_digest(target) == folder_digest(copy)):
-            self._move_away(target)
+        in_place = [one for one in self.folder.iterdir() if re.fullmatch(r"\d+", one.name)]
+        digest = folder_digest(copy)
+        same = [
+            one
+            for one in in_place
+            if int(one.name) % STAND_IN == revision
+            and one.is_dir()
+            and folder_digest(one) == digest
+        ]
+        if not same:
+            while (target := self.folder / str(revision)) in in_place:
+                revision += STAND_IN
             copy.rename(target)
-        for other in self.folder.iterdir():
-            if re.fullmatch(r"\d+", other.name) and other != target:
+        for other in in_place:
+            if other not in same[:1]:
                 self._move_away(other)
 
     def _clear(self) -> None:

@@ -41,7 +41,7 @@ class BucketReader:
     can use it. Every fault is a StoreError.
     """
 
-    def __init__(self, bucket: str, uri: str = "") -> None:
+    def __init__(self, bucket: str, uri: str = "", retry_seconds: float | None = None) -> None:
         # Imported here, so that a local store does not pay for the import.
         from google.cloud.storage import Client
         from google.cloud.storage.retry import DEFAULT_RETRY
@@ -49,7 +49,7 @@ class BucketReader:
         self.uri = uri or f"gs://{bucket}"
         self._limits = {
             "timeout": TIMEOUT_SECONDS,
-            "retry": DEFAULT_RETRY.with_timeout(RETRY_SECONDS),
+            "retry": DEFAULT_RETRY.with_timeout(min(RETRY_SECONDS, retry_seconds or RETRY_SECONDS)),
         }
         with self._store_errors("open", "the bucket"):
             self._client = Client()  # anonymous where STORAGE_EMULATOR_HOST is set
@@ -128,8 +128,8 @@ class BucketReader:
 class GoogleCloudStorage(BucketReader):
     """Objects below a prefix of a bucket."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
-        super().__init__(bucket, f"gs://{bucket}/{prefix}".rstrip("/"))
+    def __init__(self, bucket: str, prefix: str, retry_seconds: float | None = None) -> None:
+        super().__init__(bucket, f"gs://{bucket}/{prefix}".rstrip("/"), retry_seconds)
         self._prefix = f"{prefix}/" if prefix else ""
         with self._store_errors("open", "the bucket"):
             self._check_bucket()

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    NonNegativeInt,
     PositiveInt,
     ValidationError,
 )
@@ -122,12 +123,18 @@ class Sealed(Document):
     The checksum is no signature: an attacker can compute it again.
     """
 
+    absent_by_default: ClassVar[frozenset[str]] = frozenset()
+    """Keys that the previous version did not have; the bytes have none with its default."""
+
     checksum: str = ""
     """SHA-256; only in the bytes, "" in memory."""
 
     def to_bytes(self) -> bytes:
         """The document as JSON text with the checksum: the same bytes for equal documents."""
         content = self.model_dump(exclude={"checksum"})
+        for key in self.absent_by_default:
+            if content[key] == type(self).model_fields[key].default:
+                del content[key]
         checksum = hashlib.sha256(_json(content).encode()).hexdigest()
         return _json(content | {"checksum": checksum}).encode()
 
@@ -185,6 +192,14 @@ class Manifest(Sealed):
     training_window: dict[str, str]
     metadata: dict[str, JsonValue]
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 of its bytes: what says whether two revisions are one, as a number does not.
+
+        In a store that was made anew, revision 1 is another model.
+        """
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
 
 class Claim(Sealed):
     """That a run owns a revision number, for the model with this digest and no other model."""
@@ -227,13 +242,20 @@ class Pointer(Sealed):
     """What HEAD holds.
 
     name               the model to which HEAD belongs
+    number             rises by one with every promotion: the lower one of two is the older HEAD
+    origin             a random token of the first HEAD, which all that follow keep; only numbers of
+                       one origin are compared
     move               a new random token with every promotion, which identifies what a caller saw
     live, previous     the live revision, and the revision that was live before
     live_manifest      SHA-256 of the manifest's bytes, so that no other can take its place
     previous_manifest  the same of the previous revision
     promotions         the last promotions, oldest first
     retired            revisions that are removed or being removed; they never go live again
+
+    The previous version wrote neither number nor origin: they are 0 and "".
     """
+
+    absent_by_default: ClassVar[frozenset[str]] = frozenset({"number", "origin"})
 
     remedy: ClassVar[str] = (
         "restore it, or point it anew with `setlist models promote REVISION --force-head`"
@@ -247,3 +269,5 @@ class Pointer(Sealed):
     previous_manifest: Sha256 | None
     promotions: list[Promotion]
     retired: list[PositiveInt]
+    number: NonNegativeInt = 0
+    origin: str = ""

@@ -48,14 +48,18 @@ PROMOTIONS_KEPT = 50
 """In HEAD, which every follower reads at every poll."""
 
 
-def open_store(uri: str) -> "ModelStore":
+def open_store(uri: str, *, retry_seconds: float | None = None) -> "ModelStore":
     """Open the store at "gs://bucket/prefix" or in a local folder, which is created when missing.
+
+    Args:
+        uri: the address.
+        retry_seconds: how long faults of a bucket are tried again; a minute if left out.
 
     Raises:
         SettingsError: the text is no address, or has an unknown scheme.
         StoreError: the place cannot be used; see `setlist.store.objects.Objects`.
     """
-    return ModelStore(open_objects(uri))
+    return ModelStore(open_objects(uri, retry_seconds))
 
 
 class ModelStore(StoreReader):
@@ -184,7 +188,10 @@ class ModelStore(StoreReader):
     def replace_head(
         self, name: str, revision: int, *, why: str, check: Callable[[Manifest], object]
     ) -> Head:
-        """Replace a lost or damaged HEAD by one that names a revision and has no history.
+        """Make a HEAD that followers follow whatever they have followed before: of a new origin.
+
+        A lost or damaged HEAD is replaced by one that names the revision and has no history. A
+        whole HEAD that names it already, such as one from a backup, keeps its history.
 
         Args:
             name: of the model.
@@ -193,7 +200,7 @@ class ModelStore(StoreReader):
             check: raises for a revision that must not go live.
 
         Raises:
-            StoreRefusedError: HEAD is whole.
+            StoreRefusedError: HEAD is whole, and another revision is live.
             StoreConflictError: HEAD was replaced meanwhile.
             StoreNotFoundError, StoreDamagedError: the revision does not exist, or is not whole.
         """
@@ -203,16 +210,21 @@ class ModelStore(StoreReader):
             pointer = Pointer.parse(stored[0], key) if stored else None
         except StoreDamagedError:
             pointer = None
-        if pointer and pointer.name == name:
+        if pointer and pointer.name != name:
+            pointer = None
+        if pointer and pointer.live != revision:
             raise StoreRefusedError(
                 f"store {self.uri}: HEAD of {name} is not damaged",
                 "promote or roll back instead",
             )
-        manifest, sha256 = self.read_manifest(name, revision, None)
+        manifest, sha256 = self.read_manifest(name, revision, pointer)
         check(manifest)
         for fault in file_faults(self.objects, f"{name}/revisions/{revision}/", manifest.files):
             raise fault
-        new_pointer = _next_pointer(None, manifest, sha256, this_person(), why, "promote")
+        new_pointer = _next_pointer(pointer, manifest, sha256, this_person(), why, "promote")
+        if pointer:
+            kept = {"previous": pointer.previous, "previous_manifest": pointer.previous_manifest}
+            new_pointer = new_pointer.model_copy(update={**kept, "origin": uuid.uuid4().hex})
         version = stored[1] if stored else None
         if self.objects.write(key, new_pointer.to_bytes(), expected=version) is None:
             raise StoreConflictError(
@@ -294,6 +306,8 @@ def _next_pointer(
         previous_manifest=pointer.live_manifest if pointer else None,
         promotions=[*(pointer.promotions if pointer else []), entry][-PROMOTIONS_KEPT:],
         retired=pointer.retired if pointer else [],
+        number=pointer.number + 1 if pointer else 1,
+        origin=pointer.origin if pointer else uuid.uuid4().hex,
     )
 
 

@@ -53,10 +53,15 @@ class Objects(Protocol):
         """Remove what killed uploads have left; return how many files that were."""
 
 
-def open_objects(uri: str) -> Objects:
+def open_objects(uri: str, retry_seconds: float | None = None) -> Objects:
     """Open the place that an address names: "gs://bucket/prefix", or a local folder.
 
     A local folder is created when it is missing.
+
+    Args:
+        uri: the address.
+        retry_seconds: after this, a bucket that answers with faults is not asked again; for a
+            caller with a deadline, who wants to hear the fault before it.
 
     Raises:
         SettingsError: the text is no address, or has an unknown scheme.
@@ -66,7 +71,7 @@ def open_objects(uri: str) -> Objects:
         # Imported here, so that a local store does not pay for the import.
         from setlist.store.bucket import GoogleCloudStorage
 
-        return GoogleCloudStorage(match[1], match[2])
+        return GoogleCloudStorage(match[1], match[2], retry_seconds)
     if not uri or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", uri):
         raise SettingsError(
             f"store: {uri!r} is no address of a store", "write gs://bucket/prefix or a local folder"

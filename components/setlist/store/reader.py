@@ -103,7 +103,11 @@ class StoreReader:
             StoreDamagedError: a file is missing, unlisted or damaged; it is named.
             ModelError: `to` holds something else, or cannot be written.
         """
-        manifest = self.manifest(name, revision)
+        return self.download(self.manifest(name, revision), to)
+
+    def download(self, manifest: Manifest, to: Path) -> Path:
+        """Copy the revision of a manifest that was read before, as `fetch` does."""
+        name, revision = manifest.name, manifest.revision
         folder = f"{name}/revisions/{revision}/"
         self.check_listing(manifest, folder)
         # Beside `to`, so that the rename stays within one file system and is atomic.

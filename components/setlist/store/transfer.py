@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from setlist.errors import ModelError, StoreDamagedError, StoreError
 from setlist.store.manifest import MANIFEST, File
@@ -153,11 +155,32 @@ def file_faults(objects: Objects, folder: str, files: Mapping[str, File]) -> lis
 def _for_each(work: Callable[[str], None], files: Mapping[str, File]) -> None:
     """Call `work` for every path, several at once.
 
-    The first fault in the order of the files is raised, after all threads have ended.
+    The first fault in the order of the files is raised, after all threads have ended. They are
+    daemons, unlike those of an executor: a transfer that never ends does not keep its process from
+    ending.
     """
-    with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
-        for _ in pool.map(work, files):
-            pass
+    waiting: SimpleQueue[str] = SimpleQueue()
+    for path in files:
+        waiting.put(path)
+    faults: dict[str, Exception] = {}
+
+    def work_off() -> None:
+        with suppress(Empty):
+            while not faults:
+                path = waiting.get_nowait()
+                try:
+                    work(path)
+                except Exception as fault:  # raised below
+                    faults[path] = fault
+
+    threads = [threading.Thread(target=work_off, daemon=True) for _ in range(TRANSFER_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for path in files:
+        if path in faults:
+            raise faults[path]
 
 
 def _total_size(files: Mapping[str, File]) -> int:

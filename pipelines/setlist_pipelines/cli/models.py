@@ -140,7 +140,8 @@ def promote(
         bool,
         typer.Option(
             "--force-head",
-            help="Replace a HEAD that is lost or damaged; its history is lost. Refused if whole.",
+            help="Replace a HEAD that is lost or damaged; its history is lost. For the live "
+            "revision: say that HEAD is right, although it is older than it was.",
         ),
     ] = False,
 ) -> None:

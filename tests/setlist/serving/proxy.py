@@ -4,13 +4,21 @@ import contextlib
 import socket
 import struct
 import threading
+import time
+from collections.abc import Callable
 from typing import Literal
 
 from tests.waiting import PATIENCE
 from urllib3 import Timeout
 
-Mode = Literal["pass", "500", "reset", "stall", "away"]
+Mode = Literal["pass", "500", "reset", "stall", "drip", "away"]
+DRIP_SECONDS = 0.05
+"""Between two bytes: each read of a client succeeds, and an answer takes minutes."""
 REFUSAL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+Send = Callable[[socket.socket, bytes, int], None]
+"""Sends a part of an answer, of which so many bytes have passed already."""
 
 
 class TimeOut(Timeout):
@@ -32,7 +40,10 @@ class TimeOut(Timeout):
 
 
 class Proxy:
-    """Passes bytes on to a port of this machine, or answers 500, resets, stalls, is away."""
+    """Passes bytes on to a port of this machine, or answers 500, resets, stalls, drips, is away.
+
+    A connection drips after its first `drip_after` bytes.
+    """
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -40,6 +51,7 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self.mode: Mode = "pass"
         self.refused = 0
+        self.drip_after = 0
         self._listener = self._listen(0)
         self.port = self._listener.getsockname()[1]
 
@@ -110,19 +122,33 @@ class Proxy:
         server = socket.create_connection(("127.0.0.1", self._target))
         with self._lock:
             self._open.add(server)
-        for one, other in ((client, server), (server, client)):
-            threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+        out = self._drip if self.mode == "drip" else self._pass
+        for one, other, send in ((client, server, self._pass), (server, client, out)):
+            threading.Thread(target=self._pump, args=(one, other, send), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, send: Send) -> None:
         with contextlib.suppress(OSError):
-            while part := source.recv(1 << 16):
-                sink.sendall(part)
+            passed = 0
+            while part := source.recv(1 << 12):
+                send(sink, part, passed)
+                passed += len(part)
         for one in (source, sink):
             with self._lock:
                 self._open.discard(one)
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+
+    @staticmethod
+    def _pass(sink: socket.socket, part: bytes, passed: int) -> None:
+        sink.sendall(part)
+
+    def _drip(self, sink: socket.socket, part: bytes, passed: int) -> None:
+        free = max(self.drip_after - passed, 0)
+        sink.sendall(part[:free])
+        for byte in part[free:]:
+            time.sleep(DRIP_SECONDS)
+            sink.sendall(bytes([byte]))
 
 
 def _reset(connection: socket.socket) -> None:

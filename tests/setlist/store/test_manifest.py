@@ -60,6 +60,8 @@ POINTERS = st.builds(
         max_size=5,
     ),
     retired=st.lists(st.integers(1, 99), max_size=5),
+    number=st.just(0) | st.integers(1, 99),
+    origin=st.just("") | TEXT,
 )
 
 

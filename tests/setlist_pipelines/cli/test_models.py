@@ -250,6 +250,8 @@ def test_a_head_that_was_edited_is_refused_and_pointed_anew(models, pushed, uri)
     assert live(uri) == 2
     assert "HEAD was edited" in well(models("history"))
     assert "HEAD of home is not damaged" in fault(models("promote", 1, "--force-head"))
+    well(models("promote", 2, "--force-head", "--why", "HEAD is from a backup"))
+    assert "HEAD is from a backup" in well(models("history"))
 
 
 def test_prune_keeps_what_the_gate_and_people_need(models, pushed, uri):  # noqa: F811

@@ -23,6 +23,7 @@ from setlist.serving.messages import (
     ModelResponse,
     RefusedRequest,
 )
+from setlist.serving.model_pool import FULL
 from setlist.serving.service import REQUEST_SECONDS, Service
 
 JSON = "application/json"
@@ -49,7 +50,7 @@ class Door:
     def __init__(self, app: FastAPI, service: Service, root_path: str = "") -> None:
         """Args: see `create_app`."""
         self.app, self._service, self._root = app, service, root_path.rstrip("/")
-        refused = RefusedRequest(503, "too many requests wait; come again later")
+        refused = RefusedRequest(503, FULL)
         self._full = refused.content()
         self._full_headers = [
             (b"content-type", JSON.encode()),

@@ -38,6 +38,8 @@ HUNG_QUERIES = 1_000
 RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Pauses before a worker that cannot be replaced is tried again."""
 
+FULL = "too many requests wait; come again later"
+
 Gone = Callable[[], Awaitable[bool]]
 PROBE = Query(history=(), ages=(), exclude=(), inputs={}, k=1)
 
@@ -89,7 +91,7 @@ class ModelPool:
         """Requests that wait or are being answered."""
         self._at_work = 0  # workers that can be asked
         self._closed = False
-        self._seconds_per_listener = 0.002
+        self._seconds_per_listener = 0.0
         self.call_seconds = CALL_SECONDS_FLOOR
         self.last_answer = 0.0
         """When a worker answered last, as `time.monotonic` counts."""
@@ -158,9 +160,11 @@ class ModelPool:
             first: whether it goes before those that wait.
 
         Raises:
-            RefusedRequest: there is no answer in time (504).
+            RefusedRequest: too many wait (503), or there is no answer in time (504).
             ModelError: what the model raised on these queries; other requests do not see it.
         """
+        if self.full and not first:
+            raise RefusedRequest(503, FULL)
         request = _WaitingRequest(
             queries, with_ids, asyncio.get_running_loop().create_future(), gone
         )
@@ -263,7 +267,8 @@ class ModelPool:
         message = checked(frames.unpack(head, body))
         self.last_answer = time.monotonic()
         each = (self.last_answer - began) / len(queries)
-        self._seconds_per_listener += 0.1 * (each - self._seconds_per_listener)
+        weight = 0.1 if self._seconds_per_listener else 1.0
+        self._seconds_per_listener += weight * (each - self._seconds_per_listener)
         return _ranked_lists(message, len(queries))
 
     async def _next_batch(self) -> list[_WaitingRequest]:

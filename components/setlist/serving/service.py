@@ -291,11 +291,11 @@ class Service:
         return [lists[row] for row in range(len(models))]
 
     def _model_for(self, listener: str | None, live: ServedModel) -> ServedModel:
-        """The live model, or the candidate for its share of the listeners."""
+        """The live model, or the candidate for its share of the listeners while it answers."""
         candidate, share = self.candidate, self.settings.share
-        if candidate and share is not None and gets_candidate(listener, candidate.revision, share):
-            return candidate
-        return live
+        if candidate is None or share is None or not candidate.pool.at_work:
+            return live
+        return candidate if gets_candidate(listener, candidate.revision, share) else live
 
     def _record(
         self,

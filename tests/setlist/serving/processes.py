@@ -20,17 +20,24 @@ import uvicorn
 from fastapi import FastAPI
 from tests.waiting import PATIENCE, until
 
+from setlist.serving.http_app import Door
+from setlist.serving.http_connections import BoundedConnection
+
 SETLIST = [sys.executable, "-m", "setlist_pipelines"]
 
 
 class Server:
     """`setlist serve` on a port that was free; its lines with the moments at which they came."""
 
-    def __init__(self, *arguments: str, cores: str = "", **environment: str) -> None:
+    def __init__(
+        self, *arguments: str, cores: str = "", open_files: int = 0, **environment: str
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         pinned = ["taskset", "-c", cores] if cores else []
+        if open_files:
+            pinned += ["prlimit", f"--nofile={open_files}:{open_files}"]
         self.process = subprocess.Popen(
             [*pinned, *SETLIST, "serve", "--port", str(self.port), *arguments],
             stdout=subprocess.PIPE,
@@ -107,9 +114,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, cores: str = "", **environment: str) -> Iterator[Server]:
+def serving(
+    *arguments: str, cores: str = "", open_files: int = 0, **environment: str
+) -> Iterator[Server]:
     """A server, ended at the end."""
-    server = Server(*arguments, cores=cores, **environment)
+    server = Server(*arguments, cores=cores, open_files=open_files, **environment)
     try:
         yield server
     finally:
@@ -117,9 +126,10 @@ def serving(*arguments: str, cores: str = "", **environment: str) -> Iterator[Se
 
 
 @contextlib.contextmanager
-def in_thread(app: FastAPI) -> Iterator[httpx.Client]:
+def in_thread(app: FastAPI | Door) -> Iterator[httpx.Client]:
     """The app behind uvicorn, in this process, where tests reach into it."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    config = uvicorn.Config(app, port=0, log_level="warning", ws="none", http=BoundedConnection)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -16,7 +16,7 @@ from tests.setlist.serving.test_follower import UNREAD, corrupt
 from tests.waiting import PATIENCE, until
 
 from setlist.models.saved_model import SavedModel
-from setlist.serving.http_app import create_app
+from setlist.serving.http_app import Door, create_app
 from setlist.serving.messages import MAX_BODY_BYTES, RefusedRequest
 from setlist.serving.service import Service, ServiceSettings
 from setlist.store import bucket
@@ -28,7 +28,8 @@ CHILE = {"country": "Chile"}
 
 
 def client_of(uri, folder, **more):
-    return in_thread(create_app(Service(ServiceSettings(uri, "home", folder, FAST, **more))))
+    service = Service(ServiceSettings(uri, "home", folder, FAST, **more))
+    return in_thread(Door(create_app(service), service))
 
 
 def ready(client, revision=1):

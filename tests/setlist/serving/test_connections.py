@@ -1,0 +1,147 @@
+"""Overload, slow clients, the end of the process, and a path of a proxy."""
+
+import http.client
+import json
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.cases import hostile_models
+from tests.setlist.serving.models import promote, stage
+from tests.setlist.serving.processes import in_thread, serving
+from tests.setlist.serving.test_canary import value
+from tests.setlist.serving.test_http_app import FAST, client_of, ready, recommend
+from tests.waiting import PATIENCE, until
+
+from setlist.serving.http_app import DEADLINE_HEADER, Door, create_app
+from setlist.serving.service import Service, ServiceSettings
+
+
+@pytest.fixture
+def slow(uri, tmp_path):
+    """A server whose model takes 0.2 s."""
+    promote(uri, stage(uri, hostile_models.write_slow(tmp_path / "slow", 200), "slow"))
+    with client_of(uri, tmp_path / "kept") as client:
+        ready(client, 3)
+        recommend(client, {"k": 1})
+        yield client
+
+
+def test_who_would_wait_too_long_is_refused_at_once_and_the_others_are_answered(slow):
+    def ask(number):
+        began = time.monotonic()
+        answer = slow.post("/v1/recommend", json={"history": [str(number)], "k": 1})
+        return answer, time.monotonic() - began
+
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(ask, range(48)))
+    refused = [(answer, seconds) for answer, seconds in answers if answer.status_code == 503]
+    assert {answer.status_code for answer, _ in answers} == {200, 503}
+    assert all(answer.headers["retry-after"] == "1" for answer, _ in refused)
+    assert "come again later" in refused[0][0].json()["error"]["message"]
+    assert recommend(slow, {"k": 1}), "and all is well after it"
+
+
+def test_a_deadline_is_read_from_the_header(slow):
+    headers = {DEADLINE_HEADER: "50"}
+    answer = slow.post("/v1/recommend", json={"k": 1}, headers=headers)
+    assert answer.status_code == 504
+    assert "within 0.05 s" in answer.json()["error"]["message"]
+    headers = {DEADLINE_HEADER: "soon"}
+    assert slow.post("/v1/recommend", json={"k": 1}, headers=headers).status_code == 400
+
+
+def test_the_model_is_not_asked_for_a_client_that_has_gone(slow):
+    body = json.dumps({"k": 1}).encode()
+    head = f"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+    asked = [socket.create_connection(("127.0.0.1", slow.base_url.port)) for _ in range(2)]
+    for number, each in enumerate(asked, 1):
+        each.sendall(head.encode() + body)
+        until(lambda: f"setlist_open_requests {number}.0" in slow.get("/metrics").text)
+    for each in asked:
+        each.close()
+    until(lambda: "setlist_open_requests 0.0" in slow.get("/metrics").text)
+    assert value(slow, "setlist_requests_total", status="499") == 1
+    assert value(slow, "setlist_listeners_total", role="live") == 2, "with that of the fixture"
+
+
+@pytest.mark.slow
+def test_silent_connections_give_way(uri, tmp_path):
+    told = ("--store", uri, "--folder", str(tmp_path / "kept"))
+    silent = []
+    with serving(*told, open_files=1_024) as server:
+        server.wait(1)
+        try:
+            for _ in range(1_100):
+                silent.append(socket.create_connection(("127.0.0.1", server.port)))
+                silent[-1].sendall(b"GET /h")
+            for path in ("/healthz", "/readyz"):
+                assert server.get(path)[0] == 200
+            assert server.post({"k": 2})[0] == 200
+            silent[-1].settimeout(PATIENCE)
+            assert silent[-1].recv(1) == b"", "who never ends its request is cut off"
+        finally:
+            for each in silent:
+                each.close()
+
+
+@pytest.mark.slow
+def test_a_body_that_drips_is_cut_off(uri, tmp_path):
+    with serving("--store", uri, "--folder", str(tmp_path / "kept")) as server:
+        server.wait(1)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as one:
+            one.sendall(b"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n")
+            began = time.monotonic()
+            with pytest.raises(OSError):  # noqa: PT012 - it drips until it is cut off
+                while time.monotonic() - began < PATIENCE:
+                    one.sendall(b" ")
+                    time.sleep(0.2)
+            assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_sigterm_loses_no_request_of_busy_connections(uri, tmp_path):
+    """Each client asks again and again, and goes elsewhere when it is asked to."""
+    answered, lost, closed = [], [], []
+    with serving("--store", uri, "--folder", str(tmp_path / "kept")) as server:
+        server.wait(1)
+
+        def ask():
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+            try:
+                while True:
+                    connection.request("POST", "/v1/recommend", b'{"k": 5}')
+                    answer = connection.getresponse()
+                    answer.read()
+                    answered.append(answer.status)
+                    if answer.will_close:
+                        closed.append(True)
+                        return
+            except (OSError, http.client.HTTPException) as fault:
+                lost.append(fault)
+
+        clients = [threading.Thread(target=ask) for _ in range(8)]
+        for client in clients:
+            client.start()
+        until(lambda: len(answered) > 100)
+        server.process.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.join()
+        assert server.process.wait(timeout=PATIENCE) == 0
+    assert not lost
+    assert set(answered) == {200}
+    assert len(closed) == 8
+
+
+@pytest.mark.parametrize("path", ["", "/lists"])
+def test_behind_a_proxy_that_takes_its_path_away_or_leaves_it(uri, tmp_path, path):
+    service = Service(ServiceSettings(uri, "home", tmp_path / "kept", FAST))
+    with in_thread(Door(create_app(service), service, "/lists")) as client:
+        until(lambda: client.get(f"{path}/readyz").status_code == 200)
+        answer = client.post(f"{path}/v1/recommend", json={"k": 2})
+        assert answer.status_code == 200
+        assert "/lists/openapi.json" in client.get(f"{path}/docs").text
+        assert client.get(f"{path}/openapi.json").json()["servers"] == [{"url": "/lists"}]

@@ -21,13 +21,14 @@ UniqueV2 UniqueWithCountsV2 Unpack UpperBound Where ZerosLike
 _MATHS = """
 Abs Acos Add AddN AddV2 All Any ArgMax ArgMin Asin Atan Atan2 BatchMatMulV3 BiasAdd Bitcast
 BitwiseAnd BitwiseOr BitwiseXor Bucketize Cast Ceil ClipByValue Cos Cosh Cumprod Cumsum
-DenseBincount DivNoNan Einsum Elu Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod Greater
-GreaterEqual IsFinite IsInf IsNan L2Loss LeakyRelu LeftShift Less LessEqual Log Log1p LogSoftmax
-LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean Min Minimum Mul MulNoNan Neg NotEqual
-Pow Prod RealDiv Reciprocal Relu Relu6 RightShift Rint Round Rsqrt SegmentMax SegmentMean
-SegmentMin SegmentProd SegmentSum Selu Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt
-Square SquaredDifference Sub Sum Tan Tanh TopKV2 TruncateDiv TruncateMod UnsortedSegmentMax
-UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum Xdivy Xlog1py Xlogy
+DenseBincount DivNoNan Einsum Elu Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod
+FusedBatchNormV3 Greater GreaterEqual IsFinite IsInf IsNan L2Loss LeakyRelu LeftShift Less
+LessEqual Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean Min
+Minimum Mul MulNoNan Neg NotEqual Pow Prod RealDiv Reciprocal Relu Relu6 RightShift Rint Round
+Rsqrt SegmentMax SegmentMean SegmentMin SegmentProd SegmentSum Selu Sigmoid Sign Sin Sinh
+Softmax Softplus Softsign Sqrt Square SquaredDifference Sub Sum Tan Tanh TopKV2 TruncateDiv
+TruncateMod UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum Xdivy
+Xlog1py Xlogy
 """
 _STRINGS = """
 AsString ReduceJoin RegexFullMatch RegexReplace ShardedFilename StaticRegexFullMatch

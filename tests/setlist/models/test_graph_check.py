@@ -111,6 +111,23 @@ def test_of_what_keeps_a_state_only_variables_and_lookups_of_constants_are_in_th
     }
 
 
+def test_a_network_of_keras_passes(tmp_path):
+    """As others build their towers; not its recurrent layers, which are loops."""
+    keras = tf.keras
+    ids = keras.Input((None,), dtype=tf.int32)
+    vectors = keras.layers.Embedding(20, 8)(ids)
+    attended = keras.layers.MultiHeadAttention(2, 4)(vectors, vectors)
+    mean = keras.layers.GlobalAveragePooling1D()(keras.layers.LayerNormalization()(attended))
+    model = tf.Module()
+    model.network = keras.Model(ids, keras.layers.Dense(20, "gelu")(mean))
+    signature = tf.function(
+        lambda history: {"scores": model.network(history, training=False)},
+        input_signature=[tf.TensorSpec([None, None], tf.int32, name="history")],
+    )
+    tf.saved_model.save(model, str(tmp_path / "saved_model"), signatures=signature)
+    check_graph(tmp_path)
+
+
 # Operations.
 
 

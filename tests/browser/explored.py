@@ -72,11 +72,13 @@ def explorer(workdir: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "setlist_pipelines", "dashboard", "--port", str(port)]
     command += ["--workdir", ".", "--store", "store"]  # a picture names no folder of this machine
+    # Behind a proxy, which is harder than at the root of a host.
+    command += ["--root-path", "/lists"]
     with (workdir / "dashboard.log").open("w") as log:
         server = subprocess.Popen(command, cwd=workdir, stdout=log, stderr=log)
         try:
-            _wait(f"http://127.0.0.1:{port}/_stcore/health", server, Path(log.name))
-            yield f"http://127.0.0.1:{port}/"
+            _wait(f"http://127.0.0.1:{port}/lists/_stcore/health", server, Path(log.name))
+            yield f"http://127.0.0.1:{port}/lists/"
         finally:
             server.terminate()
             try:

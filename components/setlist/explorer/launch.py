@@ -31,7 +31,9 @@ REHEARSAL_TIMEOUT_SECONDS = 600
 """How long the first look at a page may take, while runs are read and models are loaded."""
 
 
-def serve_explorer(scene: Scene, host: str, port: int, say: Callable[[str], None]) -> None:
+def serve_explorer(
+    scene: Scene, host: str, port: int, say: Callable[[str], None], root_path: str = ""
+) -> None:
     """Serve the explorer until the process is interrupted.
 
     Args:
@@ -39,9 +41,14 @@ def serve_explorer(scene: Scene, host: str, port: int, say: Callable[[str], None
         host: the address to listen at.
         port: at that address.
         say: gets one line of text about each step of the start.
+        root_path: the path under which a proxy offers it, and which it leaves in requests.
     """
     set_scene(scene)
-    options = STREAMLIT_OPTIONS | {"server.address": host, "server.port": port}
+    options = STREAMLIT_OPTIONS | {
+        "server.address": host,
+        "server.port": port,
+        "server.baseUrlPath": root_path.strip("/"),
+    }
     load_config_options(options)
     say("opening the newest run and its models ...")
     began = time.perf_counter()
@@ -50,7 +57,7 @@ def serve_explorer(scene: Scene, host: str, port: int, say: Callable[[str], None
     @asynccontextmanager
     async def listening(_: st.App) -> AsyncIterator[None]:
         say(f"ready after {time.perf_counter() - began:.1f} s")
-        say(f"open {url(host, port)}; Ctrl-C ends it")
+        say(f"open {url(host, port)}{root_path}; Ctrl-C ends it")
         yield
 
     # uvicorn sends a SIGTERM that it got to this process again after it has shut down.

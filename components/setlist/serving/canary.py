@@ -43,9 +43,17 @@ def gets_candidate(listener: str | None, revision: int, share: float) -> bool:
 
 @dataclass(frozen=True)
 class AnsweredQuery:
-    """A query and the list that a revision answered."""
+    """A query and the list that a revision answered.
 
-    revision: int
+    Attributes:
+        identity: of the revision, see `ServedModel`.
+        query: what was asked.
+        ranked: the list.
+        listener: the id, where it was sent.
+        request_id: of the request.
+    """
+
+    identity: str
     query: Query
     ranked: RankedList
     listener: str | None
@@ -118,7 +126,7 @@ class Shadow:
     async def _compare(self, live: AnsweredQuery) -> None:
         model = self._candidate()
         # After its promotion the candidate is the live model: there is nothing to compare.
-        if model is None or model.revision == live.revision:
+        if model is None or model.identity == live.identity:
             return
         try:
             (ranked,) = await model.pool.ask([live.query], SHADOW_SECONDS)
@@ -127,5 +135,5 @@ class Shadow:
             return
         in_both = len(set(ranked.item_ids) & set(live.ranked.item_ids))
         self._overlap.observe(in_both / max(len(live.ranked.item_ids), 1))
-        answer = AnsweredQuery(model.revision, live.query, ranked, live.listener, live.request_id)
+        answer = AnsweredQuery(model.identity, live.query, ranked, live.listener, live.request_id)
         self._log(model, answer)

@@ -10,10 +10,12 @@
 is UTC, in microseconds. `impressions` has the columns of events, so `curate` reads it without a
 conversion. `requests` holds the features of a list as the model read them: history and ages are cut
 to the length that it reads. A listener without an id is "". A file appears complete or not at all.
+Files of days that are long over are removed once a day.
 """
 
 import queue
 import random
+import re
 import socket
 import tempfile
 import threading
@@ -21,7 +23,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +43,8 @@ ENCODED_LISTS = 100
 """Lists that are turned into columns at once: it takes 1 to 2 ms, in which no request runs."""
 MAX_FILE_SECONDS = 60.0
 """Time after which a file is written, however few lists it has."""
+KEEP_DAYS = 180
+"""The log holds what people have heard: longer than a model is trained on it is of no use."""
 
 ServingRole = Literal["live", "candidate", "shadow"]
 _TIMESTAMP = pa.timestamp("us", "UTC")
@@ -110,7 +114,12 @@ class RequestLog:
     """A thread that writes a sample of the requests; no request waits for it."""
 
     def __init__(
-        self, to: str, rate: float, registry: CollectorRegistry, every: float = MAX_FILE_SECONDS
+        self,
+        to: str,
+        rate: float,
+        registry: CollectorRegistry,
+        every: float = MAX_FILE_SECONDS,
+        keep_days: int = KEEP_DAYS,
     ) -> None:
         """Create it; the thread starts with `start`.
 
@@ -119,6 +128,7 @@ class RequestLog:
             rate: share of the requests that are logged, a random sample.
             registry: for the numbers of lists written and dropped, and of failed attempts.
             every: seconds after which a file is written, however few lists it has.
+            keep_days: days after which a list is removed.
         """
         counter = Counter(
             "setlist_log_lists",
@@ -131,6 +141,8 @@ class RequestLog:
         )
         self.fault: str | None = None
         self._to, self._rate, self._every = to, rate, every
+        self._kept = timedelta(days=keep_days)
+        self._cleaned: date | None = None
         self._waiting: queue.Queue[LoggedList | None] = queue.Queue(MAX_WAITING_LISTS)
         self._thread = threading.Thread(target=self._run, name="request log", daemon=True)
         self._objects: Objects | None = None
@@ -187,6 +199,7 @@ class RequestLog:
             # processor core from the requests.
             if late or (self.fault is None and self._encoded_lists() >= MAX_FILE_LISTS):
                 self._flush()
+                self._remove_old()
                 due = time.monotonic() + self._every
         self._dropped.inc(self._encoded_lists() + (self._pending.lists if self._pending else 0))
 
@@ -205,6 +218,22 @@ class RequestLog:
             if self.fault is None:  # a lasting fault is printed once
                 print(f"request log: {fault}", flush=True)
             self.fault = str(fault)
+
+    def _remove_old(self) -> None:
+        """Remove the files of days that are over for long, once a day; several servers may."""
+        today = datetime.now(UTC).date()
+        if self._objects is None or self._cleaned == today:
+            return
+        self._cleaned = today
+        oldest = today - self._kept
+        try:
+            for folder in ("requests", "impressions"):
+                for key in self._objects.keys(f"{folder}/"):
+                    day = re.match(rf"{folder}/date=(\d{{4}}-\d\d-\d\d)/", key, re.ASCII)
+                    if day and day[1] < oldest.isoformat():
+                        self._objects.remove(key)
+        except (SetlistError, OSError) as fault:
+            print(f"request log: old files stay: {fault}", flush=True)
 
     def _next_file(self) -> _PendingFile | None:
         """The file that a fault left unwritten, or else a new one of all encoded lists."""

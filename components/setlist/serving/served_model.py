@@ -1,6 +1,7 @@
 """A revision that is served: what it is, and the workers that answer for it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from setlist.models.contract import ModelInfo
 from setlist.models.worker.query import Query
@@ -13,15 +14,22 @@ class ServedModel:
 
     Attributes:
         revision: its number in the store.
+        folder: of its files.
         info: of the model.
         known_inputs: the named inputs that a request may send; None: any.
         pool: its workers.
     """
 
     revision: int
+    folder: Path
     info: ModelInfo
     known_inputs: frozenset[str] | None
     pool: ModelPool
+
+    @property
+    def identity(self) -> str:
+        """Equal for equal manifests, whatever their numbers: a follower names its folders so."""
+        return self.folder.name
 
     def unknown_input(self, query: Query) -> str | None:
         """An input of the query that the model was never told of, such as one that is misspelt."""

@@ -31,7 +31,7 @@ from setlist.serving.messages import (
 )
 from setlist.serving.model_pool import Gone, ModelPool
 from setlist.serving.monitoring import FollowerMetrics
-from setlist.serving.request_log import LoggedList, RequestLog, ServingRole
+from setlist.serving.request_log import KEEP_DAYS, LoggedList, RequestLog, ServingRole
 from setlist.serving.served_model import ServedModel
 from setlist.serving.spare_worker import SpareWorker
 
@@ -55,6 +55,7 @@ class ServiceSettings:
         share: of the listeners who get the candidate; None: it runs as a shadow.
         log: where requests are logged, a folder or gs://bucket/prefix; "": they are not logged.
         rate: the share of requests that are logged.
+        log_days: days after which what was logged is removed.
         workers: processes that answer for a model, each with a copy of it.
         any_input: whether requests may send inputs that no model knows.
         allowed: operations of a graph that are allowed beside the usual ones.
@@ -68,6 +69,7 @@ class ServiceSettings:
     share: float | None = None
     log: str = ""
     rate: float = 1.0
+    log_days: int = KEEP_DAYS
     workers: int = 1
     any_input: bool = False
     allowed: tuple[str, ...] = ()
@@ -84,7 +86,11 @@ class Service:
         self.draining = False
         """Whether the process is about to end, and wants no further connections."""
         self.registry = CollectorRegistry()
-        self.log = RequestLog(settings.log, settings.rate, self.registry) if settings.log else None
+        self.log = None
+        if settings.log:
+            self.log = RequestLog(
+                settings.log, settings.rate, self.registry, keep_days=settings.log_days
+            )
         self._spare = SpareWorker()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -216,7 +222,7 @@ class Service:
             catalogue_size=info.catalogue_size,
             training_window=info.training_window,
             # The follower notes a swap a moment after `_swap`; until then it has the old revision.
-            promoted=in_use.promoted if in_use and in_use.revision == live.revision else "",
+            promoted=in_use.promoted if in_use and in_use.folder == live.folder else "",
             candidate=self.candidate.revision if self.candidate else None,
             share=self.settings.share,
         )
@@ -310,7 +316,7 @@ class Service:
         for request, query, model, ranked in zip(requests, queries, models, lists, strict=True):
             role: ServingRole = "candidate" if model is self.candidate else "live"
             self.listeners.labels(role).inc()
-            answer = AnsweredQuery(model.revision, query, ranked, request.listener, request_id)
+            answer = AnsweredQuery(model.identity, query, ranked, request.listener, request_id)
             if logged:
                 self._log(model, answer, role)
             if self.shadow:
@@ -374,7 +380,7 @@ class Service:
         profile = read_profile(folder)
         known = {*info.categorical_inputs, *(profile.offered if profile else ())}
         anything = settings.any_input or not known
-        return ServedModel(revision, info, None if anything else frozenset(known), pool)
+        return ServedModel(revision, folder, info, None if anything else frozenset(known), pool)
 
     def _retire(self, model: ServedModel | None) -> None:
         """End the workers of a model when its last request is answered."""

@@ -45,6 +45,10 @@ def dashboard(
         str, typer.Option(help="The address to listen at; 0.0.0.0 for all addresses.")
     ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8501,
+    root_path: Annotated[
+        str,
+        typer.Option(help="The path under which a proxy offers the explorer, like /explorer."),
+    ] = "",
 ) -> None:
     """Open the explorer: the lists of several models side by side for a listener, real or invented.
 
@@ -81,7 +85,7 @@ def dashboard(
     typer.echo(f"{len(shown_runs)} run{'s' * (len(shown_runs) != 1)}, {name} of {store}")
     with TemporaryDirectory(prefix="setlist-dashboard-") as fetched:
         scene = Scene(current_runs, store, name, Path(fetched))
-        serve_explorer(scene, host, port, typer.echo)
+        serve_explorer(scene, host, port, typer.echo, root_path)
 
 
 def readable_runs(workdir: Path) -> tuple[list["RunFolders"], list[str]]:

@@ -65,6 +65,9 @@ def serve(
     log_rate: Annotated[
         float, typer.Option(min=0, max=1, help="The share of requests that are logged.")
     ] = 1.0,
+    log_days: Annotated[
+        int, typer.Option(min=1, help="Days after which what was logged is removed.")
+    ] = 180,
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Processes that answer for a model, a copy in each.")
     ] = 1,
@@ -108,6 +111,7 @@ def serve(
         share=share,
         log=log,
         rate=log_rate,
+        log_days=log_days,
         workers=workers,
         any_input=any_input,
         allowed=tuple(allow_operation or ()),

@@ -60,10 +60,10 @@ def test_the_model_is_not_asked_for_a_client_that_has_gone(slow):
     asked = [socket.create_connection(("127.0.0.1", slow.base_url.port)) for _ in range(2)]
     for number, each in enumerate(asked, 1):
         each.sendall(head.encode() + body)
-        until(lambda: f"setlist_open_requests {number}.0" in slow.get("/metrics").text)
+        until(lambda opened=number: value(slow, "setlist_open_requests") == opened)
     for each in asked:
         each.close()
-    until(lambda: "setlist_open_requests 0.0" in slow.get("/metrics").text)
+    until(lambda: value(slow, "setlist_open_requests") == 0)
     assert value(slow, "setlist_requests_total", status="499") == 1
     assert value(slow, "setlist_listeners_total", role="live") == 2, "with that of the fixture"
 

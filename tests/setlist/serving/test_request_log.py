@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -40,9 +41,9 @@ def entry(number, role="live"):
 class Written:
     """A log that is written at once, and what came of it."""
 
-    def __init__(self, to, every=60.0):
+    def __init__(self, to, every=60.0, **more):
         self.registry = CollectorRegistry()
-        self.log = RequestLog(str(to), 1.0, self.registry, every)
+        self.log = RequestLog(str(to), 1.0, self.registry, every, **more)
 
     def count(self, outcome):
         return self.registry.get_sample_value("setlist_log_lists_total", {"outcome": outcome})
@@ -183,6 +184,27 @@ def test_it_goes_to_a_bucket_as_well(gcs_uri):
     assert [key.partition("/")[0] for key in keys] == ["impressions", "requests"]
 
 
+def test_days_that_are_long_over_are_removed_and_nothing_else(tmp_path):
+    today = datetime.now(UTC).date()
+    days = {age: today - timedelta(days=age) for age in (0, 10, 11, 400)}
+    kept = [f"requests/date={days[10]}/a.parquet", "requests/date=soon/b.parquet", "notes.txt"]
+    gone = [
+        f"{part}/date={days[age]}/c.parquet"
+        for part in ("requests", "impressions")
+        for age in (11, 400)
+    ]
+    for key in (*kept, *gone):
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_text("x")
+    written = Written(tmp_path, keep_days=10)
+    written.log.start()
+    written.log.put(entry(1))
+    written.log.stop()
+    assert all((tmp_path / key).is_file() for key in kept)
+    assert not any((tmp_path / key).exists() for key in gone)
+    assert len([*(tmp_path / f"requests/date={today}").glob("*.parquet")]) == 1
+
+
 def test_the_server_logs_a_share_of_its_requests(uri, tmp_path):
     with client_of(uri, tmp_path / "kept", log=str(tmp_path / "log"), rate=0.3) as client:
         ready(client)
@@ -192,7 +214,8 @@ def test_the_server_logs_a_share_of_its_requests(uri, tmp_path):
 
 
 def test_features_are_logged_as_the_model_saw_them(uri, tmp_path):
-    with client_of(uri, tmp_path / "kept", log=str(tmp_path / "log")) as client:
+    more = {"log": str(tmp_path / "log"), "any_input": True}
+    with client_of(uri, tmp_path / "kept", **more) as client:
         ready(client)
         plays = [{"item": f"r1-{n % 60:05d}", "age_days": 80 - n} for n in range(80)]
         told = {"history": plays, "inputs": {"device": "phone"}, "exclude": ["r1-00000"], "k": 4}

@@ -6,29 +6,36 @@ The model has 64 dimensions; a request has a history of 50, a named input, and a
 Every server runs on core 0 with one TensorFlow thread, the client on core 1; each is loaded for
 `SECONDS` (5) at a time, in turn, ROUNDS times, and medians are shown.
 
-- in process: `ServedModel` asked and rendered, without HTTP.
+- one call: the model asked and its list rendered in this process, and in a worker, in turn.
+- memory: proportional set size of the server and its workers: with one model, the most during a
+  swap, and with a candidate.
 - over HTTP: ours against a bare FastAPI function that calls the same SavedModel and returns ids and
   scores, without titles, limits, metrics or swaps. "ratio" is the median over rounds. Processor
   time a request is the one that other work on the machine disturbs least.
 - swap: from HEAD moved to the first answer of the new revision, HEAD looked at every 0.2 s.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from tests.setlist.serving.models import promote, stage, write_towers
 from tests.setlist.serving.processes import serving
+from tests.waiting import until
 
 ITEMS, DIMENSION, HISTORY, K = 27_000, 64, 50, 100
 ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 LOAD = Path(__file__).with_name("load.py")
+CONNECTIONS = (1, 4, 16)
 ROUNDS, ASKED, BARE_PORT = 5, 2_000, 18_433
 
 
@@ -38,19 +45,31 @@ def histories(number: int) -> list[list[str]]:
     return [[f"r1-{item:05d}" for item in rng.integers(0, ITEMS, HISTORY)] for _ in range(number)]
 
 
-def in_process(model: Path) -> None:
-    """Print p50 and p99 in ms; the process is for this alone."""
-    from setlist.serving.served_model import Query, ServedModel
+def one_call(model: Path) -> None:
+    """Print p50 and p99 in ms, in process and in a worker; the process is for this alone."""
+    from setlist.models.saved_model import SavedModel
+    from setlist.models.worker.answers import AnsweringModel
+    from setlist.models.worker.model_worker import ModelWorker
+    from setlist.models.worker.query import Query
 
-    served = ServedModel(1, model)
+    here = AnsweringModel(SavedModel(model), model)
+    here.warm_up()
     ages = [float(age) for age in range(HISTORY)]
-    seconds = []
-    for history in histories(ASKED):
-        began = time.perf_counter()
-        query = Query(history, ages, [], {"country": "Chile"}, K)
-        served.render(served.lists([query])[0])
-        seconds.append(time.perf_counter() - began)
-    print(json.dumps([float(np.percentile(seconds, share) * 1e3) for share in (50, 99)]))
+    seconds: dict[str, list[float]] = {"in process": [], "in a worker": []}
+    with ModelWorker() as worker:
+        worker.load(model)
+        worker.warm_up(model)
+        for history in histories(ASKED):
+            query = Query(history, ages, [], {"country": "Chile"}, K)
+            for which, taken in seconds.items():
+                began = time.perf_counter()
+                if which == "in process":
+                    here.lists([query])
+                else:
+                    worker.ask("answer", {"queries": [vars(query)], "ids": False}, seconds=60)
+                taken.append(time.perf_counter() - began)
+    rows = {which: np.percentile(taken, (50, 99)) * 1e3 for which, taken in seconds.items()}
+    print(json.dumps({which: row.tolist() for which, row in rows.items()}))
 
 
 def bare(model: Path) -> None:
@@ -93,15 +112,80 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def family(process: int) -> list[int]:
+    """A process and all that it has started."""
+    found = [process]
+    with contextlib.suppress(OSError):  # a thread, or all of it, has just ended
+        for task in Path(f"/proc/{process}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += family(int(child))
+    return found
+
+
+def megabytes(process: int) -> float:
+    """Proportional set size of the process and all that it has started."""
+    total = 0
+    for each in family(process):
+        with contextlib.suppress(OSError):  # it has just ended
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
+
+
+def most_megabytes(process: int, while_: Callable[[], object]) -> float:
+    """The most that is seen of it while something runs."""
+    seen, ended = [megabytes(process)], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            seen.append(megabytes(process))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    while_()
+    ended.set()
+    watcher.join()
+    return max(seen)
+
+
+def memory(folder: Path, uri: str) -> None:
+    """The line of memory."""
+    promote(uri, 1)
+    told = ("--store", uri, "--every", "0.2s", "--folder")
+    with serving(*told, str(folder / "alone")) as server:
+        server.wait(1)
+        time.sleep(8)  # the spare has started
+        alone = megabytes(server.process.pid)
+
+        def swap() -> None:
+            promote(uri, 2)
+            server.wait(2)
+            time.sleep(8)
+
+        swapping = most_megabytes(server.process.pid, swap)
+        parent = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text().splitlines()
+        own = next(int(line.split()[1]) for line in parent if line.startswith("Pss:")) / 1024
+    promote(uri, 1)
+    with serving(*told, str(folder / "both"), "--shadow", "2") as server:
+        server.wait(1)
+        until(lambda: server.get("/v1/model")[1]["candidate"] == 2)
+        time.sleep(8)
+        both = megabytes(server.process.pid)
+    print(
+        f"\nmemory: {alone:.0f} MB with one model ({own:.0f} MB of it the server itself), at most "
+        f"{swapping:.0f} MB during a swap, {both:.0f} MB with a candidate in the shadow\n"
+    )
+
+
 def measure(
     process: int, port: int, connections: int, seconds: float, bodies: Path
 ) -> tuple[float, float, float, float]:
     """Requests a second, p50 and p99 in ms, processor ms a request."""
     output = bodies.with_suffix(".npy")
-    before = processor_seconds(process)
+    before = sum(map(processor_seconds, family(process)))
     command = [sys.executable, str(LOAD), str(port), str(connections), str(seconds)]
     subprocess.run(["taskset", "-c", "1", *command, str(bodies), str(output)], check=True)
-    spent = processor_seconds(process) - before
+    spent = sum(map(processor_seconds, family(process))) - before
     answers = np.load(output)
     assert (answers[:, 2] == 200).all(), "every request has to be answered"
     p50, p99 = np.percentile(answers[:, 1], [50, 99]) * 1e3
@@ -136,7 +220,7 @@ def over_http(folder: Path, model: Path, uri: str, seconds: float) -> None:
                 "| connections | | requests a second | p50 ms | p99 ms | processor ms | ratio |\n"
                 "|--:|---|--:|--:|--:|--:|--:|"
             )
-            for connections in (1, 4, 16):
+            for connections in CONNECTIONS:
                 found: dict[str, list[tuple[float, float, float, float]]] = {}
                 for name in ("bare", "ours") * (ROUNDS + 1):
                     row = measure(*ports[name], connections, seconds, bodies[name])
@@ -172,21 +256,23 @@ def main(seconds: float) -> None:
             model = write_towers(folder / f"r{revision}", f"r{revision}", ITEMS, DIMENSION)
             stage(uri, model, f"run-{revision}")
         promote(uri, 1)
-        command = [sys.executable, "-m", "tests.benchmarks.serving", "process", str(folder / "r1")]
+        command = [sys.executable, "-m", "tests.benchmarks.serving", "call", str(folder / "r1")]
         done = subprocess.run(
             ["taskset", "-c", "0", *command],
             env=os.environ | ONE_CORE,
             stdout=subprocess.PIPE,
             check=True,
         )
-        p50, p99 = json.loads(done.stdout.splitlines()[-1])
-        print(f"in process: p50 {p50:.2f} ms, p99 {p99:.2f} ms\n", flush=True)
+        for which, (p50, p99) in json.loads(done.stdout.splitlines()[-1]).items():
+            print(f"one call {which}: p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
+        memory(folder, uri)
+        promote(uri, 1)
         over_http(folder, folder / "r1", uri, seconds)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["process"]:
-        in_process(Path(sys.argv[2]))
+    if sys.argv[1:2] == ["call"]:
+        one_call(Path(sys.argv[2]))
     elif sys.argv[1:2] == ["bare"]:
         bare(Path(sys.argv[2]))
     else:

@@ -8,10 +8,12 @@ import io
 import os
 import re
 import shutil
+import signal
+import threading
 import time
 import warnings
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,7 +23,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from setlist import errors
 from setlist.errors import SetlistError, SettingsError
-from setlist_pipelines.laptop.kfp_patches import name_outputs
+from setlist_pipelines.laptop.kfp_patches import end_steps_with_us, name_outputs
 from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE, Run, ShowStep
 from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings, with_absolute_paths
@@ -91,6 +93,23 @@ def step_titles(spec: PipelineSpec) -> dict[str, str]:
     }
 
 
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM interrupt what runs in this block, as Ctrl-C does; in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def run_local(
     settings: Settings,
     workdir: Path,
@@ -129,6 +148,7 @@ def run_local(
 
         runner = container_runner(docker_image, workdir, settings, container or {})
     else:
+        end_steps_with_us()
         runner = local.SubprocessRunner(use_venv=False)
     from setlist_pipelines.graphs import graph
 
@@ -143,8 +163,13 @@ def run_local(
         screen = _Log(file, say, step_titles(component.pipeline_spec))
         warnings.filterwarnings("ignore", module=r"kfp\.local")  # display names, image names
         try:
-            with redirect_stdout(screen):
+            with redirect_stdout(screen), interrupted_by_sigterm():
                 component(**arguments)
+        except KeyboardInterrupt as signalled:
+            raise SetlistError(
+                f"{signalled or 'Ctrl-C'} ended the run in step {screen.task}, which was ended, "
+                f"too; nothing is left running, and what was written is in {root}\nThe log is {log}"
+            ) from signalled
         except RuntimeError as fault:
             failed = COLOUR.sub("", str(fault))
     if failed:

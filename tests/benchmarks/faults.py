@@ -9,6 +9,7 @@
 - outage: the store behind a proxy that answers 500, resets, stalls and goes away, each for a while
   and under load; then HEAD is moved, and the server has to find it by itself.
 - fuzz: what schemathesis makes of the OpenAPI document, right and wrong, against the server.
+- hostile: models, stores and clients that mean harm; see `hostile.py`.
 - corrupt: a revision with a flipped bit goes live; the old one has to stay, the fault to be named.
 - store: pushes killed at every write and at 50 moments, 20 rounds of 8 pushes at once, and 1,000
   mutations, over a folder and over a bucket.
@@ -26,6 +27,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tests.benchmarks.hostile import hostile
 from tests.emulator import emulator, make_bucket
 from tests.faults.killed import kill_at_every_write, kill_at_random
 from tests.faults.mutations import mutate
@@ -257,6 +259,8 @@ def main(number: int) -> None:
         load(folder, uri, number)
         fuzz(folder, uri)
         corrupt(folder, uri)
+        (folder / "hostile").mkdir()
+        hostile(folder / "hostile")
         outage(folder, models)
         store(folder)
 

@@ -17,7 +17,7 @@ import numpy as np
 from setlist.errors import ModelError
 from setlist.models.contract import ModelInfo
 from setlist.models.worker import frames
-from setlist.models.worker.model_worker import LOAD_SECONDS, ModelWorker, checked
+from setlist.models.worker.model_worker import ModelWorker, checked
 from setlist.models.worker.query import Query, RankedList
 from setlist.serving.messages import GONE, RefusedRequest
 
@@ -114,8 +114,8 @@ class ModelPool:
         return info
 
     def _load_into(self, worker: ModelWorker) -> ModelInfo:
-        info = worker.load(self.folder, self._allowed, LOAD_SECONDS)
-        slowest = worker.warm_up(self.folder, LOAD_SECONDS)
+        info = worker.load(self.folder, self._allowed)
+        slowest = worker.warm_up(self.folder)
         self.call_seconds = max(CALL_SECONDS_FLOOR, CALL_FACTOR * slowest)
         # What the model prints from here on may be of listeners.
         worker.quiet = True
@@ -181,12 +181,13 @@ class ModelPool:
         finally:
             self.open_requests -= 1
 
-    async def probe(self, seconds: float = 1.0) -> bool:
+    async def probe(self) -> bool:
         """Whether the model answers: it has just done so, or it does when it is asked now."""
-        if time.monotonic() - self.last_answer < seconds:
-            return True
         if not self.at_work:
             return False
+        seconds = self.call_seconds / 2
+        if time.monotonic() - self.last_answer < seconds:
+            return True
         try:
             await self.ask([PROBE], seconds, with_ids=False, first=True)
         except (RefusedRequest, ModelError):

@@ -28,8 +28,6 @@ from setlist.models.worker.model_worker import ModelWorker
 WORK_FOLDER = ".setlist"
 STAND_IN = 1_000_000_000
 """Added to a number that is taken by another model: more than a store will ever have revisions."""
-WARM_UP_TIMEOUT_SECONDS = 300
-"""Time for a model to load and answer; a large one takes about a minute."""
 
 
 class BasePath:
@@ -111,7 +109,7 @@ def warm_up_in_subprocess(model: Path) -> None:
     """
     try:
         with ModelWorker() as worker:
-            worker.load(model, seconds=WARM_UP_TIMEOUT_SECONDS)
-            worker.warm_up(model, seconds=WARM_UP_TIMEOUT_SECONDS)
+            worker.load(model)
+            worker.warm_up(model)
     except ModelError as fault:
         raise ModelError(f"{model} cannot be used: {fault}") from fault

@@ -11,7 +11,7 @@ from tests.setlist.serving.test_canary import value
 from tests.setlist.serving.test_http_app import client_of, ready, recommend
 from tests.waiting import until
 
-from setlist.serving import model_pool
+from setlist.models.worker import model_worker
 
 SOON = 30.0
 """Seconds; far more than a model may take here, far less than for ever."""
@@ -30,13 +30,13 @@ def fault(client):
 def test_a_warm_up_that_does_not_end_is_named_and_the_rollback_is_followed(
     uri, tmp_path, write, monkeypatch
 ):
-    monkeypatch.setattr(model_pool, "LOAD_SECONDS", 3.0)
+    monkeypatch.setattr(model_worker, "LOAD_SECONDS", 3.0)
     hanging = write("works_on", hostile_models.IDS[0])  # with which the warm-up begins
     with client_of(uri, tmp_path / "kept") as client:
         ready(client)
         promote(uri, stage(uri, hanging, "hanging"))
         until(lambda: fault(client), SOON)
-        assert "no answer to 'warm_up' within 3 s" in fault(client)
+        assert "no answer to 'warm_up' within 3" in fault(client)
         assert recommend(client, {"k": 1})["revision"] == 1
         promote(uri, 2)
         ready(client, 2)

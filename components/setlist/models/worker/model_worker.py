@@ -20,8 +20,11 @@ from setlist.models.worker.frames import Message
 
 START_SECONDS = 120.0
 """To import TensorFlow takes 2 to 5 s, on a busy node several times as long."""
-LOAD_SECONDS = 300.0
-"""To load a model, and again to warm it up; with a million items both take some 15 s."""
+LOAD_SECONDS = 60.0
+LOAD_BYTES_PER_SECOND = 10_000_000
+"""To load a model, and again to warm it up, may take a minute and a second for each 10 MB of its
+files; a model of a million items, 0.6 GB, takes some 15 s for both. A follower does not look at
+HEAD meanwhile."""
 PRINTED_LINES = 20
 PRINTED_CHARACTERS = 300
 
@@ -85,14 +88,14 @@ class ModelWorker:
             self.unconfined = str(hello.head["unconfined"])
 
     def load(
-        self, folder: Path, allowed: Collection[str] = (), seconds: float = LOAD_SECONDS
+        self, folder: Path, allowed: Collection[str] = (), seconds: float | None = None
     ) -> ModelInfo:
         """Check the graph of a model and load it, in place of the model before.
 
         Args:
             folder: of the model.
             allowed: operations of its graph that are allowed beside the usual ones.
-            seconds: that it may take.
+            seconds: that it may take; None: `loading_seconds`.
 
         Raises:
             ModelError: it is refused, or does not load.
@@ -101,9 +104,10 @@ class ModelWorker:
         self.wait()
         self.quiet = False
         asked = {"folder": str(folder.absolute()), "allowed": sorted(allowed)}
+        seconds = seconds or loading_seconds(folder)
         return ModelInfo.model_validate(self.ask("load", asked, seconds=seconds).head["info"])
 
-    def warm_up(self, folder: Path, seconds: float = LOAD_SECONDS) -> float:
+    def warm_up(self, folder: Path, seconds: float | None = None) -> float:
         """Call the loaded model a few times, and read the titles and tags of its items.
 
         Returns:
@@ -114,6 +118,7 @@ class ModelWorker:
             ModelUnansweredError: not in time, or the process died of it.
         """
         asked = {"folder": str(folder.absolute())}
+        seconds = seconds or loading_seconds(folder)
         return float(self.ask("warm_up", asked, seconds=seconds).head["slowest"])
 
     def ask(
@@ -191,6 +196,12 @@ class ModelWorker:
                     print(f"  the model's process: {self._last_line}", flush=True)
                 elif printed == PRINTED_LINES + 1:
                     print("  the model's process: further lines are left out", flush=True)
+
+
+def loading_seconds(folder: Path) -> float:
+    """How long a model may take to load, and as long again to warm up, by the size of its files."""
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return LOAD_SECONDS + size / LOAD_BYTES_PER_SECOND
 
 
 def checked(message: Message) -> Message:

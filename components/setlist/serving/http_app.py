@@ -118,6 +118,11 @@ def create_app(service: Service) -> FastAPI:
         content = RefusedRequest(fault.status_code, fault.detail).content()
         return Response(content, fault.status_code, fault.headers, JSON)
 
+    @app.exception_handler(Exception)
+    async def fail(_: Request, __: Exception) -> Response:
+        """A fault of ours, whose traceback the server prints."""
+        return Response(RefusedRequest(500, "the server failed").content(), 500, media_type=JSON)
+
     return app
 
 

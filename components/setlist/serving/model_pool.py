@@ -103,9 +103,8 @@ class ModelPool:
             ModelError: it is refused, does not load, or does not answer.
         """
         try:
-            for _ in range(self._number):
-                worker = self._take()
-                self._workers.append(worker)
+            self._workers = [self._take() for _ in range(self._number)]
+            for worker in self._workers:
                 info = self._load_into(worker)
         except BaseException:
             self._kill()
@@ -128,6 +127,11 @@ class ModelPool:
         self._tasks = [
             asyncio.create_task(self._serve(place)) for place in range(len(self._workers))
         ]
+
+    @property
+    def unconfined(self) -> str:
+        """What its processes could not give up; see `ModelWorker`."""
+        return self._workers[0].unconfined or ""
 
     @property
     def at_work(self) -> bool:
@@ -341,9 +345,9 @@ class ModelPool:
 
     def _replace(self, place: int) -> ModelWorker:
         worker = self._workers[place] = self._take()
-        self._load_into(worker)
-        if self._closed:  # nobody would end it any more
+        if self._closed:  # before this worker was among those that `close` ends
             worker.close()
+        self._load_into(worker)
         return worker
 
 

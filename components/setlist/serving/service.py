@@ -85,6 +85,8 @@ class Service:
         self.candidate: ServedModel | None = None
         self.draining = False
         """Whether the process is about to end, and wants no further connections."""
+        self.unconfined: str | None = None
+        """What the kernel does not let the process of a model give up; "" for nothing."""
         self.registry = CollectorRegistry()
         self.log = None
         if settings.log:
@@ -201,6 +203,7 @@ class Service:
         return {
             "live": live,
             "candidate": others[0] if others else None,
+            "unconfined": self.unconfined,
             "log": {"to": self.settings.log, "fault": self.log.fault} if self.log else None,
         }
 
@@ -376,6 +379,9 @@ class Service:
 
         pool = ModelPool(folder, take, settings.workers, settings.allowed, count)
         info = pool.load()
+        if self.unconfined is None and pool.unconfined:
+            print(f"models are less confined here: {pool.unconfined}", flush=True)
+        self.unconfined = pool.unconfined
         self._in_loop(pool.start)
         profile = read_profile(folder)
         known = {*info.categorical_inputs, *(profile.offered if profile else ())}

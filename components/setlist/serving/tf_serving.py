@@ -19,6 +19,7 @@ are not noticed: it goes on with A until the next revision.
 import re
 import shutil
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 from setlist.errors import ModelError, SettingsError
@@ -33,13 +34,17 @@ STAND_IN = 1_000_000_000
 class BasePath:
     """A folder that TensorFlow Serving watches."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, allowed: Collection[str] = ()) -> None:
         """Create the folder if it does not exist.
+
+        Args:
+            folder: the base path.
+            allowed: operations of a graph that are allowed beside the usual ones.
 
         Raises:
             SettingsError: it cannot be created.
         """
-        self.folder = folder.absolute()
+        self.folder, self._allowed = folder.absolute(), allowed
         self._work = self.folder / WORK_FOLDER / "serving"
         try:
             self._work.mkdir(parents=True, exist_ok=True)
@@ -58,7 +63,7 @@ class BasePath:
             ModelError: the model does not load or answer; the folder is unchanged.
             OSError: the model could not be copied; the folder is unchanged.
         """
-        warm_up_in_subprocess(model)
+        warm_up_in_subprocess(model, self._allowed)
         self._clear()
         try:
             self._replace(revision, model)
@@ -101,7 +106,7 @@ class BasePath:
             folder.rename(self._work / uuid.uuid4().hex)
 
 
-def warm_up_in_subprocess(model: Path) -> None:
+def warm_up_in_subprocess(model: Path, allowed: Collection[str] = ()) -> None:
     """Load and call a model in a process of its own, which takes its memory, or a crash, with it.
 
     Raises:
@@ -109,7 +114,7 @@ def warm_up_in_subprocess(model: Path) -> None:
     """
     try:
         with ModelWorker() as worker:
-            worker.load(model)
+            worker.load(model, allowed)
             worker.warm_up(model)
     except ModelError as fault:
         raise ModelError(f"{model} cannot be used: {fault}") from fault

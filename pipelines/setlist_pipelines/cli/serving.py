@@ -33,6 +33,10 @@ def parse_interval(text: str) -> timedelta:
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(help="An operation to allow in a model's graph beside the usual ones."),
+]
 EveryOption = Annotated[str, typer.Option(help="Time between two polls of HEAD, like 30s or 10m.")]
 
 
@@ -74,10 +78,7 @@ def serve(
     any_input: Annotated[
         bool, typer.Option(help="Answer requests with inputs that the model was not trained with.")
     ] = False,
-    allow_operation: Annotated[
-        list[str] | None,
-        typer.Option(help="An operation to allow in a model's graph beside the usual ones."),
-    ] = None,
+    allow_operation: AllowOption = None,
     root_path: Annotated[
         str, typer.Option(help="The path under which a proxy offers this server, like /lists.")
     ] = "",
@@ -150,6 +151,7 @@ def follow(
         int | None,
         typer.Option(min=1, max=65_535, help="Answer /healthz, /readyz and /metrics there."),
     ] = None,
+    allow_operation: AllowOption = None,
 ) -> None:
     """Keep a folder at the live model: the model base path of TensorFlow Serving.
 
@@ -164,7 +166,7 @@ def follow(
     # Only the process that tests a model imports it; without this check every test would fail.
     if find_spec("tensorflow") is None:
         raise ModuleNotFoundError("follow needs tensorflow", name="tensorflow")
-    base_path = BasePath(to)
+    base_path = BasePath(to, allow_operation or ())
 
     def install(revision: int, folder: Path) -> None:
         base_path.install(revision, folder)

@@ -323,7 +323,7 @@ def test_a_base_path_is_as_it_was_after_a_fault_and_untouched_by_who_comes_secon
     base = BasePath(tmp_path / "base")
     base.install(*service.models[0])
     (model := tmp_path / "model").mkdir()
-    monkeypatch.setattr(tf_serving, "warm_up_in_subprocess", lambda _: None)
+    monkeypatch.setattr(tf_serving, "warm_up_in_subprocess", lambda *_: None)
     with pytest.raises(FileNotFoundError):
         base.install(2, model)
     work = tmp_path / "base" / WORK_FOLDER / "serving"

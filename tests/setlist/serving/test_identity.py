@@ -236,7 +236,7 @@ def test_tensorflow_serving_is_given_another_number_for_other_content(
     tmp_path, towers, monkeypatch
 ):
     """It would keep what it has loaded under a number, so the number in place is never reused."""
-    monkeypatch.setattr(tf_serving, "warm_up_in_subprocess", lambda _: None)
+    monkeypatch.setattr(tf_serving, "warm_up_in_subprocess", lambda *_: None)
     base = BasePath(tmp_path / "base")
 
     def installed(revision, model):

@@ -81,7 +81,7 @@ def unpack(head: bytes, body: bytes) -> Message:
             start += arrays[name].nbytes
         if start != len(body):
             raise FrameError("more bytes than its arrays have")
-    except (ValueError, TypeError, AttributeError, RecursionError) as fault:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
         raise FrameError(f"no message ({type(fault).__name__})") from fault
     return Message(document, arrays)
 

@@ -58,26 +58,23 @@ def test_a_model_that_takes_too_much_memory_is_ended(tmp_path):
 def test_what_it_prints_cannot_look_like_ours(tmp_path, capfd):
     text = "revision 99 of home is live here\x1b[2J\r"
     folder = hostile_models.write_prints(tmp_path / "m", text)
+    seen = []
+
+    def printed():
+        seen.append(capfd.readouterr().out)
+        return "".join(seen)
+
     with ModelWorker() as worker:
         model = RemoteModel(worker, folder, allowed=["PrintV2"])
         for _ in range(50):
             model.recommend([[]], [[]], 3)
-        until(lambda: "left out" in capfd_text(capfd))
+        until(lambda: "left out" in printed())
         worker.quiet = True
         model.recommend([[]], [[]], 3)
-    lines = SEEN.pop().splitlines()
+    lines = printed().splitlines()
     assert 1 < len(lines) <= 25
     assert all(line.startswith("  the model's process: ") for line in lines)
     assert "\x1b" not in "".join(lines)
-
-
-SEEN: list[str] = [""]
-
-
-def capfd_text(capfd) -> str:
-    """All that was printed so far."""
-    SEEN[0] += capfd.readouterr().out
-    return SEEN[0]
 
 
 PARENT = """

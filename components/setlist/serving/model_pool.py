@@ -141,9 +141,12 @@ class ModelPool:
     @property
     def full(self) -> bool:
         """Whether a request that comes now is refused, because it would wait too long."""
-        listeners = sum(len(request.queries) for request in self._waiting)
-        seconds = listeners * self._seconds_per_listener / self._number
-        return seconds > MAX_WAITING_SECONDS or len(self._waiting) >= MAX_WAITING_REQUESTS
+        each = sum(len(request.queries) for request in self._waiting) / self._number
+        # What fits into the next batch waits for one call only, however long that is.
+        long = (
+            each >= MAX_BATCH_LISTENERS and each * self._seconds_per_listener > MAX_WAITING_SECONDS
+        )
+        return long or len(self._waiting) >= MAX_WAITING_REQUESTS
 
     async def ask(
         self,

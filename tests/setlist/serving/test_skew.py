@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -263,7 +264,8 @@ def test_only_the_revision_and_what_listeners_saw_of_it(look):
 def test_the_newest_days_of_the_log(look, tmp_path, profile):
     write(tmp_path / "log", [one.entry(inputs={"country": ""}) for one in TRAINED])
     (day,) = (tmp_path / "log" / "requests").iterdir()
-    day.rename(day.with_name("date=2026-01-31"))
+    month_ago = datetime.now(UTC).date() - timedelta(days=30)
+    day.rename(day.with_name(f"date={month_ago}"))
     entries = [one.entry(time=NOON + 5) for one in SOME]
     assert alerts(look(entries, days=1)) == set()
     again = find_skew(str(tmp_path / "log"), "home", 1, profile, CATALOGUE, BOUNDS, 2)

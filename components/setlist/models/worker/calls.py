@@ -38,6 +38,7 @@ class Worker:
         tf.function(tf.identity)(
             tf.constant(0)
         )  # TensorFlow starts its threads with the first call
+        gc.freeze()  # what TensorFlow is made of stays; to look through it takes half a second
         self._baseline = used_memory()
         self.calls: dict[str, Callable[[Message], Message]] = {
             "load": self._load,

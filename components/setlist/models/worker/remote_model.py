@@ -9,6 +9,7 @@ import pandas as pd
 
 from setlist.arrays import Float32s, Int32s, Ragged, Strings
 from setlist.errors import ModelError
+from setlist.models.contract import FOREIGN
 from setlist.models.worker.frames import Array, Message
 from setlist.models.worker.model_worker import ModelWorker
 
@@ -93,8 +94,10 @@ class RemoteModel:
         arguments = _arguments(history, exclude, k, inputs, history_age_days)
         answer = self._ask("signature", {"arguments": arguments}, seconds=seconds)
         scores = answer.arrays["scores"]
-        ids = np.array(answer.head["ids"], dtype=object).reshape(scores.shape)
-        return ids, scores
+        ids = np.array(answer.head["ids"], dtype=object)
+        if scores.ndim != 2 or len(scores) != len(history) or ids.size != scores.size:
+            raise ModelError(f"model {self.info.name} answered lists of another shape")
+        return ids.reshape(scores.shape), scores
 
     def timed(
         self,
@@ -157,8 +160,11 @@ class RemoteModel:
             }
             answer = self._ask("lists", head, arrays, seconds=CALL_SECONDS)
             part = answer.arrays["codes"], answer.arrays["scores"]
-            if any(array.shape != (rows.stop - start, k) for array in part):
-                raise ModelError(f"model {self.info.name} answered lists of another shape")
+            if (
+                any(array.shape != (rows.stop - start, k) for array in part)
+                or not ((part[0] >= FOREIGN) & (part[0] < len(item_ids))).all()
+            ):
+                raise ModelError(f"model {self.info.name} answered with no lists of this catalogue")
             codes[rows], scores[rows] = part
         return codes, scores
 

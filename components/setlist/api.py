@@ -22,6 +22,7 @@ def evaluate(
     live: str | Path | None = None,
     revision: int = 1,
     settings: EvaluationSettings | None = None,
+    operations: Sequence[str] = (),
 ) -> Evaluation:
     """Ask model folders the same questions, and write the evaluation folder.
 
@@ -57,6 +58,7 @@ def evaluate(
         live: the model folder that serves now; None while nothing is live.
         revision: the number of the live model in its store; it becomes part of its label.
         settings: metrics, shelf and slices; None for the defaults.
+        operations: of TensorFlow that a model may have beside the usual ones (`policy.operations`).
 
     Raises:
         DataError: when no listener plays anything relevant in the test period.
@@ -75,6 +77,7 @@ def evaluate(
         Path(dataset),
         settings or EvaluationSettings(),
         Path(output),
+        operations,
     )
 
 

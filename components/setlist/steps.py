@@ -25,7 +25,14 @@ def plan(
     candidates: dict[str, Any],
     compiled: list[Any],
 ) -> NamedTuple(
-    "Plan", [("window", dict), ("data_fingerprint", str), ("head", dict), ("rivals", list)]
+    "Plan",
+    [
+        ("window", dict),
+        ("data_fingerprint", str),
+        ("head", dict),
+        ("rivals", list),
+        ("operations", list),
+    ],
 ):
     """Settle the window, the input's fingerprint and the live revision. Never cached."""
     from setlist.step_process import begin_step
@@ -44,7 +51,7 @@ def plan(
         as_of,
         DataSettings.model_validate(data),
         WindowSettings.model_validate(window),
-        Policy.model_validate(policy).anchor,
+        Policy.model_validate(policy),
     )
 
 
@@ -308,6 +315,7 @@ def evaluate(
     candidate: Input[Model],
     live: Input[Model],
     evaluation: dict[str, Any],
+    operations: list[Any],
     evaluations: Output[Artifact],
     metrics: Output[Metrics],
 ) -> None:
@@ -329,6 +337,7 @@ def evaluate(
         Path(dataset.path),
         EvaluationSettings.model_validate(evaluation),
         Path(evaluations.path),
+        operations,
     )
     for name, value in read_values(Path(evaluations.path), result.model("candidate")).items():
         metrics.log_metric(name, value)

@@ -149,6 +149,7 @@ def retraining(
                         candidate=best,
                         live=live,
                         evaluation=evaluation,
+                        operations=plan.outputs["operations"],
                     )
                     .set_display_name("Evaluate all models")
                     .outputs["evaluations"]

@@ -11,6 +11,7 @@ audience         the listeners who are evaluated, with their truth and history
 contenders       the models of a run, and their roles
 lists            the lists that a model recommends to the audience
 requests         the requests that are kept, to be repeated in a fresh process
+latency          whether a model answers in time on a node that it shares
 inspection       the check that a model gives the same answers in a fresh process
 evaluator        evaluates every model of a run
 results          the evaluation folder, and how it is read

@@ -5,7 +5,7 @@ The folder that it writes is described in `setlist.evaluation.results`.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,8 @@ from setlist.evaluation.results import (
     first_repeated,
 )
 from setlist.evaluation.statistics import MIN_LISTENERS
-from setlist.models.contract import folder_digest, read_catalogue
-from setlist.models.saved_model import SavedModel
+from setlist.models.contract import folder_digest, read_catalogue, read_info
+from setlist.models.worker.model_host import ModelHost
 
 SHOWN_GROUPS = 10
 """Of the groups that a sample has lost, those that are printed."""
@@ -74,11 +74,20 @@ def evaluate(
     dataset: Path,
     settings: EvaluationSettings,
     output: Path,
+    allowed: Collection[str] = (),
 ) -> Evaluation:
     """Evaluate every model and write the evaluation folder.
 
     What the run may ship (the candidate, and the heuristics while nothing is live) is then loaded
     again in a fresh process and gets valid and broken requests (`setlist.evaluation.inspection`).
+
+    Args:
+        models: each with its role.
+        features: what the models know of the listeners and items.
+        dataset: with the plays of the test period.
+        settings: metrics, shelf and slices.
+        output: the folder to write.
+        allowed: operations that a model may have beside the usual ones (`policy.operations`).
 
     Raises:
         SettingsError: for an unknown metric, or a slice that is no column of the users table.
@@ -91,8 +100,41 @@ def evaluate(
         raise EvaluationError(f"{output} is not empty", "remove it, or name another folder")
     if twice := first_repeated([contender.label for contender in models]):
         raise EvaluationError(f"two models are called {twice}", "rename one of the folders")
-    setup = prepare_setup(models, features, dataset, settings)
-    output.mkdir(parents=True, exist_ok=True)
+    with ModelHost() as host:  # it starts while the tables are read
+        setup = prepare_setup(models, features, dataset, settings)
+        output.mkdir(parents=True, exist_ok=True)
+        _write_tables(setup, features, settings, output)
+        evaluated = [
+            _examine(contender, setup, features.window.cutoff, output, host, allowed)
+            for contender in models
+        ]
+    candidates = [model for model in models if model.role == "candidate"]
+    heuristics = [model for model in models if model.role == "heuristic" and setup.shared is None]
+    inspections = inspect_models(output, candidates + heuristics, allowed)
+    evaluation = Evaluation(
+        shelf=settings.shelf,
+        window=features.window.to_json(),
+        metrics=settings.metric_infos(),
+        slices=slice_columns(features, settings),
+        k=setup.k,
+        listeners=len(setup.people.users),
+        sampled_from=setup.people.sampled_from,
+        catalogue=setup.catalogue.size,
+        left_out=setup.people.left_out,
+        models=[
+            model.model_copy(update={"inspection": inspections.get(model.label)})
+            for model in evaluated
+        ],
+    )
+    document = json.dumps(evaluation.model_dump(), indent=1, allow_nan=False)
+    (output / "evaluation.json").write_text(document + "\n", "utf-8")
+    return evaluation
+
+
+def _write_tables(
+    setup: EvaluationSetup, features: Features, settings: EvaluationSettings, output: Path
+) -> None:
+    """Write what all models share: listeners, items, truth and the kept requests."""
     people = setup.people
     _print_sampling(people, slice_columns(features, settings))
     people.users.to_parquet(output / "users.parquet", index=False)
@@ -105,28 +147,6 @@ def evaluate(
         }
     ).to_parquet(output / "truth.parquet", index=False)
     write_requests(output, people, setup.inputs, setup.requests, setup.item_ids, setup.shelf)
-    evaluated = [_examine(contender, setup, features.window.cutoff, output) for contender in models]
-    candidates = [model for model in models if model.role == "candidate"]
-    heuristics = [model for model in models if model.role == "heuristic" and setup.shared is None]
-    inspections = inspect_models(output, candidates + heuristics)
-    evaluation = Evaluation(
-        shelf=settings.shelf,
-        window=features.window.to_json(),
-        metrics=settings.metric_infos(),
-        slices=slice_columns(features, settings),
-        k=setup.k,
-        listeners=len(people.users),
-        sampled_from=people.sampled_from,
-        catalogue=setup.catalogue.size,
-        left_out=people.left_out,
-        models=[
-            model.model_copy(update={"inspection": inspections.get(model.label)})
-            for model in evaluated
-        ],
-    )
-    document = json.dumps(evaluation.model_dump(), indent=1, allow_nan=False)
-    (output / "evaluation.json").write_text(document + "\n", "utf-8")
-    return evaluation
 
 
 def prepare_setup(
@@ -179,12 +199,17 @@ def _print_sampling(people: Audience, slices: Sequence[str]) -> None:
 
 
 def _examine(
-    contender: Contender, setup: EvaluationSetup, cutoff: pd.Timestamp, output: Path
+    contender: Contender,
+    setup: EvaluationSetup,
+    cutoff: pd.Timestamp,
+    output: Path,
+    host: ModelHost,
+    allowed: Collection[str],
 ) -> EvaluatedModel:
     began = time.monotonic()
-    model = SavedModel(contender.folder)
+    info = read_info(contender.folder)
     trained_until = parse_instant(
-        model.info.training_window.get("end", ""),
+        info.training_window.get("end", ""),
         f"{contender.folder / 'model.json'}: training_window.end",
     )
     if trained_until > cutoff:
@@ -195,9 +220,10 @@ def _examine(
         )
     people = setup.people
     try:
-        answered, scores = top_lists(
-            model, people, setup.inputs, setup.item_ids, setup.shelf, setup.k
-        )
+        with host.model(contender.folder, allowed) as model:
+            answered, scores = top_lists(
+                model, people, setup.inputs, setup.item_ids, setup.shelf, setup.k
+            )
     except SetlistError as fault:
         raise ModelError(f"{contender.label}: {fault.message}", fault.remedy) from fault
     # Metrics read the lists without repeats; `excluded` below counts what the model answered.
@@ -217,11 +243,11 @@ def _examine(
     return EvaluatedModel(
         label=contender.label,
         role=contender.role,
-        kind=model.info.kind,
+        kind=info.kind,
         digest=folder_digest(contender.folder),
         content=folder_digest(contender.folder / "saved_model"),
         revision=contender.revision,
-        training_window=model.info.training_window,
+        training_window=info.training_window,
         corpus=corpus,
         foreign=int((answered == FOREIGN).sum()),
         excluded=count_excluded(answered, people.history, setup.catalogue)

@@ -149,4 +149,4 @@ def _sentence(decision: Decision, reasons: list[Reason]) -> str:
     broken = [reason.rule for reason in reasons if reason.outcome == kind]
     if decision == "reject":
         return f"The candidate is refused; it broke: {', '.join(broken)}."
-    return f"The data cannot settle: {', '.join(broken)}; the candidate is not pushed."
+    return f"The evaluation cannot settle: {', '.join(broken)}; the candidate is not pushed."

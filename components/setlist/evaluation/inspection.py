@@ -4,26 +4,30 @@ The kept requests of the evaluation are sent alone, all together and a thousand 
 must be those that were evaluated, to 1e-4, and the order may differ only inside that tolerance.
 Then come hostile requests: an empty history, unknown ids, a k beyond the catalogue, every item
 excluded.
+
+The model runs in a worker (`setlist.models.worker`), and this process asks it. Each occasion has a
+deadline. A worker that hangs, dies, or uses too much is a fault of the model at that occasion.
 """
 
-import subprocess
-import sys
-import tempfile
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import RootModel
 
 from setlist.arrays import Float32s, Strings
+from setlist.errors import ModelError
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.requests import REQUEST_COLUMNS
 from setlist.evaluation.results import Inspection
 from setlist.models.contract import read_catalogue
-from setlist.models.saved_model import SavedModel
+from setlist.models.worker.confinement import Limits
+from setlist.models.worker.model_host import ModelHost
+from setlist.models.worker.model_worker import ModelUnansweredError
+from setlist.models.worker.remote_model import RemoteModel, Timing
 
 TOLERANCE = 1e-4
 """Of a score, absolute below 1 and relative above."""
@@ -33,60 +37,38 @@ REACH_LISTENERS = 8
 REACH_CELLS = 2_000_000
 """Positions in all lists of the whole catalogue, which are as many Python strings: some 200 MB. Of
 more than 250,000 items fewer listeners are asked, of more than 2 million one."""
-INSPECTION_TIMEOUT_SECONDS = 300
-"""The most seconds that all requests to a model may take."""
+OCCASION_SECONDS = 120.0
+"""A thousand requests at once to the largest model in docs/model.md take 51 s of processor time; a
+busy node needs longer. The requests that are timed are one occasion together."""
+LIMITS = Limits(processor_seconds=1_200)
+"""For each model: of the same one the whole inspection takes 70 s, so that is ample even where many
+cores spin. Of memory it has as much as it will have in the server."""
+NOT_ASKED = Inspection(faults=[], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0)
 
-Inspections = RootModel[dict[str, Inspection]]
 IdsAndScores = tuple[Strings, Float32s]
 
 
-def inspect_models(evaluation: Path, models: Sequence[Contender]) -> dict[str, Inspection]:
-    """Load the models in a fresh process, one after the other, and return its findings, by label.
-
-    A process that dies or hangs is a fault of the model that it was at. The models after it get
-    another process.
+def inspect_models(
+    evaluation: Path, models: Sequence[Contender], allowed: Collection[str] = ()
+) -> dict[str, Inspection]:
+    """Load the models in a fresh process, one after the other, and return what was seen, by label.
 
     Args:
         evaluation: with requests.parquet, and answers.parquet of each of the models.
         models: to be inspected, in that order.
+        allowed: operations that they may have beside the usual ones (`policy.operations`).
     """
-    findings: dict[str, Inspection] = {}
-    while left := [model for model in models if model.label not in findings]:
-        print(f"inspecting {', '.join(model.label for model in left)}", flush=True)
-        seen, fault = _inspect_in_process(evaluation, left)
-        findings |= {model.label: seen[model.label] for model in left if model.label in seen}
-        if unseen := [model for model in left if model.label not in seen]:
-            findings[unseen[0].label] = Inspection(
-                faults=[fault], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0
-            )
-    return findings
-
-
-def _inspect_in_process(
-    evaluation: Path, models: Sequence[Contender]
-) -> tuple[dict[str, Inspection], str]:
-    """What one process finds of the models before it ends, and why it did not come to the rest."""
-    with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "inspections.json"
-        command = [sys.executable, "-m", __name__, str(evaluation), str(output)]
-        for model in models:
-            command += [model.label, str(model.folder)]
-        try:
-            done = subprocess.run(  # noqa: S603 - our own module
-                command,
-                timeout=INSPECTION_TIMEOUT_SECONDS * len(models),
-                check=False,
-                capture_output=True,
-                text=True,
-            )
-            fault = f"the process that loaded it ended with exit code {done.returncode}"
-            if done.returncode:
-                print(done.stderr[-2_000:], flush=True)
-        except subprocess.TimeoutExpired:
-            fault = f"it did not answer within {INSPECTION_TIMEOUT_SECONDS} s"
-        if not output.is_file():
-            return {}, fault
-        return Inspections.model_validate_json(output.read_bytes()).root, fault
+    if not models:
+        return {}
+    with ModelHost(LIMITS) as host:
+        print(f"inspecting {', '.join(model.label for model in models)}", flush=True)
+        found = {
+            model.label: inspect_model(evaluation, model.label, model.folder, host, allowed)
+            for model in models
+        }
+    for missing in sorted({inspected.unconfined for inspected in found.values()} - {""}):
+        print(f"the models were not confined: {missing}", flush=True)
+    return found
 
 
 @dataclass(frozen=True)
@@ -119,20 +101,28 @@ class Requests:
 class Inspector:
     """One model under inspection, with the faults that were seen so far."""
 
-    def __init__(self, folder: Path) -> None:
-        self.model = SavedModel(folder)
-        self.catalogue = read_catalogue(folder)
-        self._known = frozenset(self.catalogue)
+    def __init__(self, model: RemoteModel, catalogue: Sequence[str]) -> None:
+        self.model = model
+        self.catalogue = catalogue
+        self._known = frozenset(catalogue)
         self.faults: list[str] = []
+        self._lost = False  # the worker, at one of these faults
 
     def ask(self, occasion: str, requests: Requests, k: int) -> IdsAndScores | None:
         """The answer, checked against what the contract says of any answer; None for no answer."""
+        if self._lost:
+            return None
         try:
             ids, scores = self.model.signature(
-                requests.history, requests.exclude, k, requests.inputs, requests.ages
+                requests.history,
+                requests.exclude,
+                k,
+                requests.inputs,
+                requests.ages,
+                seconds=OCCASION_SECONDS,
             )
-        except Exception as fault:  # whatever a stranger's graph raises is a finding
-            self.faults.append(f"{occasion}: {first_line(fault)}")
+        except ModelError as fault:
+            self._fault(occasion, fault)
             return None
         width = min(k, len(self.catalogue))
         if ids.shape[1] != width:
@@ -156,6 +146,10 @@ class Inspector:
                 self.faults.append(f"{occasion}: an excluded item is listed")
                 break
         return ids, scores
+
+    def _fault(self, occasion: str, fault: ModelError) -> None:
+        self.faults.append(f"{occasion}: {first_line(fault)}")
+        self._lost = isinstance(fault, ModelUnansweredError)
 
     def sound(self, requests: Requests, expected: IdsAndScores) -> None:
         """The kept requests: alone, together, and many at once."""
@@ -190,22 +184,30 @@ class Inspector:
 
     def reach(self, requests: Requests) -> float:
         """The share of the catalogue that a few listeners see when nothing is cut or excluded."""
-        affordable = max(min(REACH_LISTENERS, REACH_CELLS // len(self.catalogue)), 1)
+        size = max(len(self.catalogue), 1)
+        affordable = max(min(REACH_LISTENERS, REACH_CELLS // size), 1)
         few = requests.take(range(min(affordable, len(requests.history))))
         open_ended = Requests(few.history, [[]] * len(few.history), few.ages, few.inputs)
         answer = self.ask("a k beyond the catalogue", open_ended, len(self.catalogue) + 7)
         shown = set(answer[0].ravel()) - {""} if answer else set()
-        return len(shown) / len(self.catalogue)
+        return len(shown) / size
 
-    def latencies(self, requests: Requests, k: int) -> list[float]:
-        """Milliseconds of requests for one listener each, in order of the kept requests."""
-        milliseconds = []
-        for row in range(min(TIMED_REQUESTS, len(requests.history))):
-            request = requests.take([row])
-            began = time.perf_counter()
-            self.model.recommend(request.history, request.exclude, k, request.inputs, request.ages)
-            milliseconds.append((time.perf_counter() - began) * 1000)
-        return milliseconds
+    def latencies(self, requests: Requests, k: int) -> list[Timing]:
+        """How long requests for one listener each take, in order of the kept requests."""
+        until = time.monotonic() + OCCASION_SECONDS
+        timings = []
+        try:
+            for row in range(min(TIMED_REQUESTS, len(requests.history))):
+                request = requests.take([row])
+                left = max(until - time.monotonic(), 0.001)
+                timings.append(
+                    self.model.timed(
+                        request.history, request.exclude, k, request.inputs, request.ages, left
+                    )
+                )
+        except ModelError as fault:
+            self._fault("requests one by one", fault)
+        return timings
 
 
 def first_line(fault: Exception) -> str:
@@ -243,47 +245,56 @@ def answer_difference(expected: IdsAndScores, answer: IdsAndScores) -> str:
     return ""
 
 
-def inspect_model(evaluation: Path, label: str, folder: Path) -> Inspection:
-    """Inspect one model in this process."""
+def inspect_model(
+    evaluation: Path, label: str, folder: Path, host: ModelHost, allowed: Collection[str] = ()
+) -> Inspection:
+    """Inspect one model."""
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    found = NOT_ASKED.model_copy(update={"size_mb": round(size, 3)})
+    try:
+        found.unconfined = host.unconfined
+        with host.model(folder, allowed) as model:
+            return _inspected(evaluation, label, folder, model, found)
+    except ModelError as fault:  # a model that cannot be loaded is a finding
+        found.faults = [f"it cannot be loaded: {first_line(fault)}"]
+    return found
+
+
+def _inspected(
+    evaluation: Path, label: str, folder: Path, model: RemoteModel, found: Inspection
+) -> Inspection:
     requests = Requests.read(evaluation)
     answers = pd.read_parquet(evaluation / label / "answers.parquet")
     expected = (
         np.array(answers["item_ids"].tolist(), dtype=object),
         np.array(answers["scores"].tolist(), dtype=np.float32),
     )
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    try:
-        inspector = Inspector(folder)
-    except Exception as fault:  # a model that cannot be loaded is a finding
-        message = f"it cannot be loaded: {first_line(fault)}"
-        return Inspection(faults=[message], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=size)
+    inspector = Inspector(model, read_catalogue(folder))
     k = expected[0].shape[1]
     inspector.sound(requests, expected)
     inspector.hostile(requests, k)
     reach = inspector.reach(requests)
-    milliseconds = inspector.latencies(requests, k) if not inspector.faults else [0.0]
-    return Inspection(
-        faults=inspector.faults,
-        requests=len(requests.history),
-        reach=reach,
-        p50_ms=round(float(np.quantile(milliseconds, 0.5)), 3),
-        p99_ms=round(float(np.quantile(milliseconds, 0.99)), 3),
-        size_mb=round(size, 3),
+    timings = inspector.latencies(requests, k) if not inspector.faults else []
+    return found.model_copy(
+        update={
+            "faults": inspector.faults,
+            "requests": len(requests.history),
+            "reach": reach,
+            "processors": os.cpu_count() or 1,
+            **(_quantiles(timings) if timings else {}),
+        }
     )
 
 
-def main() -> None:
-    """Inspect the models that the command line names: EVALUATION OUTPUT LABEL FOLDER [...]."""
-    evaluation, output, *pairs = sys.argv[1:]
-    labels, folders = pairs[::2], pairs[1::2]
-    findings: dict[str, Inspection] = {}
-    for label, folder in zip(labels, folders, strict=True):
-        findings[label] = inspect_model(Path(evaluation), label, Path(folder))
-        # Written after each model, and renamed: what was found stays if the next one ends this.
-        partial = Path(f"{output}.partial")
-        partial.write_text(Inspections(findings).model_dump_json(), "utf-8")
-        partial.replace(output)
-
-
-if __name__ == "__main__":
-    main()
+def _quantiles(timings: Sequence[Timing]) -> dict[str, float]:
+    """The median and the 99th percentile of each time, by their names in `Inspection`."""
+    times: dict[str, Callable[[Timing], float]] = {
+        "": lambda timing: timing.milliseconds,
+        "processor_": lambda timing: timing.processor_ms,
+        "reference_": lambda timing: timing.reference_ms,
+    }
+    return {
+        f"{name}p{percent}_ms": round(float(np.percentile([*map(of, timings)], percent)), 3)
+        for name, of in times.items()
+        for percent in (50, 99)
+    }

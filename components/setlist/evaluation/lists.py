@@ -9,11 +9,11 @@ from setlist.arrays import Float32s, Int32s, Ragged
 from setlist.evaluation.audience import Audience
 from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
 from setlist.evaluation.results import Shelf
-from setlist.models.saved_model import SavedModel
+from setlist.models.worker.remote_model import RemoteModel
 
 
 def top_lists(
-    model: SavedModel,
+    model: RemoteModel,
     audience: Audience,
     inputs: Sequence[str],
     item_ids: pd.Index,

@@ -118,6 +118,16 @@ class Inspection(BaseModel):
     p50_ms: float
     p99_ms: float
     """Latency of a request for one listener at full depth, in milliseconds."""
+    processor_p50_ms: float | None = None
+    processor_p99_ms: float | None = None
+    """Processor time of the same requests, of all threads together; None in older records."""
+    processors: int = 1
+    """Of the machine, among which a request may have been divided."""
+    reference_p50_ms: float | None = None
+    reference_p99_ms: float | None = None
+    """Latency of a computation that is always the same, one after each of these requests."""
+    unconfined: str = ""
+    """Which limits of the process the system did not allow; "" for none, and in older records."""
     size_mb: float
     """Of the model folder, in megabytes of a million bytes."""
 

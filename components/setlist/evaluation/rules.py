@@ -26,7 +26,8 @@ from setlist.errors import EvaluationError, SetlistError, SettingsError
 from setlist.evaluation.case import Case
 from setlist.evaluation.comparison import compare
 from setlist.evaluation.harm import ListenerGroup, harm_reasons
-from setlist.evaluation.results import ITEM_PARTS
+from setlist.evaluation.latency import latency_reason
+from setlist.evaluation.results import ITEM_PARTS, Inspection
 from setlist.evaluation.verdict import Reason
 from setlist.plugins import POLICY_RULES
 
@@ -214,21 +215,29 @@ def fit_to_serve(case: Case) -> Iterator[Reason]:
         sentence="; ".join(inspection.faults[:3]) + "."
         if inspection.faults
         else f"a fresh process got the evaluated answers to {inspection.requests:,} requests, and "
-        "sound ones to hostile requests.",
+        f"sound ones to hostile requests{_limits_missing(inspection)}.",
     )
-    for name, value, limit, unit in (
-        ("p50 latency", inspection.p50_ms, limits.p50_ms, "ms"),
-        ("p99 latency", inspection.p99_ms, limits.p99_ms, "ms"),
-        ("size", inspection.size_mb, limits.size_mb, "MB"),
+    if inspection.faults:
+        return
+    for name, value, processor, limit in (
+        ("p50", inspection.p50_ms, inspection.processor_p50_ms, limits.p50_ms),
+        ("p99", inspection.p99_ms, inspection.processor_p99_ms, limits.p99_ms),
     ):
-        if limit is not None and not inspection.faults:
-            yield Reason(
-                rule=f"{name} at most",
-                outcome="pass" if value <= limit else "fail",
-                value=value,
-                needed=limit,
-                sentence=f"{name} is {value:.1f} {unit}, at most {limit:g} {unit} is allowed.",
-            )
+        if limit is not None:
+            yield latency_reason(name, value, processor, limit, inspection)
+    if limits.size_mb is not None:
+        yield Reason(
+            rule="size at most",
+            outcome="pass" if inspection.size_mb <= limits.size_mb else "fail",
+            value=inspection.size_mb,
+            needed=limits.size_mb,
+            sentence=f"size is {inspection.size_mb:.1f} MB, at most {limits.size_mb:g} MB is "
+            "allowed.",
+        )
+
+
+def _limits_missing(inspection: Inspection) -> str:
+    return f"; it was not confined: {inspection.unconfined}" if inspection.unconfined else ""
 
 
 def installed_rules(case: Case) -> Iterator[Reason]:

@@ -9,7 +9,7 @@ from statistics import median
 
 from setlist.data.schema import HISTORY_AGE
 from setlist.explorer.item_directory import ItemDirectory, ShownItem
-from setlist.models.saved_model import SavedModel
+from setlist.models.worker.remote_model import RemoteModel
 from setlist.report.untrusted_text import html_templates
 
 TOP_TAGS = 3
@@ -107,11 +107,17 @@ class ModelColumn:
         return median(places) if places else 0
 
 
-def recommend_lists(model: SavedModel, queries: Sequence[ListenerQuery], k: int) -> list[list[str]]:
+ANSWER_SECONDS = 20.0
+"""For a visitor who waits; the first call of a model takes a second, on a busy node several."""
+
+
+def recommend_lists(
+    model: RemoteModel, queries: Sequence[ListenerQuery], k: int
+) -> list[list[str]]:
     """Ask a model for several listeners at once: for each, up to `k` item ids, best first.
 
     Raises:
-        ModelError: when the answer breaks the contract.
+        ModelError: when the answer breaks the contract, or does not come.
     """
     names = model.info.categorical_inputs
     takes_ages = HISTORY_AGE in model.info.inputs
@@ -121,6 +127,7 @@ def recommend_lists(model: SavedModel, queries: Sequence[ListenerQuery], k: int)
         k,
         {name: [query.inputs.get(name, "") for query in queries] for name in names},
         [query.ages for query in queries] if takes_ages else None,
+        seconds=ANSWER_SECONDS,
     )
     return [row[row != ""].tolist() for row in ids]
 

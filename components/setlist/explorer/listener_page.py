@@ -7,6 +7,7 @@ from itertools import zip_longest
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from setlist.errors import ModelError
 from setlist.explorer.columns import (
     ListenerQuery,
     label_words,
@@ -15,10 +16,10 @@ from setlist.explorer.columns import (
     side_by_side,
 )
 from setlist.explorer.item_directory import ItemDirectory, ShownItem
-from setlist.explorer.resources import open_directory, open_model
+from setlist.explorer.resources import current_scene, model_host, open_directory
 from setlist.explorer.run_folder import ExploredRun, ListenerRecord
 from setlist.explorer.sidebar import SHOWN_LENGTH, Choice
-from setlist.models.contract import ModelInfo
+from setlist.models.contract import ModelInfo, read_info
 from setlist.report.listeners import pick_listeners
 from setlist.report.untrusted_text import clip
 
@@ -53,13 +54,13 @@ def show_listener(choice: Choice) -> None:
     if not choice.models:
         st.info("Choose models in the sidebar.")
         return
-    models = {label: open_model(folder) for label, folder in choice.models.items()}
+    models = {label: read_info(folder) for label, folder in choice.models.items()}
     directory = open_directory(choice.run, tuple(choice.models.values()))
     listener = _choose_listener(choice.run)
     if listener is None:
         return
     names = choice.run.inputs if choice.run else []
-    names = [*names, *(name for model in models.values() for name in model.info.categorical_inputs)]
+    names = [*names, *(name for info in models.values() for name in info.categorical_inputs)]
     inputs = _choose_inputs(list(dict.fromkeys(names)), choice.run, listener)
     left, right = st.columns(2)
     on_discovery = choice.run is None or choice.run.evaluation.shelf == "discovery"
@@ -89,9 +90,7 @@ def show_listener(choice: Choice) -> None:
     what_if = bool(listener.user_id) and current != original
     began = time.perf_counter()
     queries = [current, original] if what_if else [current]
-    answers = {
-        label: recommend_lists(model, queries, choice.depth) for label, model in models.items()
-    }
+    answers = _ask_models(choice, queries)
     lists = {label: answer[0] for label, answer in answers.items()}
     # A changed listener is compared with the listener before the change, model by model; an
     # unchanged one across the models, with the reference.
@@ -109,7 +108,7 @@ def show_listener(choice: Choice) -> None:
     # The score of the evaluation is that of these lists only if they were made in the same way.
     as_evaluated = exclude_history == on_discovery and not what_if
     row = listener.row if as_evaluated else None
-    about = {label: _about(model.info, choice.run, label, row) for label, model in models.items()}
+    about = {label: _about(models[label], choice.run, label, row) for label in lists}
     columns = side_by_side(
         lists, against, directory, history[-PLAYS_COMPARED:], listener.played, about
     )
@@ -128,9 +127,22 @@ def show_listener(choice: Choice) -> None:
         )
     )
     st.caption(
-        f"{len(models)} models answered in {elapsed * 1000:,.0f} ms. The address of this page "
+        f"{len(lists)} models answered in {elapsed * 1000:,.0f} ms. The address of this page "
         "leads back to this view."
     )
+
+
+def _ask_models(choice: Choice, queries: list[ListenerQuery]) -> dict[str, list[list[str]]]:
+    """The lists of each model; what went wrong is shown for a model that has none."""
+    allowed = current_scene().operations
+    answers = {}
+    for label, folder in choice.models.items():
+        try:
+            with model_host().model(folder, allowed) as model:
+                answers[label] = recommend_lists(model, queries, choice.depth)
+        except ModelError as fault:
+            st.html(render("notice.html.j2", text=f"{label}: {fault}"))
+    return answers
 
 
 def _choose_listener(run: ExploredRun | None) -> ListenerRecord | None:

@@ -14,7 +14,7 @@ from setlist.explorer.item_directory import ItemDirectory
 from setlist.explorer.run_folder import ExploredRun, RunFolders
 from setlist.models.contract import read_catalogue
 from setlist.models.item_table import read_item_table
-from setlist.models.saved_model import SavedModel
+from setlist.models.worker.model_host import ModelHost
 from setlist.store.model_store import open_store
 
 MODELS_IN_MEMORY = 24
@@ -33,12 +33,14 @@ class Scene:
         store: a local folder or gs://bucket/prefix.
         name: of the model in the store.
         fetched: a folder for revisions of the store, empty at first.
+        operations: that a model may have beside the usual ones (`policy.operations`).
     """
 
     runs: Callable[[], tuple[list[RunFolders], list[str]]]
     store: str
     name: str
     fetched: Path
+    operations: tuple[str, ...] = ()
     _fetching: dict[int, Lock] = field(default_factory=dict, init=False, compare=False)
 
     def revision(self, number: int) -> Path:
@@ -77,10 +79,10 @@ def open_run(folders: RunFolders) -> ExploredRun:
     return ExploredRun(folders)
 
 
-@lru_cache(MODELS_IN_MEMORY)
-def open_model(folder: Path) -> SavedModel:
-    """The model in the folder, loaded once."""
-    return SavedModel(folder)
+@cache
+def model_host() -> ModelHost:
+    """Where the models are asked, each loaded once; it ends with this process."""
+    return ModelHost(most=MODELS_IN_MEMORY)
 
 
 @lru_cache(DIRECTORIES_IN_MEMORY)

@@ -30,8 +30,9 @@ This module needs no TensorFlow, so that the store, the gate and the report can 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import ModelError
@@ -40,28 +41,41 @@ EMPTY, FOREIGN = -1, -2
 """Codes of a position that was not filled, and of an id outside the caller's catalogue."""
 
 
+def _plain(text: str) -> str:
+    """A text that may stand in a terminal, a log and a report as it is."""
+    if not text.isprintable():
+        raise ValueError(
+            "a text with line breaks, control characters or marks of direction is not accepted"
+        )
+    return text
+
+
+Name = Annotated[str, Field(max_length=100), AfterValidator(_plain)]
+Sentence = Annotated[str, Field(max_length=1_000), AfterValidator(_plain)]
+
+
 class ModelInfo(BaseModel):
     """`model.json`: what a caller has to know to ask the model."""
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    kind: str = Field(description="heuristic, two_tower, or the name that another package gives")
+    name: Name
+    kind: Name = Field(description="heuristic, two_tower, or the name that another package gives")
     catalogue_size: int
     history_length: int = Field(description="the longest suffix of a history that it reads")
-    inputs: tuple[str, ...] = Field(default=(), description="named inputs that it requires")
-    fallback: str = Field(
+    inputs: tuple[Name, ...] = Field(default=(), description="named inputs that it requires")
+    fallback: Sentence = Field(
         default="",
         description="what it does for items without evidence, such as items that no training "
         "listener played; empty when it does not list them",
     )
-    approximation: str = Field(
+    approximation: Sentence = Field(
         default="",
         description="how far its lists are those of an exact retrieval, as measured when it was "
         "made; empty where they are exact",
     )
-    training_window: dict[str, str] = Field(description="start and end of what it was trained on")
-    code_version: str
+    training_window: dict[Name, Name] = Field(description="start and end of what it was trained on")
+    code_version: Name
 
     @property
     def categorical_inputs(self) -> tuple[str, ...]:
@@ -95,15 +109,16 @@ def read_info(folder: Path) -> ModelInfo:
         return ModelInfo.model_validate_json(path.read_bytes())
     except ValidationError as fault:
         first = fault.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{path}: {key}: {first['msg']}.") from fault
+        # The part is named that the contract knows; what follows may be a key of the file.
+        key = first["loc"][0] if first["loc"] else "the document"
+        raise ModelError(f"{path}: {key}: {first['msg']}", "export the model again") from fault
 
 
 def read_catalogue(folder: Path) -> list[str]:
     """The ids that the model can recommend, in its own order.
 
     Raises:
-        ModelError: when `catalogue.txt` is missing.
+        ModelError: when `catalogue.txt` is missing or no text.
     """
     path = folder / "catalogue.txt"
     if not path.is_file():
@@ -111,7 +126,10 @@ def read_catalogue(folder: Path) -> list[str]:
             f"{path}, the list of the ids that the model can recommend, is missing",
             "export it again",
         )
-    return path.read_text("utf-8").split("\n")[:-1]
+    try:
+        return path.read_text("utf-8").split("\n")[:-1]
+    except UnicodeDecodeError as fault:
+        raise ModelError(f"{path} is no text in UTF-8", "export it again") from fault
 
 
 def model_folders(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from setlist.data.curation import DataSettings, WindowSettings, resolve_window
 from setlist.data.schema import UNBOUNDED_END, Window, parse_instant
 from setlist.data.source import fingerprint
 from setlist.errors import SettingsError, StoreNotFoundError
+from setlist.evaluation.policy import Policy
 from setlist.evaluation.verdict import SeenHead
 from setlist.runs.promotion import anchor_of
 from setlist.runs.scheduled_time import resolve_scheduled
@@ -29,12 +30,14 @@ class Plan(NamedTuple):
         data_fingerprint: SHA-256 over the listing of the input and how it is read.
         head: HEAD of the store as `SeenHead`, {} where nothing is live.
         rivals: the live revision and, where it is another revision, the anchor.
+        operations: that a model may have beside the usual ones.
     """
 
     window: dict[str, str]
     data_fingerprint: str
     head: dict[str, int | str]
     rivals: list[int]
+    operations: list[str]
 
 
 def plan(
@@ -43,7 +46,7 @@ def plan(
     as_of: str,
     data: DataSettings,
     window: WindowSettings,
-    anchor: bool,
+    policy: Policy,
 ) -> Plan:
     """Look at the clock, the input and the store, once.
 
@@ -53,7 +56,8 @@ def plan(
         as_of: the end of the window; "" is now.
         data: where the tables are.
         window: the lengths of the two periods.
-        anchor: whether the policy compares candidates with the anchor, too.
+        policy: whether candidates are compared with the anchor, too, and what of the graph of a
+            model is allowed.
 
     Raises:
         SettingsError: the live model or the anchor has seen the test period, so that a comparison
@@ -62,7 +66,9 @@ def plan(
     resolved = resolve_window(window, resolve_scheduled(as_of), pd.Timestamp.now("UTC"))
     models = open_store(store)
     head = models.head(name)
-    anchor_revision = anchor_of(models.manifest(name, head.live)) if head and anchor else None
+    anchor_revision = (
+        anchor_of(models.manifest(name, head.live)) if head and policy.anchor else None
+    )
     rivals = [revision for revision in (head and head.live, anchor_revision) if revision]
     for revision in rivals:
         trained_until = models.manifest(name, revision).training_window["end"]
@@ -77,6 +83,7 @@ def plan(
         # Kubeflow Pipelines knows no null inside a parameter, so absent values are left out.
         head=seen_head.model_dump(exclude_none=True) if seen_head else {},
         rivals=rivals,
+        operations=list(policy.operations),
     )
 
 

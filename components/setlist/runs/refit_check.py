@@ -31,7 +31,7 @@ from setlist.evaluation.results import (
 )
 from setlist.evaluation.rules import fit_to_serve
 from setlist.models.contract import EMPTY, folder_digest
-from setlist.models.saved_model import SavedModel
+from setlist.models.worker.model_host import ModelHost
 from setlist.runs.refit_record import COMPARED_RANKS, RefitRecord
 
 LABEL = "refitted"
@@ -54,7 +54,7 @@ def check_refit(
         features: the features on which that candidate was trained.
         dataset: the dataset on which it was evaluated.
         settings: of the evaluation.
-        policy: the limits of latency and size.
+        policy: the limits of latency and size, and the operations that are allowed.
         min_overlap: the least overlap of the top tens, from 0 to 1.
 
     Raises:
@@ -69,9 +69,10 @@ def check_refit(
         raise EvaluationError(
             f"{evaluations} is not about these features and this dataset", "run the pipeline again"
         )
-    answers, scores = top_lists(
-        SavedModel(folder), people, exam.inputs, exam.item_ids, exam.shelf, evaluation.k
-    )
+    with ModelHost() as host, host.model(folder, policy.operations) as model:
+        answers, scores = top_lists(
+            model, people, exam.inputs, exam.item_ids, exam.shelf, evaluation.k
+        )
     top = without_repeats(answers)
     evaluated_top: Int32s = np.load(evaluations / evaluated.label / "top.npy")
     with tempfile.TemporaryDirectory() as directory:
@@ -81,7 +82,8 @@ def check_refit(
         (scratch / LABEL).mkdir()
         shutil.copyfile(evaluations / "requests.parquet", scratch / "requests.parquet")
         write_answers(scratch / LABEL, top[exam.requests], scores[exam.requests], exam.item_ids)
-        inspection = inspect_models(scratch, [Contender(folder, LABEL, "candidate")])[LABEL]
+        refitted = Contender(folder, LABEL, "candidate")
+        inspection = inspect_models(scratch, [refitted], policy.operations)[LABEL]
     check_serving(inspection, evaluations, policy)
     before, after = evaluated_top[:, :COMPARED_RANKS], top[:, :COMPARED_RANKS]
     overlap = mean_overlap(before, after)
@@ -147,16 +149,16 @@ def check_lists(
 
 
 def check_serving(inspection: Inspection, evaluations: Path, policy: Policy) -> None:
-    """Refuse a model that fails in a fresh process, or exceeds the policy's limits.
+    """Refuse a model that fails in a fresh process, or is not shown to keep the policy's limits.
 
     Raises:
-        ModelError: with the first fault.
+        ModelError: with the first rule that it does not pass.
     """
     evaluation = read_evaluation(evaluations)
     # The rules of the gate, applied to the candidate with the measurements of the refitted model.
     inspected = evaluation.model("candidate").model_copy(update={"inspection": inspection})
     for reason in fit_to_serve(Case(evaluations, evaluation, policy, inspected, ())):
-        if reason.outcome == "fail":
+        if reason.outcome != "pass":
             raise ModelError(
                 f"refit: the model that was trained again is not fit to serve "
                 f"({reason.sentence.removesuffix('.')}), so it is not pushed",

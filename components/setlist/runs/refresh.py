@@ -1,6 +1,7 @@
 """The live model over a newer item table, so that new releases can be recommended today."""
 
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -9,14 +10,18 @@ from setlist.data.snapshots import read_items
 from setlist.data.source import TableSource
 from setlist.errors import StoreNotFoundError
 from setlist.models.contract import folder_digest, read_info
-from setlist.models.saved_model import SavedModel
 from setlist.models.two_tower.refresh import refresh_items
+from setlist.models.worker.model_host import ModelHost
 from setlist.runs.promotion import REFRESH_OF
 from setlist.store.model_store import open_store
 
 
 def refresh_live(
-    store: str, name: str, source: TableSource, as_of: pd.Timestamp
+    store: str,
+    name: str,
+    source: TableSource,
+    as_of: pd.Timestamp,
+    allowed: Collection[str] = (),
 ) -> tuple[int, list[str]]:
     """Stage the live model again over the items of a table; nothing goes live.
 
@@ -27,6 +32,7 @@ def refresh_live(
         name: of the model.
         source: the table of items.
         as_of: the moment, UTC; items that are released later are left out.
+        allowed: operations that a model may have beside the usual ones (`policy.operations`).
 
     Returns:
         The revision, and the ids of the items that could not be recommended before.
@@ -50,7 +56,8 @@ def refresh_live(
         info = read_info(refreshed)
         # One request with an empty history: a model that cannot answer is not staged.
         attributes = {column: [""] for column in info.categorical_inputs}
-        SavedModel(refreshed).recommend([[]], [[]], 10, attributes)
+        with ModelHost() as host, host.model(refreshed, allowed) as model:
+            model.recommend([[]], [[]], 10, attributes)
         refreshed_digest = folder_digest(refreshed)
         live_card = models.card(name, head.live)
         origin = (

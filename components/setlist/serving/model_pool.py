@@ -263,6 +263,7 @@ class ModelPool:
         queries = [query for request in batch for query in request.queries]
         asked = {
             "call": "answer",
+            "folder": str(self.folder.absolute()),
             "queries": [vars(query) for query in queries],
             "ids": any(request.with_ids for request in batch),
         }

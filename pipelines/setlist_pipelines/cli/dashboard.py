@@ -84,7 +84,8 @@ def dashboard(
         )
     typer.echo(f"{len(shown_runs)} run{'s' * (len(shown_runs) != 1)}, {name} of {store}")
     with TemporaryDirectory(prefix="setlist-dashboard-") as fetched:
-        scene = Scene(current_runs, store, name, Path(fetched))
+        operations = settings.policy.operations
+        scene = Scene(current_runs, store, name, Path(fetched), operations)
         serve_explorer(scene, host, port, typer.echo, root_path)
 
 

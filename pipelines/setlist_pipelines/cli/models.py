@@ -272,7 +272,9 @@ def refresh_items(
     if settings.data.items is None:
         raise SettingsError("data.items is not set, so there is no table of items to read.")
     as_of = parse_instant(settings.as_of or pd.Timestamp.now("UTC").isoformat(), "as_of")
-    revision, new = refresh_live(settings.store, settings.name, settings.data.items, as_of)
+    revision, new = refresh_live(
+        settings.store, settings.name, settings.data.items, as_of, settings.policy.operations
+    )
     typer.echo(f"revision {revision} of {settings.name} can recommend {len(new):,} new items")
     if promote:
         promote_staged(settings.store, settings.name, revision)

@@ -274,5 +274,6 @@ def _work(
         dataset,
         settings.evaluation,
         folder / "evaluations",
+        settings.policy.operations,
     )
     return evaluation, heuristics | {"candidate": folder / "candidate"}

@@ -200,5 +200,5 @@ def models(tmp_path_factory, popular, stranger) -> Path:
 def uninspected(monkeypatch) -> None:
     """No process is started to inspect the evaluated models; nothing is found of them."""
     monkeypatch.setattr(
-        "setlist.evaluation.evaluator.inspect_models", lambda evaluation, models: {}
+        "setlist.evaluation.evaluator.inspect_models", lambda evaluation, models, allowed: {}
     )

@@ -444,7 +444,8 @@ def test_what_the_run_may_ship_is_inspected(world, models, tmp_path, monkeypatch
     asked = []
     sound = Inspection(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
 
-    def inspect(folder, those):
+    def inspect(folder, those, allowed):
+        assert allowed == ()
         assert (folder / "requests.parquet").is_file()
         asked.extend(contender.label for contender in those)
         return {contender.label: sound for contender in those}

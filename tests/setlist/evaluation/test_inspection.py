@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from setlist.evaluation import inspection
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate
 from setlist.evaluation.inspection import answer_difference, inspect_model, inspect_models
-from setlist.evaluation.results import EvaluationSettings, Inspection
+from setlist.evaluation.results import EvaluationSettings
 from setlist.models.heuristics import Popular
 from setlist.models.tf import tf
+from setlist.models.worker.model_host import ModelHost
 
 SCORES = {"a": 0.5, "b": 0.4, "c": 0.3, "d": 0.2, "e": 0.1}
 LARGE = {item: 1000 * score for item, score in SCORES.items()}
@@ -51,7 +52,9 @@ def evaluation(world, tmp_path_factory) -> Path:
         those.append(Contender(folder / label, label, "live" if label == "large" else "candidate"))
     settings = EvaluationSettings(metrics=("ndcg@3",))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("setlist.evaluation.evaluator.inspect_models", lambda folder, models: {})
+        patch.setattr(
+            "setlist.evaluation.evaluator.inspect_models", lambda folder, models, allowed: {}
+        )
         evaluate(those, features, data, settings, folder / "out")
     return folder / "out"
 
@@ -65,33 +68,51 @@ def spoilt(tmp_path, window) -> Callable[..., Path]:
     return export
 
 
-def faults(evaluation: Path, model: Path, label: str = "candidate") -> list[str]:
-    return inspect_model(evaluation, label, model).faults
+@pytest.fixture(scope="module")
+def host() -> Iterator[ModelHost]:
+    """A worker that the tests share, with the limits of an inspection."""
+    with ModelHost(inspection.LIMITS) as shared:
+        yield shared
 
 
-def test_a_sound_model_has_no_faults(evaluation):
-    inspected = inspect_model(evaluation, "candidate", evaluation.parent / "candidate")
+@pytest.fixture
+def faults(evaluation, host) -> Callable[..., list[str]]:
+    def found(model: Path, label: str = "candidate") -> list[str]:
+        return inspect_model(evaluation, label, model, host).faults
+
+    return found
+
+
+def test_a_sound_model_has_no_faults(evaluation, host):
+    inspected = inspect_model(evaluation, "candidate", evaluation.parent / "candidate", host)
     assert inspected.faults == []
     assert inspected.requests == 4
     assert 0 < inspected.p50_ms <= inspected.p99_ms
+    assert 0 < inspected.processor_p50_ms <= inspected.processor_p99_ms
+    assert 0 < inspected.reference_p50_ms <= inspected.reference_p99_ms
+    assert inspected.processors >= 1
+    assert inspected.unconfined == host.unconfined
     size = sum(path.stat().st_size for path in (evaluation.parent / "candidate").rglob("*.*"))
     assert 0 < size / 2e6 < inspected.size_mb < size / 1e6 * 2
 
 
 @pytest.mark.parametrize(("cells", "asked"), [(2_000_000, 4), (14, 2), (3, 1)])
-def test_of_a_large_catalogue_fewer_listeners_are_shown_all(evaluation, monkeypatch, cells, asked):
+def test_of_a_large_catalogue_fewer_listeners_are_shown_all(
+    evaluation, host, monkeypatch, cells, asked
+):
     """Of five items and four kept requests."""
     monkeypatch.setattr(inspection, "REACH_CELLS", cells)
-    inspector = inspection.Inspector(evaluation.parent / "candidate")
     rows = []
-    ask = inspector.ask
 
     def counted(occasion, requests, k):
         rows.append(len(requests.exclude))
         return ask(occasion, requests, k)
 
-    monkeypatch.setattr(inspector, "ask", counted)
-    assert inspector.reach(inspection.Requests.read(evaluation)) == 1
+    with host.model(evaluation.parent / "candidate") as model:
+        inspector = inspection.Inspector(model, [*"abcde"])
+        ask = inspector.ask
+        monkeypatch.setattr(inspector, "ask", counted)
+        assert inspector.reach(inspection.Requests.read(evaluation)) == 1
     assert rows == [asked]
 
 
@@ -150,8 +171,8 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
-def test_a_fault_is_found_and_said(evaluation, spoilt, spoil):
-    inspected = inspect_model(evaluation, "candidate", spoilt(spoil))
+def test_a_fault_is_found_and_said(evaluation, host, spoilt, spoil):
+    inspected = inspect_model(evaluation, "candidate", spoilt(spoil), host)
     for fault in SPOILT[spoil]:
         assert any(seen.startswith(fault) for seen in inspected.faults), inspected.faults
     assert not any("\n" in seen for seen in inspected.faults)
@@ -159,37 +180,37 @@ def test_a_fault_is_found_and_said(evaluation, spoilt, spoil):
 
 
 @pytest.mark.parametrize("spoil", [nan_for_nobody, unprepared, always_k, at_least_one])
-def test_hostile_requests_find_what_sound_ones_do_not(evaluation, spoilt, spoil):
-    seen = faults(evaluation, spoilt(spoil))
+def test_hostile_requests_find_what_sound_ones_do_not(faults, spoilt, spoil):
+    seen = faults(spoilt(spoil))
     assert seen
     assert not any("request" in fault.partition(":")[0] for fault in seen)
 
 
-def test_an_excluded_item_that_is_listed(evaluation, spoilt):
+def test_an_excluded_item_that_is_listed(faults, spoilt):
     model = spoilt(as_it_is, before=lambda history, exclude, k: (history, exclude[:, :0], k))
-    seen = faults(evaluation, model)
+    seen = faults(model)
     assert "everything excluded: an excluded item is listed" in seen
     assert "a request alone: an excluded item is listed" in seen
 
 
-def test_an_item_that_is_not_in_its_catalogue(evaluation, tmp_path):
+def test_an_item_that_is_not_in_its_catalogue(evaluation, faults, tmp_path):
     model = shutil.copytree(evaluation.parent / "candidate", tmp_path / "model")
     catalogue = (model / "catalogue.txt").read_text()
     (model / "catalogue.txt").write_text(catalogue.replace("e\n", "f\n"))
-    seen = faults(evaluation, model)
+    seen = faults(model)
     assert "a request alone: an item that is not in its catalogue.txt" in seen
 
 
-def test_ids_that_are_no_strings(evaluation, tmp_path, stranger):
+def test_ids_that_are_no_strings(faults, tmp_path, stranger):
     model = stranger(
         tmp_path / "numbers",
         lambda history, exclude, k: tf.zeros([tf.shape(history)[0], tf.clip_by_value(k, 0, 5)]),
     )
-    seen = faults(evaluation, model)
+    seen = faults(model)
     assert seen[0].startswith("a request alone: model numbers answered with ids of type float32")
 
 
-def test_inputs_that_nobody_knows(evaluation, tmp_path, stranger):
+def test_inputs_that_nobody_knows(faults, tmp_path, stranger):
     """A stranger that reads the country, and gives up on one that it was not trained on."""
 
     def by_country(history, exclude, k, country):
@@ -198,7 +219,7 @@ def test_inputs_that_nobody_knows(evaluation, tmp_path, stranger):
             return tf.fill([tf.shape(history)[0], tf.clip_by_value(k, 0, 5)], "")
 
     model = stranger(tmp_path / "stranger", by_country, inputs=("country",))
-    seen = faults(evaluation, model)
+    seen = faults(model)
     assert any(fault.startswith("unknown inputs: ") for fault in seen)
     assert any('"" and -inf do not go together' in fault for fault in seen), "it scores all with 0"
 
@@ -209,8 +230,8 @@ def test_inputs_that_nobody_knows(evaluation, tmp_path, stranger):
 @pytest.mark.parametrize(
     ("more", "differs"), [(5e-5, False), (-5e-5, False), (2e-4, True), (-2e-4, True)]
 )
-def test_a_score_may_differ_by_the_tolerance(evaluation, spoilt, more, differs):
-    seen = faults(evaluation, spoilt(lambda ids, scores, history, k: (ids, scores + more)))
+def test_a_score_may_differ_by_the_tolerance(faults, spoilt, more, differs):
+    seen = faults(spoilt(lambda ids, scores, history, k: (ids, scores + more)))
     assert seen == [
         f"{occasion}: a score differs from the evaluated one by 0.0002"
         for occasion in ("a request alone", "the evaluated requests", "1,000 requests at once")
@@ -219,10 +240,10 @@ def test_a_score_may_differ_by_the_tolerance(evaluation, spoilt, more, differs):
 
 
 @pytest.mark.parametrize(("more", "differs"), [(0.008, False), (0.06, True)])
-def test_of_large_scores_the_tolerance_is_relative(evaluation, spoilt, more, differs):
+def test_of_large_scores_the_tolerance_is_relative(faults, spoilt, more, differs):
     """Of 500 to 100, at most .05 to .01."""
     model = spoilt(lambda ids, scores, history, k: (ids, scores + more), LARGE)
-    assert bool(faults(evaluation, model, "large")) == differs
+    assert bool(faults(model, "large")) == differs
 
 
 def answer(*items, scores) -> tuple[np.ndarray, np.ndarray]:
@@ -263,34 +284,33 @@ def test_what_is_empty_or_foreign_is_not_compared():
     assert answer_difference(expected, answer("a", "z", scores=(0.9, 0.8))) == ""
 
 
-def test_a_swap_inside_the_saved_model_is_found(evaluation, spoilt):
+def test_a_swap_inside_the_saved_model_is_found(faults, spoilt):
     """The scores stay as they were, and the first two items change places."""
 
     def swapped(ids, scores, history, k):
         return tf.concat([ids[:, 1:2], ids[:, :1], ids[:, 2:]], axis=1)[:, :k], scores
 
-    seen = faults(evaluation, spoilt(swapped))
+    seen = faults(spoilt(swapped))
     assert len(seen) == 3, seen
     assert all("is not where it was evaluated" in fault for fault in seen)
 
 
-# A folder that is no model, and a process that comes to nothing.
+# A folder that is no model, and workers that come to nothing.
 
 
-def test_a_folder_that_cannot_be_loaded(evaluation, tmp_path):
-    inspected = inspect_model(evaluation, "candidate", tmp_path)
+def test_a_folder_that_cannot_be_loaded(evaluation, host, tmp_path):
+    inspected = inspect_model(evaluation, "candidate", tmp_path, host)
     assert len(inspected.faults) == 1
     assert inspected.faults[0].startswith("it cannot be loaded: ")
     assert "is not a model folder" in inspected.faults[0]
     model = shutil.copytree(evaluation.parent / "candidate", tmp_path / "model")
     (model / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
-    inspected = inspect_model(evaluation, "candidate", model)
+    inspected = inspect_model(evaluation, "candidate", model, host)
     assert inspected.faults[0].startswith("it cannot be loaded: ")
     assert inspected.size_mb > 0
 
 
-@pytest.mark.slow
-def test_a_fresh_process_finds_the_same(evaluation, spoilt):
+def test_a_fresh_process_finds_the_same(evaluation, faults, spoilt):
     """One start of TensorFlow for a sound model and one that is not."""
     model = spoilt(ascending)
     (evaluation / "odd").mkdir()
@@ -305,67 +325,18 @@ def test_a_fresh_process_finds_the_same(evaluation, spoilt):
     assert list(inspections) == ["candidate", "odd"]
     assert (inspections["candidate"].faults, inspections["candidate"].requests) == ([], 4)
     assert inspections["candidate"].p99_ms >= inspections["candidate"].p50_ms > 0
-    assert inspections["odd"].faults == faults(evaluation, model)
+    assert inspections["odd"].faults == faults(model)
 
 
 def test_nothing_to_inspect_starts_no_process(evaluation, monkeypatch):
-    monkeypatch.setattr(inspection.subprocess, "run", None)
+    monkeypatch.setattr(inspection, "ModelHost", None)
     assert inspect_models(evaluation, []) == {}
 
 
-def those(*labels: str) -> list[Contender]:
-    return [Contender(Path("nowhere"), label, "heuristic") for label in labels]
-
-
-@pytest.mark.slow
-def test_a_model_that_ends_the_process_is_no_fault_of_the_others(evaluation, monkeypatch, tmp_path):
-    code = (
-        "import os, sys; from setlist.evaluation import inspection; "
-        "inspect = inspection.inspect_model; "
-        "inspection.inspect_model = lambda folder, label, model: "
-        "os._exit(9) if label == 'dies' else inspect(folder, label, model); "
-        "sys.argv = ['', *sys.argv[3:]]; inspection.main()"
-    )
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    for label in ("one", "two"):
-        (evaluation / label).mkdir(exist_ok=True)
-        shutil.copy(evaluation / "candidate" / "answers.parquet", evaluation / label)
-    found = inspect_models(evaluation, those("one", "dies", "two"))
-    assert list(found) == ["one", "dies", "two"]
-    assert found["dies"].faults == ["the process that loaded it ended with exit code 9"]
-    for label in ("one", "two"):
-        assert found[label].faults[0].startswith("it cannot be loaded: ")
-
-
-def test_a_process_that_always_dies_is_a_fault_of_each_model(evaluation, monkeypatch):
+def test_a_process_that_does_not_start_is_a_fault_of_each_model(evaluation, monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    assert inspect_models(evaluation, those("one", "two")) == dict.fromkeys(
-        ("one", "two"),
-        Inspection(
-            faults=["the process that loaded it ended with exit code 1"],
-            requests=0,
-            reach=0,
-            p50_ms=0,
-            p99_ms=0,
-            size_mb=0,
-        ),
-    )
-
-
-def test_a_process_that_hangs_is_ended(evaluation, monkeypatch, tmp_path):
-    sleeper = tmp_path / "python"
-    sleeper.write_text("#!/bin/sh\nexec sleep 3600\n")
-    sleeper.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(sleeper))
-    monkeypatch.setattr(inspection, "INSPECTION_TIMEOUT_SECONDS", 0.2)
-    assert inspect_models(evaluation, those("one"))["one"].faults == [
-        "it did not answer within 0.2 s"
-    ]
-
-
-def test_a_process_that_says_nothing_is_no_sound_model(evaluation, monkeypatch):
-    monkeypatch.setattr(sys, "executable", shutil.which("true"))
-    assert inspect_models(evaluation, those("one"))["one"].faults != []
+    those = [Contender(Path("nowhere"), label, "heuristic") for label in ("one", "two")]
+    found = inspect_models(evaluation, those)
+    assert [inspected.faults for inspected in found.values()] == [
+        ["it cannot be loaded: its process ended with code 1 in 'start'"]
+    ] * 2

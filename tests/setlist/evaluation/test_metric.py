@@ -239,7 +239,7 @@ def evaluated(world, models, popular, my_team, monkeypatch, tmp_path) -> Path:
     sound = Inspection(faults=[], requests=4, reach=1.0, p50_ms=1, p99_ms=2, size_mb=3)
     monkeypatch.setattr(
         "setlist.evaluation.evaluator.inspect_models",
-        lambda folder, those: {one.label: sound for one in those},
+        lambda folder, those, allowed: {one.label: sound for one in those},
     )
     data, features = world
     those = [

@@ -11,6 +11,7 @@ from setlist.data.curation import DataSettings, WindowSettings
 from setlist.data.schema import Window
 from setlist.data.source import TableSource
 from setlist.errors import SetlistError
+from setlist.evaluation.policy import Policy
 from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.models.contract import folder_digest
 from setlist.runs.plan import DATA_FINGERPRINT, news, plan
@@ -230,11 +231,11 @@ def data(tmp_path):
 
 def test_the_plan_settles_window_data_and_rivals(store, candidate, heuristics, data):
     settings = WindowSettings(train_days=30, test_days=10)
-    empty = plan("home", store, "2026-05-01", data, settings, True)
+    empty = plan("home", store, "2026-05-01", data, settings, Policy())
     assert Window.from_json(empty.window).cutoff == pd.Timestamp("2026-04-21", tz="UTC")
     assert (empty.head, empty.rivals) == ({}, [])
     push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
-    later = plan("home", store, "2026-05-01", data, settings, True)
+    later = plan("home", store, "2026-05-01", data, settings, Policy())
     assert later.rivals == [1]
     assert SeenHead.model_validate(later.head) == seen(store)
     assert later.data_fingerprint == empty.data_fingerprint
@@ -259,7 +260,7 @@ TEN_DAYS = WindowSettings(train_days=30, test_days=10)
 
 def test_the_anchor_is_the_one_that_the_live_models_verdict_names(store, second, data):
     second(1)
-    found = plan("home", store, AFTER, data, TEN_DAYS, True)
+    found = plan("home", store, AFTER, data, TEN_DAYS, Policy())
     assert found.rivals == [2, 1]
     head = SeenHead.model_validate(found.head)
     assert (head.live, head.previous, head.anchor) == (2, 1, 1)
@@ -268,14 +269,14 @@ def test_the_anchor_is_the_one_that_the_live_models_verdict_names(store, second,
 
 def test_a_live_model_that_was_proven_better_is_its_own_anchor(store, second, data):
     second(None)
-    found = plan("home", store, AFTER, data, TEN_DAYS, True)
+    found = plan("home", store, AFTER, data, TEN_DAYS, Policy())
     assert found.rivals == [2]
     assert "anchor" not in found.head
 
 
 def test_a_policy_without_an_anchor_fetches_none(store, second, data):
     second(1)
-    found = plan("home", store, AFTER, data, TEN_DAYS, False)
+    found = plan("home", store, AFTER, data, TEN_DAYS, Policy(anchor=False))
     assert found.rivals == [2]
     assert SeenHead.model_validate(found.head).anchor is None
 
@@ -291,13 +292,13 @@ def test_a_live_model_without_a_verdict_has_no_anchor(store, candidate, data):
         metadata={},
     )
     models.promote("home", 1, expected=None)
-    assert plan("home", store, AFTER, data, TEN_DAYS, True).rivals == [1]
+    assert plan("home", store, AFTER, data, TEN_DAYS, Policy()).rivals == [1]
 
 
 def test_what_the_plan_hands_on_is_plain(store, second, data):
     """Kubeflow passes it from step to step as JSON, and knows no null inside of it."""
     second(1)
-    found = plan("home", store, AFTER, data, TEN_DAYS, True)
+    found = plan("home", store, AFTER, data, TEN_DAYS, Policy())
     assert json.loads(json.dumps(found._asdict())) == found._asdict()
     assert None not in found.head.values()
 
@@ -314,21 +315,21 @@ def test_an_anchor_that_knows_the_test_period_is_no_contender_either(
     push(store, "home", "run-2", other, heuristics, judged)
     promote_staged(store, "home", 2, allow_older=True)
     with pytest.raises(SetlistError, match="revision 1 of home was trained on data until 2026-04"):
-        plan("home", store, "2026-04-10", data, TEN_DAYS, True)
-    assert plan("home", store, "2026-04-10", data, TEN_DAYS, False).rivals == [2]
+        plan("home", store, "2026-04-10", data, TEN_DAYS, Policy())
+    assert plan("home", store, "2026-04-10", data, TEN_DAYS, Policy(anchor=False)).rivals == [2]
 
 
 def test_the_plan_follows_the_input(store, data):
     settings = WindowSettings()
-    before = plan("home", store, "2026-05-01", data, settings, True).data_fingerprint
+    before = plan("home", store, "2026-05-01", data, settings, Policy()).data_fingerprint
     with Path(data.events.path).open("a") as file:
         file.write("bob,song,2026-04-02\n")
-    assert plan("home", store, "2026-05-01", data, settings, True).data_fingerprint != before
+    assert plan("home", store, "2026-05-01", data, settings, Policy()).data_fingerprint != before
 
 
 def test_now_is_now(store, data):
     before = pd.Timestamp.now("UTC").floor("s")
-    window = Window.from_json(plan("home", store, "", data, WindowSettings(), True).window)
+    window = Window.from_json(plan("home", store, "", data, WindowSettings(), Policy()).window)
     assert before <= window.end <= pd.Timestamp.now("UTC")
 
 
@@ -337,7 +338,7 @@ def test_a_live_model_that_knows_the_test_period_is_no_contender(
 ):
     push(store, "home", "run-1", candidate, heuristics, verdict(candidate))
     with pytest.raises(SetlistError, match="revision 1 of home was trained on data until 2026-04"):
-        plan("home", store, "2026-04-10", data, WindowSettings(), True)
+        plan("home", store, "2026-04-10", data, WindowSettings(), Policy())
 
 
 # A refit: the same winner, trained on all days.

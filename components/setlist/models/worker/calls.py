@@ -1,6 +1,12 @@
-"""What a worker can be asked: to load a model, to warm it up, to list items for listeners."""
+"""What a worker can be asked: to load models, to warm one up, to list items for listeners.
 
+Every call names the folder of the model that it is about.
+"""
+
+import gc
+import hashlib
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,52 +19,67 @@ from setlist.models.saved_model import SavedModel
 from setlist.models.tf import tf
 from setlist.models.worker import frames
 from setlist.models.worker.answers import AnsweringModel
-from setlist.models.worker.confinement import Limits, Watch, used_memory
+from setlist.models.worker.confinement import Limits, Watch, limit_processor, used_memory
 from setlist.models.worker.frames import Message
 from setlist.models.worker.query import Query
 
+REFERENCE = bytes(4 << 20)
+"""Its SHA-256 takes one thread some 3 ms on a processor of 2023, and 10 ms on one without
+instructions for it: long enough that a busy node interrupts it, and no matter of any model."""
+
 
 class Worker:
-    """The model that was loaded last, and what can be asked of it."""
+    """The models that were loaded, and what can be asked of them."""
 
     def __init__(self, limits: Limits, watch: Watch) -> None:
         self._limits, self._watch = limits, watch
-        self._model: SavedModel | None = None
-        self._answers: AnsweringModel | None = None
+        self._models: dict[str, SavedModel] = {}
+        self._answers: dict[str, AnsweringModel] = {}
         tf.function(tf.identity)(
             tf.constant(0)
         )  # TensorFlow starts its threads with the first call
+        gc.freeze()  # what TensorFlow is made of stays; to look through it takes half a second
         self._baseline = used_memory()
         self.calls: dict[str, Callable[[Message], Message]] = {
             "load": self._load,
+            "drop": self._drop,
             "warm_up": self._warm_up,
             "answer": self._answer,
             "signature": self._signature,
             "lists": self._lists,
+            "timed": self._timed,
         }
 
-    @property
-    def model(self) -> SavedModel:
-        """The loaded model."""
-        if self._model is None:
-            raise ModelError("no model is loaded")
-        return self._model
+    def _model(self, asked: Message) -> SavedModel:
+        if asked.head["folder"] not in self._models:
+            raise ModelError("the model is not loaded")
+        return self._models[asked.head["folder"]]
 
     def _load(self, asked: Message) -> Message:
-        folder = Path(asked.head["folder"])
-        self._model = self._answers = None
-        self._watch.limit_memory(self._limits, folder, self._baseline)
-        self._model = SavedModel(folder, asked.head["allowed"])
-        return Message({"info": self._model.info.model_dump()})
+        folder = asked.head["folder"]
+        self._drop(asked)
+        limit_processor(self._limits)
+        folders = [Path(name) for name in (*self._models, folder)]
+        self._watch.limit_memory(self._limits, folders, self._baseline)
+        model = self._models[folder] = SavedModel(Path(folder), asked.head["allowed"])
+        return Message({"info": model.info.model_dump()})
+
+    def _drop(self, asked: Message) -> Message:
+        self._answers.pop(asked.head["folder"], None)
+        if self._models.pop(asked.head["folder"], None):
+            gc.collect()  # the functions of a model refer to each other
+        return Message({})
 
     def _warm_up(self, asked: Message) -> Message:
-        self._answers = AnsweringModel(self.model, Path(asked.head["folder"]))
-        return Message({"slowest": self._answers.warm_up()})
+        folder = asked.head["folder"]
+        answers = self._answers[folder] = AnsweringModel(self._model(asked), Path(folder))
+        return Message({"slowest": answers.warm_up()})
 
     def _answer(self, asked: Message) -> Message:
-        if self._answers is None:
+        if asked.head["folder"] not in self._answers:
             raise ModelError("the model is not warm")
-        lists = self._answers.lists([Query(**query) for query in asked.head["queries"]])
+        answers = self._answers[asked.head["folder"]]
+        lists = answers.lists([Query(**query) for query in asked.head["queries"]])
         head: dict[str, object] = {"sizes": [len(ranked.rendered) for ranked in lists]}
         if asked.head["ids"]:
             head |= {
@@ -69,12 +90,30 @@ class Worker:
         return Message(head, {"rendered": rendered})
 
     def _signature(self, asked: Message) -> Message:
-        ids, scores = self.model.signature(**asked.head["arguments"])
+        ids, scores = self._model(asked).signature(**asked.head["arguments"])
         return Message({"ids": ids.tolist()}, {"scores": scores})
+
+    def _timed(self, asked: Message) -> Message:
+        """Milliseconds of a request, its processor time, and those of the reference after it."""
+        model = self._model(asked)
+        moments, used = [time.perf_counter()], time.process_time()
+        model.recommend(**asked.head["arguments"])
+        moments.append(time.perf_counter())
+        used = time.process_time() - used
+        hashlib.sha256(REFERENCE).digest()
+        moments.append(time.perf_counter())
+        asked_ms, reference_ms = np.diff(moments) * 1000
+        return Message(
+            {
+                "milliseconds": asked_ms,
+                "processor_ms": used * 1000,
+                "reference_ms": reference_ms,
+            }
+        )
 
     def _lists(self, asked: Message) -> Message:
         arrays = asked.arrays
-        codes, scores = self.model.lists(
+        codes, scores = self._model(asked).lists(
             pd.Index(asked.head["item_ids"], dtype=object),
             Ragged(arrays["play_offsets"], arrays["play"]),
             Ragged(arrays["exclude_offsets"], arrays["exclude"]),

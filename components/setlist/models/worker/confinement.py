@@ -5,12 +5,13 @@ what passes it.
 """
 
 import ctypes
+import math
 import os
 import resource
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -45,14 +46,15 @@ class Limits(BaseModel):
     """How much a worker may use.
 
     Attributes:
-        memory: bytes that it may have beside TensorFlow itself; None: by the size of the model.
-        processor_seconds: of all its threads, from its start; None: as many as it likes.
+        memory: bytes that it may have beside TensorFlow itself, or more where its models are large.
+        processor_seconds: of all its threads, from one loaded model to the next; None: as many as
+            it likes.
         niceness: of its priority, 0 to 19.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    memory: int | None = None
+    memory: int = MEMORY_FLOOR
     processor_seconds: int | None = None
     niceness: int = 0
 
@@ -107,12 +109,20 @@ def refuse_writes() -> str:
 
 
 def limit_process(limits: Limits) -> None:
-    """Set what does not depend on the model: processor time, priority, open files."""
+    """Set what does not depend on the model: priority, open files."""
     os.nice(limits.niceness)
-    if limits.processor_seconds is not None:
-        _lower(resource.RLIMIT_CPU, limits.processor_seconds)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
+
+
+def limit_processor(limits: Limits) -> None:
+    """Bound the processor time of this process from here on; SIGXCPU ends it there."""
+    if limits.processor_seconds is not None:
+        # The soft limit only, which is set anew for the next model.
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        seconds = math.ceil(time.process_time()) + limits.processor_seconds
+        seconds = seconds if hard == resource.RLIM_INFINITY else min(seconds, hard)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
 
 
 class Watch:
@@ -128,17 +138,19 @@ class Watch:
         self._most: float = float("inf")
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
-    def limit_memory(self, limits: Limits, model: Path, baseline: int) -> None:
+    def limit_memory(self, limits: Limits, models: Iterable[Path], baseline: int) -> None:
         """Bound the memory of the process from here on.
 
         Args:
             limits: of the worker.
-            model: the folder that it is going to load.
+            models: the folders that it holds or is going to load.
             baseline: `used_memory` before any model was loaded.
         """
-        files = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
-        self._most = baseline + (limits.memory or max(MEMORY_FLOOR, MEMORY_PER_FILE_BYTE * files))
-        # The soft limit only: the next model of this worker may be a larger one.
+        files = sum(
+            path.stat().st_size for model in models for path in model.rglob("*") if path.is_file()
+        )
+        self._most = baseline + max(limits.memory, MEMORY_PER_FILE_BYTE * files)
+        # The soft limit only: with the next model it may be a larger one.
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (int(self._most) + RESERVED, hard))
 

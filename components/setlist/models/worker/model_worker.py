@@ -27,6 +27,8 @@ files; a model of a million items, 0.6 GB, takes some 15 s for both. A follower 
 HEAD meanwhile."""
 PRINTED_LINES = 20
 PRINTED_CHARACTERS = 300
+SENTENCE_CHARACTERS = 1_000
+"""Of what a worker says went wrong."""
 
 
 class ModelUnansweredError(ModelError):
@@ -34,7 +36,7 @@ class ModelUnansweredError(ModelError):
 
 
 class ModelWorker:
-    """A process that loads models, one at a time, and answers for the one that it loaded last.
+    """A process that loads models and answers for them; each call names the folder of its model.
 
     It has no credentials, no network where the kernel allows that, writes no file, and may use so
     much memory (see `setlist.models.worker.confinement`). `close` ends it, as does the end of this
@@ -90,7 +92,7 @@ class ModelWorker:
     def load(
         self, folder: Path, allowed: Collection[str] = (), seconds: float | None = None
     ) -> ModelInfo:
-        """Check the graph of a model and load it, in place of the model before.
+        """Check the graph of a model and load it, beside the models before.
 
         Args:
             folder: of the model.
@@ -103,9 +105,9 @@ class ModelWorker:
         """
         self.wait()
         self.quiet = False
-        asked = {"folder": str(folder.absolute()), "allowed": sorted(allowed)}
         seconds = seconds or loading_seconds(folder)
-        return ModelInfo.model_validate(self.ask("load", asked, seconds=seconds).head["info"])
+        answer = self.ask("load", folder, {"allowed": sorted(allowed)}, seconds=seconds)
+        return ModelInfo.model_validate(answer.head["info"])
 
     def warm_up(self, folder: Path, seconds: float | None = None) -> float:
         """Call the loaded model a few times, and read the titles and tags of its items.
@@ -117,27 +119,28 @@ class ModelWorker:
             ModelError: it fails, or lists nothing.
             ModelUnansweredError: not in time, or the process died of it.
         """
-        asked = {"folder": str(folder.absolute())}
         seconds = seconds or loading_seconds(folder)
-        return float(self.ask("warm_up", asked, seconds=seconds).head["slowest"])
+        return float(self.ask("warm_up", folder, seconds=seconds).head["slowest"])
 
     def ask(
         self,
         call: str,
-        head: Mapping[str, object],
+        folder: Path,
+        head: Mapping[str, object] | None = None,
         arrays: Mapping[str, frames.Array] | None = None,
         *,
         seconds: float,
     ) -> Message:
-        """What the worker answers to a call of `setlist.models.worker.calls`.
+        """What the worker answers to a call of `setlist.models.worker.calls` about a model.
 
         Raises:
             ModelError: what went wrong there.
             ModelUnansweredError: no answer in time, or the process died; it is killed.
         """
         until = time.monotonic() + seconds
+        asked = {"call": call, "folder": str(folder.absolute()), **(head or {})}
         try:
-            frames.send(self.connection, Message({"call": call, **head}, arrays or {}), until)
+            frames.send(self.connection, Message(asked, arrays or {}), until)
         except OSError as fault:  # TimeoutError is one, too
             raise self._killed(call, fault, seconds) from fault
         return checked(self._receive(call, until, seconds))
@@ -157,13 +160,17 @@ class ModelWorker:
             )
         if isinstance(fault, frames.FrameError):
             self.close()
-            return ModelUnansweredError(f"its process sent {fault}, and was ended")
+            return ModelUnansweredError(f"its process sent {as_words(str(fault))}, and was ended")
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)  # the socket closes a moment before the process ends
         code = self._process.returncode
         self.close()
         if code == OUT_OF_MEMORY_CODE:
             return ModelUnansweredError(f"its process used too much memory in {call!r}")
+        if code == -signal.SIGXCPU:
+            return ModelUnansweredError(
+                f"its process used more than {self.limits.processor_seconds:,} s of processor time"
+            )
         reason = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"code {code}"
         last = f" ({self._last_line})" if self._last_line and call in ("start", "load") else ""
         return ModelUnansweredError(f"its process ended with {reason} in {call!r}{last}")
@@ -185,10 +192,7 @@ class ModelWorker:
         printed = 0
         with output:
             while line := output.readline(PRINTED_CHARACTERS):
-                text = line.decode(errors="replace").strip()
-                self._last_line = "".join(
-                    c if c.isprintable() else f"\\x{ord(c):02x}" for c in text
-                )
+                self._last_line = as_words(line.decode(errors="replace").strip())
                 if self.quiet:
                     continue
                 printed += 1
@@ -208,8 +212,15 @@ def checked(message: Message) -> Message:
     """The message, unless it says that something went wrong.
 
     Raises:
-        ModelError: it does.
+        ModelError: it does; in the words of the worker, since names of the model stand in them.
     """
     if error := message.head.get("error"):
-        raise ModelError(str(error[0]), str(error[1]))
+        sentence, remedy = (as_words(str(text).partition("\n")[0]) for text in error)
+        raise ModelError(sentence, remedy)
     return message
+
+
+def as_words(text: str) -> str:
+    """A stranger's text, on one line and short, with nothing in it that a terminal obeys."""
+    cut = text if len(text) <= SENTENCE_CHARACTERS else f"{text[:SENTENCE_CHARACTERS]}..."
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in cut)

@@ -1,6 +1,7 @@
 """A model in a worker, with the interface of `setlist.models.saved_model.SavedModel`."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,36 @@ import pandas as pd
 
 from setlist.arrays import Float32s, Int32s, Ragged, Strings
 from setlist.errors import ModelError
-from setlist.models.worker.frames import Array
+from setlist.models.contract import FOREIGN
+from setlist.models.worker.frames import Array, Message
 from setlist.models.worker.model_worker import ModelWorker
 
 CALL_SECONDS = 300.0
 """The most that one call of these may take: many listeners are asked for at once."""
 LISTENERS = 1 << 15
 """Listeners of an audience who are asked for in one call."""
+SCORES = 1 << 31
+"""Fewer where there would be more scores than these: of a million items they take some 60 s of
+processor time."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one request took, in milliseconds.
+
+    Attributes:
+        milliseconds: from its start to its answer.
+        processor_ms: of all threads of the worker meanwhile.
+        reference_ms: of a computation that is always the same, right after it.
+    """
+
+    milliseconds: float
+    processor_ms: float
+    reference_ms: float
 
 
 class RemoteModel:
-    """The model that a worker has loaded last; it may be asked until the worker loads another."""
+    """A model that a worker has loaded; it may be asked until the worker drops it."""
 
     def __init__(self, worker: ModelWorker, folder: Path, allowed: Collection[str] = ()) -> None:
         """Load the folder in the worker.
@@ -26,7 +46,7 @@ class RemoteModel:
         Raises:
             ModelError: see `ModelWorker.load`.
         """
-        self._worker = worker
+        self._worker, self._folder = worker, folder
         self.info = worker.load(folder, allowed)
 
     def recommend(
@@ -49,6 +69,14 @@ class RemoteModel:
             [plays[-keep:] for plays in history], exclude, k, inputs or {}, ages, seconds
         )
 
+    def drop(self) -> None:
+        """Let the worker forget it.
+
+        Raises:
+            ModelUnansweredError: the worker does not answer any more.
+        """
+        self._worker.ask("drop", self._folder, seconds=CALL_SECONDS)
+
     def signature(
         self,
         history: Sequence[Sequence[str]],
@@ -63,17 +91,40 @@ class RemoteModel:
         Raises:
             ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
         """
-        arguments = {
-            "history": _plain(history),
-            "exclude": _plain(exclude),
-            "k": k,
-            "inputs": {name: list(values) for name, values in inputs.items()},
-            "history_age_days": None if history_age_days is None else _plain(history_age_days),
-        }
-        answer = self._worker.ask("signature", {"arguments": arguments}, seconds=seconds)
+        arguments = _arguments(history, exclude, k, inputs, history_age_days)
+        answer = self._ask("signature", {"arguments": arguments}, seconds=seconds)
         scores = answer.arrays["scores"]
-        ids = np.array(answer.head["ids"], dtype=object).reshape(scores.shape)
-        return ids, scores
+        ids = np.array(answer.head["ids"], dtype=object)
+        if scores.ndim != 2 or len(scores) != len(history) or ids.size != scores.size:
+            raise ModelError(f"model {self.info.name} answered lists of another shape")
+        return ids.reshape(scores.shape), scores
+
+    def timed(
+        self,
+        history: Sequence[Sequence[str]],
+        exclude: Sequence[Sequence[str]],
+        k: int,
+        inputs: Mapping[str, Sequence[str]],
+        history_age_days: Sequence[Sequence[float]],
+        seconds: float = CALL_SECONDS,
+    ) -> Timing:
+        """How long `recommend` takes in the worker, without the way there and back.
+
+        Raises:
+            ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
+        """
+        arguments = _arguments(history, exclude, k, inputs, history_age_days)
+        return Timing(**self._ask("timed", {"arguments": arguments}, seconds=seconds).head)
+
+    def _ask(
+        self,
+        call: str,
+        head: Mapping[str, object],
+        arrays: Mapping[str, Array] | None = None,
+        *,
+        seconds: float,
+    ) -> Message:
+        return self._worker.ask(call, self._folder, head, arrays, seconds=seconds)
 
     def lists(
         self,
@@ -92,8 +143,9 @@ class RemoteModel:
         number = len(plays.offsets) - 1
         codes = np.empty((number, k), np.int32)
         scores = np.empty((number, k), np.float32)
-        for start in range(0, number, LISTENERS):
-            rows = slice(start, min(start + LISTENERS, number))
+        step = max(min(LISTENERS, SCORES // max(self.info.catalogue_size, 1)), 1)
+        for start in range(0, number, step):
+            rows = slice(start, min(start + step, number))
             arrays: dict[str, Array] = {}
             for name, table in (("play", plays), ("exclude", exclude)):
                 offsets = table.offsets[start : rows.stop + 1]
@@ -106,12 +158,32 @@ class RemoteModel:
                 "k": k,
                 "inputs": {name: list(values[rows]) for name, values in (inputs or {}).items()},
             }
-            answer = self._worker.ask("lists", head, arrays, seconds=CALL_SECONDS)
+            answer = self._ask("lists", head, arrays, seconds=CALL_SECONDS)
             part = answer.arrays["codes"], answer.arrays["scores"]
-            if any(array.shape != (rows.stop - start, k) for array in part):
-                raise ModelError(f"model {self.info.name} answered lists of another shape")
+            if (
+                any(array.shape != (rows.stop - start, k) for array in part)
+                or not ((part[0] >= FOREIGN) & (part[0] < len(item_ids))).all()
+            ):
+                raise ModelError(f"model {self.info.name} answered with no lists of this catalogue")
             codes[rows], scores[rows] = part
         return codes, scores
+
+
+def _arguments(
+    history: Sequence[Sequence[str]],
+    exclude: Sequence[Sequence[str]],
+    k: int,
+    inputs: Mapping[str, Sequence[str]],
+    history_age_days: Sequence[Sequence[float]] | None,
+) -> dict[str, object]:
+    """The arguments of a request, as JSON holds them."""
+    return {
+        "history": _plain(history),
+        "exclude": _plain(exclude),
+        "k": k,
+        "inputs": {name: list(values) for name, values in inputs.items()},
+        "history_age_days": None if history_age_days is None else _plain(history_age_days),
+    }
 
 
 def _plain(rows: Sequence[Sequence[object]]) -> list[list[object]]:

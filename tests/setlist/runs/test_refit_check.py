@@ -10,7 +10,6 @@ from setlist.evaluation.policy import Limits, Policy
 from setlist.models.contract import EMPTY, FOREIGN
 from setlist.runs.refit_check import check_lists, check_serving, mean_overlap
 
-
 BUSY = {"processor_p99_ms": 1.0, "reference_p50_ms": 2.0, "reference_p99_ms": 9.0}
 
 

@@ -130,8 +130,10 @@ def evaluate(folder: Path, name: str) -> Row:
 
 def inspect(folder: Path, name: str) -> Row:
     from setlist.evaluation.inspection import inspect_model
+    from setlist.models.worker.model_host import ModelHost
 
-    found = inspect_model(folder / "evaluations" / name, name, folder / "models" / name)
+    with ModelHost() as host:
+        found = inspect_model(folder / "evaluations" / name, name, folder / "models" / name, host)
     if found.faults:
         raise SystemExit("; ".join(found.faults))
     return {"model_gb": found.size_mb / 1e3}

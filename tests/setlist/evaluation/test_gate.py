@@ -808,6 +808,28 @@ def test_a_better_model_is_refused_for_one_fault(tmp_path, more, rule):
     assert [reason.rule for reason in verdict.reasons if reason.outcome == "fail"] == [rule]
 
 
+BUSY = SOUND.model_copy(
+    update={
+        "p99_ms": 251.0,
+        "processor_p50_ms": 1.0,
+        "processor_p99_ms": 9.0,
+        "reference_p50_ms": 2.0,
+        "reference_p99_ms": 9.0,
+    }
+)
+
+
+def test_a_busy_node_neither_refuses_nor_promotes(tmp_path):
+    models = running(0.75, 0.5)
+    models.models[0] |= {"inspection": BUSY}
+    verdict = gate(models.write(tmp_path / "a"), PLAIN, HEAD)
+    assert (verdict.decision, verdict.ships) == ("undecided", "")
+    assert verdict.sentence.startswith("The evaluation cannot settle: p99 latency at most; ")
+    policy = PLAIN.model_copy(update={"bootstrap": "heuristic"})
+    models = Models().add("candidate", 0.25).add("best", 0.75, inspection=BUSY)
+    assert gate(models.write(tmp_path / "b"), policy, None).ships == "", "nor a heuristic"
+
+
 def test_a_limit_can_be_lifted_or_set(tmp_path):
     folder = against(0.75).write(tmp_path)
     for limits, decision in ((Limits(p50_ms=1.9), "reject"), (Limits(p50_ms=2), "promote")):

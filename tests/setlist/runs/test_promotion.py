@@ -276,8 +276,9 @@ def test_a_live_model_that_was_proven_better_is_its_own_anchor(store, second, da
 
 def test_a_policy_without_an_anchor_fetches_none(store, second, data):
     second(1)
-    found = plan("home", store, AFTER, data, TEN_DAYS, Policy(anchor=False))
+    found = plan("home", store, AFTER, data, TEN_DAYS, Policy(anchor=False, operations=("While",)))
     assert found.rivals == [2]
+    assert found.operations == ["While"]
     assert SeenHead.model_validate(found.head).anchor is None
 
 

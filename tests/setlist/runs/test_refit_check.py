@@ -10,6 +10,8 @@ from setlist.evaluation.policy import Limits, Policy
 from setlist.models.contract import EMPTY, FOREIGN
 from setlist.runs.refit_check import check_lists, check_serving, mean_overlap
 
+BUSY = {"processor_p99_ms": 1.0, "reference_p50_ms": 2.0, "reference_p99_ms": 9.0}
+
 
 def codes(*lists):
     return np.array(lists, np.int32)
@@ -64,6 +66,8 @@ def test_who_never_had_lists_is_not_missed():
         (SOUND, {}, ""),
         (SOUND, {"p99_ms": 20}, ""),
         (SOUND, {"p99_ms": 19}, "p99 latency is 20.0 ms, at most 19 ms is allowed"),
+        (SOUND.model_copy(update=BUSY), {"p99_ms": 20}, ""),
+        (SOUND.model_copy(update=BUSY), {"p99_ms": 19}, "but the node was busy"),
         (SOUND, {"size_mb": 2}, "size is 3.0 MB"),
         (SOUND.model_copy(update={"faults": ["an empty history: NaN"]}), {}, "history: NaN"),
     ],

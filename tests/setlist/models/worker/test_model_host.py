@@ -76,8 +76,7 @@ def test_each_operation_has_to_be_allowed(folders, host):
         assert model.recommend([["I1"]], [[]], 1)[0].tolist() == [["I9"]]
 
 
-def test_memory_is_that_of_all_loaded_models(folders):
-    """A floor of 300 MB is not given for each model: what is loaded is counted together."""
+def test_small_models_fit_side_by_side_into_the_least_memory(folders):
     with ModelHost(Limits(memory=300 << 20), most=3) as host:
         for name in ("first", "second", "works"):
             assert top(host, folders[name]) == "I9"

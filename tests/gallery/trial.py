@@ -1,11 +1,7 @@
 """Every model of the gallery is evaluated once; then each is judged in its own company."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from tests.gallery import answers, rogues  # noqa: F401 - they enter their models
 from tests.gallery.cases import ROGUES, Case
@@ -21,12 +17,6 @@ from setlist.evaluation.verdict import Reason, SeenHead, Verdict, decide
 
 SLICES = (LISTENER_SLICE, "country", "age_band")
 """Those of the bundled settings; a group of one listener, by `who`, says nothing."""
-ON_THE_PROCESSOR = """
-import runpy, sys, time
-time.perf_counter = time.process_time
-sys.argv = sys.argv[2:]  # as `python -m` does it
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
 
 
 @dataclass(frozen=True)
@@ -84,36 +74,19 @@ def hold(world: World) -> Trial:
         case.export(world, folder / case.name)
     for label, export in RIVALS.items():
         export(world, folder / label)
-    with timed_on_the_processor(world.folder / "python"):
-        evaluation = evaluate(
-            [
-                *(Contender(folder / case.name, case.name, "candidate") for case in cases),
-                *(Contender(folder / label, label, "live", int(label[-1])) for label in RIVALS),
-                *heuristics(world),
-            ],
-            world.features,
-            world.folder / "dataset",
-            SETTINGS,
-            world.folder / "evaluation",
-        )
+    evaluation = evaluate(
+        [
+            *(Contender(folder / case.name, case.name, "candidate") for case in cases),
+            *(Contender(folder / label, label, "live", int(label[-1])) for label in RIVALS),
+            *heuristics(world),
+        ],
+        world.features,
+        world.folder / "dataset",
+        SETTINGS,
+        world.folder / "evaluation",
+        allowed={operation for case in cases for operation in case.policy.operations},
+    )
     return Trial(world, evaluation)
-
-
-@contextmanager
-def timed_on_the_processor(script: Path) -> Iterator[None]:
-    """Let a latency be the processor's time: on a busy machine an honest model is late as well.
-
-    Args:
-        script: where to write what is started in place of the interpreter.
-    """
-    python = sys.executable
-    script.write_text(f"#!/bin/sh\nexec '{python}' -c '{ON_THE_PROCESSOR}' \"$@\"\n")
-    script.chmod(0o755)
-    sys.executable = str(script)
-    try:
-        yield
-    finally:
-        sys.executable = python
 
 
 def heuristics(world: World) -> list[Contender]:

@@ -3,6 +3,7 @@
 Streamlit runs the app anew at every click, in one process: whatever is slow to open is kept here.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -19,6 +20,8 @@ from setlist.store.model_store import open_store
 
 MODELS_IN_MEMORY = 24
 """With more models, the one that was used longest ago is dropped."""
+KNOWN_SECONDS = 10.0
+"""For so long the store is not asked again which model has a number."""
 DIRECTORIES_IN_MEMORY = 4
 """A million items take 450 MB and are read in 2.4 seconds."""
 
@@ -42,14 +45,23 @@ class Scene:
     fetched: Path
     operations: tuple[str, ...] = ()
     _fetching: dict[int, Lock] = field(default_factory=dict, init=False, compare=False)
+    _known: dict[int, tuple[float, Path]] = field(default_factory=dict, init=False, compare=False)
 
     def revision(self, number: int) -> Path:
-        """The folder of a revision on this disk, fetched from the store and verified."""
-        folder = self.fetched / str(number)
+        """The folder of a revision on this disk, fetched from the store and verified.
+
+        It is named by the manifest as well: in a store that was made anew the number is another's.
+        """
         # Visitors are threads: the first of them fetches a revision, the others wait for it.
         with self._fetching.setdefault(number, Lock()):
-            if not folder.is_dir():
-                open_store(self.store).fetch(self.name, number, folder)
+            looked, folder = self._known.get(number, (-KNOWN_SECONDS, self.fetched))
+            if time.monotonic() - looked > KNOWN_SECONDS:
+                store = open_store(self.store)
+                manifest = store.manifest(self.name, number)
+                folder = self.fetched / f"{number}-{manifest.identity[:12]}"
+                if not folder.is_dir():
+                    store.download(manifest, folder)
+                self._known[number] = time.monotonic(), folder
         return folder
 
 

@@ -27,6 +27,8 @@ from tests.setlist.serving.processes import Server, serving
 from tests.setlist.serving.proxy import Proxy
 from tests.waiting import until
 
+from setlist.errors import ModelError
+
 PATIENCE = 200.0
 """Seconds; the deadlines of a load and of a poll are a minute and less."""
 
@@ -123,6 +125,14 @@ def refused(bench: Bench, kind: str, *more: object) -> str:
     operation = said.partition("the operation '")[2].partition("'")[0]
     reason = f"`{operation}`" if operation else said
     return f"refused before anything of it runs ({reason}); revision {answered} answers"
+
+
+def hostile_name(bench: Bench) -> str:
+    try:
+        bench.store("name", bench.hostile("hostile_name"))
+    except ModelError as fault:
+        return f"refused when it is staged: {fault.message.rpartition(': ')[2]}"
+    return "staged"
 
 
 def thief(bench: Bench) -> str:
@@ -274,7 +284,7 @@ FAULTS: dict[str, Callable[[Bench], str]] = {
         bench, "prints", "revision 99 of home is live here"
     ),
     "a model that takes 1.5 GB for one id": all_memory,
-    "a model whose name holds escape sequences": lambda bench: refused(bench, "hostile_name"),
+    "a model whose name holds escape sequences": hostile_name,
     "a store that was made anew": remade_store,
     "reads that return an older HEAD": older_head,
     "a store that sends a byte every 2 s": dripping_store,

@@ -129,7 +129,8 @@ class Shadow:
         if model is None or model.identity == live.identity:
             return
         try:
-            (ranked,) = await model.pool.ask([live.query], SHADOW_SECONDS)
+            with model.pool.held():
+                (ranked,) = await model.pool.ask([live.query], SHADOW_SECONDS)
         except (RefusedRequest, ModelError):
             self._failed.inc()
             return

@@ -100,6 +100,7 @@ class ModelFollower:
         self.swaps = 0
         self.faults: Counter[Stage] = Counter({"head": 0, "fetch": 0, "hand over": 0})
         self.in_use: RevisionInUse | None = None
+        self._lost = False
         self.target: int | None = revision  # the revision that should be in use
         self.last_poll: float | None = None
         self.last_success: float | None = None
@@ -171,6 +172,10 @@ class ModelFollower:
         self.followed = document.followed
         return self._hand_over(RevisionInUse(folder, document.manifest, document.promoted))
 
+    def fetch_again(self) -> None:
+        """At the next poll, fetch and hand over what is in use once more: its files are gone."""
+        self._lost = True
+
     def poll(self) -> bool:
         """Read HEAD once, and swap if it moved; whether a swap happened."""
         self.last_poll = time.time()
@@ -191,9 +196,11 @@ class ModelFollower:
             self._pass_over(wanted)
             return False
         self.target, self._wanted, self.followed = wanted.revision, wanted.identity, wanted.followed
-        if self.in_use and self.in_use.manifest.identity == wanted.identity:
+        known = self.in_use and self.in_use.manifest.identity == wanted.identity
+        if self.in_use and known and not self._lost:
             self._record_good(self.in_use)
             return False
+        self._lost = False
         if self._failed == wanted.identity and time.monotonic() < self._retry_at:
             self._fault = self._failure
             return False

@@ -5,6 +5,7 @@ cut off, and gives way to another when the place is needed.
 """
 
 import asyncio
+import re
 import resource
 import signal
 import time
@@ -19,6 +20,9 @@ from setlist.serving.service import Service
 
 REQUEST_READ_SECONDS = 5.0
 """From a request's first byte, or from the connection, to the end of its body."""
+RESPONSE_READ_SECONDS = 10.0
+"""To read a response; until then it is held in memory."""
+UPGRADE = re.compile(rb"(\r\n)upgrade:", re.IGNORECASE)
 KEEP_ALIVE_SECONDS = 75
 """Longer than a load balancer keeps an idle connection: it should be the one that closes it."""
 MAX_CONNECTIONS = 1_000
@@ -62,12 +66,19 @@ class BoundedConnection(HttpToolsProtocol):
         ]
         min(waiting, key=lambda each: each.waits_since or 0.0).transport.abort()
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, without offers of another protocol: httptools would drop the body after one.
+
+        Java's client makes them by default. The name of the header keeps its length.
+        """
+        super().data_received(UPGRADE.sub(rb"\1xpgrade:", data))
+
     def on_message_begin(self) -> None:
         """A request begins, and has to arrive in time."""
         super().on_message_begin()
         self.scope["extensions"] = {HOLD: {"call": self._hold}}
-        if self._timer is None:
-            self._begin_timer()
+        self._end_timer()
+        self._begin_timer()
 
     def _hold(self) -> None:
         """Do not read on before the refusals of all connections are few enough."""
@@ -84,9 +95,11 @@ class BoundedConnection(HttpToolsProtocol):
         self.waits_since = None
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request, and until the client has read this response."""
         super().on_response_complete()
         self._wait()
+        if self._timer is None and self.transport.get_write_buffer_size():
+            self._timer = self.loop.call_later(RESPONSE_READ_SECONDS, self._cut_off_if_unread)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer."""
@@ -108,6 +121,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
+
+    def _cut_off_if_unread(self) -> None:
+        self._timer = None
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def _cut_off(self) -> None:
         self._timer = None

@@ -6,9 +6,10 @@ requests wait as long as their deadlines allow.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,12 +34,18 @@ CALL_SECONDS_FLOOR, CALL_FACTOR = 1.0, 10.0
 its process does not come back, or the node has no processor for it."""
 ANSWER_BYTES = 64 << 20
 """Of an answer; the largest allowed request has some 6 MB."""
-HUNG_QUERIES = 1_000
-"""Queries that are remembered because the model did not come back from them."""
+HUNG_QUERIES, HUNG_SECONDS = 1_000, 60.0
+"""Queries that are remembered because the model did not come back from them, and for how long: the
+node may have been the reason."""
+IDLE_SECONDS = 0.5
+"""Between two looks whether a worker that is not asked is still there."""
+RELOADS = 3
+"""After so many attempts to replace a worker the files of the model are fetched again."""
 RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Pauses before a worker that cannot be replaced is tried again."""
 
 FULL = "too many requests wait; come again later"
+HUNG = "the model did not come back from this request"
 
 Gone = Callable[[], Awaitable[bool]]
 PROBE = Query(history=(), ages=(), exclude=(), inputs={}, k=1)
@@ -52,12 +59,12 @@ class _WaitingRequest:
     gone: Gone | None
     alone: bool = False  # it is asked in a batch of its own
 
+    asked: int = 0  # how often a worker was lost over it
+
     @property
     def key(self) -> int:
         """Equal for equal queries."""
-        return hash(
-            tuple((*query.history, *sorted(query.inputs.items())) for query in self.queries)
-        )
+        return hash(repr([vars(query) for query in self.queries]))
 
 
 class ModelPool:
@@ -70,6 +77,7 @@ class ModelPool:
         number: int = 1,
         allowed: Sequence[str] = (),
         count: Callable[[str], None] = lambda _: None,
+        broken: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing is loaded yet; see `load` and `start`.
 
@@ -79,16 +87,18 @@ class ModelPool:
             number: of the workers.
             allowed: operations of the graph that are allowed beside the usual ones.
             count: called with "hung" or "died" where a worker was lost.
+            broken: called where a worker cannot be replaced, as when files of the model are gone.
         """
         self.folder = folder
-        self._take, self._number, self._allowed, self._count = take, number, allowed, count
+        self._take, self._number, self._allowed = take, number, allowed
+        self._count, self._broken = count, broken
         self._workers: list[ModelWorker] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: deque[_WaitingRequest] = deque()
         self._arrived = asyncio.Event()
-        self._hung: OrderedDict[int, None] = OrderedDict()
+        self._hung: OrderedDict[int, float] = OrderedDict()  # until when, by key
         self.open_requests = 0
-        """Requests that wait or are being answered."""
+        """Requests that hold this pool."""
         self._at_work = 0  # workers that can be asked
         self._closed = False
         self._seconds_per_listener = 0.0
@@ -175,16 +185,20 @@ class ModelPool:
         request = _WaitingRequest(
             queries, with_ids, asyncio.get_running_loop().create_future(), gone
         )
-        if self._hung and request.key in self._hung:
-            raise RefusedRequest(504, "the model did not come back from this request before")
         (self._waiting.appendleft if first else self._waiting.append)(request)
         self._arrived.set()
-        self.open_requests += 1
         try:
             async with asyncio.timeout(seconds):
                 return await request.answer
         except TimeoutError as fault:
             raise RefusedRequest(504, f"no answer within {seconds:.4g} s") from fault
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the pool open until a request is answered that may ask it."""
+        self.open_requests += 1
+        try:
+            yield
         finally:
             self.open_requests -= 1
 
@@ -224,18 +238,24 @@ class ModelPool:
         """Give one worker its batches, and replace it when it is lost."""
         worker = self._workers[place]
         while True:
-            # A duplicate, which the streams close; the worker closes its own.
-            reader, writer = await asyncio.open_connection(sock=worker.connection.dup())
             try:
-                await self._answer(reader, writer)
-            finally:
-                writer.close()
+                # A duplicate, which the streams close; the worker closes its own.
+                reader, writer = await asyncio.open_connection(sock=worker.connection.dup())
+                try:
+                    await self._answer(reader, writer)
+                finally:
+                    writer.close()
+            except OSError as fault:  # such as too many open files
+                print(f"a worker is given up: {fault}", flush=True)
             worker = await self._replaced(place)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer batch after batch, until the worker is lost."""
         while True:
-            batch = await self._next_batch()
+            batch = await self._next_batch(reader)
+            if not batch:
+                self._count("died")
+                return
             try:
                 self._deliver(batch, await self._call(reader, writer, batch))
             except ModelError as fault:
@@ -244,8 +264,9 @@ class ModelPool:
                 else:  # only the request at fault fails
                     self._again(batch)
             except (TimeoutError, OSError, EOFError, frames.FrameError) as fault:
-                self._count("hung" if isinstance(fault, TimeoutError) else "died")
-                self._suspect(batch)
+                hung = isinstance(fault, TimeoutError)
+                self._count("hung" if hung else "died")
+                self._suspect(batch, hung)
                 return
 
     async def _call(
@@ -280,14 +301,20 @@ class ModelPool:
         self._seconds_per_listener += weight * (each - self._seconds_per_listener)
         return _ranked_lists(message, len(queries))
 
-    async def _next_batch(self) -> list[_WaitingRequest]:
-        """Wait for a request, and take those behind it that fit into its batch."""
+    async def _next_batch(self, reader: asyncio.StreamReader) -> list[_WaitingRequest]:
+        """Wait for a request, and take those behind it that fit into its batch.
+
+        Nothing is taken where the worker has ended meanwhile.
+        """
         batch: list[_WaitingRequest] = []
         size = 0
         while not batch:
-            while not self._waiting:
+            while not self._waiting and not reader.at_eof():
                 self._arrived.clear()
-                await self._arrived.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
+            if reader.at_eof():
+                return []
             while self._waiting:
                 request = self._waiting[0]
                 if batch and (
@@ -301,6 +328,9 @@ class ModelPool:
                     continue
                 if request.gone and await request.gone():
                     _fail(request, RefusedRequest(GONE, "the client has hung up"))
+                    continue
+                if self._hung and time.monotonic() < self._hung.get(request.key, 0.0):
+                    _fail(request, RefusedRequest(504, HUNG))
                     continue
                 batch.append(request)
                 size += len(request.queries)
@@ -321,15 +351,24 @@ class ModelPool:
             self._waiting.append(request)
         self._arrived.set()
 
-    def _suspect(self, batch: Sequence[_WaitingRequest]) -> None:
-        """What becomes of the requests from which a worker did not come back."""
+    def _suspect(self, batch: Sequence[_WaitingRequest], hung: bool) -> None:
+        """What becomes of the requests over which a worker was lost.
+
+        A process can die of something else than the request: it is asked once more.
+        """
         if len(batch) > 1:
             self._again(batch)
             return
-        self._hung[batch[0].key] = None
-        while len(self._hung) > HUNG_QUERIES:
-            self._hung.popitem(last=False)
-        _fail(batch[0], RefusedRequest(504, "the model did not come back from this request"))
+        (request,) = batch
+        request.asked += 1
+        if not hung and request.asked == 1:
+            self._again(batch)
+            return
+        if hung and request.queries != [PROBE]:
+            self._hung[request.key] = time.monotonic() + HUNG_SECONDS
+            while len(self._hung) > HUNG_QUERIES:
+                self._hung.popitem(last=False)
+        _fail(request, RefusedRequest(504, HUNG))
 
     async def _replaced(self, place: int) -> ModelWorker:
         """A new worker with the model; it is tried until there is one."""
@@ -341,8 +380,10 @@ class ModelPool:
             await asyncio.to_thread(self._workers[place].close)
             try:
                 worker = await asyncio.to_thread(self._replace, place)
-            except (ModelError, OSError) as fault:
+            except (ModelError, OSError, RuntimeError) as fault:
                 print(f"the model cannot be loaded again: {fault}", flush=True)
+                if attempt % RELOADS == 0:
+                    self._broken()
                 continue
             self._at_work += 1
             return worker

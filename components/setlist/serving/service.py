@@ -5,6 +5,7 @@ response names the revision. Models run in processes of their own (`setlist.serv
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import time
@@ -264,7 +265,11 @@ class Service:
                 raise RefusedRequest(
                     422, f"no such input; the model's inputs are: {known}", f"{batch}inputs.{name}"
                 )
-        lists = await self._rank(models, queries, seconds, gone)
+        # A swap may close a pool that nobody holds, also while another one is asked.
+        with contextlib.ExitStack() as held:
+            for model in dict.fromkeys(models):
+                held.enter_context(model.pool.held())
+            lists = await self._rank(models, queries, seconds, gone)
         request_id = uuid.uuid4().hex
         rendered = [
             b'{"revision": %d, "model": %s, "items": %s'
@@ -291,12 +296,15 @@ class Service:
         """The list for each query, from the model beside it; each model is asked once."""
         lists: dict[int, RankedList] = {}
         with_ids = bool(self.log or self.shadow)
-        for model in dict.fromkeys(models):
+
+        async def ask(model: ServedModel) -> None:
             rows = [row for row, other in enumerate(models) if other is model]
             ranked = await model.pool.ask(
                 [queries[row] for row in rows], seconds, with_ids=with_ids, gone=gone
             )
             lists.update(zip(rows, ranked, strict=True))
+
+        await asyncio.gather(*map(ask, dict.fromkeys(models)))
         return [lists[row] for row in range(len(models))]
 
     def _model_for(self, listener: str | None, live: ServedModel) -> ServedModel:
@@ -348,9 +356,9 @@ class Service:
             self.log.put(row)
 
     def _swap(self, revision: int, folder: Path) -> None:
-        before, self.live = self.live, self._load(revision, folder, "live", self._spare.take)
+        follower, take = self.followers[0], self._spare.take
+        before, self.live = self.live, self._load(revision, folder, "live", take, follower)
         self._retire(before)
-        self._spare.start()
         print(f"revision {revision} of {self.settings.name} is live here", flush=True)
 
     def _set_candidate(self, revision: int, folder: Path) -> None:
@@ -358,13 +366,19 @@ class Service:
             return ModelWorker(Limits(niceness=SHADOW_NICENESS))
 
         take = niced if self.shadow else self._spare.take
-        before, self.candidate = self.candidate, self._load(revision, folder, "candidate", take)
+        follower = self.followers[1]
+        loaded = self._load(revision, folder, "candidate", take, follower)
+        before, self.candidate = self.candidate, loaded
         self._retire(before)
-        self._spare.start()
         print(f"revision {revision} of {self.settings.name} runs beside the live one", flush=True)
 
     def _load(
-        self, revision: int, folder: Path, role: str, take: Callable[[], ModelWorker]
+        self,
+        revision: int,
+        folder: Path,
+        role: str,
+        take: Callable[[], ModelWorker],
+        follower: ModelFollower,
     ) -> ServedModel:
         """A revision, loaded, warm and started; in the thread of a follower.
 
@@ -377,13 +391,15 @@ class Service:
             self.lost.labels(role, reason).inc()
             print(f"a worker of revision {revision} {reason}; it is replaced", flush=True)
 
-        pool = ModelPool(folder, take, settings.workers, settings.allowed, count)
+        profile = read_profile(folder)
+        pool = ModelPool(
+            folder, take, settings.workers, settings.allowed, count, follower.fetch_again
+        )
         info = pool.load()
         if self.unconfined is None and pool.unconfined:
             print(f"models are less confined here: {pool.unconfined}", flush=True)
         self.unconfined = pool.unconfined
         self._in_loop(pool.start)
-        profile = read_profile(folder)
         known = {*info.categorical_inputs, *(profile.offered if profile else ())}
         anything = settings.any_input or not known
         return ServedModel(revision, folder, info, None if anything else frozenset(known), pool)

@@ -5,6 +5,8 @@ import threading
 from setlist.models.worker.confinement import Limits
 from setlist.models.worker.model_worker import ModelWorker
 
+RENEW_SECONDS = 1.0
+
 
 class SpareWorker:
     """One worker without a model; whoever takes it gets one at once, and the next one starts.
@@ -26,9 +28,15 @@ class SpareWorker:
                 self._worker = ModelWorker(self._limits)
 
     def take(self) -> ModelWorker:
-        """The worker; without one, a new one, which still has to import TensorFlow."""
+        """The worker; without one, a new one, which still has to import TensorFlow.
+
+        The next one starts a little later, since the one that was taken loads a model now.
+        """
         with self._lock:
             worker, self._worker = self._worker, None
+        later = threading.Timer(RENEW_SECONDS, self.start)
+        later.daemon = True
+        later.start()
         return worker if worker and worker.alive else ModelWorker(self._limits)
 
     def close(self) -> None:

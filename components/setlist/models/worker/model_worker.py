@@ -215,7 +215,7 @@ def checked(message: Message) -> Message:
         ModelError: it does; in the words of the worker, since names of the model stand in them.
     """
     if error := message.head.get("error"):
-        sentence, remedy = (as_words(str(text).partition("\n")[0]) for text in error)
+        sentence, remedy, *_ = (as_words(str(text).partition("\n")[0]) for text in [*error, ""])
         raise ModelError(sentence, remedy)
     return message
 

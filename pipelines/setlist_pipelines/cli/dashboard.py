@@ -1,6 +1,5 @@
 """`setlist dashboard`: see what each model recommends to a listener before it goes live."""
 
-import os
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,15 +54,13 @@ def dashboard(
     The explorer reads runs and the store and changes nothing. It has no log-in: everybody who can
     reach the address sees everything.
     """
-    from setlist_pipelines.laptop.run_outputs import stderr_to
-
-    # TensorFlow prints to the screen when it is imported.
-    with Path(os.devnull).open("w") as nowhere, stderr_to(nowhere):
-        from setlist.explorer.launch import serve_explorer
-        from setlist.explorer.resources import Scene
+    from setlist.explorer.launch import serve_explorer
+    from setlist.explorer.resources import Scene
+    from setlist.models.worker.model_worker import require_tensorflow
     from setlist.store.model_store import open_store
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
+    require_tensorflow()
     # Tried here, because Streamlit reports a port that is taken late and in words of its own.
     bound_socket(host, port).close()
     named_runs = [run_folders(run) for run in runs or []]

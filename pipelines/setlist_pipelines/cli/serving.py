@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -92,6 +91,7 @@ def serve(
     """
     import uvicorn
 
+    from setlist.models.worker.model_worker import require_tensorflow
     from setlist.serving.http_app import Door, create_app
     from setlist.serving.http_connections import (
         KEEP_ALIVE_SECONDS,
@@ -101,6 +101,7 @@ def serve(
     )
     from setlist.serving.service import Service, ServiceSettings
 
+    require_tensorflow()
     if (candidate is None) != (share is None) or (shadow and candidate):
         raise SettingsError("give --candidate together with --share, or --shadow alone.")
     settings = ServiceSettings(
@@ -159,13 +160,12 @@ def follow(
     the folder complete, and the others are removed. Whatever fails, the last good revision stays.
     SIGTERM ends the command.
     """
+    from setlist.models.worker.model_worker import require_tensorflow
     from setlist.serving.follower import ModelFollower
     from setlist.serving.monitoring import serve_status
     from setlist.serving.tf_serving import WORK_FOLDER, BasePath
 
-    # Only the process that tests a model imports it; without this check every test would fail.
-    if find_spec("tensorflow") is None:
-        raise ModuleNotFoundError("follow needs tensorflow", name="tensorflow")
+    require_tensorflow()
     base_path = BasePath(to, allow_operation or ())
 
     def install(revision: int, folder: Path) -> None:

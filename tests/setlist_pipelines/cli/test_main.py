@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.waiting import PATIENCE
 
 from setlist.evaluation.policy import schema
 from setlist_pipelines.cli.main import main
@@ -140,6 +141,7 @@ def test_a_missing_extra_is_one_sentence(tmp_path, package, arguments, extra):
         capture_output=True,
         text=True,
         check=False,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     assert done.stderr == (

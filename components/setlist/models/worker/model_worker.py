@@ -9,10 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Self
 
-from setlist.errors import ModelError
+from setlist.errors import ModelError, missing_extra
 from setlist.models.contract import ModelInfo
 from setlist.models.worker import frames
 from setlist.models.worker.confinement import OUT_OF_MEMORY_CODE, Limits, environment
@@ -35,6 +36,17 @@ class ModelUnansweredError(ModelError):
     """The model did not answer in time, or its process died; the worker has to start anew."""
 
 
+def require_tensorflow() -> None:
+    """Say at once that a worker could not start, where TensorFlow is not installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if find_spec("tensorflow") is None:
+        fault = ModuleNotFoundError("a model needs TensorFlow", name="tensorflow")
+        raise missing_extra(fault) or fault
+
+
 class ModelWorker:
     """A process that loads models and answers for them; each call names the folder of its model.
 
@@ -45,6 +57,7 @@ class ModelWorker:
 
     def __init__(self, limits: Limits | None = None) -> None:
         """Start the process; TensorFlow is imported there while this process goes on."""
+        require_tensorflow()
         self.limits = limits or Limits()
         self.unconfined: str | None = None
         """"" where it has no network and cannot write, else why; None until it has said hello."""

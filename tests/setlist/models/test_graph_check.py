@@ -80,7 +80,6 @@ def test_approximate_lists_pass(tmp_path):
     [
         hostile.write_harmless,
         hostile.write_works_on,
-        hostile.write_hostile_name,
         lambda folder: hostile.write_allocates(folder, 1),
         lambda folder: hostile.write_slow(folder, 1),
     ],

@@ -31,7 +31,7 @@ def model(tmp_path):
         kind="two_tower",
         catalogue_size=1234,
         history_length=50,
-        inputs=("country", HOSTILE, "history_age_days"),
+        inputs=("country", HOSTILE.replace("\n", " "), "history_age_days"),
         training_window={"start": "2026-01-01T00:00:00", "end": "2026-04-01T00:00:00"},
         code_version="0",
     )

@@ -66,7 +66,9 @@ def one_call(model: Path) -> None:
                 if which == "in process":
                     here.lists([query])
                 else:
-                    worker.ask("answer", {"queries": [vars(query)], "ids": False}, seconds=60)
+                    worker.ask(
+                        "answer", model, {"queries": [vars(query)], "ids": False}, seconds=60
+                    )
                 taken.append(time.perf_counter() - began)
     rows = {which: np.percentile(taken, (50, 99)) * 1e3 for which, taken in seconds.items()}
     print(json.dumps({which: row.tolist() for which, row in rows.items()}))

@@ -28,9 +28,9 @@ KEEP_ALIVE_SECONDS = 75
 MAX_CONNECTIONS = 1_000
 OTHER_FILES = 200
 """Open files that are kept for all else than connections."""
-REFUSALS_PER_SECOND = 1_000
-"""A refusal costs some 70 us. Clients that ask again at once could have so many of them that
-nothing is left for answers; they took two thirds of the processor."""
+REFUSALS_PER_SECOND = 300
+"""A refusal costs 70 us, and with a large body 200 us. Clients that ask again at once could have so
+many of them that nothing is left for answers; they took two thirds of the processor."""
 DRAIN_SECONDS = 10.0
 """The longest time from SIGTERM until connections are closed."""
 DRAINED_SECONDS = 1.0

@@ -5,6 +5,7 @@ popular items I0 to I9. Those that say "refused" use an operation that the check
 not let pass by default; the others stand for a stranger's model that only costs or lies.
 """
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,7 +127,9 @@ def write_dies_on(folder: Path, item: str = "poison") -> Path:
 
 def write_hostile_name(folder: Path, name: str = HOSTILE_NAME) -> Path:
     """A name with what a terminal obeys: it clears the screen, ends the line, turns the text."""
-    return write(folder, lambda _: tf.constant(0.0), name)
+    path = write_harmless(folder) / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
+    return folder
 
 
 def _where(item: str, deed: Deed) -> Deed:

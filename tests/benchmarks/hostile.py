@@ -6,15 +6,12 @@
 """
 
 import contextlib
-import http.client
-import json
 import os
 import random
 import shutil
 import signal
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +20,7 @@ from pathlib import Path
 from tests.cases import hostile_models
 from tests.emulator import emulator, make_bucket
 from tests.setlist.serving.models import promote, stage, write_towers
-from tests.setlist.serving.processes import Server, serving
+from tests.setlist.serving.processes import BusyClients, Server, serving
 from tests.setlist.serving.proxy import Proxy
 from tests.waiting import until
 
@@ -52,10 +49,20 @@ class Bench:
     def server(self, uri: str, *more: str, **environment: str) -> Iterator[Server]:
         """`setlist serve`, ready."""
         kept = tempfile.mkdtemp(dir=self.folder)
-        told = ("--store", uri, "--every", "0.2s", "--folder", kept, *more)
+        options = ("--store", uri, "--every", "0.2s", "--folder", kept, *more)
         open_files = int(environment.pop("open_files", "0"))
-        with serving(*told, open_files=open_files, **environment) as server:
+        with serving(*options, open_files=open_files, **environment) as server:
             server.wait()
+            yield server
+
+    @contextlib.contextmanager
+    def hostile_server(self, kind: str, *more: object) -> Iterator[Server]:
+        """`setlist serve` with that hostile model live, and the spare ready, as it usually is."""
+        uri = self.store(kind, self.hostile(kind, *more))
+        promote(uri, 3)
+        with self.server(uri) as server:
+            server.wait(3)
+            time.sleep(8)
             yield server
 
     def hostile(self, kind: str, *more: object) -> Path:
@@ -93,11 +100,7 @@ def endless_warm_up(bench: Bench) -> str:
 
 
 def poisoned_request(bench: Bench) -> str:
-    uri = bench.store("poison", bench.hostile("works_on", "poison"))
-    promote(uri, 3)
-    with bench.server(uri) as server, ThreadPoolExecutor(1) as pool:
-        server.wait(3)
-        time.sleep(8)  # the spare is ready, as it usually is
+    with bench.hostile_server("works_on", "poison") as server, ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
         hung = pool.submit(server.post, {"history": ["poison"]})
         noticed = seconds_until(lambda: server.get("/readyz")[0] == 503)
@@ -143,11 +146,7 @@ def thief(bench: Bench) -> str:
 
 
 def all_memory(bench: Bench) -> str:
-    uri = bench.store("memory", bench.hostile("allocates", 1.5, "huge"))
-    promote(uri, 3)
-    with bench.server(uri) as server:
-        server.wait(3)
-        time.sleep(8)
+    with bench.hostile_server("allocates", 1.5, "huge") as server:
         status = server.post({"history": ["huge"]})[0]
         back = seconds_until(lambda: server.get("/readyz")[0] == 200)
     return f"{status} for that request; its process is ended and replaced in {back:.1f} s"
@@ -244,34 +243,17 @@ def unknown_input(bench: Bench) -> str:
 
 
 def end_of_busy_connections(bench: Bench) -> str:
-    answered: list[int] = []
-    lost: list[str] = []
     with bench.server(bench.store("busy")) as server:
-
-        def ask() -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
-            try:
-                while True:
-                    connection.request("POST", "/v1/recommend", json.dumps({"k": 5}))
-                    answer = connection.getresponse()
-                    answer.read()
-                    answered.append(answer.status)
-                    if answer.will_close:
-                        return
-            except (OSError, http.client.HTTPException) as fault:
-                lost.append(repr(fault))
-
-        clients = [threading.Thread(target=ask) for _ in range(8)]
-        for client in clients:
-            client.start()
-        until(lambda: len(answered) > 1_000)
+        clients = BusyClients(server.port)
+        clients.start(8)
+        until(lambda: len(clients.answered) > 1_000)
         server.process.send_signal(signal.SIGTERM)
-        for client in clients:
-            client.join()
+        clients.join()
         code = server.process.wait(timeout=PATIENCE)
+    answered = clients.answered
     return (
-        f"{len(answered):,} requests, {len(lost)} lost, {len(answered) - answered.count(200)} not "
-        f"answered with a list; exit code {code}"
+        f"{len(answered):,} requests, {len(clients.lost)} lost, "
+        f"{len(answered) - answered.count(200)} not answered with a list; exit code {code}"
     )
 
 

@@ -13,14 +13,12 @@ that second.
 """
 
 import json
-import os
 import selectors
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +27,10 @@ from tests.benchmarks.load import LENGTH, request
 from tests.benchmarks.serving import (
     BARE_PORT,
     DIMENSION,
-    HISTORY,
     ITEMS,
     ONE_CORE,
-    K,
-    histories,
+    bare_server,
+    write_bodies,
 )
 from tests.setlist.serving.models import promote, stage, write_towers
 from tests.setlist.serving.processes import serving
@@ -161,48 +158,28 @@ def rows(name: str, port: int, seconds: float, bodies: Path) -> None:
 
 def main(seconds: float) -> None:
     """Print the table."""
-    ages = list(range(HISTORY))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         uri = str(folder / "store")
-        bodies = {which: folder / which for which in ("one listener", "16 listeners", "bare")}
         model = write_towers(folder / "r1", "r1", ITEMS, DIMENSION)
         stage(uri, model, "run-1")
         promote(uri, 1)
-        lines: dict[str, list[object]] = {which: [] for which in bodies}
-        for history in histories(200):
-            plays = [{"item": i, "age_days": a} for i, a in zip(history, ages, strict=True)]
-            body = {"history": plays, "inputs": {"country": "Chile"}, "k": K}
-            lines["one listener"].append(body)
-            lines["16 listeners"].append({"requests": [body] * BATCH})
-            body = {"history": history, "ages": ages, "country": "Chile", "k": K}
-            lines["bare"].append(body)
-        for which, path in bodies.items():
-            path.write_text("".join(json.dumps(body) + "\n" for body in lines[which]))
+        bodies = write_bodies(folder)
+        batches = folder / "batches"
+        with batches.open("w") as lines:
+            for line in bodies["ours"].read_text().splitlines():
+                lines.write(json.dumps({"requests": [json.loads(line)] * BATCH}) + "\n")
         print(
             "| | connections | patient | goodput a second | of that at 4 | refused a second | "
             "late a second | other | p50 ms |\n|---|--:|---|--:|--:|--:|--:|--:|--:|"
         )
-        with serving(
-            "--store", uri, "--folder", str(folder / "kept"), cores="0", **ONE_CORE
-        ) as server:
+        options = ("--store", uri, "--folder", str(folder / "kept"))
+        with serving(*options, cores="0", **ONE_CORE) as server:
             server.wait(1)
-            for which in ("one listener", "16 listeners"):
-                rows(which, server.port, seconds, bodies[which])
-        command = [sys.executable, "-m", "tests.benchmarks.serving", "bare", str(model)]
-        bare = subprocess.Popen(["taskset", "-c", "0", *command], env=os.environ | ONE_CORE)
-        try:
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{BARE_PORT}/docs", timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.2)
-            if "--bare" in sys.argv:
-                rows("bare", BARE_PORT, seconds, bodies["bare"])
-        finally:
-            bare.kill()
-            bare.wait()
+            rows("one listener", server.port, seconds, bodies["ours"])
+            rows("16 listeners", server.port, seconds, batches)
+        with bare_server(model):
+            rows("bare, one listener", BARE_PORT, seconds, bodies["bare"])
 
 
 if __name__ == "__main__":

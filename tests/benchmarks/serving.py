@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -153,8 +153,8 @@ def most_megabytes(process: int, while_: Callable[[], object]) -> float:
 def memory(folder: Path, uri: str) -> None:
     """The line of memory."""
     promote(uri, 1)
-    told = ("--store", uri, "--every", "0.2s", "--folder")
-    with serving(*told, str(folder / "alone")) as server:
+    options = ("--store", uri, "--every", "0.2s", "--folder")
+    with serving(*options, str(folder / "alone")) as server:
         server.wait(1)
         time.sleep(8)  # the spare has started
         alone = megabytes(server.process.pid)
@@ -168,7 +168,7 @@ def memory(folder: Path, uri: str) -> None:
         parent = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text().splitlines()
         own = next(int(line.split()[1]) for line in parent if line.startswith("Pss:")) / 1024
     promote(uri, 1)
-    with serving(*told, str(folder / "both"), "--shadow", "2") as server:
+    with serving(*options, str(folder / "both"), "--shadow", "2") as server:
         server.wait(1)
         until(lambda: server.get("/v1/model")[1]["candidate"] == 2)
         time.sleep(8)
@@ -194,59 +194,73 @@ def measure(
     return len(answers) / seconds, float(p50), float(p99), spent / len(answers) * 1e3
 
 
+def write_bodies(folder: Path) -> dict[str, Path]:
+    """The same 200 requests for ours and for the bare function, one a line."""
+    ages = list(range(HISTORY))
+    lines: dict[str, list[object]] = {"ours": [], "bare": []}
+    for history in histories(200):
+        plays = [{"item": i, "age_days": a} for i, a in zip(history, ages, strict=True)]
+        lines["ours"].append({"history": plays, "inputs": {"country": "Chile"}, "k": K})
+        lines["bare"].append({"history": history, "ages": ages, "country": "Chile", "k": K})
+    for which, bodies in lines.items():
+        (folder / which).write_text("".join(json.dumps(body) + "\n" for body in bodies))
+    return {which: folder / which for which in lines}
+
+
+@contextlib.contextmanager
+def bare_server(model: Path) -> Iterator[int]:
+    """The bare function on core 0, ready; its process."""
+    command = [sys.executable, "-m", "tests.benchmarks.serving", "bare", str(model)]
+    process = subprocess.Popen(["taskset", "-c", "0", *command], env=os.environ | ONE_CORE)
+
+    def answers() -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{BARE_PORT}/docs", timeout=5).close()
+        except OSError:
+            return False
+        return True
+
+    try:
+        until(answers)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
 def over_http(folder: Path, model: Path, uri: str, seconds: float) -> None:
     """The table of ours and the bare one, and the swap."""
-    ages = list(range(HISTORY))
-    bodies = {name: folder / name for name in ("ours", "bare")}
-    with bodies["ours"].open("w") as ours, bodies["bare"].open("w") as least:
-        for history in histories(200):
-            plays = [{"item": i, "age_days": a} for i, a in zip(history, ages, strict=True)]
-            told = {"history": plays, "inputs": {"country": "Chile"}, "k": K}
-            ours.write(json.dumps(told) + "\n")
-            plain = {"history": history, "ages": ages, "country": "Chile", "k": K}
-            least.write(json.dumps(plain) + "\n")
-    command = [sys.executable, "-m", "tests.benchmarks.serving", "bare", str(model)]
-    other = subprocess.Popen(["taskset", "-c", "0", *command], env=os.environ | ONE_CORE)
-    told = ("--store", uri, "--every", "0.2s", "--folder", str(folder / "kept"))
-    try:
-        with serving(*told, cores="0", **ONE_CORE) as server:
-            server.wait(1)
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{BARE_PORT}/docs", timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.2)
-            ports = {"ours": (server.process.pid, server.port), "bare": (other.pid, BARE_PORT)}
-            print(
-                "| connections | | requests a second | p50 ms | p99 ms | processor ms | ratio |\n"
-                "|--:|---|--:|--:|--:|--:|--:|"
-            )
-            for connections in CONNECTIONS:
-                found: dict[str, list[tuple[float, float, float, float]]] = {}
-                for name in ("bare", "ours") * (ROUNDS + 1):
-                    row = measure(*ports[name], connections, seconds, bodies[name])
-                    found.setdefault(name, []).append(row)
-                ours_, bare_ = (np.array(found[name][1:]) for name in ("ours", "bare"))
-                ratio = np.median(ours_[:, 0] / bare_[:, 0])
-                for name, rows, said in (("ours", ours_, f"{ratio:.2f}"), ("bare", bare_, "")):
-                    rps, p50, p99, spent = np.median(rows, axis=0)
-                    print(
-                        f"| {connections} | {name} | {rps:.0f} | {p50:.1f} | {p99:.1f} | "
-                        f"{spent:.2f} | {said} |",
-                        flush=True,
-                    )
-            took = []
-            for revision in (2, 1, 2, 1, 2):
-                promote(uri, revision)
-                took.append(server.wait(revision))
-            print(
-                f"\nHEAD moved to first answer: median {np.median(took):.2f} s, longest "
-                f"{max(took):.2f} s; the first of them with the download {took[0]:.2f} s"
-            )
-    finally:
-        other.kill()
-        other.wait()
+    bodies = write_bodies(folder)
+    options = ("--store", uri, "--every", "0.2s", "--folder", str(folder / "kept"))
+    with bare_server(model) as bare, serving(*options, cores="0", **ONE_CORE) as server:
+        server.wait(1)
+        ports = {"ours": (server.process.pid, server.port), "bare": (bare, BARE_PORT)}
+        print(
+            "| connections | | requests a second | p50 ms | p99 ms | processor ms | ratio |\n"
+            "|--:|---|--:|--:|--:|--:|--:|"
+        )
+        for connections in CONNECTIONS:
+            found: dict[str, list[tuple[float, float, float, float]]] = {}
+            for name in ("bare", "ours") * (ROUNDS + 1):
+                row = measure(*ports[name], connections, seconds, bodies[name])
+                found.setdefault(name, []).append(row)
+            ours_, bare_ = (np.array(found[name][1:]) for name in ("ours", "bare"))
+            ratio = np.median(ours_[:, 0] / bare_[:, 0])
+            for name, rows, said in (("ours", ours_, f"{ratio:.2f}"), ("bare", bare_, "")):
+                rps, p50, p99, spent = np.median(rows, axis=0)
+                print(
+                    f"| {connections} | {name} | {rps:.0f} | {p50:.1f} | {p99:.1f} | "
+                    f"{spent:.2f} | {said} |",
+                    flush=True,
+                )
+        took = []
+        for revision in (2, 1, 2, 1, 2):
+            promote(uri, revision)
+            took.append(server.wait(revision))
+        print(
+            f"\nHEAD moved to first answer: median {np.median(took):.2f} s, longest "
+            f"{max(took):.2f} s; the first of them with the download {took[0]:.2f} s"
+        )
 
 
 def main(seconds: float) -> None:

@@ -121,7 +121,7 @@ def recommend_lists(
     """
     names = model.info.categorical_inputs
     takes_ages = HISTORY_AGE in model.info.inputs
-    ids, _ = model.recommend(
+    ids, _ = model.signature(
         [query.history for query in queries],
         [query.exclude for query in queries],
         k,

@@ -1,8 +1,4 @@
-"""A model folder, checked and loaded: the one place where a SavedModel is asked.
-
-Evaluation, server and dashboard see models through this class only, so that a heuristic, the new
-model, the live model and a stranger's stand on the same footing.
-"""
+"""A model folder, checked and loaded in this process: the only place where a SavedModel is run."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +11,7 @@ import pandas as pd
 from setlist.arrays import Float32s, Int32s, Int64s, Ragged, Strings
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import ModelError
+from setlist.models.asked_model import AskedModel
 from setlist.models.contract import (
     EMPTY,
     FOREIGN,
@@ -33,8 +30,8 @@ BATCH_SCORES = 2**26
 """Fewer where a graph that scores them all at once would hold more scores than these: 256 MiB."""
 
 
-class SavedModel:
-    """A model of the contract, ready to recommend."""
+class SavedModel(AskedModel):
+    """A model that is loaded here."""
 
     def __init__(self, folder: Path, allowed: Collection[str] = ()) -> None:
         """Check the graph, then load the folder; nothing of it runs before.
@@ -60,37 +57,6 @@ class SavedModel:
         self._signatures = self._loaded.signatures
         self._folder = folder
 
-    def recommend(
-        self,
-        history: Sequence[Sequence[str]],
-        exclude: Sequence[Sequence[str]],
-        k: int,
-        inputs: Mapping[str, Sequence[str]] | None = None,
-        history_age_days: Sequence[Sequence[float]] | None = None,
-    ) -> tuple[Strings, Float32s]:
-        """The best k items for each listener of a batch.
-
-        Args:
-            history: the plays of each listener, oldest first, any length; only the suffix that the
-                model reads is sent.
-            exclude: the ids that must not be listed for each listener.
-            k: the length of the lists.
-            inputs: categorical inputs, one string a listener; the ones that the model requires are
-                taken from it, "" where there is none.
-            history_age_days: the age of each play, of the same shape as `history`; needed by the
-                models that name it as an input.
-
-        Returns:
-            item_ids: object[batch, min(k, catalogue)], "" where a position could not be filled.
-            scores: float32 of the same shape, -inf there.
-
-        Raises:
-            ModelError: when the model answers with NaN or with a wrong shape.
-        """
-        keep = self.info.history_length
-        ages = history_age_days and [age[-keep:] for age in history_age_days]
-        return self.signature([plays[-keep:] for plays in history], exclude, k, inputs or {}, ages)
-
     def signature(
         self,
         history: Sequence[Sequence[str]],
@@ -99,7 +65,7 @@ class SavedModel:
         inputs: Mapping[str, Sequence[str]],
         history_age_days: Sequence[Sequence[float]] | None = None,
     ) -> tuple[Strings, Float32s]:
-        """`recommend` with the whole history sent, as a caller does who did not cut it."""
+        """The signature `recommend`; ages that are left out are 0."""
         ages = history_age_days or [[0.0] * len(plays) for plays in history]
         return self._recommend(
             pad(history, ""),
@@ -118,26 +84,10 @@ class SavedModel:
         inputs: Mapping[str, Sequence[str]] | None = None,
         ages: Float32s | None = None,
     ) -> tuple[Int32s, Float32s]:
-        """`recommend` for a whole audience, in the codes of the caller's catalogue.
+        """The lists of an audience.
 
         A model that offers its vectors is asked for these, and the lists are retrieved exactly;
         any other is asked for its lists, batch by batch.
-
-        Args:
-            item_ids: of the caller's catalogue, each once, in the order of its codes.
-            plays: of each listener, oldest first.
-            exclude: the items that must not be listed for each listener.
-            k: the length of the lists, at least 0.
-            inputs: as in `recommend`, one string a listener.
-            ages: float32[plays], of each code of `plays`, in days; needed as in `recommend`.
-
-        Returns:
-            codes: int32[listeners, k], best first; EMPTY where nothing is listed, FOREIGN for an
-            id that is not in `item_ids`.
-            scores: float32 of the same shape, -inf where nothing is listed.
-
-        Raises:
-            ModelError: when the model answers with NaN, with a wrong shape or more than k.
         """
         number = len(plays.offsets) - 1
         columns = self._columns(inputs or {}, number)

@@ -23,7 +23,7 @@ from setlist.serving.messages import (
     ModelResponse,
     RefusedRequest,
 )
-from setlist.serving.model_pool import FULL
+from setlist.serving.request_queue import FULL
 from setlist.serving.service import REQUEST_SECONDS, Service
 
 JSON = "application/json"

@@ -1,16 +1,13 @@
-"""The workers of one revision, and the requests that wait for them.
+"""The workers of one revision: they are given batches of requests, and are replaced when lost.
 
-A request never waits for others to arrive. The requests that arrive while all workers are busy are
-the next batch. A worker that does not answer in time, or dies, is killed and replaced; meanwhile
-requests wait as long as their deadlines allow.
+A worker that does not answer in time, or dies, is killed and replaced; meanwhile requests wait as
+long as their deadlines allow.
 """
 
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,51 +17,19 @@ from setlist.models.contract import ModelInfo
 from setlist.models.worker import frames
 from setlist.models.worker.model_worker import ModelWorker, checked
 from setlist.models.worker.query import Query, RankedList
-from setlist.serving.messages import GONE, RefusedRequest
+from setlist.serving.messages import RefusedRequest
+from setlist.serving.request_queue import Gone, RequestQueue, WaitingRequest
 
-MAX_BATCH_LISTENERS = 16
-"""Beyond this number the scores of a batch outgrow the processor's cache: each takes longer."""
-MAX_WAITING_SECONDS = 0.25
-"""A request that would probably wait longer is refused at once: whoever asks for a page has better
-use of an answer now, and one that comes too late costs as much as one in time."""
-MAX_WAITING_REQUESTS = 256
-"""Whatever their time: each holds its body."""
 CALL_SECONDS_FLOOR, CALL_FACTOR = 1.0, 10.0
 """A call may take so many times as long as the slowest call of the warm-up, and at least a second:
 its process does not come back, or the node has no processor for it."""
 ANSWER_BYTES = 64 << 20
 """Of an answer; the largest allowed request has some 6 MB."""
-HUNG_QUERIES, HUNG_SECONDS = 1_000, 60.0
-"""Queries that are remembered because the model did not come back from them, and for how long: the
-node may have been the reason."""
-IDLE_SECONDS = 0.5
-"""Between two looks whether a worker that is not asked is still there."""
 RELOADS = 3
 """After so many attempts to replace a worker the files of the model are fetched again."""
 RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Pauses before a worker that cannot be replaced is tried again."""
-
-FULL = "too many requests wait; come again later"
-HUNG = "the model did not come back from this request"
-
-Gone = Callable[[], Awaitable[bool]]
 PROBE = Query(history=(), ages=(), exclude=(), inputs={}, k=1)
-
-
-@dataclass(eq=False)
-class _WaitingRequest:
-    queries: Sequence[Query]
-    with_ids: bool
-    answer: "asyncio.Future[list[RankedList]]"
-    gone: Gone | None
-    alone: bool = False  # it is asked in a batch of its own
-
-    asked: int = 0  # how often a worker was lost over it
-
-    @property
-    def key(self) -> int:
-        """Equal for equal queries."""
-        return hash(repr([vars(query) for query in self.queries]))
 
 
 class ModelPool:
@@ -94,14 +59,11 @@ class ModelPool:
         self._count, self._broken = count, broken
         self._workers: list[ModelWorker] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._waiting: deque[_WaitingRequest] = deque()
-        self._arrived = asyncio.Event()
-        self._hung: OrderedDict[int, float] = OrderedDict()  # until when, by key
+        self._queue = RequestQueue(number)
         self.open_requests = 0
         """Requests that hold this pool."""
         self._at_work = 0  # workers that can be asked
         self._closed = False
-        self._seconds_per_listener = 0.0
         self.call_seconds = CALL_SECONDS_FLOOR
         self.last_answer = 0.0
         """When a worker answered last, as `time.monotonic` counts."""
@@ -151,12 +113,7 @@ class ModelPool:
     @property
     def full(self) -> bool:
         """Whether a request that comes now is refused, because it would wait too long."""
-        each = sum(len(request.queries) for request in self._waiting) / self._number
-        # What fits into the next batch waits for one call only, however long that is.
-        long = (
-            each >= MAX_BATCH_LISTENERS and each * self._seconds_per_listener > MAX_WAITING_SECONDS
-        )
-        return long or len(self._waiting) >= MAX_WAITING_REQUESTS
+        return self._queue.full
 
     async def ask(
         self,
@@ -165,7 +122,6 @@ class ModelPool:
         *,
         with_ids: bool = True,
         gone: Gone | None = None,
-        first: bool = False,
     ) -> list[RankedList]:
         """The model's list for each query.
 
@@ -174,24 +130,12 @@ class ModelPool:
             seconds: until the caller has no use for the answer.
             with_ids: whether ids and scores are needed beside the rendered list.
             gone: whether the caller has gone meanwhile; asked before the model is.
-            first: whether it goes before those that wait.
 
         Raises:
             RefusedRequest: too many wait (503), or there is no answer in time (504).
             ModelError: what the model raised on these queries; other requests do not see it.
         """
-        if self.full and not first:
-            raise RefusedRequest(503, FULL)
-        request = _WaitingRequest(
-            queries, with_ids, asyncio.get_running_loop().create_future(), gone
-        )
-        (self._waiting.appendleft if first else self._waiting.append)(request)
-        self._arrived.set()
-        try:
-            async with asyncio.timeout(seconds):
-                return await request.answer
-        except TimeoutError as fault:
-            raise RefusedRequest(504, f"no answer within {seconds:.4g} s") from fault
+        return await self._queue.ask(queries, seconds, with_ids, gone)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -210,7 +154,7 @@ class ModelPool:
         if time.monotonic() - self.last_answer < seconds:
             return True
         try:
-            await self.ask([PROBE], seconds, with_ids=False, first=True)
+            await self._queue.ask_first(PROBE, seconds)
         except (RefusedRequest, ModelError):
             return False
         return True
@@ -251,29 +195,28 @@ class ModelPool:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer batch after batch, until the worker is lost."""
-        while True:
-            batch = await self._next_batch(reader)
-            if not batch:
-                self._count("died")
-                return
+        queue = self._queue
+        while batch := await queue.next_batch(reader.at_eof):
+            began = time.monotonic()
             try:
-                self._deliver(batch, await self._call(reader, writer, batch))
+                lists = await self._call(reader, writer, batch)
             except ModelError as fault:
-                if len(batch) == 1:
-                    _fail(batch[0], fault)
-                else:  # only the request at fault fails
-                    self._again(batch)
+                queue.fail(batch, fault)
             except (TimeoutError, OSError, EOFError, frames.FrameError) as fault:
                 hung = isinstance(fault, TimeoutError)
                 self._count("hung" if hung else "died")
-                self._suspect(batch, hung)
+                queue.lose(batch, hung)
                 return
+            else:
+                self.last_answer = time.monotonic()
+                queue.deliver(batch, lists, self.last_answer - began)
+        self._count("died")
 
     async def _call(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        batch: Sequence[_WaitingRequest],
+        batch: Sequence[WaitingRequest],
     ) -> list[RankedList]:
         """What the worker answers to a batch.
 
@@ -288,87 +231,12 @@ class ModelPool:
             "queries": [vars(query) for query in queries],
             "ids": any(request.with_ids for request in batch),
         }
-        began = time.monotonic()
         async with asyncio.timeout(self.call_seconds):
             writer.write(frames.pack(frames.Message(asked)))
             await writer.drain()
             sizes = frames.sizes(await reader.readexactly(frames.SIZES.size), ANSWER_BYTES)
             head, body = [await reader.readexactly(size) for size in sizes]
-        message = checked(frames.unpack(head, body))
-        self.last_answer = time.monotonic()
-        each = (self.last_answer - began) / len(queries)
-        weight = 0.1 if self._seconds_per_listener else 1.0
-        self._seconds_per_listener += weight * (each - self._seconds_per_listener)
-        return _ranked_lists(message, len(queries))
-
-    async def _next_batch(self, reader: asyncio.StreamReader) -> list[_WaitingRequest]:
-        """Wait for a request, and take those behind it that fit into its batch.
-
-        Nothing is taken where the worker has ended meanwhile.
-        """
-        batch: list[_WaitingRequest] = []
-        size = 0
-        while not batch:
-            while not self._waiting and not reader.at_eof():
-                self._arrived.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
-            if reader.at_eof():
-                return []
-            while self._waiting:
-                request = self._waiting[0]
-                if batch and (
-                    request.alone
-                    or batch[0].alone
-                    or size + len(request.queries) > MAX_BATCH_LISTENERS
-                ):
-                    break
-                self._waiting.popleft()
-                if request.answer.done():  # its deadline has passed
-                    continue
-                if request.gone and await request.gone():
-                    _fail(request, RefusedRequest(GONE, "the client has hung up"))
-                    continue
-                if self._hung and time.monotonic() < self._hung.get(request.key, 0.0):
-                    _fail(request, RefusedRequest(504, HUNG))
-                    continue
-                batch.append(request)
-                size += len(request.queries)
-        return batch
-
-    def _deliver(self, batch: Sequence[_WaitingRequest], lists: list[RankedList]) -> None:
-        start = 0
-        for request in batch:
-            stop = start + len(request.queries)
-            if not request.answer.done():  # the caller may have gone
-                request.answer.set_result(lists[start:stop])
-            start = stop
-
-    def _again(self, batch: Sequence[_WaitingRequest]) -> None:
-        """Ask each request of a batch alone, after those that wait."""
-        for request in batch:
-            request.alone = True
-            self._waiting.append(request)
-        self._arrived.set()
-
-    def _suspect(self, batch: Sequence[_WaitingRequest], hung: bool) -> None:
-        """What becomes of the requests over which a worker was lost.
-
-        A process can die of something else than the request: it is asked once more.
-        """
-        if len(batch) > 1:
-            self._again(batch)
-            return
-        (request,) = batch
-        request.asked += 1
-        if not hung and request.asked == 1:
-            self._again(batch)
-            return
-        if hung and request.queries != [PROBE]:
-            self._hung[request.key] = time.monotonic() + HUNG_SECONDS
-            while len(self._hung) > HUNG_QUERIES:
-                self._hung.popitem(last=False)
-        _fail(request, RefusedRequest(504, HUNG))
+        return _ranked_lists(checked(frames.unpack(head, body)), len(queries))
 
     async def _replaced(self, place: int) -> ModelWorker:
         """A new worker with the model; it is tried until there is one."""
@@ -415,8 +283,3 @@ def _ranked_lists(message: frames.Message, number: int) -> list[RankedList]:
         ]
     except (KeyError, TypeError, ValueError, IndexError) as fault:
         raise frames.FrameError("no lists") from fault
-
-
-def _fail(request: _WaitingRequest, fault: Exception) -> None:
-    if not request.answer.done():
-        request.answer.set_exception(fault)

@@ -10,19 +10,12 @@ import gc
 import json
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from setlist.models.profile import read_profile
-from setlist.models.worker.confinement import Limits
-from setlist.models.worker.model_worker import ModelWorker
 from setlist.models.worker.query import Query, RankedList
-from setlist.serving.canary import SHADOW_NICENESS, AnsweredQuery, Shadow, gets_candidate
-from setlist.serving.follower import ModelFollower
+from setlist.serving.canary import AnsweredQuery, Shadow, gets_candidate
 from setlist.serving.messages import (
     BatchRequest,
     ListRequest,
@@ -30,11 +23,11 @@ from setlist.serving.messages import (
     RefusedRequest,
     parse_body,
 )
-from setlist.serving.model_pool import Gone, ModelPool
 from setlist.serving.monitoring import FollowerMetrics
-from setlist.serving.request_log import KEEP_DAYS, LoggedList, RequestLog, ServingRole
+from setlist.serving.request_log import LoggedList, RequestLog, ServingRole
+from setlist.serving.request_queue import Gone
 from setlist.serving.served_model import ServedModel
-from setlist.serving.spare_worker import SpareWorker
+from setlist.serving.served_models import ServedModels, ServiceSettings
 
 LATENCY_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 """Seconds; most requests take 1 to 20 ms."""
@@ -44,78 +37,25 @@ SILENT_SECONDS = 60.0
 """For so long a model may not answer before the process is given up: it is replaced in some two."""
 
 
-@dataclass(frozen=True)
-class ServiceSettings:
-    """What to serve, and how.
-
-    Attributes:
-        store, name: of the model.
-        folder: where revisions are kept.
-        every: time between two polls of HEAD.
-        candidate: a revision that runs beside the live one.
-        share: of the listeners who get the candidate; None: it runs as a shadow.
-        log: where requests are logged, a folder or gs://bucket/prefix; "": they are not logged.
-        rate: the share of requests that are logged.
-        log_days: days after which what was logged is removed.
-        workers: processes that answer for a model, each with a copy of it.
-        any_input: whether requests may send inputs that no model knows.
-        allowed: operations of a graph that are allowed beside the usual ones.
-    """
-
-    store: str
-    name: str
-    folder: Path
-    every: timedelta = timedelta(minutes=1)
-    candidate: int | None = None
-    share: float | None = None
-    log: str = ""
-    rate: float = 1.0
-    log_days: int = KEEP_DAYS
-    workers: int = 1
-    any_input: bool = False
-    allowed: tuple[str, ...] = ()
-
-
 class Service:
-    """Loads, swaps, asks, counts and logs the models that are served."""
+    """Asks the models that are served, and counts and logs their lists."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         """Create all parts; `start` starts them."""
         self.settings = settings
-        self.live: ServedModel | None = None
-        self.candidate: ServedModel | None = None
         self.draining = False
         """Whether the process is about to end, and wants no further connections."""
-        self.unconfined: str | None = None
-        """What the kernel does not let the process of a model give up; "" for nothing."""
         self.registry = CollectorRegistry()
         self.log = None
         if settings.log:
             self.log = RequestLog(
                 settings.log, settings.rate, self.registry, keep_days=settings.log_days
             )
-        self._spare = SpareWorker()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._retiring: set[asyncio.Task[None]] = set()
-        head = ModelFollower(
-            settings.store, settings.name, settings.folder / "live", self._swap, settings.every
-        )
-        self.followers = [head]
+        self.models = ServedModels(settings, lambda *lost: self.lost.labels(*lost).inc())
         self.shadow: Shadow | None = None
-        if settings.candidate is not None:
-            self.followers.append(
-                ModelFollower(
-                    settings.store,
-                    settings.name,
-                    settings.folder / "candidate",
-                    self._set_candidate,
-                    settings.every,
-                    revision=settings.candidate,
-                )
-            )
-            if settings.share is None:
-                self.shadow = Shadow(lambda: self.candidate, self._log_shadow, self.registry)
-        self.registry.register(FollowerMetrics(self.followers))
+        if settings.candidate is not None and settings.share is None:
+            self.shadow = Shadow(lambda: self.models.candidate, self._log_shadow, self.registry)
+        self.registry.register(FollowerMetrics(self.models.followers))
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "setlist_requests", "Requests, by status.", ["status"], registry=self.registry
@@ -130,7 +70,7 @@ class Service:
             "Requests to the live model that wait or are being answered.",
             registry=self.registry,
         )
-        begun.set_function(lambda: self.live.pool.open_requests if self.live else 0)
+        begun.set_function(self._open_requests)
         self.lost = Counter(
             "setlist_workers_lost",
             "Workers that did not come back from a call (hung) or ended (died), by role.",
@@ -144,41 +84,26 @@ class Service:
             registry=self.registry,
         )
 
-    def lock_folders(self) -> None:
-        """Reserve the folders of the revisions for this process; `start` does it as well.
-
-        Raises:
-            SettingsError: another process uses one of them, or it cannot be written.
-        """
-        for follower in self.followers:
-            follower.lock_folder()
+    def _open_requests(self) -> int:
+        live = self.models.live
+        return live.pool.open_requests if live else 0
 
     def start(self) -> None:
         """Start all parts; called in the event loop that answers requests."""
-        self._loop = asyncio.get_running_loop()
-        self._spare.start()
         gc.collect()
         # Imported modules never become garbage. Without this, a full collection looks at all of
         # their objects and stops every thread for 0.3 s.
         gc.freeze()
-        for part in (self.shadow, self.log):
+        for part in (self.shadow, self.log, self.models):
             if part:
                 part.start()
-        for follower in self.followers:
-            follower.start()
 
     async def stop(self) -> None:
         """End all parts; the log is written."""
-        await asyncio.gather(*(asyncio.to_thread(each.stop) for each in self.followers))
+        await self.models.stop_following()
         if self.shadow:
             await self.shadow.stop()
-        for model in (self.live, self.candidate):
-            if model:
-                await model.pool.close()
-        for task in list(self._retiring):
-            task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
-        await asyncio.to_thread(self._spare.close)
+        await self.models.close()
         # The log ends last, because the shadow still writes to it.
         if self.log:
             await asyncio.to_thread(self.log.stop)
@@ -186,25 +111,25 @@ class Service:
     @property
     def full(self) -> bool:
         """Whether a request is refused, because too many wait."""
-        return self.live is not None and self.live.pool.full
+        return self.models.live is not None and self.models.live.pool.full
 
     async def answers(self) -> bool:
         """Whether there is a model, and it answers."""
-        return self.live is not None and await self.live.pool.probe()
+        return self.models.live is not None and await self.models.live.pool.probe()
 
     async def healthy(self) -> bool:
         """Whether the process may go on: no model yet, or one that answers, or did so lately."""
-        if self.live is None or await self.live.pool.probe():
+        if self.models.live is None or await self.models.live.pool.probe():
             return True
-        return time.monotonic() - self.live.pool.last_answer < SILENT_SECONDS
+        return time.monotonic() - self.models.live.pool.last_answer < SILENT_SECONDS
 
     def health(self) -> dict[str, object]:
         """The state of the followers and the log, as JSON values."""
-        live, *others = [follower.health() for follower in self.followers]
+        live, *others = [follower.health() for follower in self.models.followers]
         return {
             "live": live,
             "candidate": others[0] if others else None,
-            "unconfined": self.unconfined,
+            "unconfined": self.models.unconfined,
             "log": {"to": self.settings.log, "fault": self.log.fault} if self.log else None,
         }
 
@@ -214,7 +139,7 @@ class Service:
         Raises:
             RefusedRequest: there is no model yet (503).
         """
-        live, in_use = self.ready(), self.followers[0].in_use
+        live, in_use = self.ready(), self.models.followers[0].in_use
         info = live.info
         return ModelResponse(
             name=self.settings.name,
@@ -227,7 +152,7 @@ class Service:
             training_window=info.training_window,
             # The follower notes a swap a moment after `_swap`; until then it has the old revision.
             promoted=in_use.promoted if in_use and in_use.folder == live.folder else "",
-            candidate=self.candidate.revision if self.candidate else None,
+            candidate=self.models.candidate.revision if self.models.candidate else None,
             share=self.settings.share,
         )
 
@@ -237,9 +162,9 @@ class Service:
         Raises:
             RefusedRequest: there is no model yet (503).
         """
-        if self.live is None:
+        if self.models.live is None:
             raise RefusedRequest(503, "no model is loaded yet; /healthz says why")
-        return self.live
+        return self.models.live
 
     async def answer(self, body: bytes, seconds: float, gone: Gone) -> bytes:
         """The JSON of the response to a request's body.
@@ -309,7 +234,7 @@ class Service:
 
     def _model_for(self, listener: str | None, live: ServedModel) -> ServedModel:
         """The live model, or the candidate for its share of the listeners while it answers."""
-        candidate, share = self.candidate, self.settings.share
+        candidate, share = self.models.candidate, self.settings.share
         if candidate is None or share is None or not candidate.pool.at_work:
             return live
         return candidate if gets_candidate(listener, candidate.revision, share) else live
@@ -325,7 +250,7 @@ class Service:
         """Count and log the lists of a response, and pass them to the shadow."""
         logged = self.log is not None and self.log.sampled()
         for request, query, model, ranked in zip(requests, queries, models, lists, strict=True):
-            role: ServingRole = "candidate" if model is self.candidate else "live"
+            role: ServingRole = "candidate" if model is self.models.candidate else "live"
             self.listeners.labels(role).inc()
             answer = AnsweredQuery(model.identity, query, ranked, request.listener, request_id)
             if logged:
@@ -354,70 +279,3 @@ class Service:
                 time=time.time(),
             )
             self.log.put(row)
-
-    def _swap(self, revision: int, folder: Path) -> None:
-        follower, take = self.followers[0], self._spare.take
-        before, self.live = self.live, self._load(revision, folder, "live", take, follower)
-        self._retire(before)
-        print(f"revision {revision} of {self.settings.name} is live here", flush=True)
-
-    def _set_candidate(self, revision: int, folder: Path) -> None:
-        def niced() -> ModelWorker:
-            return ModelWorker(Limits(niceness=SHADOW_NICENESS))
-
-        take = niced if self.shadow else self._spare.take
-        follower = self.followers[1]
-        loaded = self._load(revision, folder, "candidate", take, follower)
-        before, self.candidate = self.candidate, loaded
-        self._retire(before)
-        print(f"revision {revision} of {self.settings.name} runs beside the live one", flush=True)
-
-    def _load(
-        self,
-        revision: int,
-        folder: Path,
-        role: str,
-        take: Callable[[], ModelWorker],
-        follower: ModelFollower,
-    ) -> ServedModel:
-        """A revision, loaded, warm and started; in the thread of a follower.
-
-        Raises:
-            SetlistError: the model does not load, or does not answer.
-        """
-        settings = self.settings
-
-        def count(reason: str) -> None:
-            self.lost.labels(role, reason).inc()
-            print(f"a worker of revision {revision} {reason}; it is replaced", flush=True)
-
-        profile = read_profile(folder)
-        pool = ModelPool(
-            folder, take, settings.workers, settings.allowed, count, follower.fetch_again
-        )
-        info = pool.load()
-        if self.unconfined is None and pool.unconfined:
-            print(f"models are less confined here: {pool.unconfined}", flush=True)
-        self.unconfined = pool.unconfined
-        self._in_loop(pool.start)
-        known = {*info.categorical_inputs, *(profile.offered if profile else ())}
-        anything = settings.any_input or not known
-        return ServedModel(revision, folder, info, None if anything else frozenset(known), pool)
-
-    def _retire(self, model: ServedModel | None) -> None:
-        """End the workers of a model when its last request is answered."""
-        if model is None:
-            return
-
-        def begin() -> None:
-            task = asyncio.create_task(model.pool.retire(REQUEST_SECONDS))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
-
-        self._in_loop(begin)
-
-    def _in_loop(self, act: Callable[[], None]) -> None:
-        """Call something in the event loop, from a follower's thread."""
-        if self._loop is None:
-            raise RuntimeError("the service was not started")
-        self._loop.call_soon_threadsafe(act)

@@ -99,7 +99,8 @@ def serve(
         DrainingServer,
         allow_connections,
     )
-    from setlist.serving.service import Service, ServiceSettings
+    from setlist.serving.served_models import ServiceSettings
+    from setlist.serving.service import Service
 
     require_tensorflow()
     if (candidate is None) != (share is None) or (shadow and candidate):
@@ -121,7 +122,7 @@ def serve(
     # After its shutdown uvicorn raises the signal again; without a handler that ends in code -15.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     service = Service(settings)
-    service.lock_folders()
+    service.models.lock_folders()
     with bound_socket(host, port) as listener:
         typer.echo(f"serving {name} of {store} at http://{host}:{port} (its API: /docs)")
         BoundedConnection.most = allow_connections()

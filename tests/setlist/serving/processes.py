@@ -1,6 +1,7 @@
 """The server as a process of its own."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -111,6 +113,41 @@ class Server:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=PATIENCE)
+
+
+@dataclass
+class BusyClients:
+    """Threads with a connection each; they ask until the server asks them to close it."""
+
+    port: int
+    answered: list[int] = field(default_factory=list)
+    closed: int = 0
+    lost: list[str] = field(default_factory=list)
+
+    def start(self, number: int) -> None:
+        """Begin to ask."""
+        self._threads = [threading.Thread(target=self._ask) for _ in range(number)]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait until the last of them was asked to close, or lost a request."""
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            while True:
+                connection.request("POST", "/v1/recommend", b'{"k": 5}')
+                answer = connection.getresponse()
+                answer.read()
+                self.answered.append(answer.status)
+                if answer.will_close:
+                    self.closed += 1
+                    return
+        except (OSError, http.client.HTTPException) as fault:
+            self.lost.append(repr(fault))
 
 
 @contextlib.contextmanager

@@ -1,23 +1,22 @@
 """Overload, slow clients, the end of the process, and a path of a proxy."""
 
-import http.client
 import json
 import signal
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.cases import hostile_models
 from tests.setlist.serving.models import promote, stage
-from tests.setlist.serving.processes import in_thread, serving
+from tests.setlist.serving.processes import BusyClients, in_thread, serving
 from tests.setlist.serving.test_canary import value
 from tests.setlist.serving.test_http_app import FAST, client_of, ready, recommend
 from tests.waiting import PATIENCE, until
 
 from setlist.serving.http_app import DEADLINE_HEADER, Door, create_app
-from setlist.serving.service import Service, ServiceSettings
+from setlist.serving.served_models import ServiceSettings
+from setlist.serving.service import Service
 
 
 @pytest.fixture
@@ -31,17 +30,18 @@ def slow(uri, tmp_path):
 
 
 def test_who_would_wait_too_long_is_refused_at_once_and_the_others_are_answered(slow):
+    """A request of 16 listeners is a batch of its own, so that 24 at once wait for each other."""
+
     def ask(number):
-        began = time.monotonic()
-        answer = slow.post("/v1/recommend", json={"history": [str(number)], "k": 1})
-        return answer, time.monotonic() - began
+        body = {"requests": [{"history": [str(number)], "k": 1}] * 16}
+        return slow.post("/v1/recommend", json=body)
 
     with ThreadPoolExecutor(24) as pool:
         answers = list(pool.map(ask, range(48)))
-    refused = [(answer, seconds) for answer, seconds in answers if answer.status_code == 503]
-    assert {answer.status_code for answer, _ in answers} == {200, 503}
-    assert all(answer.headers["retry-after"] == "1" for answer, _ in refused)
-    assert "come again later" in refused[0][0].json()["error"]["message"]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert "come again later" in refused[0].json()["error"]["message"]
     assert recommend(slow, {"k": 1}), "and all is well after it"
 
 
@@ -70,9 +70,9 @@ def test_the_model_is_not_asked_for_a_client_that_has_gone(slow):
 
 @pytest.mark.slow
 def test_silent_connections_give_way(uri, tmp_path):
-    told = ("--store", uri, "--folder", str(tmp_path / "kept"))
+    options = ("--store", uri, "--folder", str(tmp_path / "kept"))
     silent = []
-    with serving(*told, open_files=1_024) as server:
+    with serving(*options, open_files=1_024) as server:
         server.wait(1)
         try:
             for _ in range(1_100):
@@ -105,35 +105,17 @@ def test_a_body_that_drips_is_cut_off(uri, tmp_path):
 @pytest.mark.slow
 def test_sigterm_loses_no_request_of_busy_connections(uri, tmp_path):
     """Each client asks again and again, and goes elsewhere when it is asked to."""
-    answered, lost, closed = [], [], []
     with serving("--store", uri, "--folder", str(tmp_path / "kept")) as server:
         server.wait(1)
-
-        def ask():
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
-            try:
-                while True:
-                    connection.request("POST", "/v1/recommend", b'{"k": 5}')
-                    answer = connection.getresponse()
-                    answer.read()
-                    answered.append(answer.status)
-                    if answer.will_close:
-                        closed.append(True)
-                        return
-            except (OSError, http.client.HTTPException) as fault:
-                lost.append(fault)
-
-        clients = [threading.Thread(target=ask) for _ in range(8)]
-        for client in clients:
-            client.start()
-        until(lambda: len(answered) > 100)
+        clients = BusyClients(server.port)
+        clients.start(8)
+        until(lambda: len(clients.answered) > 100)
         server.process.send_signal(signal.SIGTERM)
-        for client in clients:
-            client.join()
+        clients.join()
         assert server.process.wait(timeout=PATIENCE) == 0
-    assert not lost
-    assert set(answered) == {200}
-    assert len(closed) == 8
+    assert not clients.lost
+    assert set(clients.answered) == {200}
+    assert clients.closed == 8
 
 
 @pytest.mark.parametrize("path", ["", "/lists"])

@@ -18,7 +18,8 @@ from tests.waiting import PATIENCE, until
 from setlist.models.saved_model import SavedModel
 from setlist.serving.http_app import Door, create_app
 from setlist.serving.messages import MAX_BODY_BYTES, RefusedRequest
-from setlist.serving.service import Service, ServiceSettings
+from setlist.serving.served_models import ServiceSettings
+from setlist.serving.service import Service
 from setlist.store import bucket
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.cli.serving import parse_interval

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def server(uri, tmp_path):
-    told = ("--store", uri, "--every", "0.3s", "--folder", str(tmp_path / "kept"))
-    with serving(*told) as running:
+    options = ("--store", uri, "--every", "0.3s", "--folder", str(tmp_path / "kept"))
+    with serving(*options) as running:
         running.wait(1)
         until(lambda: len(workers(running)) == 2)
         yield running
@@ -54,9 +54,9 @@ def test_no_request_is_blamed_for_a_worker_that_was_killed_and_none_is_left_over
         until(lambda: len(workers(server)) == 2)
         os.kill(workers(server)[0], signal.SIGKILL)
         body = {"history": [f"r1-{number:05d}"], "k": 3}
-        status, said = server.post(body)
+        status, answer = server.post(body)
         # On a busy machine the spare is not ready, and the deadline of 5 s passes.
-        assert status == 200 or "no answer within" in said["error"]["message"]
+        assert status == 200 or "no answer within" in answer["error"]["message"]
         until(lambda body=body: server.post(body)[0] == 200)
     until(lambda: len(workers(server)) == 2)
     time.sleep(2)
@@ -87,22 +87,22 @@ def test_files_that_are_gone_are_fetched_again_when_a_worker_is_replaced(server,
 
 def test_a_batch_of_two_models_is_answered_while_one_of_them_is_swapped(uri, tmp_path):
     slow = stage(uri, hostile_models.write_slow(tmp_path / "slow", 300), "slow")
-    told = ("--store", uri, "--every", "0.3s", "--folder", str(tmp_path / "kept"))
+    options = ("--store", uri, "--every", "0.3s", "--folder", str(tmp_path / "kept"))
     names = [f"L{number}" for number in range(100)]
     one = next(name for name in names if gets_candidate(name, slow, 0.5))
     other = next(name for name in names if not gets_candidate(name, slow, 0.5))
     body = {"requests": [{"listener": one, "k": 3}, {"listener": other, "k": 3}]}
-    with serving(*told, "--candidate", str(slow), "--share", "0.5") as server:
+    with serving(*options, "--candidate", str(slow), "--share", "0.5") as server:
         server.wait(1)
         until(lambda: server.get("/v1/model")[1]["candidate"] == slow)
         for turn in range(4):
             promote(uri, 2 - turn % 2)
             began = time.monotonic()
             while time.monotonic() - began < PATIENCE:
-                status, said = server.post(body)
-                assert status == 200, said
-                assert said["answers"][0]["revision"] == slow
-                if said["answers"][1]["revision"] == 2 - turn % 2:
+                status, answer = server.post(body)
+                assert status == 200, answer
+                assert answer["answers"][0]["revision"] == slow
+                if answer["answers"][1]["revision"] == 2 - turn % 2:
                     break
 
 

@@ -35,9 +35,8 @@ class Worker:
         self._limits, self._watch = limits, watch
         self._models: dict[str, SavedModel] = {}
         self._answers: dict[str, AnsweringModel] = {}
-        tf.function(tf.identity)(
-            tf.constant(0)
-        )  # TensorFlow starts its threads with the first call
+        # TensorFlow starts its threads with the first call.
+        tf.function(tf.identity)(tf.constant(0))
         gc.freeze()  # what TensorFlow is made of stays; to look through it takes half a second
         self._baseline = used_memory()
         self.calls: dict[str, Callable[[Message], Message]] = {

@@ -31,6 +31,8 @@ CREATE_RULESET, RESTRICT_SELF = 444, 446
 """The system calls of Landlock, which have these numbers on every processor."""
 CHANGES = sum(1 << bit for bit in (1, *range(4, 13)))
 """The rights of Landlock to write, to make and to remove what is in a file system."""
+TRUNCATE, TRUNCATE_VERSION = 1 << 14, 3
+"""The right to shorten a file, and the version of Landlock that knows it."""
 MEMORY_FLOOR = 1 << 30
 MEMORY_PER_FILE_BYTE = 6
 """A model holds its files once, and a copy of some of them while it loads. A batch of a thousand
@@ -96,7 +98,9 @@ def refuse_writes() -> str:
     """
     try:
         library = ctypes.CDLL(None, use_errno=True)
-        ruleset = library.syscall(CREATE_RULESET, struct.pack("Q", CHANGES), 8, 0)
+        version = library.syscall(CREATE_RULESET, None, 0, 1)
+        rights = CHANGES | (TRUNCATE if version >= TRUNCATE_VERSION else 0)
+        ruleset = library.syscall(CREATE_RULESET, struct.pack("Q", rights), 8, 0)
         if ruleset < 0:
             return f"the kernel has no Landlock ({os.strerror(ctypes.get_errno())})"
         # No path is added to the rules, so the rights are given up everywhere.

@@ -1,4 +1,4 @@
-"""A model in a worker, with the interface of `setlist.models.saved_model.SavedModel`."""
+"""A model in a worker; it is asked as `setlist.models.saved_model.SavedModel` is."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import pandas as pd
 
 from setlist.arrays import Float32s, Int32s, Ragged, Strings
 from setlist.errors import ModelError
+from setlist.models.asked_model import AskedModel
 from setlist.models.contract import FOREIGN
 from setlist.models.worker.frames import Array, Message
 from setlist.models.worker.model_worker import ModelWorker
@@ -37,7 +38,7 @@ class Timing:
     reference_ms: float
 
 
-class RemoteModel:
+class RemoteModel(AskedModel):
     """A model that a worker has loaded; it may be asked until the worker drops it."""
 
     def __init__(self, worker: ModelWorker, folder: Path, allowed: Collection[str] = ()) -> None:
@@ -49,33 +50,23 @@ class RemoteModel:
         self._worker, self._folder = worker, folder
         self.info = worker.load(folder, allowed)
 
-    def recommend(
-        self,
-        history: Sequence[Sequence[str]],
-        exclude: Sequence[Sequence[str]],
-        k: int,
-        inputs: Mapping[str, Sequence[str]] | None = None,
-        history_age_days: Sequence[Sequence[float]] | None = None,
-        seconds: float = CALL_SECONDS,
-    ) -> tuple[Strings, Float32s]:
-        """As `SavedModel.recommend`.
-
-        Raises:
-            ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
-        """
-        keep = self.info.history_length
-        ages = history_age_days and [age[-keep:] for age in history_age_days]
-        return self.signature(
-            [plays[-keep:] for plays in history], exclude, k, inputs or {}, ages, seconds
-        )
-
     def drop(self) -> None:
         """Let the worker forget it.
 
         Raises:
             ModelUnansweredError: the worker does not answer any more.
         """
-        self._worker.ask("drop", self._folder, seconds=CALL_SECONDS)
+        self._ask("drop")
+
+    def _ask(
+        self,
+        call: str,
+        head: Mapping[str, object] | None = None,
+        arrays: Mapping[str, Array] | None = None,
+        *,
+        seconds: float = CALL_SECONDS,
+    ) -> Message:
+        return self._worker.ask(call, self._folder, head, arrays, seconds=seconds)
 
     def signature(
         self,
@@ -86,11 +77,7 @@ class RemoteModel:
         history_age_days: Sequence[Sequence[float]] | None = None,
         seconds: float = CALL_SECONDS,
     ) -> tuple[Strings, Float32s]:
-        """As `SavedModel.signature`.
-
-        Raises:
-            ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
-        """
+        """The signature `recommend`, within so many seconds."""
         arguments = _arguments(history, exclude, k, inputs, history_age_days)
         answer = self._ask("signature", {"arguments": arguments}, seconds=seconds)
         scores = answer.arrays["scores"]
@@ -111,20 +98,10 @@ class RemoteModel:
         """How long `recommend` takes in the worker, without the way there and back.
 
         Raises:
-            ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
+            ModelError: as `recommend`.
         """
         arguments = _arguments(history, exclude, k, inputs, history_age_days)
         return Timing(**self._ask("timed", {"arguments": arguments}, seconds=seconds).head)
-
-    def _ask(
-        self,
-        call: str,
-        head: Mapping[str, object],
-        arrays: Mapping[str, Array] | None = None,
-        *,
-        seconds: float,
-    ) -> Message:
-        return self._worker.ask(call, self._folder, head, arrays, seconds=seconds)
 
     def lists(
         self,
@@ -135,11 +112,7 @@ class RemoteModel:
         inputs: Mapping[str, Sequence[str]] | None = None,
         ages: Float32s | None = None,
     ) -> tuple[Int32s, Float32s]:
-        """As `SavedModel.lists`, some thousand listeners a call.
-
-        Raises:
-            ModelError: what `SavedModel` raises, and `ModelUnansweredError`.
-        """
+        """The lists of an audience, some thousand listeners a call."""
         number = len(plays.offsets) - 1
         codes = np.empty((number, k), np.int32)
         scores = np.empty((number, k), np.float32)
@@ -158,7 +131,7 @@ class RemoteModel:
                 "k": k,
                 "inputs": {name: list(values[rows]) for name, values in (inputs or {}).items()},
             }
-            answer = self._ask("lists", head, arrays, seconds=CALL_SECONDS)
+            answer = self._ask("lists", head, arrays)
             part = answer.arrays["codes"], answer.arrays["scores"]
             if (
                 any(array.shape != (rows.stop - start, k) for array in part)

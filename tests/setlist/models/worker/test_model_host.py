@@ -32,7 +32,7 @@ def host() -> Iterator[ModelHost]:
 
 def top(host: ModelHost, folder: Path, item: str = "I1", seconds: float = 60.0) -> str:
     with host.model(folder) as model:
-        ids, _ = model.recommend([[item]], [[]], 1, seconds=seconds)
+        ids, _ = model.signature([[item]], [[]], 1, {}, seconds=seconds)
     return ids[0, 0]
 
 

@@ -33,7 +33,7 @@ def test_a_call_that_does_not_end_is_ended(tmp_path):
         assert model.recommend([[]], [[]], 3)[0].shape == (1, 3)
         began = time.monotonic()
         with pytest.raises(ModelUnansweredError, match="within 1 s"):
-            model.recommend([["poison"]], [[]], 3, seconds=1.0)
+            model.signature([["poison"]], [[]], 3, {}, seconds=1.0)
         assert time.monotonic() - began < 5
         assert not worker.alive
 

@@ -106,12 +106,13 @@ def test_a_model_that_takes_all_memory_loses_its_process_only(uri, tmp_path, wri
     with client_of(uri, tmp_path / "kept") as client:
         ready(client, 3)
         assert client.post("/v1/recommend", json={"history": ["huge"]}).status_code == 504
-        # It is ended for its memory, or for its time where that is slow to come.
+        # It is ended for its memory, or for its time where that is slow to come. A request over
+        # which a process died is asked once more, for a process can die of something else.
         lost = [
             value(client, "setlist_workers_lost_total", role="live", reason=reason)
             for reason in ("died", "hung")
         ]
-        assert sum(lost) == 1
+        assert sum(lost) in (1, 2)
         until(lambda: client.get("/readyz").status_code == 200, SOON)
         recommend(client, {"k": 5})
 

@@ -23,12 +23,17 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
+def logs_in(folder: Path) -> list[Path]:
+    """The logs of the runs that were started there."""
+    return list(folder.glob(".setlist/run-*.log"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_step_and_says_so(tmp_path, number):
     with (tmp_path / "screen").open("w") as screen:
         run = subprocess.Popen([*SETLIST, "run"], cwd=tmp_path, stdout=screen, stderr=screen)
-        until(lambda: len(processes_in(tmp_path)) > 1)
+        until(lambda: any("Executing task" in log.read_text() for log in logs_in(tmp_path)))
         run.send_signal(number)
         assert run.wait(timeout=PATIENCE) == 1
     assert processes_in(tmp_path) == []

@@ -18,12 +18,15 @@ SetlistError
 └── MissingExtraError         a package that the base installation does not have
 """
 
+from setlist.printable import one_line
+
 
 class SetlistError(Exception):
     """A fault that its reader can mend.
 
     `str(error)` is one sentence with both parts, which steps and the command line print without a
-    traceback before they end with a non-zero exit code.
+    traceback before they end with a non-zero exit code. It is one line that any terminal and log
+    can show, whatever names stand in it; the attributes hold them as they are.
 
     Attributes:
         message: what is wrong: the file, key or row at fault, and an example of the value.
@@ -36,7 +39,8 @@ class SetlistError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.remedy}." if self.remedy else self.message
+        message = one_line(self.message)
+        return f"{message}; {one_line(self.remedy)}." if self.remedy else message
 
 
 class SettingsError(SetlistError):

@@ -8,6 +8,7 @@ import atexit
 import threading
 
 from setlist.memory import MemoryUse, memory_use
+from setlist.printable import plain_output
 from setlist.termination import explain_exit
 
 NEAR_SHARE = 0.9
@@ -18,11 +19,12 @@ ON_ENGINE = ("curate", "check-data", "transform", "transform-whole", "fit-heuris
 
 
 def begin_step(step: str) -> None:
-    """Explain how this process ends, and warn before its memory does.
+    """Print only what a log can show, explain how this process ends, and warn before its memory.
 
     Args:
         step: its name in the settings, such as fit-heuristics.
     """
+    plain_output()
     explain_exit()
     watch_memory(step)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from setlist.errors import SetlistError
+from setlist.printable import lines
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """The file that Kubernetes shows for a failed pod, and Kubeflow beside the step; only in pods."""
@@ -33,6 +34,7 @@ def explain_exit(log: Path = TERMINATION_LOG) -> None:
         kind: type[BaseException], fault: BaseException, trace: TracebackType | None
     ) -> None:
         reason = str(fault) if issubclass(kind, SetlistError) else f"{kind.__name__}: {fault}"
+        reason = lines(reason)
         # Cut as bytes; "ignore" drops a character that the cut has split.
         text = reason.encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
         try:

@@ -3,6 +3,7 @@
 import pydantic
 
 from setlist.data.events import RuleCount
+from setlist.printable import markdown
 
 
 class RejectedExample(pydantic.BaseModel, extra="forbid", frozen=True):
@@ -95,6 +96,6 @@ class CurationReport(pydantic.BaseModel, extra="forbid", frozen=True):
             "",
             "Notes:",
             "",
-            *(f"- {note}" for note in self.notes),
+            *(f"- {markdown(note)}" for note in self.notes),
         ]
         return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 """The model card: a Markdown page on what a revision is, how good it is, and what is not known.
 
 The card is a function of what the run left, without the time of day: a repeated push writes the
-same bytes. Names, groups and sentences are untrusted text; `escape_markdown` escapes all of them.
+same bytes. Names, groups and sentences are untrusted text; `markdown` escapes all of them.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.contract import file_digests, folder_digest, read_info
 from setlist.models.selection import chosen
+from setlist.printable import markdown
 from setlist.report.tables import MetricTable, MetricValue, Slice, metric_table, slices
-from setlist.report.untrusted_text import escape_markdown
 
 EXTREME_GROUPS = 3
 """How many groups are shown of those that the model serves worst, and of the best."""
@@ -183,7 +183,7 @@ def _value_with_interval(value: MetricValue) -> "EscapedMarkdown":
 
 
 def _card_environment() -> Environment:
-    # No HTML escaping, because the card is Markdown: `escape_markdown` escapes every value, and
+    # No HTML escaping, because the card is Markdown: `markdown` escapes every value, and
     # what would be HTML, too.
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(Path(__file__).parent),
@@ -191,9 +191,7 @@ def _card_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=lambda value: (
-            value if isinstance(value, EscapedMarkdown) else escape_markdown(value)
-        ),
+        finalize=lambda value: value if isinstance(value, EscapedMarkdown) else markdown(value),
     )
     environment.filters["with_interval"] = _value_with_interval
     return environment

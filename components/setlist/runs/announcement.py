@@ -18,6 +18,7 @@ from urllib3.util import Retry
 
 from setlist.data.verdict import DataVerdict
 from setlist.errors import StoreError
+from setlist.printable import one_line
 from setlist.runs.record import MonitoringRecord, Record, RunRecord
 
 WEBHOOK_VARIABLE = "SETLIST_WEBHOOK"
@@ -147,7 +148,7 @@ def _send(recipient: str, variable: str, send: Callable[[], None]) -> None:
 
 def _post(url: str, record: Record) -> None:
     """Post one message in the format of Slack and compatible services."""
-    text = f"{record.line} (run {record.run_id})"
+    text = one_line(f"{record.line} (run {record.run_id})")
     # Slack reads these three as markup. & comes first, because the others are written with it.
     for character, escaped in {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.items():
         text = text.replace(character, escaped)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import SettingsError
+from setlist.printable import one_line
 from setlist_pipelines.settings.cron_schedule import PipelineName
 
 if TYPE_CHECKING:
@@ -111,12 +112,22 @@ def new_table(*columns: str) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(one_line(column), overflow="fold")
     return table
 
 
 def add_row(table: "Table", *cells: object) -> None:
-    """Add a row without markup: a server's text may contain brackets."""
+    """Add a row of one line a cell and without markup; what is a `Text` already stays as it is."""
     from rich.text import Text
 
-    table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+    table.add_row(
+        *(
+            cell if isinstance(cell, Text) else Text("" if cell is None else one_line(cell))
+            for cell in cells
+        )
+    )
+
+
+def say(line: object, err: bool = False) -> None:
+    """Print one line, whatever names and messages of others stand in it."""
+    typer.echo(one_line(line), err=err)

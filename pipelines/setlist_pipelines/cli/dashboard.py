@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import EvaluationError, SetlistError, SettingsError
-from setlist_pipelines.cli.connection import bound_socket, examples
+from setlist_pipelines.cli.connection import bound_socket, examples, say
 
 if TYPE_CHECKING:
     from setlist.explorer.run_folder import RunFolders
@@ -71,7 +71,7 @@ def dashboard(
 
     shown_runs, faults = current_runs()
     for fault_text in faults:
-        typer.echo(fault_text, err=True)
+        say(fault_text, err=True)
     settings = read_settings(shown_runs[0].settings if shown_runs else SAMPLE, None)
     store, name = store or settings.store, name or settings.name
     if not shown_runs and not open_store(store).revisions(name):
@@ -79,11 +79,11 @@ def dashboard(
             f"there is no run in {workdir} and no revision of {name} in {store}",
             "start with `setlist run`, or name others with --workdir, --store and --name",
         )
-    typer.echo(f"{len(shown_runs)} run{'s' * (len(shown_runs) != 1)}, {name} of {store}")
+    say(f"{len(shown_runs)} run{'s' * (len(shown_runs) != 1)}, {name} of {store}")
     with TemporaryDirectory(prefix="setlist-dashboard-") as fetched:
         operations = settings.policy.operations
         scene = Scene(current_runs, store, name, Path(fetched), operations)
-        serve_explorer(scene, host, port, typer.echo, root_path)
+        serve_explorer(scene, host, port, say, root_path)
 
 
 def readable_runs(workdir: Path) -> tuple[list["RunFolders"], list[str]]:

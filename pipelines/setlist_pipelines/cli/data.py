@@ -11,7 +11,8 @@ import pandas as pd
 import typer
 
 from setlist.errors import SettingsError
-from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table
+from setlist.printable import lines, one_line
+from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table, say
 
 if TYPE_CHECKING:
     from setlist.data.curation_report import CurationReport
@@ -85,7 +86,7 @@ def infer(
     document = expected.model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     output.write_text(f"# Written by `setlist data infer`; review it.\n{text}", "utf-8")
-    typer.echo(f"written to {output}: {len(expected.users)} columns, {len(expected.tags)} tags")
+    say(f"written to {output}: {len(expected.users)} columns, {len(expected.tags)} tags")
 
 
 @contextmanager
@@ -123,12 +124,14 @@ def show_tables(settings: "Settings") -> None:
             continue
         # Printed as it is found, so that a long table shows that something happens.
         summaries = summarise(
-            source, required, optional, lambda line: console.print(line, style="dim")
+            source, required, optional, lambda line: console.print(one_line(line), style="dim")
         )
         table = new_table(
             "column", "read from", "read as", "examples", "range", "missing", "distinct"
         )
-        table.title = f"{name}: {summaries[0].rows if summaries else 0:,} rows of {source.name}"
+        table.title = one_line(
+            f"{name}: {summaries[0].rows if summaries else 0:,} rows of {source.name}"
+        )
         table.title_justify = "left"
         for column in summaries:
             add_row(
@@ -173,7 +176,7 @@ def judge(settings: "Settings") -> str:
         f"{report.users:,} listeners and {report.items:,} items in the tables."
     )
     for note in report.notes:
-        console.print(f"note: {note}", style="dim", markup=False, soft_wrap=True)
+        console.print(one_line(f"note: {note}"), style="dim", soft_wrap=True)
     print_data_verdict(console, verdict, "gate for data")
     return verdict.decision
 
@@ -193,5 +196,5 @@ def init(
         raise SettingsError(f"{output} exists already", "name another file with --output")
     text = propose(events, items, users)
     output.write_text(text, "utf-8")
-    typer.echo(text)
-    typer.echo(f"written to {output}; next: setlist data check --config {output}")
+    typer.echo(lines(text))
+    say(f"written to {output}; next: setlist data check --config {output}")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import SetlistError, SettingsError
-from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table
+from setlist.printable import lines
+from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table, say
 
 if TYPE_CHECKING:
     from setlist.store.manifest import Manifest
@@ -70,7 +71,7 @@ def show(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
         add_row(about, what, value)
     for key, entry in manifest.metadata.items():
         if key == "verdict" and isinstance(entry, dict) and entry:
-            add_row(about, key, f"{entry['decision']}: {entry['sentence']}")
+            add_row(about, key, f"{entry.get('decision')}: {entry.get('sentence')}")
         else:
             add_row(about, key, entry)
     for path, file in manifest.files.items():
@@ -103,9 +104,9 @@ def verify(
         damages = place.verify(name, revision)
         faults += len(damages)
         for fault in damages:
-            typer.echo(str(fault))
+            say(str(fault))
         if not damages:
-            typer.echo(f"revision {revision} of {name} is whole")
+            say(f"revision {revision} of {name} is whole")
     if faults:
         raise typer.Exit(1)
 
@@ -155,7 +156,7 @@ def promote(
         replace_head(store, name, revision, why)
     else:
         promote_staged(store, name, revision, why=why, allow_older=older)
-    typer.echo(f"revision {revision} of {name} is live")
+    say(f"revision {revision} of {name} is live")
 
 
 @models.command(epilog=examples('setlist models rollback --why "lists look odd in Brazil"'))
@@ -171,7 +172,7 @@ def rollback(
     from setlist.runs.promotion import rollback
 
     was, now = rollback(store, name, to, why)
-    typer.echo(f"revision {now} of {name} is live again, {was} is not")
+    say(f"revision {now} of {name} is live again, {was} is not")
 
 
 @models.command(epilog=examples("setlist models history"))
@@ -201,7 +202,7 @@ def pin(revision: Revision, name: Name = HOME, store: Store = HERE, why: Why = "
     from setlist.store.retention import pin
 
     pinned = pin(open_store(store), name, revision, why)
-    typer.echo(f"revision {revision} of {name} is pinned by {pinned.who}, {pinned.when}")
+    say(f"revision {revision} of {name} is pinned by {pinned.who}, {pinned.when}")
 
 
 @models.command(epilog=examples("setlist models unpin 7"))
@@ -211,7 +212,7 @@ def unpin(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
     from setlist.store.retention import unpin
 
     unpin(open_store(store), name, revision)
-    typer.echo(f"revision {revision} of {name} is not pinned any more")
+    say(f"revision {revision} of {name} is not pinned any more")
 
 
 @models.command(epilog=examples("setlist models prune --keep 10 --dry-run"))
@@ -233,8 +234,8 @@ def prune(
     done = prune_models(store, name, keep, dry_run=dry_run)
     for what, numbers in (("revisions", done.revisions), ("half-written", done.leftovers)):
         listed = ", ".join(map(str, numbers)) or "none"
-        typer.echo(f"{what} {'that would be removed' if dry_run else 'removed'}: {listed}")
-    typer.echo(f"revisions {'that would stay' if dry_run else 'kept'}: {done.kept}")
+        say(f"{what} {'that would be removed' if dry_run else 'removed'}: {listed}")
+    say(f"revisions {'that would stay' if dry_run else 'kept'}: {done.kept}")
 
 
 @models.command(epilog=examples("setlist models card 7 > card.md"))
@@ -247,7 +248,7 @@ def card(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
         raise SettingsError(
             f"store {store}: revision {revision} of {name} was staged without card."
         )
-    typer.echo(text, nl=False)
+    typer.echo(lines(text), nl=False)
 
 
 @models.command()
@@ -275,10 +276,10 @@ def refresh_items(
     revision, new = refresh_live(
         settings.store, settings.name, settings.data.items, as_of, settings.policy.operations
     )
-    typer.echo(f"revision {revision} of {settings.name} can recommend {len(new):,} new items")
+    say(f"revision {revision} of {settings.name} can recommend {len(new):,} new items")
     if promote:
         promote_staged(settings.store, settings.name, revision)
-        typer.echo(f"revision {revision} of {settings.name} is live")
+        say(f"revision {revision} of {settings.name} is live")
 
 
 def _size(manifest: "Manifest") -> int:

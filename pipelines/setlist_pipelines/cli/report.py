@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from setlist.errors import SettingsError
-from setlist_pipelines.cli.connection import examples
+from setlist_pipelines.cli.connection import examples, say
 
 reports = typer.Typer()
 
@@ -63,4 +63,4 @@ def report(
         name=settings.name,
         per_segment=listeners,
     )
-    typer.echo(page)
+    say(page)

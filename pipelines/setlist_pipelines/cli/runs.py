@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import ClusterNotFoundError, SetlistError, SettingsError
+from setlist.printable import lines
 from setlist_pipelines.cli.connection import (
     Cookies,
     Host,
@@ -15,6 +16,7 @@ from setlist_pipelines.cli.connection import (
     connect,
     examples,
     new_table,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -70,15 +72,15 @@ def show(
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
-    typer.echo(f"run      {run.get('display_name')} {run_id}")
-    typer.echo(f"state    {run.get('state')}")
-    typer.echo(f"created  {run.get('created_at')}")
-    typer.echo(f"link     {run_link(kubeflow, run_id)}")
+    say(f"run      {run.get('display_name')} {run_id}")
+    say(f"state    {run.get('state')}")
+    say(f"created  {run.get('created_at')}")
+    say(f"link     {run_link(kubeflow, run_id)}")
     if error := run.get("error", {}).get("message"):
-        typer.echo(f"error    {error}")
+        say(f"error    {error}")
     record = _record(run)
     if not isinstance(record, str):
-        typer.echo(f"outcome  {record.line}")
+        say(f"outcome  {record.line}")
     table = new_table("step", "state", "seconds", "error")
     for task in begun_steps(run):
         add_row(table, task.name, task.state, _seconds(task.seconds), task.error)
@@ -112,8 +114,8 @@ def logs(
     for task in select_steps(run, step):
         pod = ""
         for pod, log in step_logs(kubeflow, run, task):
-            typer.echo(f"==> {task.name}  {task.state.lower()}  {pod}")
-            typer.echo(log.rstrip("\n"))
+            say(f"==> {task.name}  {task.state.lower()}  {pod}")
+            typer.echo(lines(log).rstrip("\n"))
         if not pod:
             steps_without_log.append(task.name)
     if steps_without_log:

@@ -19,6 +19,7 @@ from setlist_pipelines.cli.connection import (
     connect,
     examples,
     new_table,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def apply(
     kubeflow = connect(host, namespace, token_file, cookies)
     outcomes = apply_schedules(kubeflow, settings, image, _Lines())
     for name, outcome in outcomes.items():
-        typer.echo(f"{name:<12} {outcome}")
+        say(f"{name:<12} {outcome}")
     if not outcomes:
-        typer.echo("no schedules, neither in the settings nor on the cluster")
+        say("no schedules, neither in the settings nor on the cluster")
 
 
 @schedule.command(name="list", epilog=examples("setlist schedule list --config home.yaml"))
@@ -88,6 +89,8 @@ def list_(
 
     Without an image, the versions of the pipeline are not compared.
     """
+    from rich.text import Text
+
     from setlist_pipelines.cli.screen import screen
     from setlist_pipelines.kubeflow.recurring_runs import of_other_stores, recurring_runs
     from setlist_pipelines.kubeflow.schedule_sync import check_schedules
@@ -105,7 +108,7 @@ def list_(
             table,
             name,
             cron,
-            _next_time(cron, entry.schedule.time_zone if entry else "UTC"),
+            Text(_next_time(cron, entry.schedule.time_zone if entry else "UTC")),
             _state(group),
             _in_step(current, entry, image),
             _last_run(kubeflow, current),
@@ -130,7 +133,7 @@ def pause(
 
     kubeflow = connect(host, namespace, token_file, cookies)
     pause(kubeflow, _current(kubeflow, config, change, name))
-    typer.echo(f"{name} is paused")
+    say(f"{name} is paused")
 
 
 @schedule.command(epilog=examples("setlist schedule resume daily --config home.yaml"))
@@ -150,7 +153,7 @@ def resume(
     current = _current(kubeflow, config, change, name)
     if not current.enabled:
         resume(kubeflow, current, partial(_Lines(), name))
-    typer.echo(f"{name} runs")
+    say(f"{name} runs")
 
 
 @schedule.command(epilog=examples("setlist schedule delete weekly --config home.yaml"))
@@ -170,7 +173,7 @@ def delete(
     kubeflow = connect(host, namespace, token_file, cookies)
     for recurring in recurring_runs(kubeflow, settings.name, settings.store).get(name, []):
         retire(kubeflow, recurring, partial(lines, name))
-    typer.echo(f"{name} is not on the cluster")
+    say(f"{name} is not on the cluster")
 
 
 @schedule.command(epilog=examples("setlist schedule run-now daily --config home.yaml"))
@@ -191,7 +194,7 @@ def run_now(
 
     settings = _settings(config, change)
     desired = desired_schedule(settings, name)
-    package = desired.package(image, typer.echo)
+    package = desired.package(image, say)
     kubeflow, moment = connect(host, namespace, token_file, cookies), utc_now()
     submitted = submit_run(
         kubeflow,
@@ -201,8 +204,8 @@ def run_now(
         f"{name}-{moment:%Y%m%d%H%M%S}",
         desired.service_account,
     )
-    typer.echo(f"run       {submitted.name} {submitted.run_id}")
-    typer.echo(f"link      {run_link(kubeflow, submitted.run_id)}")
+    say(f"run       {submitted.name} {submitted.run_id}")
+    say(f"link      {run_link(kubeflow, submitted.run_id)}")
 
 
 class _Lines:
@@ -213,7 +216,7 @@ class _Lines:
 
     def __call__(self, name: str, line: str) -> None:
         if self.last != (name, line):
-            typer.echo(f"{name:<12} {line}")
+            say(f"{name:<12} {line}")
         self.last = (name, line)
 
 

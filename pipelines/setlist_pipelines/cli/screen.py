@@ -3,15 +3,17 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
 import pandas as pd
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +27,7 @@ from setlist.evaluation.statistics import CONFIDENCE_LEVEL, bootstrap
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
 from setlist.models.training_record import CHECK_K, read_training_records
+from setlist.printable import lines, one_line
 from setlist.runs.refit_record import COMPARED_RANKS, RefitRecord
 from setlist_pipelines.laptop.run_outputs import training_step
 
@@ -43,12 +46,32 @@ OUTCOME_TEXTS = {"pass": Text("pass", "green"), "fail": Text("FAIL", "red")}
 DECISION_COLOURS = {"promote": "green", "reject": "red", "undecided": "yellow"}
 
 
+class PlainConsole(Console):
+    """A console without markup, on which a text is never a command of the terminal.
+
+    The colours and cursor moves are those of rich itself, which writes them beside the texts.
+    """
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        super().__init__(file=file, highlight=False, markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Render as any console, with words for what a terminal would obey."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(lines(segment.text), segment.style)
+
+
 class StepProgress:
     """Shows one line for each step, and below them what the present step prints."""
 
     def __init__(self) -> None:
         # The present standard output, because it is redirected while the pipeline runs.
-        self.console = Console(file=sys.stdout, highlight=False)
+        self.console = PlainConsole(sys.stdout)
         self.status = self.console.status("")
 
     def __enter__(self) -> Self:
@@ -66,17 +89,18 @@ class StepProgress:
     def show(self, title: str, line: str, seconds: float | None = None) -> None:
         """Show that a step began (no line), printed a line, or ended (with its seconds)."""
         if seconds is not None:
-            mark = "[green]✓[/]" if line == "SUCCESS" else "[red]✗[/]"
-            self.console.print(f"{mark} {title:<24}{seconds:7.1f} s")
+            mark = ("✓", "green") if line == "SUCCESS" else ("✗", "red")
+            self.console.print(Text.assemble(mark, f" {one_line(title):<24}{seconds:7.1f} s"))
         elif self.console.is_terminal:
             self.status.update(progress_text(title, line))
         # A log gets one line when a step begins: it cannot take a line back.
         elif not line:
-            self.console.print(f"  {title} ...")
+            self.console.print(f"  {one_line(title)} ...")
 
 
 def progress_text(title: str, line: str) -> RenderableType:
     """The latest line of a step, with a bar where the line says how far the step is."""
+    title, line = one_line(title), one_line(line)
     if not (match := PROGRESS_LINE.fullmatch(line)):
         return Text(f"{title}  {line}")
     percent, text = match.groups()
@@ -90,7 +114,7 @@ def progress_text(title: str, line: str) -> RenderableType:
 
 def screen() -> Console:
     """Standard output, wide enough for tables of numbers."""
-    console = Console(highlight=False)
+    console = PlainConsole()
     if not console.is_terminal:
         console.width = LOG_WIDTH
     return console
@@ -126,7 +150,7 @@ def print_summary(run: "Run", settings: "Settings") -> None:
     for model in evaluation.models:
         values = read_per_user(evaluation_folder, model.label)
         table.add_row(
-            Text(model.label, "bold" if model.role == "candidate" else ""),
+            Text(one_line(model.label), "bold" if model.role == "candidate" else ""),
             *(_cell(model, metric.name, values) for metric in evaluation.metrics),
         )
     console.print(table)
@@ -137,8 +161,10 @@ def print_summary(run: "Run", settings: "Settings") -> None:
         record = json.loads(pushed.read_text("utf-8"))
         # Without soft_wrap, rich would break a path, and nobody could copy it.
         console.print(
-            f"pushed   {verdict.ships} as revision {record['revision']} of {record['name']} "
-            f"in {record['store']}",
+            one_line(
+                f"pushed   {verdict.ships} as revision {record['revision']} of {record['name']} "
+                f"in {record['store']}"
+            ),
             soft_wrap=True,
         )
         refitted = run.output("refit", "refitted")
@@ -162,8 +188,9 @@ def print_summary(run: "Run", settings: "Settings") -> None:
 def print_data_warnings(console: Console, verdict: DataVerdict) -> None:
     """Print what the gate for data warns of, and nothing where it passes."""
     for reason in verdict.with_outcome("warn"):
-        line = Text.assemble((f"data     {reason.rule}", "yellow"), f": {reason.sentence}; ")
-        console.print(line.append(reason.remedy), soft_wrap=True)
+        rest = one_line(f": {reason.sentence}; {reason.remedy}")
+        line = Text.assemble((f"data     {one_line(reason.rule)}", "yellow"), rest)
+        console.print(line, soft_wrap=True)
 
 
 def print_monitoring(run: "Run") -> None:
@@ -179,13 +206,15 @@ def print_data_verdict(console: Console, verdict: DataVerdict, subject: str) -> 
     colours = {"pass": "green", "warn": "yellow", "stop": "red"}
     for reason in verdict.reasons:
         if reason.outcome != "pass":
-            line = Text.assemble((f"{reason.outcome}: {reason.rule}", colours[reason.outcome]))
-            console.print(line.append(f": {reason.with_example}; {reason.remedy}"), soft_wrap=True)
+            rule = one_line(f"{reason.outcome}: {reason.rule}")
+            rest = one_line(f": {reason.with_example}; {reason.remedy}")
+            line = Text.assemble((rule, colours[reason.outcome]), rest)
+            console.print(line, soft_wrap=True)
     passed = len(verdict.with_outcome("pass"))
     console.print(
-        Text(f"{subject}: {verdict.decision}", f"bold {colours[verdict.decision]}").append(
-            f" ({passed} of {len(verdict.reasons)} rules pass)", "not bold default"
-        )
+        Text(
+            one_line(f"{subject}: {verdict.decision}"), f"bold {colours[verdict.decision]}"
+        ).append(f" ({passed} of {len(verdict.reasons)} rules pass)", "not bold default")
     )
 
 
@@ -210,8 +239,8 @@ def print_candidates(console: Console, folder: Path) -> None:
     table.add_column("")
     for record in records:
         table.add_row(
-            Text(record.label, "bold" if record.label == best.label else ""),
-            Text(changes[record.label] or "nothing"),
+            Text(one_line(record.label), "bold" if record.label == best.label else ""),
+            Text(one_line(changes[record.label] or "nothing")),
             str(len(record.epochs)),
             f"{record.seconds:.1f}",
             # Where no play is held out, there is neither.
@@ -227,12 +256,13 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     reasons = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for reason in verdict.reasons:
         outcome = OUTCOME_TEXTS.get(reason.outcome, Text(reason.outcome, "yellow"))
-        reasons.add_row(outcome, Text.assemble((reason.rule, "bold"), ": ", reason.sentence))
+        sentence = one_line(f": {reason.sentence}")
+        reasons.add_row(outcome, Text.assemble((one_line(reason.rule), "bold"), sentence))
     colour = DECISION_COLOURS[verdict.decision]
     console.print(
         Panel(
-            Group(Text(verdict.sentence, "bold"), "", reasons),
-            title=f"[bold {colour}]{verdict.decision.upper()}[/]",
+            Group(Text(one_line(verdict.sentence), "bold"), "", reasons),
+            title=Text(verdict.decision.upper(), f"bold {colour}"),
             border_style=colour,
         )
     )
@@ -280,9 +310,8 @@ def print_backtest(result: "Backtest") -> None:
             for reason in entry.verdict.reasons if entry.verdict else []:
                 if reason.outcome == "pass":
                     continue
-                console.print(
-                    f"  {cut.as_of[:10]}  {reason.outcome:<9}  {reason.rule}: {reason.sentence}"
-                )
+                sentence = one_line(f"{reason.outcome:<9}  {reason.rule}: {reason.sentence}")
+                console.print(f"  {cut.as_of[:10]}  {sentence}")
 
     # The last period has not been lived through: its models are not evaluated later.
     means = Table(

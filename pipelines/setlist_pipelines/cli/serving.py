@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from setlist.errors import SettingsError
+from setlist.printable import plain_output
 from setlist_pipelines.cli.connection import NameOption, StoreOption, bound_socket
 
 serving = typer.Typer()
@@ -102,6 +103,7 @@ def serve(
     from setlist.serving.served_models import ServiceSettings
     from setlist.serving.service import Service
 
+    plain_output()
     require_tensorflow()
     if (candidate is None) != (share is None) or (shadow and candidate):
         raise SettingsError("give --candidate together with --share, or --shadow alone.")
@@ -166,6 +168,7 @@ def follow(
     from setlist.serving.monitoring import serve_status
     from setlist.serving.tf_serving import WORK_FOLDER, BasePath
 
+    plain_output()
     require_tensorflow()
     base_path = BasePath(to, allow_operation or ())
 

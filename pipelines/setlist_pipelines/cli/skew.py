@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import SettingsError, StoreNotFoundError
-from setlist_pipelines.cli.connection import Set, add_row, examples, new_table
+from setlist_pipelines.cli.connection import Set, add_row, examples, new_table, say
 
 if TYPE_CHECKING:
     from setlist.data.features import Features
@@ -122,7 +122,7 @@ def skew_(
         )  # fmt: skip
     console = screen()
     console.print(table)
-    typer.echo(report.summary)
+    say(report.summary)
     print_data_verdict(console, verdict, f"requests to revision {revision} of {name}")
     if verdict.decision != "pass":
         raise typer.Exit(ALERT_EXIT_CODE)

@@ -15,6 +15,7 @@ from setlist_pipelines.cli.connection import (
     TokenFile,
     connect,
     examples,
+    say,
 )
 from setlist_pipelines.cli.doctor import doctor
 from setlist_pipelines.cli.runs import runs
@@ -66,7 +67,7 @@ def submit(
 
     settings = read_settings(config or SAMPLE, change)
     check_schedules(settings)
-    limited = with_memory_limits(settings, pipeline, typer.echo)
+    limited = with_memory_limits(settings, pipeline, say)
     package = compile_package(limited, image, pipeline)
     kubeflow = connect(host, namespace, token_file, cookies)
     submitted = submit_run(
@@ -77,12 +78,10 @@ def submit(
         key,
         settings.platform.service_account,
     )
-    typer.echo(
-        f"pipeline  {package.name} {submitted.version}{'' if submitted.uploaded else ' (reused)'}"
-    )
+    say(f"pipeline  {package.name} {submitted.version}{'' if submitted.uploaded else ' (reused)'}")
     earlier = "" if submitted.created else " (started before)"
-    typer.echo(f"run       {submitted.name} {submitted.run_id}{earlier}")
-    typer.echo(f"link      {run_link(kubeflow, submitted.run_id)}")
+    say(f"run       {submitted.name} {submitted.run_id}{earlier}")
+    say(f"link      {run_link(kubeflow, submitted.run_id)}")
     if wait and _follow(kubeflow, submitted.run_id) != "SUCCEEDED":
         raise typer.Exit(1)
 
@@ -108,5 +107,5 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
                     progress.show(task.name, ended, task.seconds or 0.0)
     state = str(run.get("state"))
     error = run.get("error", {}).get("message", "")
-    typer.echo(f"ended     {state}{f': {error}' if error else ''}")
+    say(f"ended     {state}{f': {error}' if error else ''}")
     return state

@@ -168,12 +168,12 @@ def run_local(
         except KeyboardInterrupt as signalled:
             raise SetlistError(
                 f"{signalled or 'Ctrl-C'} ended the run in step {screen.task}, which was ended, "
-                f"too; nothing is left running, and what was written is in {root}\nThe log is {log}"
+                f"too; nothing is left running, and what was written is in {root}. The log is {log}"
             ) from signalled
         except RuntimeError as fault:
             failed = COLOUR.sub("", str(fault))
     if failed:
-        raise SetlistError(f"{screen.failed or failed}\nThe log is {log}")
+        raise SetlistError(f"{(screen.failed or failed).rstrip('.')}. The log is {log}")
     text = yaml.safe_dump(settings.document(), sort_keys=False, allow_unicode=True)
     (root / SETTINGS_FILE).write_text(text, "utf-8")
     # The artifact's own name has no ending, and a browser would show its source.

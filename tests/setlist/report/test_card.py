@@ -12,8 +12,8 @@ from tests.evaluations import evaluated, evaluation
 from setlist.errors import EvaluationError
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
 from setlist.models.contract import ModelInfo, folder_digest, read_info, write_info
+from setlist.printable import markdown
 from setlist.report.card import render_card
-from setlist.report.untrusted_text import escape_markdown
 
 LISTENERS = 120
 HOSTILE = (
@@ -208,4 +208,4 @@ def test_no_name_becomes_markup(model, evaluations):
     ],
 )
 def test_plain_text_stays_readable(text, shown):
-    assert escape_markdown(text) == shown
+    assert markdown(text) == shown

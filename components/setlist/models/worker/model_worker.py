@@ -18,6 +18,7 @@ from setlist.models.contract import ModelInfo
 from setlist.models.worker import frames
 from setlist.models.worker.confinement import OUT_OF_MEMORY_CODE, Limits, environment
 from setlist.models.worker.frames import Message
+from setlist.printable import one_line
 
 START_SECONDS = 120.0
 """To import TensorFlow takes 2 to 5 s, on a busy node several times as long."""
@@ -173,7 +174,9 @@ class ModelWorker:
             )
         if isinstance(fault, frames.FrameError):
             self.close()
-            return ModelUnansweredError(f"its process sent {as_words(str(fault))}, and was ended")
+            return ModelUnansweredError(
+                f"its process sent {one_line(fault, SENTENCE_CHARACTERS)}, and was ended"
+            )
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)  # the socket closes a moment before the process ends
         code = self._process.returncode
@@ -205,7 +208,9 @@ class ModelWorker:
         printed = 0
         with output:
             while line := output.readline(PRINTED_CHARACTERS):
-                self._last_line = as_words(line.decode(errors="replace").strip())
+                self._last_line = one_line(
+                    line.decode(errors="replace").strip(), SENTENCE_CHARACTERS
+                )
                 if self.quiet:
                     continue
                 printed += 1
@@ -228,12 +233,8 @@ def checked(message: Message) -> Message:
         ModelError: it does; in the words of the worker, since names of the model stand in them.
     """
     if error := message.head.get("error"):
-        sentence, remedy, *_ = (as_words(str(text).partition("\n")[0]) for text in [*error, ""])
+        sentence, remedy, *_ = (
+            one_line(str(text).partition("\n")[0], SENTENCE_CHARACTERS) for text in [*error, ""]
+        )
         raise ModelError(sentence, remedy)
     return message
-
-
-def as_words(text: str) -> str:
-    """A stranger's text, on one line and short, with nothing in it that a terminal obeys."""
-    cut = text if len(text) <= SENTENCE_CHARACTERS else f"{text[:SENTENCE_CHARACTERS]}..."
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in cut)

@@ -10,7 +10,7 @@ from tests.cases import hostile_models as hostile
 from setlist.errors import ModelError
 from setlist.models.worker.confinement import Limits
 from setlist.models.worker.model_host import ModelHost
-from setlist.models.worker.model_worker import ModelUnansweredError, as_words
+from setlist.models.worker.model_worker import ModelUnansweredError
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +80,3 @@ def test_small_models_fit_side_by_side_into_the_least_memory(folders):
     with ModelHost(Limits(memory=300 << 20), most=3) as host:
         for name in ("first", "second", "works"):
             assert top(host, folders[name]) == "I9"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("plain", "plain"),
-        ("a\x1b[2J\u202eb", "a\\x1b[2J\\x202eb"),
-        ("x" * 2_000, "x" * 1_000 + "..."),
-    ],
-)
-def test_the_text_of_a_stranger_is_one_line_without_commands(text, words):
-    assert as_words(text) == words

@@ -10,6 +10,7 @@ from statistics import median
 from setlist.data.schema import HISTORY_AGE
 from setlist.explorer.item_directory import ItemDirectory, ShownItem
 from setlist.models.worker.remote_model import RemoteModel
+from setlist.printable import one_line
 from setlist.report.untrusted_text import html_templates
 
 TOP_TAGS = 3
@@ -189,7 +190,7 @@ def label_words(name: str) -> str:
     Streamlit reads labels as Markdown. Without punctuation there is none: no image is fetched and
     no link appears. A value may not stand in a label at all, because it has to be shown unchanged.
     """
-    return " ".join(name.translate(PUNCTUATION_TO_SPACES).split())
+    return " ".join(one_line(name).translate(PUNCTUATION_TO_SPACES).split())
 
 
 _TEMPLATES = html_templates(Path(__file__).parent)

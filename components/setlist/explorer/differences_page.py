@@ -7,6 +7,7 @@ import streamlit as st
 from setlist.evaluation.results import LISTENER_SLICE
 from setlist.explorer.columns import label_words, render
 from setlist.explorer.sidebar import Choice, report_missing
+from setlist.printable import one_line
 from setlist.report.listeners import inputs_of
 
 LISTENERS_SHOWN = 25
@@ -55,7 +56,7 @@ def show_differences(choice: Choice) -> None:
         picked = column.selectbox(
             "history" if name == LISTENER_SLICE else label_words(name),
             [EVERYBODY, *values],
-            format_func=lambda value: value or "not known",  # "" means not known
+            format_func=lambda value: one_line(value) or "not known",  # "" means not known
             key=f"only_{name}",
             bind="query-params",
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from setlist.printable import one_line
 from setlist.report.untrusted_text import TAG_LENGTH, TAGS_PER_ITEM, TITLE_LENGTH, clip
 
 
@@ -26,7 +27,10 @@ class ShownItem:
     @property
     def name(self) -> str:
         """Title and id, which no other item has."""
-        return self.item_id if self.title == self.item_id else f"{self.title} · {self.item_id}"
+        shown = one_line(self.item_id)
+        return (
+            shown if self.title == clip(self.item_id, TITLE_LENGTH) else f"{self.title} · {shown}"
+        )
 
 
 class ItemDirectory:

@@ -20,6 +20,7 @@ from setlist.explorer.resources import current_scene, model_host, open_directory
 from setlist.explorer.run_folder import ExploredRun, ListenerRecord
 from setlist.explorer.sidebar import SHOWN_LENGTH, Choice
 from setlist.models.contract import ModelInfo, read_info
+from setlist.printable import one_line
 from setlist.report.listeners import pick_listeners
 from setlist.report.untrusted_text import clip
 
@@ -218,7 +219,9 @@ def _choose_inputs(
         picked = place.selectbox(
             f"What if {label_words(name)} were" if real else label_words(name),
             [OWN_VALUE, *options] if real else options,
-            format_func=lambda value: "as it is" if value == OWN_VALUE else value or "not known",
+            format_func=lambda value: (
+                "as it is" if value == OWN_VALUE else one_line(value) or "not known"
+            ),
             key=f"in_{name}" if real else f"own_{name}",
             bind="query-params",
         )

@@ -10,6 +10,7 @@ from setlist.errors import SetlistError
 from setlist.explorer.columns import render
 from setlist.explorer.resources import Scene, open_run
 from setlist.explorer.run_folder import ExploredRun, RunFolders
+from setlist.printable import one_line
 from setlist.report.untrusted_text import clip
 from setlist.store.model_store import open_store
 
@@ -101,7 +102,7 @@ def show_sidebar(scene: Scene) -> Choice:
             help="▲▼ ranks moved and shared items are relative to this column.",
         )
         depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
-        st.text(f"Store: {scene.name} in {scene.store}")
+        st.text(one_line(f"Store: {scene.name} in {scene.store}"))
         for sentence in fault_sentences:
             _notice(sentence)
     models = {}

@@ -1,7 +1,8 @@
 """One metric over the runs of a model: a table and a chart.
 
 Sentences and labels are untrusted text: they are values of the data, which the chart never reads
-as a formula or as markup.
+as a formula or as markup. Visitors can download the rows of a chart as a table, so that a text in
+them must be no formula of a spreadsheet either.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ import pandas as pd
 
 from setlist.data.schema import parse_instant
 from setlist.explorer.history import History
+from setlist.printable import cell, one_line
 
 # Colours that colour-blind people can tell apart (Okabe and Ito), with a contrast of at least 3:1
 # on white and on black. The shapes tell the verdicts apart without colours.
@@ -39,6 +41,8 @@ TABLE_COLUMNS = {
     "run": "str",
     "who": "str",
 }
+LABEL_LENGTH, SENTENCE_LENGTH = 80, 400
+"""Characters in a tooltip, and in the table of the page."""
 TOOLTIP_FIELDS = ("model", "what", "metric value", "ended", "run", "revision", "sentence")
 
 
@@ -129,7 +133,10 @@ def chart(history: History, metric: str) -> alt.LayerChart:
             ),
         ],
         title=alt.TitleParams(
-            text=[metric], subtitle=[subtitle], subtitleColor=GREY, anchor="start"
+            text=[one_line(metric, LABEL_LENGTH)],
+            subtitle=[subtitle],
+            subtitleColor=GREY,
+            anchor="start",
         ),
     ).resolve_legend(strokeDash="independent", color="independent", shape="independent")
 
@@ -145,12 +152,12 @@ def _points(history: History, metric: str) -> Iterator[dict[str, str | float]]:
                     "time": entry.when.isoformat(),
                     "value": value,
                     "what": what,
-                    "model": label,
+                    "model": cell(label, LABEL_LENGTH),
                     "metric value": f"{value:.4f}",
                     "ended": f"{entry.when:%Y-%m-%d %H:%M} UTC",
-                    "run": entry.run_id,
+                    "run": cell(entry.run_id, LABEL_LENGTH),
                     "revision": str(entry.revision or "none"),
-                    "sentence": entry.sentence,
+                    "sentence": cell(entry.sentence, SENTENCE_LENGTH),
                 }
 
 

@@ -5,7 +5,8 @@ import unicodedata
 
 FORGED = "revision 99 of home is live"
 HOSTILE = (
-    f"Ärger 東京\x1b[2J\x1b]0;owned\x07\n{FORGED}\r\x9b31m\u2028 \u202egnp.exe\u2066 p\u200bay\ufeff "
+    f"Ärger 東京\x1b[2J\x1b]0;owned\x07\n{FORGED}\r\x9b31m\u2028 "
+    "\u202egnp.exe\u2066 p\u200bay\ufeff "
     "[red]r[/red] [link=http://x]l[/link] :red_heart: | a `b` <script>alert(1)</script> "
     "![i](http://x/y.png)"
 )

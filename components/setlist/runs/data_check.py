@@ -15,6 +15,7 @@ from setlist.documents import read_document
 from setlist.errors import DataError
 from setlist.evaluation.contenders import read_rivals
 from setlist.models.profile import read_profile
+from setlist.printable import one_line
 
 
 def check_data(
@@ -54,7 +55,7 @@ def check_data(
     judged.write(verdict)
     for reason in judged.reasons:
         if reason.outcome != "pass":
-            print(f"{reason.outcome}: {reason.rule}: {reason.sentence}; {reason.remedy}")
+            print(one_line(f"{reason.outcome}: {reason.rule}: {reason.sentence}; {reason.remedy}"))
     judged.refuse()
     return judged
 

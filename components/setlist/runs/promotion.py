@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
+from setlist.documents import first_fault
 from setlist.errors import (
     EvaluationError,
     ModelError,
     StoreConflictError,
+    StoreDamagedError,
     StoreNotFoundError,
     StoreRefusedError,
 )
@@ -278,8 +280,25 @@ def prune_models(store: str, name: str, keep: int, *, dry_run: bool = False) -> 
 
 def anchor_of(manifest: Manifest) -> int | None:
     """The anchor in the verdict of a revision; None where the revision is its own anchor."""
-    verdict = manifest.metadata.get("verdict")
-    return Verdict.model_validate(verdict).anchor if verdict else None
+    verdict = _verdict(manifest)
+    return verdict.anchor if verdict else None
+
+
+def _verdict(manifest: Manifest) -> Verdict | None:
+    """The verdict of a revision; None where it was staged without one.
+
+    Raises:
+        StoreDamagedError: what stands there is no verdict.
+    """
+    document = manifest.metadata.get("verdict")
+    try:
+        return Verdict.model_validate(document) if document else None
+    except ValidationError as fault:
+        raise StoreDamagedError(
+            f"the verdict in the manifest of {manifest.name} revision {manifest.revision} cannot "
+            f"be read ({first_fault(fault)})",
+            "stage the model again",
+        ) from fault
 
 
 def _shipping_verdict(store: str, manifest: Manifest) -> Verdict:
@@ -288,8 +307,7 @@ def _shipping_verdict(store: str, manifest: Manifest) -> Verdict:
     Raises:
         EvaluationError: the revision carries no verdict that ships it.
     """
-    document = manifest.metadata.get("verdict")
-    verdict = Verdict.model_validate(document) if document else None
+    verdict = _verdict(manifest)
     if verdict is None or not verdict.ships:
         raise EvaluationError(
             f"store {store}: revision {manifest.revision} of {manifest.name} has no verdict that "

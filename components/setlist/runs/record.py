@@ -16,6 +16,7 @@ from setlist.data.verdict import DataVerdict
 from setlist.documents import parse_document
 from setlist.errors import StoreDamagedError
 from setlist.evaluation.verdict import Verdict
+from setlist.printable import one_line
 from setlist.store.objects import open_objects
 from setlist.store.reader import checked_name
 from setlist.store.transfer import TRANSFER_THREADS
@@ -96,7 +97,7 @@ class Record(BaseModel):
     @property
     def line(self) -> str:
         """The record in one line, for a log or a message."""
-        return f"{self.name}: {self.outcome.replace('_', ' ')}. {self.sentence}"
+        return one_line(f"{self.name}: {self.outcome.replace('_', ' ')}. {self.sentence}")
 
 
 class RunRecord(Record):
@@ -158,7 +159,8 @@ class RunRecord(Record):
         pushed = f" as revision {self.revision}" if self.revision else ""
         warnings = self.data_verdict.with_outcome("warn") if self.data_verdict else []
         data = f" The data: {'; '.join(each.sentence for each in warnings)}." if warnings else ""
-        return f"{self.name}: {self.outcome.replace('_', ' ')}{pushed}. {self.sentence}{data}"
+        outcome = self.outcome.replace("_", " ")
+        return one_line(f"{self.name}: {outcome}{pushed}. {self.sentence}{data}")
 
 
 class MonitoringRecord(Record):

@@ -108,7 +108,8 @@ class Kubeflow:
                 self._document(response, path)
             # A server that does not know the path may respond with its start page.
             is_html = "html" in str(response.headers.get("Content-Type", ""))
-            return None if is_html else str(response.text)
+            # Not `text`, which takes a log of unknown encoding for Latin-1.
+            return None if is_html else bytes(response.content).decode(errors="replace")
 
         return self._with_retries(call)
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -10,6 +11,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from setlist.printable import lines, one_line
 
 # matplotlib draws with these placeholder colours; `svg_element` replaces them by colours of the
 # page, which differ between the light and the dark scheme.
@@ -63,7 +66,9 @@ def drawing_style(name: str) -> Iterator[None]:
         name: of the drawing. It enters the ids in the SVG, so that two drawings on a page share
             no id, and the same drawing always gets the same ids.
     """
-    with mpl.rc_context(STYLE | {"svg.hashsalt": name}):
+    with mpl.rc_context(STYLE | {"svg.hashsalt": name}), warnings.catch_warnings():
+        # Text stays text, and the browser has letters that the font of the drawing lacks.
+        warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
         yield
 
 
@@ -88,7 +93,7 @@ def svg_element(figure: Figure, name: str, title: str, description: str) -> str:
     # Without these fields: the date would make every file different.
     no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
-    svg = re.sub(r"font-family: [^;]*; ", "", buffer.getvalue())
+    svg = re.sub(r"font-family: [^;]*; ", "", lines(buffer.getvalue()))
     for placeholder, colour in PAGE_COLOURS.items():
         svg = svg.replace(placeholder, colour)
     # A style element inside a page applies to the whole page, so it is limited to this drawing.
@@ -99,7 +104,7 @@ def svg_element(figure: Figure, name: str, title: str, description: str) -> str:
     head, _, rest = svg[svg.index("<svg ") :].partition(">")
     return (
         f'{head} class="drawing {name}" role="img" aria-labelledby="{name}-title {name}-desc">\n'
-        f' <title id="{name}-title">{escape(title)}</title>\n'
-        f' <desc id="{name}-desc">{escape(description)}</desc>'
+        f' <title id="{name}-title">{escape(one_line(title))}</title>\n'
+        f' <desc id="{name}-desc">{escape(one_line(description))}</desc>'
         f"{rest}"
     )

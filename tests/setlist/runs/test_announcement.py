@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.hostile_text import HOSTILE, check_plain
 from tests.http_stub import Handler, served
 from tests.waiting import PATIENCE, until
 
@@ -170,6 +171,17 @@ def test_the_webhook_gets_one_message_with_markup_escaped():
     assert json.loads(body) == {
         "text": "home/new releases: promoted as revision 7. &lt;@U1&gt; &amp; co (run run-1)"
     }
+
+
+def test_the_webhook_gets_one_plain_line():
+    with recipient() as (url, heard):
+        hostile = record(sentence=HOSTILE).model_copy(update={"run_id": HOSTILE})
+        notify(hostile, {announcement.WEBHOOK_VARIABLE: url})
+    [(_, _, body)] = heard
+    text = json.loads(body)["text"]
+    check_plain(text)
+    assert "\n" not in text
+    assert "<script>" not in text
 
 
 def metrics(text):

@@ -124,7 +124,9 @@ class History:
     faults: list[str]
 
     @classmethod
-    def read(cls, store: str, name: str, now: datetime) -> Self:
+    def read(
+        cls, store: str, name: str, now: datetime, kept: dict[str, bytes] | None = None
+    ) -> Self:
         """Read the history of a name; a name that the store does not know has no entries.
 
         HEAD remembers the last 50 promotions: what persons did before is not in the history.
@@ -133,6 +135,7 @@ class History:
             store: a local folder or gs://bucket/prefix.
             name: of the model in the store.
             now: the time, with its zone, from which ages are counted.
+            kept: records that an earlier look has read; see `RunRecord.all`.
 
         Raises:
             StoreError: when the store, HEAD or a record of a run cannot be read.
@@ -142,7 +145,7 @@ class History:
         # Writers stage a revision, then write the record of the run and move HEAD. Read in the
         # reverse order, every revision that a document names is among the manifests.
         pointer, _ = models.read_pointer(name)
-        records = RunRecord.all(store, name)
+        records = RunRecord.all(store, name, kept)
         documents = models.manifests(name)
         faults = [str(fault) for fault in documents.values() if isinstance(fault, SetlistError)]
         manifests = {

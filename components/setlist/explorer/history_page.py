@@ -75,4 +75,14 @@ def _evaluation_digest(verdict: Path) -> str:
 
 @st.cache_data(ttl="10s", show_spinner="Reading the store …")
 def _read_history(store: str, name: str) -> History:
-    return History.read(store, name, datetime.now(UTC))
+    # A copy, because visitors are threads; whoever comes last keeps what he has read.
+    documents = dict(_documents().get((store, name), {}))
+    history = History.read(store, name, datetime.now(UTC), documents)
+    _documents()[store, name] = documents
+    return history
+
+
+@st.cache_resource(show_spinner=False)
+def _documents() -> dict[tuple[str, str], dict[str, bytes]]:
+    """The records that were read, by store and name; the app is run anew at every click."""
+    return {}

@@ -24,6 +24,10 @@ from setlist.store.transfer import TRANSFER_THREADS
 RunOutcome = Literal["promoted", "staged", "refused", "nothing_new", "failed"]
 
 
+KEPT_BYTES = 128 << 20
+"""Of records in memory: some 10,000 with a verdict; those beyond are read at every look."""
+
+
 class Record(BaseModel):
     """What the results of runs of every pipeline have in common."""
 
@@ -68,8 +72,14 @@ class Record(BaseModel):
         return cls._parse(stored[0], store, key) if stored else None
 
     @classmethod
-    def all(cls, store: str, name: str) -> list[Self]:
+    def all(cls, store: str, name: str, kept: dict[str, bytes] | None = None) -> list[Self]:
         """Read the records of all runs of a name, in the order in which the runs ended.
+
+        Args:
+            store: a local folder or gs://bucket/prefix.
+            name: of the model in the store.
+            kept: documents that an earlier call with it has read, by key. A record is written once,
+                so they are not read again; what is new is added up to `KEPT_BYTES`.
 
         Raises:
             SettingsError: `name` is no model name.
@@ -80,9 +90,23 @@ class Record(BaseModel):
         folder = f"{checked_name(name)}/{cls.folder}/"
         keys = [key for key in objects.keys(folder) if key.endswith(".json")]
         with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
-            documents = zip(keys, pool.map(objects.read, keys), strict=True)
-            # A record may have been removed since the listing; then its document is None.
-            records = [cls._parse(stored[0], store, key) for key, stored in documents if stored]
+            known = {} if kept is None else {key: kept[key] for key in keys if key in kept}
+            new = [key for key in keys if key not in known]
+            documents = known | {
+                key: stored[0]
+                for key, stored in zip(new, pool.map(objects.read, new), strict=True)
+                # A record may have been removed since the listing; then its document is None.
+                if stored
+            }
+        records = [cls._parse(content, store, key) for key, content in documents.items()]
+        if kept is not None:
+            size = sum(map(len, known.values()))
+            for key in new:
+                content = documents.get(key, b"")
+                if content and (size := size + len(content)) <= KEPT_BYTES:
+                    known[key] = content
+            kept.clear()
+            kept.update(known)
         return sorted(records, key=lambda record: (record.ended, record.run_id))
 
     @classmethod

@@ -19,8 +19,10 @@ from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.explorer.history import History, duration_text
 from setlist.explorer.trend import HEURISTIC, LIVE, TABLE_COLUMNS, VERDICT_MARKS, chart, table
 from setlist.models.contract import folder_digest
+from setlist.runs import record as record_module
 from setlist.runs.promotion import REFRESH_OF, promote_staged, push, rollback
 from setlist.runs.record import RunRecord
+from setlist.store.folder import LocalFolder
 from setlist.store.model_store import open_store
 from setlist.store.objects import open_objects
 
@@ -469,3 +471,32 @@ def test_a_live_model_that_does_not_say_where_its_data_end_is_not_passed_over(ru
     assert "It is not known where the data of the live model, revision 1 of home, end;" in (
         history.live.stale
     )
+
+
+def test_of_many_records_a_second_look_reads_only_the_new_one(tmp_path, monkeypatch):
+    store, many = str(tmp_path / "store"), 10_000
+    folder = tmp_path / "store" / "home" / "runs"
+    folder.mkdir(parents=True)
+    record = RunRecord.of_failure("home", "0", "lost")
+    for number in range(many):
+        text = record.model_copy(update={"run_id": str(number)}).model_dump_json()
+        (folder / f"{number}.json").write_text(text)
+    reads, read = [], LocalFolder.read
+    monkeypatch.setattr(
+        LocalFolder, "read", lambda self, key: (reads.append(key), read(self, key))[1]
+    )
+    kept: dict[str, bytes] = {}
+    assert len(History.read(store, "home", NOW, kept).entries) == many
+    assert sum("/runs/" in key for key in reads) == many
+    reads.clear()
+    record.model_copy(update={"run_id": "new"}).write(store)
+    (folder / "0.json").unlink()
+    reads.clear()
+    history = History.read(store, "home", NOW, kept)
+    assert [key for key in reads if "/runs/" in key] == ["home/runs/new.json"]
+    assert len(history.entries) == many
+    assert "home/runs/0.json" not in kept
+    monkeypatch.setattr(record_module, "KEPT_BYTES", 1_000)
+    kept.clear()
+    assert len(History.read(store, "home", NOW, kept).entries) == many
+    assert 0 < sum(map(len, kept.values())) <= 1_000

@@ -13,7 +13,7 @@
 - corrupt: a revision with a flipped bit goes live; the old one has to stay, the fault to be named.
 - store: pushes killed at every write and at 50 moments, 20 rounds of 8 pushes at once, and 1,000
   mutations, over a folder and over a bucket.
-- runs: 25 whole runs killed at random moments over each of both; `runs` alone prints this table only.
+- runs: 25 whole runs killed at random moments over each of both; with `runs` this table alone.
 
 Two cores are enough; what else runs there shows in the percentiles.
 """
@@ -253,11 +253,15 @@ def runs(folder: Path) -> None:
         "\n| store | runs killed | store whole | next run succeeded | promotions with a record | "
         "left in the end |\n|---|--:|--:|--:|--:|---|"
     )
+
+    def show(line: str) -> None:
+        print(f"  {line}", file=sys.stderr, flush=True)
+
     with emulator() as url:
         make_bucket(url, "killed")
         os.environ["STORAGE_EMULATOR_HOST"] = url
         for label, where in (("folder", str(folder / "killed")), ("bucket", "gs://killed/store")):
-            seen = kill_runs(folder / f"runs-{label}", where, KILLED_RUNS, seed=1)
+            seen = kill_runs(folder / f"runs-{label}", where, KILLED_RUNS, 1, show)
             left = ", ".join(f"{number} {what}" for what, number in seen.left.items())
             recorded, promoted = seen.recorded
             print(

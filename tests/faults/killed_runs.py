@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,8 +59,13 @@ def write_world(folder: Path) -> Path:
     settings["heuristics"] = {"fit": ["most_popular"]}
     settings["evaluation"]["metrics"] = ["ndcg@10"]
     settings["policy"] = {
-        **{"over_heuristics": 0, "under_live": 0.9, "believable": None, "slices": None},
-        **{"guardrails": [], "catalogue": 0, "limits": {"p99_ms": None}},
+        "over_heuristics": 0,
+        "under_live": 0.9,
+        "believable": None,
+        "slices": None,
+        "guardrails": [],
+        "catalogue": 0,
+        "limits": {"p99_ms": None},
     }
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     return folder
@@ -127,7 +133,9 @@ class World:
         }
 
 
-def kill_runs(folder: Path, store: str, count: int, seed: int) -> KilledRuns:
+def kill_runs(
+    folder: Path, store: str, count: int, seed: int, show: Callable[[str], object]
+) -> KilledRuns:
     """Kill so many runs, each after a random part of a run's time; look, and run again.
 
     In turn the command alone is killed, whose step has to end by itself, or all processes are.
@@ -137,6 +145,7 @@ def kill_runs(folder: Path, store: str, count: int, seed: int) -> KilledRuns:
         store: address of a store that is empty.
         count: how many kills.
         seed: of the moments.
+        show: gets a line of progress after each kill.
     """
     world, chance = World(folder, store), random.Random(seed)
     began = time.monotonic()
@@ -166,7 +175,7 @@ def kill_runs(folder: Path, store: str, count: int, seed: int) -> KilledRuns:
         if code:
             screen = (folder / "screen").read_text("utf-8").splitlines()
             faults.append(f"kill {place}: the next run ended with {code}: {screen[-2:]}")
-        print(f"  {kills} of {count} kills, {len(faults)} faults", file=sys.stderr, flush=True)
+        show(f"{kills} of {count} kills, {len(faults)} faults")
     runs = {promotion.run_id for promotion in open_store(store).history("home")}
     recorded = sum(RunRecord.read(store, "home", run_id) is not None for run_id in runs)
     left = world.left()

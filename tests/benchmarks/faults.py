@@ -1,6 +1,6 @@
 """The server under load and under faults, as a table.
 
-    python -m tests.benchmarks.faults [REQUESTS]
+    python -m tests.benchmarks.faults [REQUESTS | runs]
 
 - load: at least `REQUESTS` (100,000) requests over at least 20 swaps between two revisions whose
   items tell which of them made a list. The client is one process with keep-alive connections. A
@@ -13,6 +13,7 @@
 - corrupt: a revision with a flipped bit goes live; the old one has to stay, the fault to be named.
 - store: pushes killed at every write and at 50 moments, 20 rounds of 8 pushes at once, and 1,000
   mutations, over a folder and over a bucket.
+- runs: 25 whole runs killed at random moments over each of both; with `runs` this table alone.
 
 Two cores are enough; what else runs there shows in the percentiles.
 """
@@ -30,6 +31,7 @@ import numpy as np
 from tests.benchmarks.hostile import hostile
 from tests.emulator import emulator, make_bucket
 from tests.faults.killed import kill_at_every_write, kill_at_random
+from tests.faults.killed_runs import kill_runs
 from tests.faults.mutations import mutate
 from tests.faults.store_race import race
 from tests.setlist.serving.models import promote, stage, write_towers
@@ -39,6 +41,7 @@ from tests.setlist.serving.proxy import Proxy
 LOAD = Path(__file__).with_name("load.py")
 SWAPS, CONNECTIONS, SETTLED = 20, 8, 1.0
 ROUNDS, MUTATIONS = 20, 1_000
+KILLED_RUNS = 25
 EXAMPLES = 1_000
 """Of each kind of request that schemathesis makes up."""
 EVERY = 5.0
@@ -244,6 +247,32 @@ def store(folder: Path) -> None:
                 print(f"  {fault}")
 
 
+def runs(folder: Path) -> None:
+    """The table of what became of whole runs that were killed."""
+    print(
+        "\n| store | runs killed | store whole | next run succeeded | promotions with a record | "
+        "left in the end |\n|---|--:|--:|--:|--:|---|"
+    )
+
+    def show(line: str) -> None:
+        print(f"  {line}", file=sys.stderr, flush=True)
+
+    with emulator() as url:
+        make_bucket(url, "killed")
+        os.environ["STORAGE_EMULATOR_HOST"] = url
+        for label, where in (("folder", str(folder / "killed")), ("bucket", "gs://killed/store")):
+            seen = kill_runs(folder / f"runs-{label}", where, KILLED_RUNS, 1, show)
+            left = ", ".join(f"{number} {what}" for what, number in seen.left.items())
+            recorded, promoted = seen.recorded
+            print(
+                f"| {label} | {seen.kills} | {seen.whole} | {seen.succeeded} | "
+                f"{recorded} of {promoted} | {left} |",
+                flush=True,
+            )
+            for fault in seen.faults:
+                print(f"  {fault}")
+
+
 def main(number: int) -> None:
     """Print the tables."""
     with tempfile.TemporaryDirectory() as name:
@@ -263,7 +292,12 @@ def main(number: int) -> None:
         hostile(folder / "hostile")
         outage(folder, models)
         store(folder)
+        runs(folder)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    if sys.argv[1:] == ["runs"]:
+        with tempfile.TemporaryDirectory() as name:
+            runs(Path(name))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

@@ -38,6 +38,7 @@ from setlist.data.schema import (
     UNBOUNDED_END,
     UNBOUNDED_START,
     Window,
+    check_instant,
     instant,
     instant_microseconds,
     parse_instant,
@@ -45,8 +46,11 @@ from setlist.data.schema import (
 from setlist.data.snapshots import read_items, read_users
 from setlist.data.source import TableSource, in_streams, listing, read_parts
 from setlist.errors import DataError
+from setlist.section import MOST_DAYS, Section
 
 TRAIN_DAYS, TEST_DAYS = 90, 14
+A_MINUTE = 1 / 1_440
+"""In days; the shortest period of a window."""
 
 # Explicit, because a column without values (no tags, no release dates) would lose its type.
 _INSTANT = pa.timestamp("us", "UTC")
@@ -65,21 +69,29 @@ _TEXT_COLUMNS = ("user_id", "item_id", "timestamp", "weight", "reason")
 _REJECTED = pa.schema([("row", pa.int64()), *((name, pa.large_string()) for name in _TEXT_COLUMNS)])
 
 
-class WindowSettings(pydantic.BaseModel, extra="forbid", frozen=True):
+class WindowSettings(Section):
     """The period of a run.
 
     Attributes:
         train_days, test_days: lengths of the two periods. Where they are left out, they are 90 and
-            14, or unbounded if `split_at` is set.
-        split_at: the cutoff, as ISO text or Unix seconds; None places the window before `as_of`.
+            14, or unbounded if `split_at` is set. Each is from a minute to 100 years.
+        split_at: the cutoff, as ISO text or Unix seconds, from 1971 to 2100; None places the window
+            before `as_of`.
     """
 
-    train_days: float | None = pydantic.Field(None, gt=0, le=36_500)
-    test_days: float | None = pydantic.Field(None, gt=0, le=36_500)
+    train_days: float | None = pydantic.Field(None, ge=A_MINUTE, le=MOST_DAYS)
+    test_days: float | None = pydantic.Field(None, ge=A_MINUTE, le=MOST_DAYS)
     split_at: str | int | None = None
 
+    @pydantic.field_validator("split_at")
+    @classmethod
+    def _is_instant(cls, split_at: str | int | None) -> str | int | None:
+        if split_at is not None:
+            check_instant(split_at)
+        return split_at
 
-class CurationSettings(pydantic.BaseModel, extra="forbid", frozen=True):
+
+class CurationSettings(Section):
     """The bounds of the rules for events.
 
     Attributes:
@@ -88,17 +100,19 @@ class CurationSettings(pydantic.BaseModel, extra="forbid", frozen=True):
         max_events_per_day: a user with more events on one UTC day is a bot, and the events of that
             day are rejected; the day of the cutoff counts as two.
 
+    The first two are at most a million, the last a billion, which no listener reaches.
+
     Models and evaluation do not see the training events that the first two bounds remove. So with
     a bound above 1, a listener's list may hold a rare item that she has played already, and the
     evaluation counts it as a discovery.
     """
 
-    min_item_events: int = pydantic.Field(1, ge=1)
-    min_user_events: int = pydantic.Field(1, ge=1)
-    max_events_per_day: int = pydantic.Field(500, ge=1)
+    min_item_events: int = pydantic.Field(1, ge=1, le=1_000_000)
+    min_user_events: int = pydantic.Field(1, ge=1, le=1_000_000)
+    max_events_per_day: int = pydantic.Field(500, ge=1, le=1_000_000_000)
 
 
-class DataSettings(pydantic.BaseModel, extra="forbid", frozen=True):
+class DataSettings(Section):
     """The raw tables; without `items` or `users` only the ids in the events are known.
 
     Attributes:

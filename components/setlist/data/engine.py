@@ -13,9 +13,11 @@ import pyarrow as pa
 import pydantic
 
 from setlist.data.dialect import Dialect
+from setlist.section import Section
 
 LEAST_MEMORY, MOST_MEMORY = 16_000_000, 2**50
 """Bytes: with less DuckDB opens no table, and it refuses numbers beyond some petabytes."""
+MOST_THREADS = 4_096
 
 
 def _spark_address(spark: str) -> str:
@@ -42,13 +44,13 @@ def _shared_place(scratch: str) -> str:
     return scratch
 
 
-class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
+class EngineSettings(Section):
     """Where tables are curated and transformed, and what heuristics count is counted.
 
     Attributes:
         memory: the most that DuckDB may hold, such as 2GB or 1.5GiB; beyond it, it writes to the
             disk. Half of the machine's or the pod's memory where it is left out.
-        threads: of DuckDB; all of the machine's where it is left out.
+        threads: of DuckDB, at most 4,096; all of the machine's where it is left out.
         scratch: with `sc://...`, where tables and results lie that the server's workers write and
             this step reads: gs://bucket/folder, or file:///folder on a disk that both see. The
             step's temporary folder where it is left out, which has to be on such a disk then.
@@ -58,7 +60,7 @@ class EngineSettings(pydantic.BaseModel, extra="forbid", frozen=True):
 
     spark: Annotated[str, pydantic.AfterValidator(_spark_address)] = ""
     memory: pydantic.ByteSize | None = pydantic.Field(None, ge=LEAST_MEMORY, le=MOST_MEMORY)
-    threads: int | None = pydantic.Field(None, ge=1)
+    threads: int | None = pydantic.Field(None, ge=1, le=MOST_THREADS)
     scratch: Annotated[str, pydantic.AfterValidator(_shared_place)] = ""
 
     @pydantic.model_validator(mode="after")

@@ -8,27 +8,28 @@ for data.
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
+import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from setlist.data.distributions import MAX_VALUES
+from setlist.section import Section, text_fault
 
 MIN_DISTINCT_NUMBERS = 20
 """A column with fewer distinct numbers is a category, such as a number of stars."""
 MISSING_SLACK = 0.05
 """How much larger than today the share of missing values may become."""
+MAX_COLUMNS, MAX_TAGS = 1_000, 100_000
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class ExpectedColumn(BaseModel):
+class ExpectedColumn(Section):
     """What the values of a column may be.
 
     Attributes:
         kind: a category has `values`, a number `low` and `high`, text neither.
         missing: the largest share of rows without a value.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["category", "number", "text"]
     values: list[str] = Field([], max_length=MAX_VALUES)
@@ -53,10 +54,10 @@ class ExpectedColumn(BaseModel):
         missing = min(1.0, round(1 - len(given) / max(len(values), 1) + MISSING_SLACK, 3))
         distinct = given.drop_duplicates()
         numbers = pd.to_numeric(distinct, errors="coerce")
-        if len(distinct) >= MIN_DISTINCT_NUMBERS and numbers.notna().all():
+        if len(distinct) >= MIN_DISTINCT_NUMBERS and np.isfinite(numbers).all():
             low, high = float(numbers.min()), float(numbers.max())
             return cls(kind="number", low=low, high=high, missing=missing)
-        if len(distinct) <= MAX_VALUES:
+        if len(distinct) <= MAX_VALUES and not any(map(text_fault, distinct)):
             return cls(kind="category", values=sorted(map(str, distinct)), missing=missing)
         return cls(kind="text", missing=missing)
 
@@ -75,7 +76,7 @@ class ExpectedColumn(BaseModel):
         return given[~numbers.between(self.low, self.high)]
 
 
-class Expected(BaseModel):
+class Expected(Section):
     """The document.
 
     Attributes:
@@ -83,10 +84,8 @@ class Expected(BaseModel):
         tags: all tags that items have; [] expects nothing.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    users: dict[str, ExpectedColumn] = {}
-    tags: list[str] = Field([], max_length=100_000)
+    users: dict[str, ExpectedColumn] = Field({}, max_length=MAX_COLUMNS)
+    tags: list[str] = Field([], max_length=MAX_TAGS)
 
     @classmethod
     def infer(cls, users: pd.DataFrame, items: pd.DataFrame) -> Self:
@@ -95,7 +94,8 @@ class Expected(BaseModel):
         tags = items["tags"].explode().dropna().drop_duplicates()
         return cls(
             users={str(name): ExpectedColumn.infer(users[name]) for name in columns},
-            tags=sorted(map(str, tags)),
+            # A tag that no document may hold is not expected, so the gate will name it.
+            tags=sorted(tag for tag in map(str, tags) if not text_fault(tag)),
         )
 
     def shares(

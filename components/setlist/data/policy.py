@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from setlist.data.expectation import Expected
+from setlist.section import Section
 
 RejectionReason = Literal[
     "missing id", "bad timestamp", "bad weight", "unknown item", "exact duplicate", "bot"
@@ -13,7 +14,7 @@ RejectionReason = Literal[
 Share = Annotated[float, pydantic.Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Bound(pydantic.BaseModel, extra="forbid", frozen=True):
+class Bound(Section):
     """A share above `warn` is reported, and a share above `stop` ends the run; 1 is never reached.
 
     Attributes:
@@ -38,7 +39,7 @@ class Bound(pydantic.BaseModel, extra="forbid", frozen=True):
         return self
 
 
-class DriftBounds(pydantic.BaseModel, extra="forbid", frozen=True):
+class DriftBounds(Section):
     """How far the newest week may be from what the live model was trained on.
 
     A distance counts when it is above its bound here and above the distances of the past weeks, as
@@ -56,7 +57,7 @@ class DriftBounds(pydantic.BaseModel, extra="forbid", frozen=True):
     false_alarms: float = pydantic.Field(0.05, gt=0, lt=1)
 
 
-class ServingBounds(pydantic.BaseModel, extra="forbid", frozen=True):
+class ServingBounds(Section):
     """How far the requests to a model may be from its training and from the tables.
 
     Attributes:
@@ -83,7 +84,7 @@ class ServingBounds(pydantic.BaseModel, extra="forbid", frozen=True):
     ages: Bound = Bound(warn=0.05, stop=0.5)
 
 
-class DataPolicy(pydantic.BaseModel, extra="forbid", frozen=True):
+class DataPolicy(Section):
     """What the tables of a run have to fulfil before a model is trained on them."""
 
     rejected: Bound = pydantic.Field(

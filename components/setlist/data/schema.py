@@ -22,6 +22,8 @@ TIMESTAMP_DTYPE = "datetime64[us, UTC]"
 UNBOUNDED_START = pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")
 UNBOUNDED_END = pd.Timestamp("2100-01-01", tz="UTC").as_unit("us")
 """The bounds of a window that leaves out its first or its last day."""
+FIRST_INSTANT = pd.Timestamp("1971-01-01", tz="UTC").as_unit("us")
+"""No setting names an earlier one: 2026 in place of a date would be one of 1970."""
 _COMPACT_DATE = re.compile(r"\d{14}")
 DAY_MICROSECONDS = 86_400_000_000
 HISTORY_AGE = "history_age_days"
@@ -54,6 +56,25 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
         raise SettingsError(f"{key}: the date is empty", "write it like 2026-05-01")
     utc = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
     return utc.as_unit("us")
+
+
+def check_instant(value: str | int) -> None:
+    """Check a setting that names an instant, as `parse_instant` reads it.
+
+    Raises:
+        ValueError: it is no date with a year from 1971 to 2100. So a year alone, which is read as
+            seconds, is refused, and so are words such as now, which change while a run lasts.
+    """
+    try:
+        instant = parse_instant(value, "")
+    except SettingsError:
+        instant = None
+    worded = isinstance(value, str) and not any(map(str.isdigit, value))
+    if worded or instant is None or not FIRST_INSTANT <= instant <= UNBOUNDED_END:
+        raise ValueError(
+            f"{value!r:.60} is not a date from 1971 to 2100; write it like 2026-05-01 or "
+            "2026-05-01T06:00:00Z"
+        )
 
 
 def date_error(text: str | float, key: str) -> SettingsError:

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pydantic
 
+from setlist.addresses import checked_table
 from setlist.arrays import Bools, Int64s
 from setlist.data.conversion import TimestampUnit, instants, numbers
 from setlist.data.files import SourceFile, bigquery_reader, is_table, open_files, table_of
@@ -27,6 +28,7 @@ from setlist.data.formats import FileOptions, TableFile
 from setlist.data.keys import Column, label_text
 from setlist.data.schema import instant_microseconds, parse_instant
 from setlist.errors import DataError
+from setlist.section import Section
 
 Comparison = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
 _COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
@@ -38,7 +40,12 @@ _COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 _TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
-Value = str | float | int | bool
+MAX_PATHS, MAX_COLUMNS, MAX_CONDITIONS, MAX_VALUES = 10_000, 1_000, 1_000, 10_000
+"""The most paths, columns and conditions of a table, and values of one condition."""
+Whole = Annotated[int, pydantic.Field(ge=-(2**63), lt=2**64)]
+"""What a column of whole numbers can hold."""
+Value = str | float | Whole | bool
+ValueList = Annotated[list[Value], pydantic.Field(max_length=MAX_VALUES)]
 
 
 def _zone(name: str) -> str:
@@ -51,7 +58,17 @@ def _zone(name: str) -> str:
     return name
 
 
-class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError) as fault:
+        raise ValueError(
+            f"there is no encoding {name!r}; write it like utf-8 or windows-1252"
+        ) from fault
+    return name
+
+
+class TableSource(Section):
     """One table: where it lies and how to read it.
 
     Attributes:
@@ -73,16 +90,25 @@ class TableSource(pydantic.BaseModel, extra="forbid", frozen=True):
         decimal: between the whole and the fraction of numbers in text.
     """
 
-    path: str | Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
-    columns: dict[str, str] = {}
-    where: list[tuple[str, Comparison, Value | list[Value]]] = []
+    path: str | Annotated[tuple[str, ...], pydantic.Field(min_length=1, max_length=MAX_PATHS)]
+    columns: dict[str, str] = pydantic.Field({}, max_length=MAX_COLUMNS)
+    where: list[tuple[str, Comparison, Value | ValueList]] = pydantic.Field(
+        [], max_length=MAX_CONDITIONS
+    )
     tags_separator: str = pydantic.Field("|", min_length=1)
     timestamp_unit: TimestampUnit = "s"
     timestamp_format: str = ""
     timezone: Annotated[str, pydantic.AfterValidator(_zone)] = "UTC"
     delimiter: str | None = pydantic.Field(None, min_length=1, max_length=1)
-    encoding: str | None = None
+    encoding: Annotated[str, pydantic.AfterValidator(_encoding)] | None = None
     decimal: Literal[".", ","] = "."
+
+    @pydantic.field_validator("path")
+    @classmethod
+    def _readable_paths(cls, path: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for each in (path,) if isinstance(path, str) else path:
+            checked_table(each)
+        return path
 
     @pydantic.field_validator("where")
     @classmethod

@@ -7,8 +7,6 @@ import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -23,19 +21,20 @@ from setlist.evaluation.verdict import Mode
 from setlist.models.operations import PATTERN
 from setlist.models.settings import Option
 from setlist.plugins import POLICY_RULES
+from setlist.section import MAX_NAMES, Section
 
+MOST = 1_000_000_000
+"""Beyond it lies no value of a metric, no number of listeners and no cost."""
 NULL = "null"
 """Kubeflow carries no null inside an argument; this word, in JSON, stands for one."""
 
 
-class Part(BaseModel):
+class Part(Section):
     """A part of the policy document; `P.model_validate(p.model_dump(mode="json")) == p`.
 
     The same holds with `exclude_none`, which would else bring back the default of a rule that was
     switched off.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -61,8 +60,8 @@ class Guardrail(Part):
     """
 
     metric: str = Field(description="e.g. coverage@10; it has to be evaluated")
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: float | None = Field(None, ge=-MOST, le=MOST)
+    at_most: float | None = Field(None, ge=-MOST, le=MOST)
     of: Literal["", "live", "best_heuristic"] = Field(
         "",
         description="the bound is a multiple of this model's value; while nothing is live, the "
@@ -83,10 +82,14 @@ class SliceRule(Part):
         0.1, ge=0, lt=1, description="how much worse, relative to the group's value, is tolerated"
     )
     at_least: int = Field(
-        30, ge=30, description="groups with fewer listeners are too few to say anything about"
+        30,
+        ge=30,
+        le=MOST,
+        description="groups with fewer listeners are too few to say anything about",
     )
     columns: tuple[str, ...] | None = Field(
         None,
+        max_length=MAX_NAMES,
         description="slices of the evaluation; left out, all of its groups of listeners. item_part "
         "stands for plays of head, torso, tail and new items",
     )
@@ -95,9 +98,9 @@ class SliceRule(Part):
 class Limits(Part):
     """What a model may cost in serving; null for no limit."""
 
-    p50_ms: float | None = Field(None, gt=0, description="median latency of one request")
-    p99_ms: float | None = Field(250.0, gt=0, description="99th percentile of the same")
-    size_mb: float | None = Field(2_000.0, gt=0, description="of the model folder")
+    p50_ms: float | None = Field(None, gt=0, le=MOST, description="median latency of one request")
+    p99_ms: float | None = Field(250.0, gt=0, le=MOST, description="99th percentile of the same")
+    size_mb: float | None = Field(2_000.0, gt=0, le=MOST, description="of the model folder")
 
 
 class Policy(Part):
@@ -105,7 +108,7 @@ class Policy(Part):
 
     primary: str = Field("ndcg@10", description="the metric that is compared, per listener")
     over_heuristics: float = Field(
-        0.02, ge=0, description="how much better than EVERY heuristic, relative to it"
+        0.02, ge=0, le=1_000, description="how much better than EVERY heuristic, relative to it"
     )
     under_live: float = Field(
         0.01, ge=0, lt=1, description="how much worse than the live model, relative to it"
@@ -118,21 +121,26 @@ class Policy(Part):
     believable: float | None = Field(
         3.0,
         gt=1,
+        le=MOST,
         description="a candidate more than so many times as good as the best heuristic is taken "
         "to have seen the test period; null for no such rule",
     )
     catalogue: float = Field(
         0.95, ge=0, le=1, description="the share of the eligible catalogue that it has to know"
     )
-    guardrails: tuple[Guardrail, ...] = (
-        Guardrail(metric="coverage@10", at_least=0.05),
-        Guardrail(metric="intra_list_diversity@10", at_least=0.2),
-        Guardrail(metric="popularity_lift@10", at_most=5),
+    guardrails: tuple[Guardrail, ...] = Field(
+        (
+            Guardrail(metric="coverage@10", at_least=0.05),
+            Guardrail(metric="intra_list_diversity@10", at_least=0.2),
+            Guardrail(metric="popularity_lift@10", at_most=5),
+        ),
+        max_length=MAX_NAMES,
     )
     slices: SliceRule | None = Field(SliceRule(), description="null for no such rule")
     limits: Limits = Limits()
-    rules: dict[str, dict[str, Option]] = Field(
+    rules: dict[str, Annotated[dict[str, Option], Field(max_length=MAX_NAMES)]] = Field(
         {},
+        max_length=MAX_NAMES,
         description="rules of installed packages by the name of their entry point, each with its "
         "settings, e.g. {fresh_enough: {bound: 0.3}}",
     )

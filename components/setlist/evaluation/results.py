@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from setlist.documents import read_document
 from setlist.errors import EvaluationError
 from setlist.evaluation.metric import Better, Per
 from setlist.evaluation.metric_names import parse_metric
+from setlist.section import MAX_NAMES, Section
 
 Shelf = Literal["discovery", "shortcuts"]
 Role = Literal["candidate", "heuristic", "live", "anchor"]
@@ -35,6 +36,8 @@ SLICE_TITLES = {LISTENER_SLICE: "history length"}
 """The name of a slice in a sentence, where it is not the name of its column."""
 ITEM_PARTS = ("head", "torso", "tail", "new")
 SHARED_PART = "shared"
+MAX_LIST = 10_000
+"""The longest list that is evaluated; nobody scrolls so far."""
 
 
 class MetricInfo(BaseModel):
@@ -72,10 +75,8 @@ class MetricInfo(BaseModel):
         )
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(Section):
     """The `evaluation` section of the settings file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     shelf: Shelf = "discovery"
     """discovery leaves out what a listener has played before, in lists and truth; shortcuts not."""
@@ -90,11 +91,25 @@ class EvaluationSettings(BaseModel):
             "popularity_lift@10",
         ),
         min_length=1,
+        max_length=MAX_NAMES,
     )
     newcomers: bool = True
     """Whether listeners without any play before the cutoff are evaluated."""
-    slices: tuple[str, ...] = ()
+    slices: tuple[str, ...] = Field((), max_length=MAX_NAMES)
     """Columns of the users table by which listeners are grouped, beside the named inputs."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _check_lengths(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        # Only the length: which metrics exist is known when their modules are imported.
+        for metric in metrics:
+            length = metric.partition("@")[2]
+            if length.isdecimal() and (len(length) > 9 or int(length) > MAX_LIST):
+                raise ValueError(
+                    f"{metric[:60]!r}: a list has at most {MAX_LIST:,} items; write a smaller "
+                    "number behind the @"
+                )
+        return metrics
 
     def metric_infos(self) -> tuple[MetricInfo, ...]:
         """The metrics.

@@ -192,8 +192,8 @@ def _outcomes(names: list[str], records: "list[RunRecord | str]") -> "Table":
 
 def _record(run: "Json") -> "RunRecord | str":
     """The record of a run's end, or a text that says why it is not known."""
+    from setlist.addresses import REMOTE_PATH
     from setlist.runs.record import RunRecord
-    from setlist_pipelines.settings.file import REMOTE_PATH
 
     arguments = run.get("runtime_config", {}).get("parameters", {})
     store, name = arguments.get("store"), arguments.get("name")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from setlist.errors import ClusterError
 from setlist_pipelines.cli.connection import (
     Config,
     Cookies,
@@ -23,6 +24,8 @@ from setlist_pipelines.cli.runs import runs
 if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.api import Json, Kubeflow
 
+UNFOLLOWED = 3
+"""The exit code where a run goes on and cannot be followed."""
 cluster = typer.Typer()
 cluster.add_typer(runs, name="runs")
 cluster.command(
@@ -57,7 +60,8 @@ def submit(
     """Start a run on a Kubeflow cluster and print its link.
 
     The pipeline is uploaded if the cluster does not have it. With --wait, ends with 0 when the run
-    succeeded and else with 1.
+    succeeded, with 1 when it did not, and with 3 when it can no longer be followed: the run goes
+    on, and one sentence says how to wait again.
     """
     from setlist_pipelines.kubeflow.packages import compile_package
     from setlist_pipelines.kubeflow.schedule_sync import check_schedules
@@ -82,7 +86,20 @@ def submit(
     earlier = "" if submitted.created else " (started before)"
     say(f"run       {submitted.name} {submitted.run_id}{earlier}")
     say(f"link      {run_link(kubeflow, submitted.run_id)}")
-    if wait and _follow(kubeflow, submitted.run_id) != "SUCCEEDED":
+    if not wait:
+        return
+    try:
+        state = _follow(kubeflow, submitted.run_id)
+    except ClusterError as fault:
+        again = submitted.name.removeprefix(f"{settings.name}-")
+        sentence = (
+            f"setlist: {fault.message}, and the run goes on; {fault.remedy}, then wait again with "
+            f"the same command and --id {again}, or look with "
+            f"`setlist runs show {submitted.run_id}`."
+        )
+        say(sentence, err=True)
+        raise typer.Exit(UNFOLLOWED) from fault
+    if state != "SUCCEEDED":
         raise typer.Exit(1)
 
 

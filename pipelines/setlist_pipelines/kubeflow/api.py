@@ -33,6 +33,10 @@ CREATION_ATTEMPTS = 3
 """How often the creation of an object is tried."""
 
 
+class CredentialsError(ClusterError):
+    """The server does not accept the credentials, or no longer."""
+
+
 class _UnansweredError(ClusterUnreachableError):
     """A call without a response, or with one that says "not now".
 
@@ -264,7 +268,7 @@ class Kubeflow:
                 retry_after=min(retry_after, LONGEST_RETRY_AFTER_SECONDS),
             )
         if status == 401 or 300 <= status < 400:
-            raise ClusterError(
+            raise CredentialsError(
                 f"{host} does not accept the credentials {reason}",
                 "set KFP_TOKEN, --token-file or --cookies anew",
             )

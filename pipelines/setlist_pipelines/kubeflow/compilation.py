@@ -8,11 +8,12 @@ import yaml
 from kfp import compiler
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
+from setlist.addresses import REMOTE_PATH
 from setlist.errors import SettingsError
 from setlist.steps import IMAGE
 from setlist_pipelines.graphs import graph
 from setlist_pipelines.settings.cron_schedule import PipelineName
-from setlist_pipelines.settings.file import REMOTE_PATH, Settings
+from setlist_pipelines.settings.file import Settings
 from setlist_pipelines.settings.platform import IMAGE_BY_DIGEST
 
 HEADER = "# Written by `setlist compile`; change the pipeline or the settings, not this file.\n"

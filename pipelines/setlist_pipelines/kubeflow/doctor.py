@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from setlist.addresses import REMOTE_PATH
 from setlist.data.source import TableSource, listing
 from setlist.errors import SetlistError, StoreDamagedError, StoreRefusedError
 from setlist.store.objects import Objects, open_objects
@@ -20,7 +21,7 @@ from setlist_pipelines.kubeflow.api import Json, Kubeflow
 from setlist_pipelines.kubeflow.recurring_runs import recurring_runs
 from setlist_pipelines.kubeflow.schedule_sync import DesiredSchedule, check_schedules, is_in_step
 from setlist_pipelines.laptop.registry import look_up, registry_of
-from setlist_pipelines.settings.file import REMOTE_PATH, Settings, read_settings
+from setlist_pipelines.settings.file import Settings, read_settings
 from setlist_pipelines.settings.platform import IMAGE_BY_DIGEST
 
 State = Literal["ok", "missing", "unsure", "not checked"]

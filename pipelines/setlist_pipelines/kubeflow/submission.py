@@ -1,5 +1,6 @@
 """Runs on a Kubeflow cluster: each is submitted once, followed, and described afterwards."""
 
+import json
 import os
 import re
 import time
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import yaml
+
 from setlist.errors import ClusterConflictError, ClusterUnreachableError, SettingsError
-from setlist_pipelines.kubeflow.api import Json, Kubeflow
+from setlist_pipelines.kubeflow.api import CredentialsError, Json, Kubeflow
 from setlist_pipelines.kubeflow.packages import Package, check_arguments, ensure_version
 
 RUN_KEY = re.compile(r"[A-Za-z0-9._-]{1,60}")
@@ -18,6 +21,15 @@ ENDED_STATES = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 RUN_POLL_SECONDS = 5.0
 MOST_UNANSWERED_POLLS = 10
 """In a row. Each takes half a minute with its retries, so an upgrade of the server fits in."""
+MOST_REFUSED_POLLS = 2
+"""In a row, because of the credentials."""
+MOST_ARGUMENT_BYTES = 100_000
+"""Of all arguments of a run, as JSON. The backend hands them to the first container of the run in
+one argument of its process, which Linux limits to 131,072 bytes (MAX_ARG_STRLEN); the rest is for
+what the backend adds for a step: the addresses of its artifacts, and the escapes of its JSON."""
+MOST_PIPELINE_BYTES = 700_000
+"""Of a compiled pipeline, as JSON. The backend makes one object of Kubernetes of it, which holds at
+most 1 MiB, and adds a template for each kind of node."""
 NODES_WITHOUT_STEP = re.compile(
     r"root|executor(\(\d+\))?|.*-driver(\(\d+\))?|(condition(-branches)?|exit-handler|for-loop)-\d+|"
 )
@@ -94,13 +106,14 @@ def submit_run(
         service_account: that the steps run as; the cluster's default if left out.
 
     Raises:
-        SettingsError: the key or an argument is wrong.
+        SettingsError: the key or an argument is wrong, or the arguments or the pipeline too large.
         ClusterConflictError: a run of this key exists, with other arguments.
         ClusterUnreachableError: no answer; where the run may have been started, the remedy names
             the key to repeat.
         ClusterError: any other fault of the server.
     """
     check_arguments(arguments, package.parameters)
+    check_sizes(package, arguments)
     if key and not RUN_KEY.fullmatch(key):
         raise SettingsError(
             f"--id {key} is not valid", "use up to 60 letters, digits, dots, dashes, underscores"
@@ -135,6 +148,28 @@ def submit_run(
     return Submitted(run["run_id"], body["display_name"], created, package.version, uploaded)
 
 
+def check_sizes(package: Package, arguments: Json) -> None:
+    """Refuse what no step could start with, before anything is sent.
+
+    Raises:
+        SettingsError: the arguments or the pipeline are too large; the largest part is named.
+    """
+    sizes = {name: len(json.dumps(value).encode()) for name, value in arguments.items()}
+    if (total := len(json.dumps(arguments).encode())) > MOST_ARGUMENT_BYTES:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise SettingsError(
+            f"the settings of a run are {total:,} bytes, of which {largest} has "
+            f"{sizes[largest]:,}, and a step of a cluster takes {MOST_ARGUMENT_BYTES:,}",
+            f"shorten {largest}, for example its lists of values",
+        )
+    documents = yaml.load_all(package.content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    if (size := sum(len(json.dumps(each)) for each in documents)) > MOST_PIPELINE_BYTES:
+        raise SettingsError(
+            f"the compiled pipeline is {size:,} bytes, and a cluster takes {MOST_PIPELINE_BYTES:,}",
+            "take out candidates, or values of `platform`",
+        )
+
+
 def _contains(stored: Any, sent: Any) -> bool:  # noqa: ANN401 - any JSON
     """Whether a stored document has all that was sent; the server may add fields."""
     if isinstance(stored, dict) and isinstance(sent, dict):
@@ -143,8 +178,16 @@ def _contains(stored: Any, sent: Any) -> bool:  # noqa: ANN401 - any JSON
 
 
 def watch_run(kubeflow: Kubeflow, run_id: str) -> Iterator[Json]:
-    """The run as it is now and again every few seconds, for the last time when it has ended."""
-    unanswered = 0
+    """The run as it is now and again every few seconds, for the last time when it has ended.
+
+    Where the credentials have expired, it signs in again once: the token file is read for every
+    call, and whoever writes it gets the pause of one poll to write a new one.
+
+    Raises:
+        CredentialsError: the credentials are refused twice in a row; the run goes on.
+        ClusterError: the server does not answer, or refuses the call; the run goes on.
+    """
+    unanswered = refused = 0
     while True:
         try:
             run = kubeflow.get(f"runs/{run_id}")
@@ -152,8 +195,12 @@ def watch_run(kubeflow: Kubeflow, run_id: str) -> Iterator[Json]:
             unanswered += 1
             if unanswered == MOST_UNANSWERED_POLLS:
                 raise
+        except CredentialsError:
+            refused += 1
+            if refused == MOST_REFUSED_POLLS:
+                raise
         else:
-            unanswered = 0
+            unanswered = refused = 0
             yield run
             if run.get("state") in ENDED_STATES:
                 return

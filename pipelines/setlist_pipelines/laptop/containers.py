@@ -8,9 +8,10 @@ from typing import Any
 import docker
 from kfp import local
 
+from setlist.addresses import REMOTE_PATH
 from setlist.errors import ClusterError
 from setlist_pipelines.laptop.kfp_patches import wait_for_containers
-from setlist_pipelines.settings.file import REMOTE_PATH, Settings
+from setlist_pipelines.settings.file import Settings
 
 CONFINED: dict[str, Any] = {
     "network_mode": "none",

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
+
+from setlist.section import MAX_NAMES, Section
 
 MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAY_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -25,6 +27,8 @@ CRON_PART = re.compile(r"(?:(?P<all>[*?])|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?
 """A part of a field; commas join parts. It is *, a number or a range, with a step or without."""
 MIN_PERIOD = timedelta(minutes=5)
 """The least time between two fire times: the replacement of a schedule has to fit between them."""
+MAX_CRON = 500
+"""Characters of a cron line; each of its lists fits in, written out."""
 CHECKED_FIRE_TIMES = 300
 """So many fire times are compared: more than a day has at five minutes between two of them, 288."""
 FIXED_SETTINGS = ("as_of", "name", "store", "schedules")
@@ -36,15 +40,17 @@ PipelineName = Literal["retraining", "monitoring"]
 ScheduleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
 
-class Schedule(BaseModel):
+class Schedule(Section):
     """Runs that start by the clock, with their changes of the settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cron: str = Field(description="second minute hour day-of-month month day-of-week, in UTC")
+    cron: str = Field(
+        max_length=MAX_CRON, description="second minute hour day-of-month month day-of-week, in UTC"
+    )
     time_zone: str = Field("UTC", description="in which times are also shown; cron is in UTC")
     pipeline: PipelineName = "retraining"
-    set: dict[str, Any] = Field({}, description="settings of these runs, by their dotted keys")
+    set: dict[str, Any] = Field(
+        {}, max_length=MAX_NAMES, description="settings of these runs, by their dotted keys"
+    )
     concurrency: int = Field(1, ge=1, le=10, description="how many of its runs may overlap")
     catch_up: bool = Field(
         False, description="whether every missed fire time gets a run later; else only the latest"

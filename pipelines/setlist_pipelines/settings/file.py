@@ -11,33 +11,35 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    BaseModel,
+    AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
+from setlist.addresses import REMOTE_PATH, Place
 from setlist.data.curation import CurationSettings, DataSettings, WindowSettings
 from setlist.data.engine import EngineSettings
 from setlist.data.expectation import Expected
+from setlist.data.schema import check_instant
 from setlist.errors import SetlistError, SettingsError
 from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import EvaluationSettings
 from setlist.models.selection import ALONE, settings_of
 from setlist.models.settings import HeuristicSettings, ModelSettings
 from setlist.runs.refit_record import DEFAULT_REFIT_OVERLAP
+from setlist.runs.scheduled_time import MACRO
+from setlist.section import MAX_NAMES, MOST_DAYS, Section
+from setlist.store.reader import checked_name
+from setlist_pipelines.settings.bounded_yaml import EXPECTATIONS
 from setlist_pipelines.settings.cron_schedule import PipelineName, Schedule, ScheduleName
 from setlist_pipelines.settings.platform import Platform
 from setlist_pipelines.settings.yaml_document import YamlDocument
 
 SAMPLE = Path(__file__).with_name("sample.yaml")
 """The bundled settings file, which runs on the bundled sample of data."""
-REMOTE_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
-"""The start of a path that is not on this machine's disk. One slash is enough: gs:/bucket is a
-mistyped address, and a folder called "gs:" would hide the mistake."""
 CANDIDATE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 MAX_CANDIDATES = 32
 """Each candidate is a task of its own, and a grid grows by multiplication."""
@@ -45,7 +47,21 @@ GRID_KEY = "grid"
 RESERVED_NAMES = (GRID_KEY, "chosen")
 """No names for candidates: the settings use the first, `chosen.json` of a run the second."""
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
-"""A text for which YAML may hold a number, as in `as_of: 2026`, or nothing."""
+"""A text for which YAML may hold a number, as in `as_of: 20260501060000`, or nothing."""
+
+
+def _model_name(name: str) -> str:
+    try:
+        return checked_name(name)
+    except SettingsError as fault:
+        raise ValueError(str(fault).removeprefix("name: ").removesuffix(".")) from fault
+
+
+def _instant(as_of: str) -> str:
+    # A scheduled run's is the macro that the backend replaces, and its cron line.
+    if as_of and not as_of.startswith(MACRO):
+        check_instant(as_of)
+    return as_of
 
 
 MONITORING_KEYS = (
@@ -54,31 +70,36 @@ MONITORING_KEYS = (
 """The sections that the monitoring pipeline takes, beside those of `MonitoringSettings`."""
 
 
-class MonitoringSettings(BaseModel):
+class MonitoringSettings(Section):
     """What the monitoring pipeline compares with the training of the live model."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    log: Place = Field(description="what `setlist serve --log` writes to")
+    days: int = Field(
+        1, ge=1, le=MOST_DAYS, description="how many of the newest days of the log are read"
+    )
 
-    log: str = Field(description="what `setlist serve --log` writes to")
-    days: int = Field(1, ge=1, description="how many of the newest days of the log are read")
 
-
-class Settings(BaseModel):
+class Settings(Section):
     """The settings of a run, checked; also what its schedules and its steps on a cluster get."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field("home", description="of the model in the store")
-    store: str = Field(".setlist/store", description="a local folder or gs://bucket/prefix")
-    as_of: Text = Field("", description="the end of the window; empty for the present moment")
+    name: Annotated[str, AfterValidator(_model_name)] = Field(
+        "home",
+        max_length=200,
+        description="of the model in the store: lower-case letters, digits and hyphens, in parts "
+        "that / separates",
+    )
+    store: Place = Field(".setlist/store", description="a local folder or gs://bucket/prefix")
+    as_of: Annotated[Text, AfterValidator(_instant)] = Field(
+        "", description="the end of the window; empty for the present moment"
+    )
     data: DataSettings
     window: WindowSettings = WindowSettings()
     curation: CurationSettings = CurationSettings()
     engine: EngineSettings = EngineSettings()
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = Field((), max_length=MAX_NAMES)
     heuristics: HeuristicSettings = HeuristicSettings()
     model: ModelSettings = ModelSettings()
-    candidates: dict[str, ModelSettings] = {}
+    candidates: dict[str, ModelSettings] = Field({}, max_length=MAX_CANDIDATES)
     """What each candidate changes of `model`; empty for one that changes nothing."""
     warm_start: bool = Field(False, description="whether training starts from the live model")
     refit: bool = Field(
@@ -97,7 +118,7 @@ class Settings(BaseModel):
     )
     monitoring: MonitoringSettings | None = None
     platform: Platform = Platform()
-    schedules: dict[ScheduleName, Schedule] = {}
+    schedules: dict[ScheduleName, Schedule] = Field({}, max_length=MAX_NAMES)
 
     @field_validator("candidates", mode="before")
     @classmethod
@@ -256,7 +277,9 @@ def _read_expected(document: YamlDocument, folder: Path) -> None:
     policy = document.content.get("policy")
     data = policy.get("data") if isinstance(policy, dict) else None
     if isinstance(data, dict) and isinstance(data.get("expected"), str):
-        expected = YamlDocument.read(folder / data["expected"], "expectations are a mapping")
+        expected = YamlDocument.read(
+            folder / data["expected"], "expectations are a mapping", EXPECTATIONS
+        )
         try:
             Expected.model_validate(expected.content)
         except ValidationError as fault:

@@ -7,7 +7,9 @@ tasks of the compiled pipeline.
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from setlist.section import MAX_NAMES, Section
 
 RETRAINING_STEPS = (
     *(
@@ -37,36 +39,79 @@ QUANTITY_SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12
 QUANTITY_SUFFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 """What the suffix of a Kubernetes quantity multiplies its number by."""
 
-Cpu = Annotated[str, Field(pattern=r"^(\d+(\.\d+)?|\d+m)$", examples=["500m", "2"])]
-Memory = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$", examples=["4Gi"])]
-Duration = Annotated[str, Field(pattern=r"^[1-9]\d*[smhd]$", examples=["90m"])]
+MOST_CPUS, MOST_BYTES, MOST_SECONDS = 10_000, 2**50, 3_650 * 86_400
+"""What a step may ask for, and the longest duration: ten years. No cluster has more."""
 
 
-class Toleration(BaseModel):
+def parse_seconds(duration: str) -> int:
+    """The seconds in a duration: "90m" is 5,400."""
+    return int(duration[:-1]) * SECONDS_PER_UNIT[duration[-1]]
+
+
+def parse_quantity(text: str) -> float:
+    """The number that a Kubernetes quantity stands for: "500m" is 0.5, "1Ki" is 1,024."""
+    digits = text.rstrip("KMGTikm")
+    return float(digits) * QUANTITY_SUFFIXES[text[len(digits) :]]
+
+
+def _cpu(cpu: str) -> str:
+    if parse_quantity(cpu) > MOST_CPUS:
+        raise ValueError(f"{cpu} is more than {MOST_CPUS:,} CPUs; write it like 500m or 2")
+    return cpu
+
+
+def _memory(memory: str) -> str:
+    if parse_quantity(memory) > MOST_BYTES:
+        raise ValueError(f"{memory} is more than 1,024Ti; write it like 4Gi")
+    return memory
+
+
+def _duration(duration: str) -> str:
+    if parse_seconds(duration) > MOST_SECONDS:
+        raise ValueError(f"{duration} is more than ten years (3650d); write it like 90m")
+    return duration
+
+
+# Short enough for a number whose conversion takes no time; [0-9], as \d is any script's digits.
+Cpu = Annotated[
+    str,
+    Field(pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$", max_length=20, examples=["500m", "2"]),
+    AfterValidator(_cpu),
+]
+Memory = Annotated[
+    str,
+    Field(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$", max_length=20, examples=["4Gi"]),
+    AfterValidator(_memory),
+]
+Duration = Annotated[
+    str,
+    Field(pattern=r"^[1-9][0-9]*[smhd]$", max_length=20, examples=["90m"]),
+    AfterValidator(_duration),
+]
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+"""The name of an object of Kubernetes."""
+Variables = Annotated[dict[str, str], Field(max_length=MAX_NAMES)]
+
+
+class Toleration(Section):
     """A toleration as in the specification of a pod."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str | None = None
     operator: Literal["Equal", "Exists"] | None = None
     value: str | None = None
     effect: Literal["NoExecute", "NoSchedule", "PreferNoSchedule"] | None = None
-    toleration_seconds: int | None = Field(None, ge=0)
+    toleration_seconds: int | None = Field(None, ge=0, le=MOST_SECONDS)
 
 
-class Accelerator(BaseModel):
+class Accelerator(Section):
     """Devices of one kind, e.g. nvidia.com/gpu."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     type: str = Field(min_length=1)
-    count: int = Field(1, ge=1)
+    count: int = Field(1, ge=1, le=1_000)
 
 
-class StepPlatform(BaseModel):
+class StepPlatform(Section):
     """What one step gets; `Platform.for_step` completes it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cpu_request: Cpu | None = None
     cpu_limit: Cpu | None = None
@@ -76,8 +121,8 @@ class StepPlatform(BaseModel):
     """How often a failed step is started again, with growing pauses."""
     timeout: Duration | None = None
     accelerator: Accelerator | None = None
-    node_selector: dict[str, str] | None = None
-    tolerations: tuple[Toleration, ...] | None = None
+    node_selector: Variables | None = None
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=MAX_NAMES)] | None = None
 
     def completed_by(self, defaults: "StepPlatform") -> "StepPlatform":
         """These values, and those of `defaults` where these have none."""
@@ -114,27 +159,29 @@ STEP_NEEDS = {
 """The needs of single steps, where they differ from the usual ones."""
 
 
-class Platform(BaseModel):
+class Platform(Section):
     """The `platform` section of the settings: it shapes the compiled pipeline, not a run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    service_account: str = Field(
+    service_account: Literal[""] | ObjectName = Field(
         "", description="the account that the steps run as; empty for the cluster's default"
     )
     ttl: Duration | None = Field(
         "7d", description="time until the pods of an ended run are removed"
     )
     deadline: Duration | None = Field(None, description="the longest time of a whole run")
-    image_pull_secrets: tuple[str, ...] = ()
-    secrets: dict[str, dict[str, str]] = Field(
-        {}, description="by Secret: its keys, each with the variable that it becomes in every step"
+    image_pull_secrets: tuple[ObjectName, ...] = Field((), max_length=MAX_NAMES)
+    secrets: dict[ObjectName, Variables] = Field(
+        {},
+        max_length=MAX_NAMES,
+        description="by Secret: its keys, each with the variable that it becomes in every step",
     )
-    config_maps: dict[str, dict[str, str]] = Field({}, description="the same for ConfigMaps")
+    config_maps: dict[ObjectName, Variables] = Field(
+        {}, max_length=MAX_NAMES, description="the same for ConfigMaps"
+    )
     defaults: StepPlatform = Field(
         StepPlatform(), description="for all steps, where STEP_NEEDS has no value for a step"
     )
-    steps: dict[str, StepPlatform] = {}
+    steps: dict[str, StepPlatform] = Field({}, max_length=MAX_NAMES)
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
@@ -165,17 +212,6 @@ class Platform(BaseModel):
                     f"limit, {kind}_limit, or lower the request"
                 )
         return needs
-
-
-def parse_seconds(duration: str) -> int:
-    """The seconds in a duration: "90m" is 5,400."""
-    return int(duration[:-1]) * SECONDS_PER_UNIT[duration[-1]]
-
-
-def parse_quantity(text: str) -> float:
-    """The number that a Kubernetes quantity stands for: "500m" is 0.5, "1Ki" is 1,024."""
-    digits = text.rstrip("KMGTikm")
-    return float(digits) * QUANTITY_SUFFIXES[text[len(digits) :]]
 
 
 def memory_quantity(need: float) -> str:

@@ -8,26 +8,14 @@ import yaml
 from pydantic import ValidationError
 
 from setlist.errors import SettingsError
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a date stays the text that was written, and no key may stand twice."""
-
-    # Steps parse dates themselves, so that "2026-02-30" gets a message that names the setting.
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        # PyYAML keeps the last of two equal keys and is silent about the first.
-        keys = [key.value for key, _ in node.value]
-        for index, (key, _) in enumerate(node.value):
-            if key.value in keys[:index]:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
-                )
-        return super().construct_mapping(node, deep)
+from setlist_pipelines.settings.bounded_yaml import (
+    MOST_DEPTH,
+    SETTINGS,
+    Bounds,
+    YamlFaultError,
+    lines_of,
+    read_yaml,
+)
 
 
 @dataclass
@@ -47,34 +35,40 @@ class YamlDocument:
     overrides: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, path: Path, expected: str) -> Self:
+    def read(cls, path: Path, expected: str, bounds: Bounds = SETTINGS) -> Self:
         """Read a file.
 
         Args:
             path: of the file.
             expected: what the document has to be, for the message about another one.
+            bounds: how large it may be.
 
         Raises:
-            SettingsError: the file cannot be read, or its document is not a mapping.
+            SettingsError: the file cannot be read, is too large, or its document is not a mapping.
         """
         try:
-            text = path.read_text("utf-8")
-            # Two passes: the nodes know their lines, and only the second builds the values.
-            root = yaml.compose(text, Loader=_Loader)
-            content = yaml.load(text, Loader=_Loader)  # noqa: S506
+            # Not by the size that the system tells: a device or a pipe has none.
+            with path.expanduser().open("rb") as file:
+                read = file.read(bounds.file_bytes + 1)
+            text = read.decode("utf-8")
         except FileNotFoundError as fault:
             raise SettingsError(f"{path} does not exist", "correct the path") from fault
-        except (OSError, UnicodeDecodeError) as fault:
-            raise SettingsError(f"{path} cannot be read: {fault}.") from fault
-        except yaml.MarkedYAMLError as fault:
-            line = fault.problem_mark.line + 1 if fault.problem_mark else 1
+        # RuntimeError is that of the home folder of an unknown user, ValueError that of a NUL.
+        except (OSError, ValueError, RuntimeError) as fault:
             raise SettingsError(
-                f"{path}, line {line}: this is not YAML: {fault.problem}."
+                f"{str(path)!r:.200} cannot be read: {fault}", "correct the path or the file"
             ) from fault
-        # A tag such as !!int on a text that is no number ends as a ValueError.
-        except (yaml.YAMLError, ValueError) as fault:
-            reason = str(fault).splitlines()[0]
-            raise SettingsError(f"{path}: this is not YAML: {reason}.") from fault
+        if len(read) > bounds.file_bytes:
+            raise SettingsError(
+                f"{path} has more than {bounds.file_bytes:,} bytes",
+                "name another file, or write fewer values",
+            )
+        try:
+            root, content = read_yaml(text, bounds)
+        except YamlFaultError as fault:
+            line = f", line {fault.line}" if fault.line else ""
+            key = f"{fault.key}: " if fault.key else ""
+            raise SettingsError(f"{path}{line}: {key}{fault}.") from fault
         if not isinstance(content, dict):
             raise SettingsError(f"{path}: {expected}, and this is not.")
         return cls(path, content, root)
@@ -83,23 +77,26 @@ class YamlDocument:
         """Replace one value by that of `key=value`: the key dotted, the value in YAML.
 
         Raises:
-            SettingsError: there is no "=", a parent is not a section, or the value is not YAML.
+            SettingsError: there is no "=", a parent is not a section, or the value is not YAML or
+                too large.
         """
         key, equals, text = assignment.partition("=")
+        option = _option(assignment)
         if not equals:
-            raise SettingsError(
-                f"--set {assignment}: write it as key=value, e.g. policy.primary=mrr@10."
-            )
+            raise SettingsError(f"{option}: write it as key=value, e.g. policy.primary=mrr@10.")
         *parents, last = key.split(".")
+        if len(parents) > MOST_DEPTH:
+            raise SettingsError(f"{option}: the key has {len(parents) + 1} parts; correct it.")
         section = self.content
         for parent in parents:
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
-                raise SettingsError(f"--set {assignment}: {parent} is not a section.")
+                raise SettingsError(f"{option}: {parent} is not a section.")
         try:
-            section[last] = yaml.load(text, Loader=_Loader)  # noqa: S506
-        except (yaml.YAMLError, ValueError) as fault:
-            raise SettingsError(f"--set {assignment}: the value is not YAML.") from fault
+            _, section[last] = read_yaml(text, SETTINGS)
+        except YamlFaultError as fault:
+            place = f"{key}.{fault.key}" if fault.key else key
+            raise SettingsError(f"{option}: {place}: the value is refused: {fault}.") from fault
         self.overrides.append(assignment)
 
     def error(self, fault: ValidationError) -> SettingsError:
@@ -112,25 +109,19 @@ class YamlDocument:
             message = "there is no such setting"
         elif first["type"] == "missing":
             message = "this setting is required"
-        line = self._line(first["loc"])
+        elif first["type"] != "value_error":
+            message = f"{message}, and this is {first['input']!r:.60}"
+        line = [0, *lines_of(self.root, first["loc"])][-1]
         place = f"{self.path}, line {line}" if line else str(self.path)
         # The value came from the command line where an override set it or a section around it.
         for override in self.overrides:
             if f"{key}.".startswith(f"{override.partition('=')[0]}."):
-                place = f"--set {override}"
-        return SettingsError(f"{place}: {key}: {message}.")
+                place = _option(override)
+        return SettingsError(f"{place}: {f'{key}: ' if key else ''}{message}.")
 
-    def _line(self, location: tuple[int | str, ...]) -> int:
-        """The line, from 1, of the innermost part of `location` that the file has; 0 for none."""
-        node, line = self.root, 0
-        for part in location:
-            if isinstance(node, yaml.MappingNode):
-                pairs = [(key, value) for key, value in node.value if key.value == str(part)]
-                if not pairs:
-                    break
-                key, node = pairs[0]
-                line = key.start_mark.line + 1
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-                node = node.value[part]
-                line = node.start_mark.line + 1
-        return line
+
+def _option(assignment: str) -> str:
+    """The option as it was given, where a terminal can show it."""
+    if len(assignment) > 200 or not assignment.isprintable():
+        return f"--set {assignment[:200]!r}"
+    return f"--set {assignment}"

@@ -1,0 +1,70 @@
+"""What every section of the settings refuses: inf and nan, endless texts, unprintable texts.
+
+Bounds are wide: nobody needs what they refuse. They are there so that a slip or an attack is one
+sentence when the settings are read, and not a fault of a step an hour later.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+MAX_TEXT = 4_096
+"""The longest text of a setting, in characters; the longest path of Linux has as many bytes."""
+MAX_NAMES = 100
+"""The most names in a list of columns, metrics or the like."""
+MOST_DAYS = 36_500
+"""A hundred years; longer periods leave the range of the timestamps."""
+BOUNDARIES = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Line ends that look like nothing, and marks that turn the direction of what follows."""
+
+
+class Section(BaseModel):
+    """The base of all classes that check a section of the settings."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, str_max_length=MAX_TEXT
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_texts(cls, document: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+        # Before pydantic looks: texts may also stand where any value is allowed, and in keys.
+        for text in _texts(document):
+            if fault := text_fault(text):
+                raise ValueError(fault)
+        return document
+
+
+def text_fault(text: str) -> str:
+    """Why a text cannot be a setting, with the remedy; "" where it can be one.
+
+    A tab is allowed: it is a delimiter.
+    """
+    if len(text) > MAX_TEXT:
+        return f"{text[:30]!r}... is a text of {len(text):,} characters; write at most {MAX_TEXT:,}"
+    # Most texts are printable, which is one fast call.
+    if text.isprintable():
+        return ""
+    for character in text:
+        category = unicodedata.category(character)
+        if (category in ("Cc", "Cs") and character != "\t") or character in BOUNDARIES:
+            return (
+                f"{text[:60]!r} has the character U+{ord(character):04X}, which is a line end, a "
+                "control character or a mark of direction; remove it"
+            )
+    return ""
+
+
+def _texts(document: Any) -> Iterator[str]:  # noqa: ANN401 - whatever stands in the file
+    """All keys and values of a document that are texts; sections in it have checked themselves."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += value

@@ -87,9 +87,8 @@ class SliceRule(Part):
         le=MOST,
         description="groups with fewer listeners are too few to say anything about",
     )
-    columns: tuple[str, ...] | None = Field(
+    columns: Annotated[tuple[str, ...], Field(max_length=MAX_NAMES)] | None = Field(
         None,
-        max_length=MAX_NAMES,
         description="slices of the evaluation; left out, all of its groups of listeners. item_part "
         "stands for plays of head, torso, tail and new items",
     )

@@ -102,8 +102,8 @@ def test_the_window(settings, as_of, expected):
 def test_faults_of_the_window():
     with pytest.raises(SetlistError, match="as_of: 'soon' is not a date"):
         resolve_window(WindowSettings(), "soon", NOW)
-    with pytest.raises(SetlistError, match="split_at: 'x'"):
-        resolve_window(WindowSettings(split_at="x"), "", NOW)
+    with pytest.raises(pydantic.ValidationError, match="'x' is not a date from 1971 to 2100"):
+        WindowSettings(split_at="x")
     for days in (0, -1, float("inf"), float("nan")):
         with pytest.raises(pydantic.ValidationError):
             WindowSettings(train_days=days)

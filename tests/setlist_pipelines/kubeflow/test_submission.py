@@ -299,6 +299,34 @@ def test_a_server_that_keeps_failing_is_an_error_that_names_the_key_to_repeat(co
     assert stub.faults == []
 
 
+def test_wait_outlasts_a_token_that_expired(setlist, stub):
+    stub.faults = [Fault("GET", "runs/00000001-0000", 401)]
+    assert setlist("submit", "--set", STORE, "--wait")[0] == 0
+    assert stub.faults == []
+
+
+def test_wait_that_is_signed_out_says_how_to_wait_again(setlist, stub):
+    stub.faults = [Fault("GET", "runs/00000001-0000", 401)] * 2
+    code, said = setlist("submit", "--set", STORE, "--wait", "--id", "monday")
+    assert code == 3
+    assert "does not accept the credentials" in said
+    assert "the run goes on; set KFP_TOKEN, --token-file or --cookies anew, then wait again" in said
+    assert "--id monday, or look with `setlist runs show 00000001-0000" in said
+
+    assert setlist("submit", "--set", STORE, "--wait", "--id", "monday")[0] == 0
+    assert len(stub.runs) == 1
+
+
+def test_settings_that_no_step_could_take_are_refused_before_anything_is_sent(setlist, stub):
+    values = ", ".join(f"value-{number:04}" for number in range(9_000))
+    change = f"data.events.where=[[country, in, [{values}]]]"
+    code, said = setlist("submit", "--set", STORE, "--set", change)
+    assert code == 1
+    assert "of which data has" in said
+    assert "a step of a cluster takes 100,000; shorten data" in said
+    assert stub.seen == []
+
+
 def test_the_same_id_finds_the_run_of_an_earlier_call(setlist, stub):
     first = setlist("submit", "--set", STORE, "--id", "monday")[1]
     code, said = setlist("submit", "--set", STORE, "--id", "monday")

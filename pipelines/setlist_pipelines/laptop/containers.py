@@ -9,7 +9,6 @@ import docker
 from kfp import local
 
 from setlist.errors import ClusterError
-from setlist_pipelines.laptop.kfp_patches import wait_for_containers
 from setlist_pipelines.settings.file import REMOTE_PATH, Settings
 
 CONFINED: dict[str, Any] = {
@@ -50,7 +49,6 @@ def container_runner(
         raise ClusterError(
             f"no Docker engine answers ({fault})", "start one, or leave out --docker"
         ) from fault
-    wait_for_containers()
     run = CONFINED | dict(container)
     if os.getuid():
         return local.DockerRunner(**{"user": f"{os.getuid()}:{os.getgid()}"} | run)

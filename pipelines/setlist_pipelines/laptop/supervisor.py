@@ -173,8 +173,11 @@ def step_variables(folder: Path) -> dict[str, str]:
     Args:
         folder: its temporary folder.
     """
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    others = [entry for entry in entries if entry and Path(entry).absolute() != Path.cwd()]
     return {
         "_KFP_RUNTIME": "true",
+        "PYTHONPATH": os.pathsep.join(others),  # the step adds the working folder, as the last
         "TMPDIR": str(folder),
         "PYTHONSAFEPATH": "1",  # also for what the step starts as `python -m`
         "PYTHONUTF8": "1",

@@ -26,6 +26,8 @@ from setlist_pipelines.settings.limits import events_in, size_of
 CREDENTIALS_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FREE_SPACE = "free some space (`setlist clean` removes old runs)"
+PATTERN_CHARACTERS = "*?[]\\"
+"""Where one of them is in its path, TensorFlow does not find the model that it has just saved."""
 LEAST_BYTES = 32e6
 """Free in a folder that is written, however small the run."""
 
@@ -38,6 +40,11 @@ def ready(settings: Settings, workdir: Path, pipeline: PipelineName) -> tuple[Se
     """
     workdir = workdir.absolute()
     check_path("--workdir", str(workdir))
+    if strange := sorted(set(PATTERN_CHARACTERS) & set(str(workdir))):
+        raise SettingsError(
+            f"--workdir: {workdir} holds {' '.join(strange)}, which TensorFlow takes for a pattern",
+            "use another --workdir",
+        )
     for key, path in settings.locations().items():
         if not REMOTE_PATH.match(path):
             check_path(key, path)

@@ -26,7 +26,7 @@ from setlist_pipelines.laptop.kfp_patches import (
     supervise_containers,
     supervise_processes,
 )
-from setlist_pipelines.laptop.preflight import disk_faults, ready
+from setlist_pipelines.laptop.preflight import FREE_SPACE, disk_faults, ready
 from setlist_pipelines.laptop.run_outputs import Run, ShowStep
 from setlist_pipelines.laptop.run_state import RunState
 from setlist_pipelines.laptop.supervisor import Interrupted, Supervisor
@@ -38,6 +38,9 @@ FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 EXCEPTION = re.compile(r"([\w.]+\.)?([A-Z]\w*(?:Error|Exception)): (.+)")
 """The last line of a traceback: module, class, message."""
+
+
+FULL_DISK = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 class _Log(io.TextIOBase):
@@ -196,6 +199,8 @@ def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[
             )
         except RuntimeError as failed:
             fault = screen.failed or COLOUR.sub("", str(failed))
+            if any(words in fault for words in FULL_DISK):
+                fault = f"{fault}; {FREE_SPACE}."
         if fault:
             screen.write(f"\n{fault}\n")
             raise SetlistError(f"{fault}\n{hint}\n{ending}")

@@ -77,7 +77,8 @@ def run(
         raise SettingsError(f"{run_folder}: a run is named to take it up", "add --resume")
     else:
         settings = read_settings(config or SAMPLE, change)
-        check_metrics(settings)
+        if not docker:  # the image has modules of its own
+            check_metrics(settings)
         with StepProgress() as progress:
             finished = run_local(settings, workdir, progress.show, docker, pipeline=pipeline)
     if finished.root.name.startswith("monitoring-"):

@@ -24,7 +24,7 @@ def check_metrics(settings: Settings) -> None:
     Raises:
         SettingsError: one of them cannot be imported, or the policy asks of it what it is not.
     """
-    if not any(":" in text for text in settings.evaluation.metrics):
+    if not settings.evaluation.own_metrics():
         return
     document = {
         "evaluation": settings.evaluation.model_dump(mode="json"),

@@ -27,7 +27,9 @@ CREDENTIALS_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FREE_SPACE = "free some space (`setlist clean` removes old runs)"
 PATTERN_CHARACTERS = "*?[]\\"
-"""Where one of them is in its path, TensorFlow does not find the model that it has just saved."""
+"""With [ or ] in its path, TensorFlow does not find the model that it has just saved, since it
+takes the path for a pattern; with * or ? it may find another. DuckDB takes what follows ? for
+options, and \\ for /."""
 LEAST_BYTES = 32e6
 """Free in a folder that is written, however small the run."""
 
@@ -42,7 +44,8 @@ def ready(settings: Settings, workdir: Path, pipeline: PipelineName) -> tuple[Se
     check_path("--workdir", str(workdir))
     if strange := sorted(set(PATTERN_CHARACTERS) & set(str(workdir))):
         raise SettingsError(
-            f"--workdir: {workdir} holds {' '.join(strange)}, which TensorFlow takes for a pattern",
+            f"--workdir: {workdir} holds {' '.join(strange)}, which TensorFlow or DuckDB "
+            "cannot have in a path",
             "use another --workdir",
         )
     for key, path in settings.locations().items():

@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 
 import pytest
+import yaml
 from tests.setlist_pipelines.laptop.small_run import (
     begin,
     finish,
@@ -30,7 +31,7 @@ def refused(folder, *arguments, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["a[x]", "a*", "what?", "b\\c"])
-def test_a_work_folder_that_tensorflow_takes_for_a_pattern(tmp_path, name):
+def test_a_work_folder_with_a_path_that_libraries_read_otherwise(tmp_path, name):
     assert "TensorFlow" in refused(tmp_path, "--workdir", name)
 
 
@@ -127,3 +128,87 @@ def test_no_temporary_folder_is_needed(tmp_path):
     run.terminate()
     assert run.wait() == 1
     assert "SUCCESS" in logs_in(tmp_path)[0].read_text()
+
+
+METRIC = """
+from pathlib import Path
+
+from setlist.evaluation.metric import metric
+
+Path("imported").touch()
+
+
+@metric(better="lower")
+def mine(ranking, k):
+    return (ranking.first_hits == 0) * 1.0
+"""
+
+
+def test_reading_settings_does_not_run_a_metric_of_the_users_own(tmp_path, monkeypatch):
+    (tmp_path / "of_mine.py").write_text(METRIC)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings(SAMPLE, ["evaluation.metrics=[ndcg@10, of_mine:mine@10]", GUARDS])
+    assert settings.evaluation.own_metrics() == ("of_mine:mine@10",)
+    assert not (tmp_path / "imported").exists()
+
+
+GUARDS = "policy.guardrails=[]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["evaluation.metrics=[ndcg@10, nowhere:mine@10]"], "cannot be imported"),
+        (["evaluation.metrics=[ndcg@10, of_mine:mine]"], "needs a list length"),
+        (
+            ["evaluation.metrics=[of_mine:mine@10]", "policy.primary=of_mine:mine@10"],
+            "is better when it is lower",
+        ),
+        (
+            ["evaluation.metrics=[ndcg@10, of_mine:mine@10]", "policy.primary=of_mine:mine@5"],
+            "of_mine:mine@5 is not evaluated",
+        ),
+    ],
+)
+def test_a_metric_of_the_users_own_is_tried_before_the_first_step(tmp_path, changes, words):
+    (tmp_path / "of_mine.py").write_text(METRIC)
+    options = [part for change in (*changes, GUARDS) for part in ("--set", change)]
+    assert words in refused(tmp_path, *options)
+
+
+def test_a_file_in_the_working_folder_does_not_stand_in_for_a_package(tmp_path):
+    for name in ("yaml", "statistics", "typer", "kfp"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('run from the working folder')")
+    code, screen = finish(tmp_path, "clean")
+    assert (code, screen) == (0, "nothing to remove in .setlist")
+    run = begin(tmp_path, "run")
+    until(lambda: any("finished with status" in log.read_text() for log in logs_in(tmp_path)))
+    run.terminate()
+    run.wait()
+    (log,) = logs_in(tmp_path)
+    assert "SUCCESS" in log.read_text()
+    assert "run from the working folder" not in log.read_text() + shown(tmp_path)
+
+
+def test_settings_of_any_length_are_run(tmp_path):
+    """A filter of 200 kB, in every step that reads the tables."""
+    listed = [f"L{number:04}" for number in range(30_000)]
+    settings = write_settings(tmp_path)
+    document = yaml.safe_load(settings.read_text())
+    document["data"]["events"]["where"] = [["listener", "in", listed]]
+    settings.write_text(yaml.safe_dump(document))
+    assert settings.stat().st_size > 200_000
+    run = begin(tmp_path, "run", "--config", settings)
+    until(
+        lambda: (
+            any(FINISHED in log.read_text() for log in logs_in(tmp_path)) or run.poll() is not None
+        )
+    )
+    run.terminate()
+    run.wait()
+    (log,) = logs_in(tmp_path)
+    assert FINISHED in log.read_text(), shown(tmp_path)
+
+
+FINISHED = "Task 'curate' finished with status SUCCESS"

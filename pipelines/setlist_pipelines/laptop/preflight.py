@@ -170,7 +170,7 @@ def disk_faults(place: Path, ending: str = "") -> Iterator[None]:
 
     Args:
         place: a folder, where the fault names no file.
-        ending: lines below the sentence.
+        ending: sentences behind it.
 
     Raises:
         SetlistError: a file could not be read or written.
@@ -182,4 +182,4 @@ def disk_faults(place: Path, ending: str = "") -> Iterator[None]:
             f"{fault.filename or place}: {fault.strerror or fault}",
             FREE_SPACE if fault.errno in FULL else "",
         )
-        raise SetlistError(f"{error}\n{ending}".rstrip()) from fault
+        raise SetlistError(f"{str(error).rstrip('.')}. {ending}".rstrip()) from fault

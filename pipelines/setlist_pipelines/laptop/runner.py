@@ -178,10 +178,10 @@ def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[
         workspace_root=str(state.workspace),  # kfp would make one where temporary folders go
         raise_on_error=True,
     )
-    hint = f"To go on with it: setlist run --resume {shlex.quote(str(state.root))}"
-    ending, fault = f"The log is {state.log}", ""
+    again = f"setlist run --resume {shlex.quote(str(state.root))}"
+    ending, fault = f"To go on with it: {again}. The log is {state.log}", ""
     with (
-        disk_faults(workdir, f"{hint}\n{ending}"),
+        disk_faults(workdir, ending),
         state.log.open("a", encoding="utf-8", errors="replace") as file,
         warnings.catch_warnings(),
     ):
@@ -203,7 +203,7 @@ def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[
                 fault = f"{fault}; {FREE_SPACE}."
         if fault:
             screen.write(f"\n{fault}\n")
-            raise SetlistError(f"{fault}\n{hint}\n{ending}")
+            raise SetlistError(f"{fault.rstrip('.')}. {ending}")
     # The artifact's own name has no ending, and a browser would show its source.
     if (page := state.root / "report" / "page").is_file():
         with disk_faults(workdir, ending):

@@ -41,4 +41,14 @@ def begin(arguments: list[str]) -> None:
             signal.signal(number, end_at_once)
 
 
+def end() -> None:
+    """Ignore further signals of a run that has said how it ended: Python's end is the next moment.
+
+    Otherwise a second SIGTERM would kill a process that has nothing left to do, with another code.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is end_at_once:
+            signal.signal(number, signal.SIG_IGN)
+
+
 begin(sys.argv)

@@ -1,6 +1,6 @@
 """`setlist`: the command line."""
 
-from setlist_pipelines.cli import begin  # noqa: F401 - before all others: it takes the signals
+from setlist_pipelines.cli import begin  # before all others: it takes the signals
 
 # isort: split
 import io
@@ -252,6 +252,7 @@ def main() -> None:
 
 def _end(error: SetlistError) -> NoReturn:
     typer.secho(f"setlist: {error}", fg="red", err=True)
+    begin.end()
     sys.exit(1)
 
 

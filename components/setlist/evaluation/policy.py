@@ -175,27 +175,35 @@ def schema() -> str:
     return json.dumps(document | Policy.model_json_schema(), indent=1) + "\n"
 
 
-def check_policy(policy: Policy, metrics: tuple[MetricInfo, ...]) -> None:
+def check_policy(
+    policy: Policy, metrics: tuple[MetricInfo, ...], unread: tuple[str, ...] = ()
+) -> None:
     """Refuse a policy that reads what is not evaluated, or names a rule that cannot be imported.
+
+    Args:
+        policy: to be checked.
+        metrics: that are evaluated.
+        unread: names of metrics that are evaluated, too, and of which nothing else is known,
+            because their modules are not imported here.
 
     Raises:
         SettingsError: naming the metric and where to add it, or the rule.
     """
     by_name = {metric.name: metric for metric in metrics}
     for text in policy.metrics():
-        if text not in by_name:
+        if text not in by_name and text not in unread:
             raise SettingsError(
                 f"policy: {text} is not evaluated",
-                f"add it to evaluation.metrics (now: {', '.join(by_name)})",
+                f"add it to evaluation.metrics (now: {', '.join([*by_name, *unread])})",
             )
-    primary = by_name[policy.primary]
-    if primary.better == "lower":
+    primary = by_name.get(policy.primary)
+    if primary and primary.better == "lower":
         raise SettingsError(
             f"policy.primary: {policy.primary} is better when it is lower, and the gate asks for "
             "more",
             "choose an accuracy metric such as ndcg@10, or make it a guardrail",
         )
-    if primary.per != "listener":
+    if primary and primary.per != "listener":
         raise SettingsError(
             f"policy.primary: {policy.primary} has no value for a single listener, so it has no "
             "paired interval",

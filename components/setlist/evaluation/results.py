@@ -111,13 +111,21 @@ class EvaluationSettings(Section):
                 )
         return metrics
 
-    def metric_infos(self) -> tuple[MetricInfo, ...]:
+    def metric_infos(self, own: bool = True) -> tuple[MetricInfo, ...]:
         """The metrics.
+
+        Args:
+            own: whether modules of the user's own are imported, for `own_metrics`.
 
         Raises:
             SetlistError: when there is no metric of a name.
         """
-        return tuple(MetricInfo.of(text) for text in self.metrics)
+        left_out = () if own else self.own_metrics()
+        return tuple(MetricInfo.of(text) for text in self.metrics if text not in left_out)
+
+    def own_metrics(self) -> tuple[str, ...]:
+        """The names of those that stand in a module, as module:function@k."""
+        return tuple(text for text in self.metrics if ":" in text)
 
 
 class Inspection(BaseModel):

@@ -1,12 +1,17 @@
 """`setlist`: the command line."""
 
+from setlist_pipelines.cli import begin  # before all others: it takes the signals
+
+# isort: split
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from setlist.errors import SetlistError, missing_extra
+from setlist.errors import SetlistError, SettingsError, missing_extra
+from setlist_pipelines.cli.clean import KEPT_RUNS, clean
 from setlist_pipelines.cli.connection import Config, PipelineOption, Set
 from setlist_pipelines.cli.dashboard import dashboards
 from setlist_pipelines.cli.data import data, init
@@ -19,6 +24,7 @@ from setlist_pipelines.cli.schedule import schedule
 from setlist_pipelines.cli.serving import serving
 from setlist_pipelines.cli.skew import skew
 from setlist_pipelines.cli.submit import cluster
+from setlist_pipelines.laptop.step_main import put_working_folder_last
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +37,10 @@ app = typer.Typer(
 
 @app.command()
 def run(
+    run_folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="With --resume: the folder of the run."),
+    ] = None,
     config: Config = None,
     change: Set = None,
     workdir: Annotated[Path, typer.Option(help="Folder for the outputs of all runs.")] = Path(
@@ -40,22 +50,60 @@ def run(
         str, typer.Option(help="Run every step in a container of this image, without network.")
     ] = "",
     pipeline: PipelineOption = "retraining",
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Take up RUN, or the newest run that was not finished."),
+    ] = False,
+    keep: Annotated[
+        int, typer.Option(min=1, help="How many runs are kept; older ones are removed at the end.")
+    ] = KEPT_RUNS,
 ) -> None:
     """Run the whole pipeline on this machine and print what came of it.
 
     Ends with 0 when the run finished, whatever the verdict, and with 1 when a step failed.
     """
     from setlist_pipelines.cli.screen import StepProgress, print_monitoring, print_summary
-    from setlist_pipelines.laptop.runner import run_local
+    from setlist_pipelines.laptop.cleaning import clean_runs
+    from setlist_pipelines.laptop.metric_check import check_metrics
+    from setlist_pipelines.laptop.runner import resume_local, run_local
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
-    settings = read_settings(config or SAMPLE, change)
-    with StepProgress() as progress:
-        finished = run_local(settings, workdir, progress.show, docker, pipeline=pipeline)
-    if pipeline == "monitoring":
+    if resume:
+        root = _resumed(run_folder, workdir, bool(config or change or docker))
+        workdir = root.parent
+        with StepProgress() as progress:
+            finished, settings = resume_local(root, progress.show)
+    elif run_folder:
+        raise SettingsError(f"{run_folder}: a run is named to take it up", "add --resume")
+    else:
+        settings = read_settings(config or SAMPLE, change)
+        if not docker:  # the image has modules of its own
+            check_metrics(settings)
+        with StepProgress() as progress:
+            finished = run_local(settings, workdir, progress.show, docker, pipeline=pipeline)
+    if finished.root.name.startswith("monitoring-"):
         print_monitoring(finished)
     else:
         print_summary(finished, settings)
+    if removed := clean_runs(workdir, keep).removed:
+        typer.echo(f"cleaned  {len(removed)} older than the newest {keep} runs (--keep)")
+
+
+def _resumed(run_folder: Path | None, workdir: Path, changed: bool) -> Path:
+    """The run that `--resume` means."""
+    from setlist_pipelines.laptop.run_state import unfinished
+
+    if changed:
+        raise SettingsError(
+            "--resume goes on with the settings of the run, so --config, --set and --docker "
+            "change nothing",
+            "leave them out, or start a new run without --resume",
+        )
+    if run_folder:
+        return run_folder
+    if not (left := unfinished(workdir)):
+        raise SettingsError(f"{workdir} holds no run that was not finished", "leave out --resume")
+    return left[0]
 
 
 @app.command(name="compile")
@@ -167,6 +215,7 @@ def policy_schema() -> None:
 
 
 app.command(name="init")(init)
+app.command(name="clean")(clean)
 app.command(name="plan", epilog=EXAMPLES)(plan)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
@@ -186,7 +235,10 @@ EXTRA_OF_COMMAND = {"serve": "serve", "follow": "serve", "dashboard": "dashboard
 
 def main() -> None:
     """Run the command line; a fault that the user can mend is one sentence and exit code 1."""
-    sys.path.insert(0, "")  # metrics of your own are imported from the working folder
+    put_working_folder_last()  # from which `backtest` imports metrics of the user's own
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a ✓ on a terminal of ASCII
     try:
         app()
     except ModuleNotFoundError as fault:
@@ -200,6 +252,7 @@ def main() -> None:
 
 def _end(error: SetlistError) -> NoReturn:
     typer.secho(f"setlist: {error}", fg="red", err=True)
+    begin.end()
     sys.exit(1)
 
 

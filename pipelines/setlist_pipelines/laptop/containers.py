@@ -1,5 +1,6 @@
 """Run the steps in containers of one image: the laptop's rehearsal of the cluster."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,6 @@ from kfp import local
 
 from setlist.addresses import REMOTE_PATH
 from setlist.errors import ClusterError
-from setlist_pipelines.laptop.kfp_patches import wait_for_containers
 from setlist_pipelines.settings.file import Settings
 
 CONFINED: dict[str, Any] = {
@@ -21,6 +21,8 @@ CONFINED: dict[str, Any] = {
     "security_opt": ["no-new-privileges"],
 }
 """What `docker run` is told, so that a step fails here if it would where a cluster is strict."""
+MOST_SETTINGS_BYTES = 100_000
+"""Linux takes 128 KiB in one argument, with the paths of the outputs beside the settings."""
 
 
 def container_runner(
@@ -41,6 +43,12 @@ def container_runner(
             path outside of `workdir`.
     """
     _check_mounted(settings, workdir)
+    if len(json.dumps(settings.document())) > MOST_SETTINGS_BYTES:
+        raise ClusterError(
+            f"the settings are longer than {MOST_SETTINGS_BYTES:,} characters, as no argument of a "
+            "container can be",
+            "shorten them, or leave out --docker",
+        )
     try:
         attributes = docker.from_env().images.get(image).attrs
     except docker.errors.ImageNotFound as fault:
@@ -51,7 +59,6 @@ def container_runner(
         raise ClusterError(
             f"no Docker engine answers ({fault})", "start one, or leave out --docker"
         ) from fault
-    wait_for_containers()
     run = CONFINED | dict(container)
     if os.getuid():
         return local.DockerRunner(**{"user": f"{os.getuid()}:{os.getgid()}"} | run)

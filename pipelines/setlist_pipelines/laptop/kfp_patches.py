@@ -4,70 +4,60 @@ The patches work on `kfp.local`, which runs the pipeline on this machine. Nothin
 runs is patched.
 """
 
-import os
-import signal
-import subprocess
 from typing import Any
 
 import docker
-from kfp.local import docker_task_handler, executor_input_utils, subprocess_task_handler
+from kfp.local import (
+    docker_task_handler,
+    executor_input_utils,
+    placeholder_utils,
+    subprocess_task_handler,
+)
 
-GRACE_SECONDS = 10
-"""From asking a step to end until it is killed."""
+from setlist_pipelines.laptop.step_command import StepCommand
+from setlist_pipelines.laptop.supervisor import Supervisor
 
 
-def name_outputs(folder: str) -> None:
-    """Have the outputs of the next local run written to a folder of that name.
+def name_run(folder: str, run_id: str) -> None:
+    """Have the next local run write its outputs to a folder of that name, and have that id.
 
     kfp names the folder by the time in seconds and does not tell the name. Two runs that share a
-    work folder could meet in it, and the caller could not find its own.
+    work folder could meet in it, and the caller could not find its own. Its id is one of 10^8, and
+    another one when the run goes on after a kill: a push would not know its own run.
     """
     executor_input_utils.get_local_pipeline_resource_name = lambda _: folder
+    placeholder_utils.make_random_id = lambda: run_id
 
 
-def end_steps_with_us() -> None:
-    """Have the process of a step ended when the run is: kfp waits for it, or leaves it behind."""
-    subprocess_task_handler.run_local_subprocess = run_step
+def supervise_processes(supervisor: Supervisor) -> None:
+    """Have the process of a step run by the supervisor.
 
-
-def run_step(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-    """Run the process of a step to its end, print what it prints, and return its exit code.
-
-    Whatever interrupts this ends the process as well.
+    kfp leaves it behind when the run is ended, leaves a temporary folder of each step, passes the
+    settings in one argument, which Linux bounds, and knows no finished steps.
     """
-    process = subprocess.Popen(  # noqa: S603 - the command that kfp has made
-        full_command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={**os.environ, **(env_vars or {})},
-        start_new_session=True,  # a Ctrl-C reaches us alone, and we tell the step
-    )
-    assert process.stdout is not None  # noqa: S101 - it is a pipe
-    with process.stdout as lines:
-        try:
-            for line in lines:
-                print(line, end="")  # noqa: T201 - the runner turns it into progress
-            return process.wait()
-        finally:
-            if process.poll() is None:
-                # All of its session: kfp starts a step through a shell.
-                os.killpg(process.pid, signal.SIGTERM)
-                try:
-                    process.wait(GRACE_SECONDS)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+    subprocess_task_handler.run_local_subprocess = supervisor.run_step
 
 
-def wait_for_containers() -> None:
-    """Have the exit code of every container read before the container is removed.
+def supervise_containers(supervisor: Supervisor) -> None:
+    """Have a container not run for a finished step, and its exit code read before it is removed.
 
     kfp lets the engine remove a container when it ends. Where the removal is quicker than the
     question for the exit code, kfp records a failure as a success (seen in 4 of 30 runs).
     """
-    docker_task_handler.run_docker_container = run_container
+
+    def attempt(
+        client: docker.DockerClient,
+        image: str,
+        command: list[str],
+        volumes: dict[str, Any],
+        **arguments: Any,  # noqa: ANN401 - whatever `docker run` takes
+    ) -> int:
+        return supervisor.attempt(
+            StepCommand.parse(command),
+            lambda: run_container(client, image, command, volumes, **arguments),
+        )
+
+    docker_task_handler.run_docker_container = attempt
 
 
 def run_container(

@@ -7,32 +7,40 @@ that say what happens become progress.
 import io
 import os
 import re
+import shlex
 import shutil
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
 from kfp import local
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from setlist import errors
-from setlist.errors import SetlistError, SettingsError
-from setlist_pipelines.laptop.kfp_patches import end_steps_with_us, name_outputs
-from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE, Run, ShowStep
+from setlist.errors import SetlistError
+from setlist_pipelines.laptop.kfp_patches import (
+    name_run,
+    supervise_containers,
+    supervise_processes,
+)
+from setlist_pipelines.laptop.preflight import FREE_SPACE, disk_faults, ready
+from setlist_pipelines.laptop.run_outputs import Run, ShowStep
+from setlist_pipelines.laptop.run_state import RunState
+from setlist_pipelines.laptop.supervisor import Interrupted, Supervisor
 from setlist_pipelines.settings.cron_schedule import PipelineName
-from setlist_pipelines.settings.file import Settings, with_absolute_paths
+from setlist_pipelines.settings.file import Settings
 
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 EXCEPTION = re.compile(r"([\w.]+\.)?([A-Z]\w*(?:Error|Exception)): (.+)")
 """The last line of a traceback: module, class, message."""
+
+
+FULL_DISK = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 class _Log(io.TextIOBase):
@@ -51,8 +59,12 @@ class _Log(io.TextIOBase):
         self.began: dict[str, float] = {}
 
     def write(self, text: str) -> int:
-        self.file.write(COLOUR.sub("", text))
-        self.file.flush()
+        try:
+            self.file.write(COLOUR.sub("", text))
+            self.file.flush()
+        except OSError as fault:
+            # The steps meet the full disk themselves, and what they say of it is read below.
+            self.fault = self.fault or f"the log cannot be written: {fault.strerror}"
         *lines, self.line = (self.line + text).split("\n")
         for line in lines:
             self._read(COLOUR.sub("", line).strip())
@@ -79,6 +91,13 @@ class _Log(io.TextIOBase):
         elif self.task and line and not line.startswith("["):
             self.say(self.task, line, None)
 
+    @property
+    def place(self) -> str:
+        """Where the run is, in a sentence."""
+        return (
+            f"in step {self.task}, which was ended, too" if self.task else "before its first step"
+        )
+
     def _title(self, task: str) -> str:
         return self.titles.get(task, task)
 
@@ -91,23 +110,6 @@ def step_titles(spec: PipelineSpec) -> dict[str, str]:
         for dag in dags
         for task in dag.tasks.values()
     }
-
-
-@contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM interrupt what runs in this block, as Ctrl-C does; in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run_local(
@@ -129,54 +131,96 @@ def run_local(
         pipeline: which one.
 
     Raises:
-        SettingsError: the work folder cannot be made or written.
-        SetlistError: a step failed; the message is that of the step, and names the log.
+        SettingsError: the machine lacks what the run needs; nothing was started.
+        SetlistError: a step failed, or a signal ended the run; the message names the log.
     """
-    settings = with_absolute_paths(settings)
-    workdir = workdir.absolute()
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise SettingsError(
-            f"{workdir} cannot be made: {fault.strerror}", "use another --workdir"
-        ) from fault
-    if not os.access(workdir, os.W_OK | os.X_OK):
-        raise SettingsError(f"{workdir}: no permission to write", "use another --workdir")
-    if docker_image:
-        os.environ["SETLIST_IMAGE"] = docker_image
-        from setlist_pipelines.laptop.containers import container_runner
+    settings, workdir = ready(settings, workdir, pipeline)
+    with disk_faults(workdir):
+        state = RunState.create(workdir, pipeline, docker_image, settings)
+    with closing(state):
+        return _run(state, settings, say, container or {})
 
-        runner = container_runner(docker_image, workdir, settings, container or {})
-    else:
-        end_steps_with_us()
-        runner = local.SubprocessRunner(use_venv=False)
+
+def resume_local(
+    root: Path, say: ShowStep, container: Mapping[str, Any] | None = None
+) -> tuple[Run, Settings]:
+    """Take up a run that was ended: what it has finished is not done again.
+
+    Args:
+        root: the folder of the run.
+        say: shows the progress of each step.
+        container: arguments of `docker run` in place of ours.
+
+    Returns:
+        The run, and the settings with which it was begun.
+
+    Raises:
+        SettingsError: there is no such run, it is finished, or another process works on it.
+        SetlistError: as `run_local`.
+    """
+    root = root.absolute()
+    with disk_faults(root), closing(RunState.reopen(root)) as state:
+        settings, _ = ready(state.settings(), root.parent, state.identity.pipeline)
+        return _run(state, settings, say, container or {}), settings
+
+
+def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[str, Any]) -> Run:
+    supervisor = Supervisor(state)
+    pipeline, workdir = state.identity.pipeline, state.root.parent
+    runner = _runner(supervisor, settings, container)
     from setlist_pipelines.graphs import graph
 
     arguments, component = settings.arguments(pipeline), graph(pipeline, settings)
-    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    root = workdir / f"{pipeline}-{stamp}"
-    name_outputs(root.name)
-    log = workdir / f"run-{stamp}.log"
-    local.init(runner=runner, pipeline_root=str(workdir), raise_on_error=True)
-    failed = ""
-    with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
+    name_run(state.root.name, state.identity.run_id)
+    local.init(
+        runner=runner,
+        pipeline_root=str(workdir),
+        workspace_root=str(state.workspace),  # kfp would make one where temporary folders go
+        raise_on_error=True,
+    )
+    again = f"setlist run --resume {shlex.quote(str(state.root))}"
+    ending, fault = f"To go on with it: {again}. The log is {state.log}", ""
+    with (
+        disk_faults(workdir, ending),
+        state.log.open("a", encoding="utf-8", errors="replace") as file,
+        warnings.catch_warnings(),
+    ):
         screen = _Log(file, say, step_titles(component.pipeline_spec))
         warnings.filterwarnings("ignore", module=r"kfp\.local")  # display names, image names
         try:
-            with redirect_stdout(screen), interrupted_by_sigterm():
-                component(**arguments)
-        except KeyboardInterrupt as signalled:
-            raise SetlistError(
-                f"{signalled or 'Ctrl-C'} ended the run in step {screen.task}, which was ended, "
-                f"too; nothing is left running, and what was written is in {root}. The log is {log}"
-            ) from signalled
-        except RuntimeError as fault:
-            failed = COLOUR.sub("", str(fault))
-    if failed:
-        raise SetlistError(f"{(screen.failed or failed).rstrip('.')}. The log is {log}")
-    text = yaml.safe_dump(settings.document(), sort_keys=False, allow_unicode=True)
-    (root / SETTINGS_FILE).write_text(text, "utf-8")
+            with supervisor.interrupted_by_signals():
+                with redirect_stdout(screen):
+                    component(**arguments)
+                state.complete()
+        except Interrupted as signalled:
+            fault = (
+                f"{signalled.word} ended the run {screen.place}; nothing is left running, and what "
+                f"was finished is in {state.root}"
+            )
+        except RuntimeError as failed:
+            fault = screen.failed or COLOUR.sub("", str(failed))
+            if any(words in fault for words in FULL_DISK):
+                fault = f"{fault}; {FREE_SPACE}."
+        if fault:
+            screen.write(f"\n{fault}\n")
+            raise SetlistError(f"{fault.rstrip('.')}. {ending}")
     # The artifact's own name has no ending, and a browser would show its source.
-    if (page := root / "report" / "page").is_file():
-        shutil.copyfile(page, root / "report.html")
-    return Run(root=root, log=log)
+    if (page := state.root / "report" / "page").is_file():
+        with disk_faults(workdir, ending):
+            shutil.copyfile(page, state.root / "report.html")
+    return Run(root=state.root, log=state.log)
+
+
+def _runner(
+    supervisor: Supervisor, settings: Settings, container: Mapping[str, Any]
+) -> local.SubprocessRunner | local.DockerRunner:
+    """Where the steps run: in processes, or in containers."""
+    state = supervisor.state
+    if image := state.identity.image:
+        os.environ["SETLIST_IMAGE"] = image
+        from setlist_pipelines.laptop.containers import container_runner
+
+        supervise_containers(supervisor)
+        return container_runner(image, state.root.parent, settings, container)
+    supervise_processes(supervisor)
+    return local.SubprocessRunner(use_venv=False)

@@ -264,7 +264,9 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     _read_expected(document, path.parent)
     try:
         settings = Settings.model_validate(document.content)
-        check_policy(settings.policy, settings.evaluation.metric_infos())
+        # Reading runs nothing that the file names: only steps import metrics of the user's own.
+        evaluation = settings.evaluation
+        check_policy(settings.policy, evaluation.metric_infos(own=False), evaluation.own_metrics())
     except ValidationError as fault:
         raise document.error(fault) from fault
     except SetlistError as fault:

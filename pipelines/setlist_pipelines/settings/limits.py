@@ -61,7 +61,7 @@ def with_memory_limits(settings: Settings, pipeline: PipelineName, show: ShowLin
     except (SetlistError, OSError) as fault:
         show(f"memory limits as without a listing of the events: {fault}")
         return settings
-    events = sum(size / _event_bytes(name) for name, size, _ in files)
+    events = events_in(files)
     limits = {
         step: derived
         for step in LIMITED
@@ -86,10 +86,20 @@ def with_memory_limits(settings: Settings, pipeline: PipelineName, show: ShowLin
     return settings.model_copy(update={"platform": platform})
 
 
+def events_in(files: list[tuple[str, int, str]]) -> float:
+    """How many events the files of a listing hold at most."""
+    return sum(size / _event_bytes(name) for name, size, _ in files)
+
+
 def memory_need(step: str, events: float) -> float:
     """Bytes that a step of `LIMITED` needs for so many events."""
+    return pod_need(step, size_of(events)).memory
+
+
+def size_of(events: float) -> Size:
+    """A run of which only the number of events is known."""
     listeners, items = events / EVENTS_PER_LISTENER, events / EVENTS_PER_ITEM
-    return pod_need(step, Size.of_run(int(listeners), int(items), int(events))).memory
+    return Size.of_run(int(listeners), int(items), int(events))
 
 
 def _event_bytes(name: str) -> float:

@@ -4,9 +4,9 @@ import inspect
 
 import pytest
 from kfp import dsl, local
-from kfp.local import docker_task_handler, executor_input_utils
+from kfp.local import docker_task_handler, executor_input_utils, placeholder_utils
 
-from setlist_pipelines.laptop.kfp_patches import name_outputs, run_container, wait_for_containers
+from setlist_pipelines.laptop.kfp_patches import name_run, run_container
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +14,7 @@ def restored(monkeypatch):
     """Patches of one test are not met by the next."""
     for module, name in (
         (executor_input_utils, "get_local_pipeline_resource_name"),
-        (docker_task_handler, "run_docker_container"),
+        (placeholder_utils, "make_random_id"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
 
@@ -26,13 +26,14 @@ def say(text: str) -> str:
 
 @dsl.pipeline
 def saying():
-    say(text="hello")
+    say(text=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
 
 
 def test_the_outputs_of_a_run_are_where_the_patch_says(tmp_path, capsys):
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path))
-    name_outputs("chosen-by-us")
+    name_run("chosen-by-us", "our-id")
     saying()
+    assert "Output: 'our-id'" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["chosen-by-us"]
 
 
@@ -80,5 +81,3 @@ def test_kfp_still_has_the_engine_remove_containers_before_it_asks():
     """Where this fails, kfp has changed: see whether the patch can go."""
     source = inspect.getsource(docker_task_handler.run_docker_container)
     assert "auto_remove" in source or "remove=True" in source
-    wait_for_containers()
-    assert docker_task_handler.run_docker_container is run_container

@@ -67,7 +67,7 @@ class ModelWorker:
         before there is one it is what TensorFlow says whenever it starts."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "setlist.models.worker.main"]
+            command = [sys.executable, "-P", "-m", "setlist.models.worker.main"]
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [*command, str(theirs.fileno()), self.limits.model_dump_json()],
                 stdin=subprocess.DEVNULL,

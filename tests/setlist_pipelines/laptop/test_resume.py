@@ -1,0 +1,85 @@
+"""A run that is killed is taken up: what it had finished is not done again, and it pushes once."""
+
+import signal
+
+import pytest
+from tests.setlist_pipelines.laptop.small_run import (
+    begin,
+    finish,
+    logs_in,
+    processes_in,
+    shown,
+    write_settings,
+)
+from tests.waiting import until
+
+from setlist.runs.record import RunRecord
+from setlist.store.model_store import open_store
+from setlist_pipelines.laptop.run_state import RunState
+from setlist_pipelines.laptop.supervisor import FINISHED_BEFORE
+from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+
+def kill_in(folder, step: str, *arguments) -> None:
+    """Start `setlist`, and kill it as the kernel does, in the middle of a step."""
+    before = {log: log.read_text().count(f"Executing task '{step}'") for log in logs_in(folder)}
+    run = begin(folder, *arguments)
+    until(
+        lambda: any(
+            log.read_text().count(f"Executing task '{step}'") > before.get(log, 0)
+            for log in logs_in(folder)
+        )
+    )
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    until(lambda: not processes_in(folder))
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_twice_goes_on_and_pushes_once(tmp_path):
+    settings = write_settings(tmp_path)
+    kill_in(tmp_path, "train", "run", "--config", settings)
+    (root,) = tmp_path.glob(".setlist/retraining-*")
+    settings.unlink()  # the run has its own
+    kill_in(tmp_path, "announce", "run", "--resume")
+
+    assert finish(tmp_path, "run", "--resume")[0] == 0, shown(tmp_path)
+    assert list(tmp_path.glob(".setlist/retraining-*")) == [root]
+    (log,) = logs_in(tmp_path)
+    text = log.read_text()
+    assert text.count("Executing task 'push'") == 2
+    # Plan, news, curation, live model, check and transformation; the same, and training to push.
+    assert text.count(FINISHED_BEFORE) >= 6 + 12
+    store = open_store(str(tmp_path / ".setlist" / "store"))
+    assert store.revisions("home") == [1]
+    (record,) = RunRecord.all(str(tmp_path / ".setlist" / "store"), "home")
+    assert (record.outcome, record.revision) == ("promoted", 1)
+    assert root.name == f"retraining-{record.run_id}"
+    assert (root / "report.html").is_file()
+
+    assert finish(tmp_path, "run", "--resume", root)[0] == 1
+    assert "is finished; start a new run" in shown(tmp_path)
+    assert finish(tmp_path, "run", "--resume")[0] == 1
+    assert "holds no run that was not finished" in shown(tmp_path)
+
+
+def test_two_processes_do_not_work_on_one_run(tmp_path):
+    state = RunState.create(tmp_path, "retraining", "", read_settings(SAMPLE))
+    code, screen = finish(tmp_path, "run", "--resume", state.root)
+    assert code == 1
+    assert "is still running: another process works on it" in screen
+    state.close()
+
+
+def test_a_run_goes_on_with_its_own_settings(tmp_path):
+    RunState.create(tmp_path / ".setlist", "retraining", "", read_settings(SAMPLE)).close()
+    code, screen = finish(tmp_path, "run", "--resume", "--set", "as_of=2026-04-01")
+    assert code == 1
+    assert "--resume goes on with the settings of the run" in screen
+
+
+def test_what_is_no_run_is_not_taken_up(tmp_path):
+    (tmp_path / "retraining-1").mkdir()
+    code, screen = finish(tmp_path, "run", "--resume", tmp_path / "retraining-1")
+    assert code == 1
+    assert "is no run that can be taken up" in screen

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from setlist.data.source import listing
+from setlist.addresses import REMOTE_PATH
 from setlist.errors import SetlistError, SettingsError
 from setlist_pipelines.settings.cost_table import Size
 from setlist_pipelines.settings.costs import EVERY_RUN, pod_need
 from setlist_pipelines.settings.cron_schedule import PipelineName
-from setlist_pipelines.settings.file import REMOTE_PATH, Settings, with_absolute_paths
+from setlist_pipelines.settings.file import Settings, with_absolute_paths
 from setlist_pipelines.settings.limits import events_in, size_of
 
 CREDENTIALS_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"

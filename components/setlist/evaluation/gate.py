@@ -74,7 +74,10 @@ def gate(
         ships_digest=ships.digest if ships else "",
         sentence=sentence,
         reasons=reasons,
-        anchor=None if stands is None or surpasses(case, stands) else stands.revision,
+        # Under a policy without anchor, each revision would name the one before as such.
+        anchor=None
+        if stands is None or not policy.anchor or surpasses(case, stands)
+        else stands.revision,
         evaluation_digest=hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest(),
         policy_digest=_digest(policy),
         head=head,

@@ -18,7 +18,7 @@ from setlist.evaluation.verdict import Verdict, decide
 from setlist.runs.promotion import REFRESH_OF
 from setlist.runs.record import RunRecord
 from setlist.store.manifest import Manifest, Pointer
-from setlist.store.model_store import open_store
+from setlist.store.reader import open_reader
 
 HistoryOutcome = Literal[
     "promoted", "staged", "refused", "undecided", "failed", "nothing new", "promotion", "rollback"
@@ -141,7 +141,7 @@ class History:
             StoreError: when the store, HEAD or a record of a run cannot be read.
             DataError: when a date in a document is not a date.
         """
-        models = open_store(store)
+        models = open_reader(store, new=True)
         # Writers stage a revision, then write the record of the run and move HEAD. Read in the
         # reverse order, every revision that a document names is among the manifests.
         pointer, _ = models.read_pointer(name)

@@ -16,7 +16,7 @@ from setlist.explorer.run_folder import ExploredRun, RunFolders
 from setlist.models.contract import read_catalogue
 from setlist.models.item_table import read_item_table
 from setlist.models.worker.model_host import ModelHost
-from setlist.store.model_store import open_store
+from setlist.store.reader import open_reader
 
 MODELS_IN_MEMORY = 24
 """With more models, the one that was used longest ago is dropped."""
@@ -56,7 +56,7 @@ class Scene:
         with self._fetching.setdefault(number, Lock()):
             looked, folder = self._known.get(number, (-KNOWN_SECONDS, self.fetched))
             if time.monotonic() - looked > KNOWN_SECONDS:
-                store = open_store(self.store)
+                store = open_reader(self.store)
                 manifest = store.manifest(self.name, number)
                 folder = self.fetched / f"{number}-{manifest.identity[:12]}"
                 if not folder.is_dir():

@@ -12,7 +12,7 @@ from setlist.explorer.resources import Scene, open_run
 from setlist.explorer.run_folder import ExploredRun, RunFolders
 from setlist.printable import one_line
 from setlist.report.untrusted_text import clip
-from setlist.store.model_store import open_store
+from setlist.store.reader import open_reader
 
 DEPTHS = (10, 20, 50, 100)
 NO_CHOICE = "none"
@@ -164,7 +164,7 @@ def revisions(store: str, name: str) -> list[int]:
     If the store cannot be read, the reason is shown and the list is empty.
     """
     try:
-        return open_store(store).revisions(name)[::-1]
+        return open_reader(store, new=True).revisions(name)[::-1]
     except SetlistError as fault:
         st.sidebar.text(str(fault))
         return []

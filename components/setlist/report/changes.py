@@ -13,7 +13,7 @@ from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
 from setlist.evaluation.statistics import Interval, bootstrap
 from setlist.models.item_table import read_item_table
 from setlist.report.untrusted_text import TITLE_LENGTH, clip
-from setlist.store.model_store import open_store
+from setlist.store.reader import open_reader
 
 TITLES_SHOWN = 8
 """How many titles of new or removed items are named."""
@@ -120,7 +120,7 @@ def live_settings(store: str, name: str, revision: int) -> dict[str, Any] | None
         written without them.
     """
     try:
-        settings = open_store(store).manifest(name, revision).metadata.get("settings")
+        settings = open_reader(store).manifest(name, revision).metadata.get("settings")
     except SetlistError:
         return None
     return settings if isinstance(settings, dict) else None

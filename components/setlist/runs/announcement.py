@@ -19,7 +19,8 @@ from urllib3.util import Retry
 from setlist.data.verdict import DataVerdict
 from setlist.errors import StoreError
 from setlist.printable import one_line
-from setlist.runs.record import MonitoringRecord, Record, RunRecord
+from setlist.runs.record import MonitoringRecord, Record, RunRecord, write_missing_records
+from setlist.store.model_store import open_store
 
 WEBHOOK_VARIABLE = "SETLIST_WEBHOOK"
 PUSH_GATEWAY_VARIABLE = "SETLIST_PUSH_GATEWAY"
@@ -57,6 +58,11 @@ def announce(
     """
     record = RunRecord.of_run(name, run_id, verdict, pushed, data_verdict)
     record.write(store)
+    try:
+        # Of earlier runs, which were killed after they had promoted.
+        write_missing_records(open_store(store), name)
+    except StoreError as fault:
+        print(f"records of earlier runs are not made up: {fault}", flush=True)
     notify(record)
     return record
 
@@ -87,6 +93,9 @@ def announce_failure(
 ) -> Record | None:
     """Announce that a run failed; do nothing and return None if the run has recorded its result.
 
+    A run that promoted and was killed before it recorded that has not failed: its record is made
+    up, and announced.
+
     The record decides, not the states of the tasks: on some versions of the backend, an exit
     handler sees a graph that has failed as a graph that still runs.
 
@@ -97,11 +106,22 @@ def announce_failure(
         message: what is known about the reason, or "".
         kind: of the record, by the pipeline.
     """
-    record = kind.of_failure(name, run_id, message)
+    record: Record = kind.of_failure(name, run_id, message)
     try:
-        if kind.read(store, name, run_id):
+        if (recorded := kind.read(store, name, run_id)) and not recorded.made_up:
             return None
-        record.write(store)
+        promoted = [
+            each
+            for each in (
+                write_missing_records(open_store(store), name) if kind is RunRecord else ()
+            )
+            if each.run_id == run_id
+        ]
+        if recorded or promoted:
+            # It did what it was to do, and was killed before it could say so.
+            record = recorded or promoted[0]
+        else:
+            record.write(store)
     except StoreError as fault:
         # The store may be the reason of the failure; then people have to hear of it all the more.
         print(f"not recorded: {fault}", flush=True)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,13 @@ from setlist.models.contract import folder_digest
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Recipe
 from setlist.store.objects import Objects, open_objects
+from setlist.store.sizes import CHECKPOINT_BYTES
+
+CHECKPOINTS = "checkpoints/"
+"""The folder in the store."""
+CHECKPOINT_AGE = timedelta(days=7)
+"""A checkpoint that was not written for so long belongs to a run that ended or died: a training
+writes it after each epoch, and a run plans its data anew long before."""
 
 
 class StoredCheckpoint:
@@ -56,11 +64,11 @@ class StoredCheckpoint:
             "code": [version("setlist"), _digest_of_sources()],
         }
         sha256 = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        return cls(open_objects(store), f"checkpoints/{sha256}")
+        return cls(open_objects(store), f"{CHECKPOINTS}{sha256}")
 
     def read(self) -> bytes | None:
         """The content that was written last, or None."""
-        stored = self._objects.read(self.key)
+        stored = self._objects.read(self.key, CHECKPOINT_BYTES)
         return stored[0] if stored else None
 
     def write(self, content: bytes) -> None:
@@ -74,6 +82,26 @@ class StoredCheckpoint:
     def clear(self) -> None:
         """Remove the checkpoint."""
         self._objects.remove(self.key)
+
+
+def remove_old_checkpoints(
+    objects: Objects, age: timedelta = CHECKPOINT_AGE, *, dry_run: bool = False
+) -> list[str]:
+    """Remove the checkpoints of a store that were not written for so long.
+
+    A training whose checkpoint is removed begins anew.
+
+    Returns:
+        The keys that were removed, or would be.
+
+    Raises:
+        StoreError: the store cannot be read, or does not let them be removed.
+    """
+    oldest = datetime.now(UTC) - age
+    keys = [entry.key for entry in objects.entries(CHECKPOINTS) if entry.updated < oldest]
+    for key in keys if not dry_run else []:
+        objects.remove(key)
+    return keys
 
 
 def _digest_of_sources() -> str:

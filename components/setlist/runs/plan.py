@@ -16,7 +16,7 @@ from setlist.evaluation.policy import Policy
 from setlist.evaluation.verdict import SeenHead
 from setlist.runs.promotion import anchor_of
 from setlist.runs.scheduled_time import resolve_scheduled
-from setlist.store.model_store import open_store
+from setlist.store.reader import StoreReader, open_reader
 
 DATA_FINGERPRINT = "data_fingerprint"
 """In the metadata of a revision: the fingerprint of the input that its run read."""
@@ -64,11 +64,9 @@ def plan(
             would favour it.
     """
     resolved = resolve_window(window, resolve_scheduled(as_of), pd.Timestamp.now("UTC"))
-    models = open_store(store)
+    models = open_reader(store, new=True)
     head = models.head(name)
-    anchor_revision = (
-        anchor_of(models.manifest(name, head.live)) if head and policy.anchor else None
-    )
+    anchor_revision = _anchor(models, name, head.live) if head and policy.anchor else None
     rivals = [revision for revision in (head and head.live, anchor_revision) if revision]
     for revision in rivals:
         trained_until = models.manifest(name, revision).training_window["end"]
@@ -85,6 +83,19 @@ def plan(
         rivals=rivals,
         operations=list(policy.operations),
     )
+
+
+def _anchor(models: StoreReader, name: str, live: int) -> int | None:
+    """The anchor of the live revision; None where it is its own, or where it was pruned.
+
+    Prune keeps the anchors of the revisions that it was told to keep. After a rollback to one of
+    those anchors, its own may be gone; then the live revision stands in its place.
+    """
+    anchor = anchor_of(models.manifest(name, live))
+    if anchor is None or anchor in models.revisions(name):
+        return anchor
+    print(f"revision {anchor}, the anchor of revision {live}, was pruned", flush=True)
+    return None
 
 
 class MonitoringPlan(NamedTuple):
@@ -117,7 +128,7 @@ def plan_monitoring(
         StoreNotFoundError: nothing is live.
     """
     resolved = monitored(resolve_window(window, resolve_scheduled(as_of), pd.Timestamp.now("UTC")))
-    head = open_store(store).head(name)
+    head = open_reader(store, new=True).head(name)
     if head is None:
         raise StoreNotFoundError(
             f"store {store}: nothing is live under {name}", "promote a revision, then monitor it"
@@ -152,7 +163,7 @@ def news(store: str, name: str, data_fingerprint: str, only_new_data: bool) -> b
         data_fingerprint: of the input, from the plan.
         only_new_data: if false, the answer is yes whatever the data.
     """
-    models = open_store(store)
+    models = open_reader(store, new=True)
     head = models.head(name)
     live_fingerprint = None
     if head:

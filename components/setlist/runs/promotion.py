@@ -21,7 +21,8 @@ from setlist.models.contract import folder_digest, model_folders, read_info
 from setlist.models.selection import chosen
 from setlist.runs.refit_record import RefitRecord
 from setlist.store.manifest import Manifest
-from setlist.store.model_store import Head, ModelStore, open_store
+from setlist.store.model_store import Head, open_store
+from setlist.store.reader import StoreReader, open_reader
 from setlist.store.retention import Pruned, prune
 
 REFRESH_OF = "refresh_of"
@@ -48,7 +49,8 @@ def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list
         StoreError: a revision cannot be fetched whole.
     """
     output.mkdir(parents=True, exist_ok=True)
-    models = open_store(store)
+    # Before the first promotion there need not be a store.
+    models = open_reader(store, new=not rivals)
     folders: list[str] = []
     for revision in rivals:
         folder = f"{'anchor' if folders else 'live'}-{revision}"
@@ -317,7 +319,7 @@ def _shipping_verdict(store: str, manifest: Manifest) -> Verdict:
     return verdict
 
 
-def _check_whole(models: ModelStore, name: str, revision: int) -> None:
+def _check_whole(models: StoreReader, name: str, revision: int) -> None:
     """Raise the first fault of a revision that could not be fetched whole.
 
     A run's push has just written its revision. A person may promote one that has lain for weeks,

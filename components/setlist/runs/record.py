@@ -5,22 +5,26 @@ pipelines keep their records apart: retraining in NAME/runs, monitoring in NAME/
 """
 
 import json
-import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from setlist.data.verdict import DataVerdict
 from setlist.documents import parse_document
-from setlist.errors import StoreDamagedError
+from setlist.errors import StoreDamagedError, StoreError
 from setlist.evaluation.verdict import Verdict
 from setlist.printable import one_line
-from setlist.store.objects import open_objects
-from setlist.store.reader import checked_name
+from setlist.runs.promotion import REFRESH_OF
+from setlist.store.objects import Objects, open_objects, read_only_objects
+from setlist.store.race import Race
+from setlist.store.reader import StoreReader, checked_name
 from setlist.store.transfer import TRANSFER_THREADS
 
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 RunOutcome = Literal["promoted", "staged", "refused", "nothing_new", "failed"]
 
 
@@ -43,6 +47,8 @@ class Record(BaseModel):
     """The reason."""
     ended: str
     """UTC, as in 2026-05-01T05:12:34Z."""
+    made_up: bool = False
+    """Whether the run itself did not write it: it was killed after it had promoted."""
 
     @classmethod
     def of_failure(cls, name: str, run_id: str, message: str) -> Self:
@@ -53,11 +59,26 @@ class Record(BaseModel):
     def write(self, store: str) -> None:
         """Put the record into a store, once: a second record of the same run changes nothing.
 
+        Only a record that was made up is replaced, by the run's own.
+
         Raises:
+            StoreConflictError: others wrote or removed it each time.
             StoreError: the store cannot be written.
         """
-        content = self.model_dump_json(indent=1).encode()
-        open_objects(store).write(self._key(self.name, self.run_id), content + b"\n", expected=None)
+        self.write_into(open_objects(store))
+
+    def write_into(self, objects: Objects) -> None:
+        """Put the record into a store that is open; see `write`."""
+        # As former versions wrote it, unless it was made up.
+        content = self.model_dump_json(indent=1, exclude=None if self.made_up else {"made_up"})
+        key, version = self.key(self.name, self.run_id), None
+        race = Race(f"store {objects.uri}: {key}")
+        while objects.write(key, content.encode() + b"\n", expected=version) is None:
+            stored = objects.read(key)
+            if stored and (self.made_up or not self._parse(stored[0], objects.uri, key).made_up):
+                return
+            version = stored[1] if stored else None
+            race.lost()
 
     @classmethod
     def read(cls, store: str, name: str, run_id: str) -> Self | None:
@@ -67,8 +88,8 @@ class Record(BaseModel):
             StoreDamagedError: the document is no record of a run.
             StoreError: the store cannot be read.
         """
-        key = cls._key(name, run_id)
-        stored = open_objects(store).read(key)
+        key = cls.key(name, run_id)
+        stored = read_only_objects(store, new=True).read(key)
         return cls._parse(stored[0], store, key) if stored else None
 
     @classmethod
@@ -86,7 +107,7 @@ class Record(BaseModel):
             StoreDamagedError: a document is no record of a run; it is named.
             StoreError: the store cannot be read.
         """
-        objects = open_objects(store)
+        objects = read_only_objects(store, new=True)
         folder = f"{checked_name(name)}/{cls.folder}/"
         keys = [key for key in objects.keys(folder) if key.endswith(".json")]
         with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
@@ -115,7 +136,8 @@ class Record(BaseModel):
         return parse_document(content, source, cls, StoreDamagedError, "remove it")
 
     @classmethod
-    def _key(cls, name: str, run_id: str) -> str:
+    def key(cls, name: str, run_id: str) -> str:
+        """Where the record of a run lies in a store."""
         return f"{name}/{cls.folder}/{run_id}.json"
 
     @property
@@ -177,6 +199,53 @@ class RunRecord(Record):
             data_verdict=DataVerdict.read(data_verdict) if data_verdict else None,
         )
 
+    @classmethod
+    def all(cls, store: str, name: str) -> list[Self]:
+        """Read the records of all runs, and make up those that were killed before they wrote one.
+
+        Nothing is written; see `write_missing_records`.
+        """
+        records = super().all(store, name)
+        reader = StoreReader(read_only_objects(store, new=True))
+        records += cls.missing(reader, name, {record.run_id for record in records})
+        return sorted(records, key=lambda record: (record.ended, record.run_id))
+
+    @classmethod
+    def missing(cls, store: StoreReader, name: str, recorded: Collection[str]) -> list[Self]:
+        """Records of runs that promoted and have none, by what HEAD and the manifests say.
+
+        Args:
+            store: the store.
+            name: of the model.
+            recorded: the runs that have a record.
+
+        Raises:
+            StoreError: HEAD cannot be read; an unreadable manifest makes no record.
+        """
+        records: dict[str, Self] = {}
+        for promotion in store.history(name):
+            if promotion.action != "promote" or promotion.run_id in {*recorded, *records}:
+                continue
+            try:
+                metadata = store.manifest(name, promotion.revision).metadata
+                verdict = Verdict.model_validate(metadata.get("verdict"))
+            except (StoreError, ValidationError):
+                continue  # pruned since, or no revision of a pipeline
+            if REFRESH_OF in metadata:
+                continue  # no run of the pipeline made it
+            ended = datetime.fromisoformat(promotion.when).astimezone(UTC)
+            records[promotion.run_id] = cls(
+                name=name,
+                run_id=promotion.run_id,
+                outcome="staged" if verdict.mode == "manual" else "promoted",
+                sentence=verdict.sentence,
+                revision=promotion.revision,
+                ended=ended.strftime(TIME_FORMAT),
+                verdict=verdict,
+                made_up=True,
+            )
+        return list(records.values())
+
     @property
     def line(self) -> str:
         """The record in one line, for a log or a message."""
@@ -214,5 +283,25 @@ class MonitoringRecord(Record):
         )
 
 
+def write_missing_records(store: StoreReader, name: str) -> list[RunRecord]:
+    """Write the records of runs that were killed between their promotion and their announcement.
+
+    A run that is only about to write its own replaces the one that is written here.
+
+    Returns:
+        What was written.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    folder = f"{checked_name(name)}/{RunRecord.folder}/"
+    keys = (key.removeprefix(folder) for key in store.objects.keys(folder))
+    recorded = {key.removesuffix(".json") for key in keys if key.endswith(".json")}
+    records = RunRecord.missing(store, name, recorded)
+    for record in records:
+        record.write_into(store.objects)
+    return records
+
+
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return datetime.now(UTC).strftime(TIME_FORMAT)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from setlist.store.manifest import Manifest
-from setlist.store.model_store import ModelStore, open_store
+from setlist.store.reader import StoreReader, open_reader
 
 ORIGIN_KEYS = (
     "label",
@@ -39,7 +39,7 @@ def compare_revisions(store: str, name: str, first: int, second: int) -> list[Di
     Raises:
         StoreError: a revision cannot be read.
     """
-    models = open_store(store)
+    models = open_reader(store)
     left, right = (
         _properties(models, models.manifest(name, revision)) for revision in (first, second)
     )
@@ -50,7 +50,7 @@ def compare_revisions(store: str, name: str, first: int, second: int) -> list[Di
     return [row for row in rows if row.first != row.second]
 
 
-def _properties(models: ModelStore, manifest: Manifest) -> dict[str, str]:
+def _properties(models: StoreReader, manifest: Manifest) -> dict[str, str]:
     """Everything that is compared of a revision, by the label that people see."""
     metadata = manifest.metadata
     verdict, settings = metadata.get("verdict"), metadata.get("settings")

@@ -13,7 +13,7 @@ from setlist.errors import StoreUnreachableError
 from setlist.serving.attempts import Attempts, OverdueError
 from setlist.serving.wanted import Wanted, find_wanted
 from setlist.store.manifest import Manifest
-from setlist.store.model_store import ModelStore, open_store
+from setlist.store.reader import StoreReader, open_reader
 
 READ_SECONDS = 30.0
 """For HEAD, and for a manifest: a few KB, which a store that works sends in less than one."""
@@ -31,7 +31,7 @@ class AskedStore:
     def __init__(self, uri: str, name: str) -> None:
         """The store is opened by the first question."""
         self._uri, self._name = uri, name
-        self._opened: ModelStore | None = None
+        self._opened: StoreReader | None = None
         self._attempts = Attempts(f"ask for {name}")
 
     def wanted(self, fixed: int | None) -> Wanted:
@@ -56,11 +56,11 @@ class AskedStore:
         """End a question that is under way, from another thread; none is answered any more."""
         self._attempts.stop()
 
-    def _ask(self, seconds: float, question: Callable[[ModelStore], T]) -> T:
+    def _ask(self, seconds: float, question: Callable[[StoreReader], T]) -> T:
         try:
             if self._opened is None:
                 # The client gives up before the deadline, so that its reason is heard.
-                opening = partial(open_store, self._uri, retry_seconds=READ_SECONDS / 2)
+                opening = partial(open_reader, self._uri, retry_seconds=READ_SECONDS / 2)
                 self._opened = self._attempts.run(opening, READ_SECONDS)
             return self._attempts.run(partial(question, self._opened), seconds)
         except OverdueError:

@@ -20,7 +20,7 @@ import pyarrow.parquet
 from setlist.errors import DataError
 from setlist.models.profile import AGE_BINS, LENGTH_BINS, ValueShares, bin_ages, bin_lengths
 from setlist.serving.request_log import REQUESTS
-from setlist.store.objects import open_objects
+from setlist.store.objects import read_only_objects
 
 # The features beside the named inputs. They cannot collide with the name of an input, which has no
 # blank.
@@ -334,12 +334,11 @@ def _files(log: str, days: int | None) -> Iterator[tuple[Path, str]]:
     A file of a bucket is on this disk only until the next is asked for.
     """
     if not log.startswith("gs://"):
-        # `open_objects` would create the folder of a mistyped path.
         folder = Path(log)
         paths = (path.relative_to(folder).as_posix() for path in folder.glob(_FILES))
         yield from ((folder / key, str(folder / key)) for key in _newest(paths, days))
         return
-    objects = open_objects(log)
+    objects = read_only_objects(log)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "requests.parquet"
         keys = (key for key in objects.keys("requests/") if PurePosixPath(key).match(_FILES))

@@ -10,8 +10,7 @@ from setlist.models.profile import PROFILE, Profile, parse_profile
 from setlist.serving.log_reader import last_requests
 from setlist.serving.matched_skew import matched_skew
 from setlist.serving.skew import SkewReport, find_skew
-from setlist.store.model_store import open_store
-from setlist.store.reader import StoreReader
+from setlist.store.reader import StoreReader, open_reader
 
 
 def compare_requests(
@@ -39,7 +38,7 @@ def compare_requests(
         ModelError: the revision has no profile.
         StoreError: the revision cannot be read.
     """
-    models = open_store(store)
+    models = open_reader(store)
     profile = _profile(models, name, revision)
     catalogue = (models.file(name, revision, "catalogue.txt") or b"").decode().split("\n")[:-1]
     report = find_skew(log, name, revision, profile, catalogue, bounds, days)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from setlist.errors import StoreNotFoundError
 from setlist.store.manifest import Pointer
-from setlist.store.model_store import ModelStore
+from setlist.store.reader import StoreReader
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Wanted:
 NO_HEAD = Followed(0, "")
 
 
-def find_wanted(store: ModelStore, name: str, fixed: int | None) -> Wanted:
+def find_wanted(store: StoreReader, name: str, fixed: int | None) -> Wanted:
     """The revision that HEAD names, or the fixed one, of which the manifest is read as well.
 
     Raises:

@@ -17,14 +17,23 @@ from pydantic import (
     Field,
     JsonValue,
     NonNegativeInt,
-    PositiveInt,
     ValidationError,
 )
 
 from setlist.documents import first_fault
 from setlist.errors import StoreDamagedError, StoreRefusedError
+from setlist.store.sizes import (
+    DOCUMENT_BYTES,
+    HEAD_BYTES,
+    MANIFEST_BYTES,
+    MANIFEST_FILES,
+    REVISION_DIGITS,
+    SMALL_BYTES,
+)
 
 MANIFEST = "manifest.json"
+NUMBER = rf"([1-9][0-9]{{0,{REVISION_DIGITS - 1}}})"
+"""The number of a revision in a key; `\\d` would take the digits of other scripts, too."""
 
 
 def utc_text() -> str:
@@ -64,6 +73,7 @@ def _check_relative(path: str) -> str:
 RelativePath = Annotated[str, AfterValidator(_check_relative)]
 NonEmptyText = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Revision = Annotated[int, Field(ge=1, lt=10**REVISION_DIGITS)]
 Action = Literal["promote", "rollback"]
 
 
@@ -73,10 +83,29 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     remedy: ClassVar[str] = "restore it"
+    limit: ClassVar[int] = DOCUMENT_BYTES
+    """No document of this class has more bytes."""
 
     def to_bytes(self) -> bytes:
         """The document as JSON text: the same bytes for equal documents."""
         return _json(self.model_dump()).encode()
+
+    def to_writable_bytes(self, title: str) -> bytes:
+        """The document as JSON text that is small enough to be read again.
+
+        Args:
+            title: of the document, for the message of an error.
+
+        Raises:
+            StoreRefusedError: it is too large.
+        """
+        if len(content := self.to_bytes()) > self.limit:
+            raise StoreRefusedError(
+                f"{title} cannot be written: it has {len(content):,} bytes, and can have "
+                f"{self.limit:,} at most",
+                "shorten its texts",
+            )
+        return content
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> Self:
@@ -109,7 +138,7 @@ class Document(BaseModel):
         """
         try:
             document = cls.model_validate(dict(values))
-            document.to_bytes()
+            document.to_writable_bytes(title)
         except ValidationError as fault:
             raise StoreRefusedError(f"{title} cannot be written: {first_fault(fault)}.") from fault
         except ValueError as fault:  # not a number, or infinite: JSON has neither
@@ -164,7 +193,7 @@ class File(Document):
     """What a file of a model must be: SHA-256 in lower-case hexadecimal, and size in bytes."""
 
     sha256: Sha256
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Manifest(Sealed):
@@ -182,13 +211,14 @@ class Manifest(Sealed):
     remedy: ClassVar[str] = (
         "restore it, or make another revision live with `setlist models rollback --to REVISION`"
     )
+    limit: ClassVar[int] = MANIFEST_BYTES
 
     name: NonEmptyText
-    revision: PositiveInt
+    revision: Revision
     run_id: NonEmptyText
     created: NonEmptyText
     digest: NonEmptyText
-    files: Annotated[dict[RelativePath, File], Field(min_length=1)]
+    files: Annotated[dict[RelativePath, File], Field(min_length=1, max_length=MANIFEST_FILES)]
     training_window: dict[str, str]
     metadata: dict[str, JsonValue]
 
@@ -200,23 +230,41 @@ class Manifest(Sealed):
         """
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
+    @property
+    def verdict_digest(self) -> str:
+        """SHA-256 of the verdict in the metadata; "" where there is none."""
+        verdict = self.metadata.get("verdict")
+        return hashlib.sha256(_json({"verdict": verdict}).encode()).hexdigest() if verdict else ""
+
 
 class Claim(Sealed):
     """That a run owns a revision number, for the model with this digest and no other model."""
 
-    revision: PositiveInt
+    limit: ClassVar[int] = SMALL_BYTES
+
+    revision: Revision
     run_id: NonEmptyText
     digest: NonEmptyText
     created: NonEmptyText
 
 
-class Pin(Sealed):
-    """That a revision is kept by `prune`: who pinned it, when (UTC, ISO) and why."""
+class Pin(Document):
+    """That a revision is kept by `prune`: who pinned it, when (UTC, ISO) and why; part of HEAD."""
+
+    revision: Revision
+    who: NonEmptyText
+    when: NonEmptyText
+    why: str
+
+
+class PinObject(Sealed):
+    """A pin as former versions wrote it: an object of its own beside the revision."""
 
     remedy: ClassVar[str] = "remove it with `setlist models unpin REVISION` and pin again"
+    limit: ClassVar[int] = SMALL_BYTES
 
     name: NonEmptyText
-    revision: PositiveInt
+    revision: Revision
     who: NonEmptyText
     when: NonEmptyText
     why: str
@@ -230,7 +278,7 @@ class Promotion(Document):
     action  rollback where the revision had been live before
     """
 
-    revision: PositiveInt
+    revision: Revision
     when: NonEmptyText
     run_id: NonEmptyText
     who: NonEmptyText
@@ -250,24 +298,42 @@ class Pointer(Sealed):
     live_manifest      SHA-256 of the manifest's bytes, so that no other can take its place
     previous_manifest  the same of the previous revision
     promotions         the last promotions, oldest first
-    retired            revisions that are removed or being removed; they never go live again
+    retired            revisions above the floor that are removed or being removed
+    floor              every number up to this one is given; of these, only `kept` may go live
+    kept               the revisions up to the floor that are kept, ascending
+    pins               which revisions prune keeps in any case
+    live_verdict       SHA-256 of the verdict in the live manifest; "" where it has none
 
-    The previous version wrote neither number nor origin: they are 0 and "".
+    Former versions wrote no number and no origin, and nothing from floor on: these have their
+    defaults, and are not in the bytes.
     """
 
-    absent_by_default: ClassVar[frozenset[str]] = frozenset({"number", "origin"})
+    absent_by_default: ClassVar[frozenset[str]] = frozenset(
+        {"number", "origin", "floor", "kept", "pins", "live_verdict"}
+    )
 
     remedy: ClassVar[str] = (
         "restore it, or point it anew with `setlist models promote REVISION --force-head`"
     )
+    limit: ClassVar[int] = HEAD_BYTES
 
     name: NonEmptyText
     move: NonEmptyText
-    live: PositiveInt
+    live: Revision
     live_manifest: Sha256
-    previous: PositiveInt | None
+    previous: Revision | None
     previous_manifest: Sha256 | None
     promotions: list[Promotion]
-    retired: list[PositiveInt]
+    retired: list[Revision]
     number: NonNegativeInt = 0
     origin: str = ""
+    floor: NonNegativeInt = 0
+    kept: list[Revision] = []
+    pins: list[Pin] = []
+    live_verdict: Sha256 | Literal[""] = ""
+
+    def retires(self, revision: int) -> bool:
+        """Whether a number never goes live again: it was pruned, or its run is taken for dead."""
+        return revision in self.retired or (
+            revision <= self.floor and revision not in {*self.kept, self.live, self.previous}
+        )

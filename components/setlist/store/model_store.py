@@ -4,9 +4,8 @@ NAME/revisions/REVISION/...            the files of a model
 NAME/revisions/REVISION/manifest.json  written after all of them: without it there is no revision
 NAME/revisions/REVISION.claim          which run owns the number: the first run that writes it
 NAME/revisions/REVISION.card.md        the model card, whose SHA-256 is in the manifest
-NAME/revisions/REVISION.pin            that prune keeps it; see `setlist.store.retention`
 NAME/revisions/RUN.run                 which number a run has, so that a second attempt finds it
-NAME/HEAD                              what is live and what was pruned; moves by compare-and-swap
+NAME/HEAD                              what is live, pinned and pruned; see `setlist.store.head`
 NAME/runs/                             the result of each run; see `setlist.runs.record`
 NAME/monitoring/                       the result of each run of the monitoring pipeline
 checkpoints/                           of trainings; see `setlist.runs.checkpoints`
@@ -26,10 +25,13 @@ from pydantic import JsonValue
 from setlist.errors import (
     StoreConflictError,
     StoreDamagedError,
+    StoreNotFoundError,
     StoreRefusedError,
 )
+from setlist.store.head import change_head, write_head
 from setlist.store.manifest import (
     MANIFEST,
+    NUMBER,
     Action,
     Claim,
     Manifest,
@@ -39,7 +41,9 @@ from setlist.store.manifest import (
     utc_text,
 )
 from setlist.store.objects import open_objects
+from setlist.store.race import Race
 from setlist.store.reader import CARD_SHA256, Head, StoreReader, checked_name, head_of
+from setlist.store.sizes import DOCUMENT_BYTES, HEAD_BYTES, SMALL_BYTES
 from setlist.store.transfer import describe_file, describe_folder, file_faults, upload_files
 
 __all__ = ["Head", "ModelStore", "describe_file", "open_store"]
@@ -98,6 +102,7 @@ class ModelStore(StoreReader):
             ModelError: the folder is empty, or holds something else than files.
             StoreRefusedError: the run has staged another model, or a value cannot be written.
             StoreNotFoundError: the run's revision was pruned meanwhile.
+            StoreConflictError: somebody else writes what this run writes.
             StoreDamagedError: the revision's folder holds a file that the model does not have.
         """
         manifest = Manifest.create(
@@ -117,7 +122,7 @@ class ModelStore(StoreReader):
         revision = self._claim(name, run_id, digest).revision
         self.refuse_pruned(name, revision, self.read_pointer(name)[0])
         folder = f"{name}/revisions/{revision}/"
-        if self.objects.read(folder + MANIFEST) is None:
+        if not self._is_staged(name, revision, run_id, digest):
             upload_files(self.objects, model, manifest.files, folder)
             self.check_listing(manifest, folder)
             # The upload may have taken so long that prune took this run for dead.
@@ -127,10 +132,34 @@ class ModelStore(StoreReader):
                 card_hash = {CARD_SHA256: self._write_card(name, revision, card(revision))}
             content = manifest.model_copy(
                 update={"revision": revision, "metadata": manifest.metadata | card_hash}
-            ).to_bytes()
+            ).to_writable_bytes(f"store {self.uri}: {folder}{MANIFEST}")
             # If the key is taken by now, another attempt of this run has finished the revision.
-            self.objects.write(folder + MANIFEST, content, expected=None)
+            if self.objects.write(
+                folder + MANIFEST, content, expected=None
+            ) is None and not self._is_staged(name, revision, run_id, digest):
+                raise StoreConflictError(
+                    f"store {self.uri}: {folder}{MANIFEST} was removed meanwhile", "run again"
+                )
+            self.refuse_pruned(name, revision, self.read_pointer(name)[0])
         return revision
+
+    def _is_staged(self, name: str, revision: int, run_id: str, digest: str) -> bool:
+        """Whether there is a manifest of the run's revision.
+
+        Raises:
+            StoreConflictError: it is that of another run.
+        """
+        try:
+            manifest = self.manifest(name, revision)
+        except StoreNotFoundError:
+            self.refuse_pruned(name, revision, self.read_pointer(name)[0])
+            return False
+        if (manifest.run_id, manifest.digest) != (run_id, digest):
+            raise StoreConflictError(
+                f"store {self.uri}: revision {revision} of {name} is that of run {manifest.run_id}",
+                "start a new run",
+            )
+        return True
 
     def promote(
         self,
@@ -155,17 +184,17 @@ class ModelStore(StoreReader):
             allow_older: whether its training data may end before those of the live revision.
 
         Raises:
-            StoreConflictError: HEAD moved since.
+            StoreConflictError: HEAD moved since, or others wrote it each time.
             StoreNotFoundError: there is no such revision.
             StoreRefusedError: its data are older.
         """
-        while True:
+
+        def move(pointer: Pointer | None) -> Pointer:
             # HEAD is read before the manifest. If prune removes the revision later than this, it
-            # has written HEAD first, and the write below fails.
-            pointer, version = self.read_pointer(name)
+            # has written HEAD first, and the write of what is returned here fails.
             manifest, sha256 = self.read_manifest(name, revision, pointer)
             if pointer and pointer.live == revision:
-                return head_of(pointer)
+                return pointer
             if (head_of(pointer) if pointer else None) != expected:
                 before = f"revision {expected.live}" if expected else "no revision"
                 raise StoreConflictError(
@@ -176,14 +205,10 @@ class ModelStore(StoreReader):
             if pointer and not allow_older:
                 live_manifest, _ = self.read_manifest(name, pointer.live, pointer)
                 self._refuse_older(manifest, live_manifest)
-            new_pointer = _next_pointer(
-                pointer, manifest, sha256, who or this_person(), why, action
-            )
-            content = new_pointer.to_bytes()
-            # A failed write is looked at again from the start: HEAD may have been rewritten by
-            # prune, which is no move, or this write may have succeeded and its answer been lost.
-            if self.objects.write(f"{name}/HEAD", content, expected=version) is not None:
-                return head_of(new_pointer)
+            return _next_pointer(pointer, manifest, sha256, who or this_person(), why, action)
+
+        # Another may have written HEAD and not moved it: a pin, or what prune retires.
+        return head_of(change_head(self, checked_name(name), move))
 
     def replace_head(
         self, name: str, revision: int, *, why: str, check: Callable[[Manifest], object]
@@ -205,7 +230,7 @@ class ModelStore(StoreReader):
             StoreNotFoundError, StoreDamagedError: the revision does not exist, or is not whole.
         """
         key = f"{checked_name(name)}/HEAD"
-        stored = self.objects.read(key)
+        stored = self.objects.read(key, HEAD_BYTES)
         try:
             pointer = Pointer.parse(stored[0], key) if stored else None
         except StoreDamagedError:
@@ -225,8 +250,7 @@ class ModelStore(StoreReader):
         if pointer:
             kept = {"previous": pointer.previous, "previous_manifest": pointer.previous_manifest}
             new_pointer = new_pointer.model_copy(update={**kept, "origin": uuid.uuid4().hex})
-        version = stored[1] if stored else None
-        if self.objects.write(key, new_pointer.to_bytes(), expected=version) is None:
+        if not write_head(self.objects, new_pointer, stored[1] if stored else None):
             raise StoreConflictError(
                 f"store {self.uri}: {key} was replaced meanwhile", "look again"
             )
@@ -249,28 +273,29 @@ class ModelStore(StoreReader):
     def _write_card(self, name: str, revision: int, text: str) -> str:
         """Write the card, over that of an interrupted attempt; return its SHA-256."""
         key, content = f"{name}/revisions/{revision}.card.md", text.encode()
+        if len(content) > DOCUMENT_BYTES:
+            raise StoreRefusedError(
+                f"store {self.uri}: {key} cannot be written: it has {len(content):,} bytes, and "
+                f"can have {DOCUMENT_BYTES:,} at most",
+                "write a shorter card",
+            )
+        race = Race(f"store {self.uri}: {key}")
         while (stored := self.objects.read(key)) is None or stored[0] != content:
-            self.objects.write(key, content, expected=stored[1] if stored else None)
+            if self.objects.write(key, content, expected=stored[1] if stored else None) is None:
+                race.lost()
         return hashlib.sha256(content).hexdigest()
 
     def _claim(self, name: str, run_id: str, digest: str) -> Claim:
         """The claim of a run's number, made now unless an earlier attempt has made it."""
-        folder = f"{name}/revisions/"
-        binding = f"{folder}{quote(run_id, safe='')}.run"
-        stored = self.objects.read(binding)
+        binding = f"{name}/revisions/{quote(run_id, safe='')}.run"
+        stored = self.objects.read(binding, SMALL_BYTES)
         if stored is None:
-            taken = self.revision_numbers(name, r"(\d+)(?:\.claim|/.*)")
-            revision = max(taken, default=0) + 1
-            claim = Claim(revision=revision, run_id=run_id, digest=digest, created=utc_text())
-            key = f"{folder}{revision}.claim"
-            # Other runs claim at the same time: the first writer of a number has it.
-            while self.objects.write(key, claim.to_bytes(), expected=None) is None:
-                claim = claim.model_copy(update={"revision": claim.revision + 1})
-                key = f"{folder}{claim.revision}.claim"
+            claim = self._new_claim(name, run_id, digest)
             # If two attempts of one run are here at once, the first to write this document decides
             # for both; the number of the other attempt stays unused.
-            self.objects.write(binding, claim.to_bytes(), expected=None)
-            stored = self.objects.read(binding)
+            if self.objects.write(binding, claim.to_bytes(), expected=None) is not None:
+                return claim
+            stored = self.objects.read(binding, SMALL_BYTES)
         if stored is None:
             raise StoreConflictError(
                 f"store {self.uri}: {binding} was removed meanwhile", "run again"
@@ -284,11 +309,32 @@ class ModelStore(StoreReader):
             )
         return claim
 
+    def _new_claim(self, name: str, run_id: str, digest: str) -> Claim:
+        """The claim of a number that no run had before; see `setlist.store.retention`."""
+        folder = f"{name}/revisions/"
+        taken = max(self.revision_numbers(name, rf"{NUMBER}(?:\.claim|/.*)"), default=0)
+        race = Race(f"store {self.uri}: each free number of {folder}")
+        while True:
+            pointer, _ = self.read_pointer(name)
+            taken = max(taken, pointer.floor if pointer else 0)
+            claim = Claim(revision=taken + 1, run_id=run_id, digest=digest, created=utc_text())
+            content = claim.to_writable_bytes(f"store {self.uri}: the claim of run {run_id}")
+            key = f"{folder}{claim.revision}.claim"
+            # Other runs claim at the same time: the first writer of a number has it.
+            if self.objects.write(key, content, expected=None) is not None:
+                # The claim of an earlier run may have been removed since the listing. Then the
+                # floor of HEAD was raised before, and this number was given already.
+                pointer, _ = self.read_pointer(name)
+                if pointer is None or claim.revision > pointer.floor:
+                    return claim
+            taken = claim.revision
+            race.lost()
+
 
 def _next_pointer(
     pointer: Pointer | None, manifest: Manifest, sha256: str, who: str, why: str, action: Action
 ) -> Pointer:
-    """HEAD after a promotion, with the history and the retired revisions of HEAD before."""
+    """HEAD after a promotion, with all else that HEAD had before."""
     entry = Promotion(
         revision=manifest.revision,
         when=utc_text(),
@@ -297,17 +343,28 @@ def _next_pointer(
         why=why,
         action=action,
     )
-    return Pointer(
+    before = pointer or Pointer(
         name=manifest.name,
-        move=uuid.uuid4().hex,
+        move="none",  # replaced below, as all that moves
         live=manifest.revision,
         live_manifest=sha256,
-        previous=pointer.live if pointer else None,
-        previous_manifest=pointer.live_manifest if pointer else None,
-        promotions=[*(pointer.promotions if pointer else []), entry][-PROMOTIONS_KEPT:],
-        retired=pointer.retired if pointer else [],
-        number=pointer.number + 1 if pointer else 1,
-        origin=pointer.origin if pointer else uuid.uuid4().hex,
+        previous=None,
+        previous_manifest=None,
+        promotions=[],
+        retired=[],
+        origin=uuid.uuid4().hex,
+    )
+    return before.model_copy(
+        update={
+            "move": uuid.uuid4().hex,
+            "live": manifest.revision,
+            "live_manifest": sha256,
+            "live_verdict": manifest.verdict_digest,
+            "previous": pointer.live if pointer else None,
+            "previous_manifest": pointer.live_manifest if pointer else None,
+            "promotions": [*before.promotions, entry][-PROMOTIONS_KEPT:],
+            "number": before.number + 1,
+        }
     )
 
 

@@ -15,8 +15,9 @@ from setlist.errors import (
     StoreError,
     StoreNotFoundError,
 )
-from setlist.store.manifest import MANIFEST, Manifest, Pointer, Promotion
-from setlist.store.objects import Objects
+from setlist.store.manifest import MANIFEST, NUMBER, Manifest, Pointer, Promotion
+from setlist.store.objects import Objects, read_only_objects
+from setlist.store.sizes import FILE_BYTES, HEAD_BYTES, MANIFEST_BYTES
 from setlist.store.transfer import TRANSFER_THREADS, download_files, file_faults, listing_faults
 
 MODEL_NAME = r"[a-z0-9-]+(/[a-z0-9-]+)*"
@@ -24,6 +25,27 @@ RESERVED = ("revisions", "runs", "monitoring", "checkpoints", "head")
 """No part of a name: "home/revisions" would lie among the revisions of "home"."""
 CARD_SHA256 = "card_sha256"
 """In the metadata of a revision: the SHA-256 of its model card."""
+
+
+def open_reader(
+    uri: str, *, retry_seconds: float | None = None, new: bool = False
+) -> "StoreReader":
+    """Open the store at "gs://bucket/prefix" or in a local folder to read it.
+
+    Nothing is created, and no permission to write is needed.
+
+    Args:
+        uri: the address.
+        retry_seconds: how long faults of a bucket are tried again; a minute if left out.
+        new: whether a local folder that does not exist is a store in which nothing is live, as
+            before the first run.
+
+    Raises:
+        SettingsError: the text is no address, or has an unknown scheme.
+        StoreNotFoundError: there is no store at the address.
+        StoreError: the place cannot be used; see `setlist.store.objects.Objects`.
+    """
+    return StoreReader(read_only_objects(uri, retry_seconds, new=new))
 
 
 @dataclass(frozen=True)
@@ -144,7 +166,7 @@ class StoreReader:
         if listed is None:
             return None
         key = f"{name}/revisions/{revision}/{path}"
-        stored = self.objects.read(key)
+        stored = self.objects.read(key, min(listed.size, FILE_BYTES))
         if stored is None or hashlib.sha256(stored[0]).hexdigest() != listed.sha256:
             raise StoreDamagedError(
                 f"store {self.uri}: {key} is {'damaged' if stored else 'missing'}",
@@ -174,7 +196,11 @@ class StoreReader:
             StoreDamagedError: HEAD is damaged, or belongs to another model.
         """
         key = f"{checked_name(name)}/HEAD"
-        if (stored := self.objects.read(key)) is None:
+        try:
+            stored = self.objects.read(key, HEAD_BYTES)
+        except StoreDamagedError as fault:
+            raise StoreDamagedError(fault.message, Pointer.remedy) from fault
+        if stored is None:
             return None, None
         content, version = stored
         pointer = Pointer.parse(content, f"store {self.uri}: {key}")
@@ -185,7 +211,10 @@ class StoreReader:
         return pointer, version
 
     def revision_numbers(self, name: str, pattern: str) -> list[int]:
-        """The numbers in the keys under `NAME/revisions/` that match a pattern, ascending."""
+        """The numbers in the keys under `NAME/revisions/` that match a pattern, ascending.
+
+        The pattern begins with `setlist.store.manifest.NUMBER`: other keys are no revisions.
+        """
         folder = f"{checked_name(name)}/revisions/"
         keys = (key.removeprefix(folder) for key in self.objects.keys(folder))
         return sorted({int(match[1]) for key in keys if (match := re.fullmatch(pattern, key))})
@@ -200,7 +229,7 @@ class StoreReader:
         """
         self.refuse_pruned(name, revision, pointer)
         key = f"{checked_name(name)}/revisions/{revision}/{MANIFEST}"
-        stored = self.objects.read(key)
+        stored = self.objects.read(key, MANIFEST_BYTES)
         if stored is None and pointer and revision in (pointer.live, pointer.previous):
             raise StoreDamagedError(
                 f"store {self.uri}: {key} is missing, though HEAD names it", Manifest.remedy
@@ -233,17 +262,26 @@ class StoreReader:
                 "another SHA-256)",
                 Manifest.remedy,
             )
+        if (
+            pointer
+            and revision == pointer.live
+            and pointer.live_verdict not in ("", manifest.verdict_digest)
+        ):
+            raise StoreDamagedError(
+                f"store {self.uri}: {key} is damaged (its verdict is not the one by which it went "
+                "live: HEAD has another SHA-256)",
+                Manifest.remedy,
+            )
         return manifest, sha256
 
     def _complete(self, name: str, pointer: Pointer | None) -> list[int]:
         """The numbers that have a manifest and were not pruned, ascending."""
-        retired = set(pointer.retired) if pointer else set()
-        complete = self.revision_numbers(name, rf"(\d+)/{re.escape(MANIFEST)}")
-        return [revision for revision in complete if revision not in retired]
+        complete = self.revision_numbers(name, rf"{NUMBER}/{re.escape(MANIFEST)}")
+        return [each for each in complete if not (pointer and pointer.retires(each))]
 
     def refuse_pruned(self, name: str, revision: int, pointer: Pointer | None) -> None:
-        """Raise StoreNotFoundError for a revision that HEAD lists as retired."""
-        if pointer and revision in pointer.retired:
+        """Raise StoreNotFoundError for a revision that HEAD has retired."""
+        if pointer and pointer.retires(revision):
             raise StoreNotFoundError(
                 f"store {self.uri}: revision {revision} of {name} was pruned",
                 "choose another, or start a new run",

@@ -1,32 +1,61 @@
-"""Which revisions a store keeps: pins, and pruning.
+"""Which revisions a store keeps: pins, pruning, and which numbers are never given again.
 
-Prune first writes a revision into HEAD as retired, by compare-and-swap against the HEAD that names
-the live revision; only then are the revision's files removed. So a promotion at the same moment
-either comes first, and prune starts again, or finds the revision retired. A pin at the same moment
-is seen when prune reads the pins a second time, or finds the revision retired. Claims stay, so that
-a number is never used again.
+HEAD decides everything here, by compare-and-swap. It holds the pins, what is live, and which
+numbers are retired; so a pin, a promotion and a prune that meet write one after the other, and
+each sees what came before it. The argument, step by step:
+
+1. A pin is a part of HEAD. Prune decides from one HEAD and writes the next one only if nobody wrote
+   between. So a pin that was acknowledged is either seen by prune, or came later and found the
+   revision retired, and was refused. The same holds for a promotion.
+2. Prune removes files of a number only after the HEAD that retires it was written. A number that
+   HEAD retires is read, promoted and pinned by nobody, and no later HEAD takes that back.
+3. HEAD does not list all that was ever retired. It has a floor: each number up to it was given to a
+   run, and of these only those in `kept` are not retired. The floor never falls, and `kept` only
+   loses numbers, except for what prune finds complete below a floor that it raises. A run under way
+   holds the floor below its number, until LEFTOVER_AGE after its claim; then it counts as dead, and
+   its number is retired. So `retired` and `kept` are no longer than what there is at one time.
+4. A slow run that was taken for dead looks at HEAD before it writes its manifest and after. If it
+   falls between, its manifest is there, and retired: it is no revision, and the next prune removes
+   it.
+5. A number is never given twice. A new one is above the floor and above every number that is
+   listed, and its claim is written only where there is none. Claims are removed up to the floor
+   only, after the HEAD with that floor was written. A run that listed the claims before, and claims
+   a number that was free again, reads HEAD after its claim, sees that the number is not above the
+   floor, and takes another. The claim of the highest number stays, so that this holds even where
+   HEAD is lost.
+
+Former versions wrote a pin as an object beside its revision. Such pins are honoured; the next pin
+or prune takes them into HEAD.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from setlist.errors import StoreError, StoreNotFoundError
+from setlist.errors import StoreDamagedError, StoreNotFoundError
+from setlist.store.files import Entry
+from setlist.store.head import change_head
 from setlist.store.manifest import (
     MANIFEST,
+    NUMBER,
     Claim,
     Manifest,
     Pin,
+    PinObject,
     Pointer,
     this_person,
     utc_text,
 )
+from setlist.store.model_store import ModelStore
 from setlist.store.reader import StoreReader, checked_name
+from setlist.store.sizes import SMALL_BYTES
+from setlist.store.transfer import TRANSFER_THREADS
 
 LEFTOVER_AGE = timedelta(days=1)
 """A run whose claim is older than this and has no manifest counts as dead."""
-CONTENT_OF_REVISION = r"(\d+)(?:/.+|\.card\.md)"
+CONTENT_OF_REVISION = rf"{NUMBER}(?:/.+|\.card\.md)"
 """Matches the keys that belong to a number, except its claim and its pin."""
 
 Dependency = Callable[[Manifest], int | None]
@@ -51,50 +80,73 @@ def pins(store: StoreReader, name: str) -> dict[int, Pin]:
     """The pins of a name, by revision.
 
     Raises:
-        StoreDamagedError: a pin cannot be read.
+        StoreDamagedError: HEAD, or a pin of a former version, cannot be read.
     """
-    by_revision = {}
-    for revision in store.revision_numbers(name, r"(\d+)\.pin"):
-        key = _pin_key(name, revision)
-        # A pin may be taken off between the listing and this moment.
-        if stored := store.objects.read(key):
-            by_revision[revision] = Pin.parse(stored[0], f"store {store.uri}: {key}")
-    return by_revision
+    pointer, _ = store.read_pointer(name)
+    of_head = {pin.revision: pin for pin in pointer.pins} if pointer else {}
+    return dict(sorted((_pin_objects(store, name) | of_head).items()))
 
 
-def pin(store: StoreReader, name: str, revision: int, why: str) -> Pin:
+def pin(store: ModelStore, name: str, revision: int, why: str) -> Pin:
     """Keep a revision until it is unpinned; an existing pin stays as it is.
 
     Raises:
-        StoreNotFoundError: there is no such revision, or it is being pruned.
+        StoreNotFoundError: there is no such revision, it is being pruned, or nothing is live.
+        StoreConflictError: others wrote HEAD each time.
+        StoreRefusedError: the store does not take it.
     """
     store.manifest(name, revision)
-    new_pin = Pin(name=name, revision=revision, who=this_person(), when=utc_text(), why=why)
-    key = _pin_key(name, revision)
-    store.objects.write(key, new_pin.to_bytes(), expected=None)
-    try:
-        # After the pin is written: a prune that did not see it has retired the revision by now.
-        store.refuse_pruned(name, revision, store.read_pointer(name)[0])
-    except StoreError:
-        store.objects.remove(key)
-        raise
-    return pins(store, name).get(revision, new_pin)
+    new_pin = Pin(revision=revision, who=this_person(), when=utc_text(), why=why)
+    objects = _pin_objects(store, name)
+
+    def add(pointer: Pointer | None) -> Pointer:
+        if pointer is None:
+            raise StoreNotFoundError(
+                f"store {store.uri}: nothing is live under {name}, so nothing is pruned and no pin "
+                "is needed."
+            )
+        store.refuse_pruned(name, revision, pointer)
+        return _with_pins(pointer, {revision: new_pin} | objects)
+
+    pointer = change_head(store, name, add)
+    _remove_pin_objects(store, name, objects)
+    return next(pin for pin in pointer.pins if pin.revision == revision)
 
 
-def unpin(store: StoreReader, name: str, revision: int) -> None:
+def unpin(store: ModelStore, name: str, revision: int) -> None:
     """Remove a pin.
 
     Raises:
         StoreNotFoundError: the revision is not pinned.
+        StoreConflictError: others wrote HEAD each time.
+        StoreRefusedError: the store does not take it.
     """
-    key = _pin_key(checked_name(name), revision)
-    if store.objects.read(key) is None:
+    pointer, _ = store.read_pointer(checked_name(name))
+    # Not parsed: a damaged pin of a former version is removed by this.
+    is_object = store.objects.read(_pin_key(name, revision), SMALL_BYTES) is not None
+    is_in_head = bool(pointer and any(pin.revision == revision for pin in pointer.pins))
+    if not (is_object or is_in_head):
         raise StoreNotFoundError(f"store {store.uri}: revision {revision} of {name} is not pinned.")
-    store.objects.remove(key)
+    # Before HEAD: a prune that still sees the object takes it into HEAD.
+    _remove_pin_objects(store, name, [revision] if is_object else [])
+
+    def take_off(pointer: Pointer | None) -> Pointer:
+        if pointer is None:
+            raise StoreNotFoundError(f"store {store.uri}: nothing is live under {name}.")
+        left = [pin for pin in pointer.pins if pin.revision != revision]
+        return pointer.model_copy(update={"pins": left})
+
+    if is_in_head:
+        change_head(store, name, take_off)
 
 
 def prune(
-    store: StoreReader, name: str, keep: int, dependency: Dependency, *, dry_run: bool = False
+    store: ModelStore,
+    name: str,
+    keep: int | None,
+    dependency: Dependency,
+    *,
+    dry_run: bool = False,
 ) -> Pruned:
     """Remove all but the newest revisions, and what dead runs and killed uploads have left.
 
@@ -104,7 +156,7 @@ def prune(
     Args:
         store: the store.
         name: of the model.
-        keep: how many of the newest revisions stay.
+        keep: how many of the newest revisions stay; None for all.
         dependency: which other revision a revision needs.
         dry_run: report what would be removed, and remove nothing.
 
@@ -112,75 +164,180 @@ def prune(
         StoreNotFoundError: nothing is live.
         StoreDamagedError: a document that decides is damaged. What was retired before is removed
             by the next call.
+        StoreConflictError: others wrote HEAD each time.
+        StoreRefusedError: the store does not take it.
     """
-    while True:
-        pointer, version = store.read_pointer(name)
+    pruned = Pruned([], [], 0)
+    objects = _pin_objects(store, name)
+
+    def retire(pointer: Pointer | None) -> Pointer:
+        nonlocal pruned
         if pointer is None:
             raise StoreNotFoundError(
                 f"store {store.uri}: nothing is live under {name}, so nothing is pruned."
             )
-        pinned = set(pins(store, name))
-        complete = store.revision_numbers(name, rf"(\d+)/{re.escape(MANIFEST)}")
-        revisions = [revision for revision in complete if revision not in pointer.retired]
-        kept = _kept(store, name, revisions, pointer, pinned, keep, dependency)
-        doomed = [revision for revision in revisions if revision not in kept]
-        leftovers = _leftovers(store, name, {*complete, *pointer.retired})
-        pruned = Pruned(doomed, leftovers, len(revisions) - len(doomed))
-        if dry_run:
-            return pruned
-        retired = sorted({*pointer.retired, *doomed, *leftovers} - pinned)
-        if retired != pointer.retired:
-            new_pointer = pointer.model_copy(update={"retired": retired})
-            content = new_pointer.to_bytes()
-            if store.objects.write(f"{name}/HEAD", content, expected=version) is None:
-                continue  # HEAD moved meanwhile: decide again
-        # A pin that came after the first look wins: the next pass takes the revision back.
-        if not set(pins(store, name)) & set(retired):
-            break
+        pointer = _with_pins(pointer, objects)
+        numbers = Numbers.listed(store, name)
+        complete = [each for each in numbers.complete if not pointer.retires(each)]
+        staying = _kept(store, name, complete, pointer, keep, dependency)
+        doomed = [each for each in complete if each not in staying]
+        waiting = [
+            each for each in numbers.given if each not in complete and not pointer.retires(each)
+        ]
+        ages = {each: numbers.age(store, name, each) for each in waiting}
+        dead = [each for each in waiting if ages[each] > LEFTOVER_AGE]
+        pruned = Pruned(
+            doomed, sorted({*dead} & numbers.content.keys()), len(complete) - len(doomed)
+        )
+        alive = [each for each in waiting if each not in dead]
+        highest = max([pointer.floor, *pointer.retired, *numbers.given])
+        floor = max(pointer.floor, min(alive, default=highest + 1) - 1)
+        kept = {*staying, *_kept_in_any_case(pointer)}
+        gone = {*pointer.retired, *doomed, *dead} - kept
+        return pointer.model_copy(
+            update={
+                "floor": floor,
+                "kept": sorted(each for each in kept if each <= floor),
+                "retired": sorted(each for each in gone if each > floor),
+            }
+        )
+
+    if dry_run:
+        retire(store.read_pointer(name)[0])
+        return pruned
+    pointer = change_head(store, name, retire)
+    _remove_pin_objects(store, name, objects)
     for revision in store.revision_numbers(name, CONTENT_OF_REVISION):
-        if revision in retired:
+        if pointer.retires(revision):
             _remove(store, name, revision)
     store.objects.sweep()
     return pruned
 
 
+def remove_old_claims(store: ModelStore, name: str, *, dry_run: bool = False) -> list[str]:
+    """Remove the claims of numbers that have ended: retired, up to the floor, without content.
+
+    Returns:
+        The keys that were removed, or would be.
+
+    Raises:
+        StoreError: the store cannot be read, or does not let them be removed.
+    """
+    pointer, _ = store.read_pointer(name)
+    if pointer is None:
+        return []
+    numbers = Numbers.listed(store, name)
+    highest = max([pointer.floor, *numbers.given])
+
+    def has_ended(number: int) -> bool:
+        return (
+            number <= pointer.floor
+            and number != highest
+            and pointer.retires(number)
+            and number not in numbers.content
+        )
+
+    def number_of(key: str) -> int:
+        stored = store.objects.read(key, SMALL_BYTES)
+        # A damaged document says nothing, and stays.
+        try:
+            return Claim.parse(stored[0], key).revision if stored else highest
+        except StoreDamagedError:
+            return highest
+
+    # A run's document goes first: without it, a second attempt of the run takes a new number.
+    with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
+        of_runs = dict(zip(numbers.runs, pool.map(number_of, numbers.runs), strict=True))
+    keys = [key for key, number in of_runs.items() if has_ended(number)]
+    keys += [key for number, key in numbers.claims.items() if has_ended(number)]
+    for key in keys if not dry_run else []:
+        store.objects.remove(key)
+    return keys
+
+
+class Numbers(NamedTuple):
+    """What lies under NAME/revisions, by the number that it belongs to.
+
+    Attributes:
+        claims: the key of each claim.
+        content: the files of each number, and its card.
+        runs: the keys that say which number a run has.
+        complete: the numbers with a manifest, ascending.
+    """
+
+    claims: dict[int, str]
+    content: dict[int, list[Entry]]
+    runs: list[str]
+    complete: list[int]
+
+    @classmethod
+    def listed(cls, store: StoreReader, name: str) -> "Numbers":
+        """Look once; what is no revision of ours, such as `007/a`, is left out."""
+        folder = f"{checked_name(name)}/revisions/"
+        numbers = cls({}, {}, [], [])
+        for entry in store.objects.entries(folder):
+            key = entry.key.removeprefix(folder)
+            if match := re.fullmatch(rf"{NUMBER}\.claim", key):
+                numbers.claims[int(match[1])] = entry.key
+            elif match := re.fullmatch(CONTENT_OF_REVISION, key):
+                numbers.content.setdefault(int(match[1]), []).append(entry)
+                if key == f"{match[1]}/{MANIFEST}":
+                    numbers.complete.append(int(match[1]))
+            elif "/" not in key and key.endswith(".run"):
+                numbers.runs.append(entry.key)
+        numbers.complete.sort()
+        return numbers
+
+    @property
+    def given(self) -> list[int]:
+        """All numbers that have a claim or content, ascending."""
+        return sorted({*self.claims, *self.content})
+
+    def age(self, store: StoreReader, name: str, number: int) -> timedelta:
+        """How long ago a number was claimed; without a claim, when its last file was written."""
+        key = f"{name}/revisions/{number}.claim"
+        moments = [entry.updated for entry in self.content.get(number, [])]
+        if stored := store.objects.read(key, SMALL_BYTES):
+            claimed = Claim.parse(stored[0], f"store {store.uri}: {key}").created
+            try:
+                moment = datetime.fromisoformat(claimed)
+            except ValueError as fault:
+                raise StoreDamagedError(
+                    f"store {store.uri}: {key} is damaged (created: {claimed!r} is no time)",
+                    Claim.remedy,
+                ) from fault
+            moments = [moment if moment.tzinfo else moment.replace(tzinfo=UTC)]
+        return datetime.now(UTC) - max(moments, default=datetime.now(UTC))
+
+
 def _kept(
     store: StoreReader,
     name: str,
-    revisions: list[int],
+    revisions: Collection[int],
     pointer: Pointer,
-    pinned: set[int],
-    keep: int,
+    keep: int | None,
     dependency: Dependency,
 ) -> set[int]:
-    """The revisions that stay: the chosen ones, and everything on which they depend."""
-    newest = revisions[-keep:] if keep else []  # [-0:] would be all of them
-    chosen = {pointer.live, pointer.previous, *pinned, *newest}
-    waiting = [revision for revision in chosen if revision in revisions]
-    kept: set[int] = set()
-    while waiting:
-        revision = waiting.pop()
-        if revision not in kept:
-            kept.add(revision)
-            needed = dependency(store.read_manifest(name, revision, pointer)[0])
-            waiting += [needed] if needed in revisions else []
-    return kept
+    """The revisions that stay: the chosen ones, and the one on which each of them depends.
+
+    What those depend on is not needed: a run looks at the anchor of the live revision only.
+    """
+    if keep is None:
+        return set(revisions)
+    newest = sorted(revisions)[-keep:] if keep else []  # [-0:] would be all of them
+    chosen = {*newest, *_kept_in_any_case(pointer)} & {*revisions}
+    needed = [
+        dependency(store.read_manifest(name, revision, pointer)[0]) for revision in sorted(chosen)
+    ]
+    return {*chosen, *(each for each in needed if each is not None and each in revisions)}
 
 
-def _leftovers(store: StoreReader, name: str, known: set[int]) -> list[int]:
-    """Numbers that have files and no manifest, and whose claim is older than LEFTOVER_AGE."""
-    numbers = []
-    for revision in store.revision_numbers(name, CONTENT_OF_REVISION):
-        key = f"{name}/revisions/{revision}.claim"
-        stored = None if revision in known else store.objects.read(key)
-        if stored:
-            created = Claim.parse(stored[0], f"store {store.uri}: {key}").created
-            if datetime.now(UTC) - datetime.fromisoformat(created) > LEFTOVER_AGE:
-                numbers.append(revision)
-    return numbers
+def _kept_in_any_case(pointer: Pointer) -> set[int]:
+    previous = [] if pointer.previous is None else [pointer.previous]
+    return {pointer.live, *previous, *(pin.revision for pin in pointer.pins)}
 
 
-def _remove(store: StoreReader, name: str, revision: int) -> None:
+def _remove(store: ModelStore, name: str, revision: int) -> None:
     """Remove everything of a retired revision but its claim.
 
     The manifest goes first: without it, a half-removed revision is not listed as complete.
@@ -193,8 +350,32 @@ def _remove(store: StoreReader, name: str, revision: int) -> None:
     for key in keys:
         if key != manifest:
             store.objects.remove(key)
-    if store.objects.read(f"{folder}.card.md"):
-        store.objects.remove(f"{folder}.card.md")
+    store.objects.remove(f"{folder}.card.md")
+
+
+def _with_pins(pointer: Pointer, additional: dict[int, Pin]) -> Pointer:
+    """HEAD with more pins; one that it has already stays as it is."""
+    of_head = {pin.revision: pin for pin in pointer.pins}
+    more = {each: pin for each, pin in additional.items() if not pointer.retires(each)}
+    merged = dict(sorted((more | of_head).items()))
+    return pointer.model_copy(update={"pins": list(merged.values())})
+
+
+def _pin_objects(store: StoreReader, name: str) -> dict[int, Pin]:
+    """The pins that former versions wrote."""
+    found = {}
+    for revision in store.revision_numbers(name, rf"{NUMBER}\.pin"):
+        key = _pin_key(name, revision)
+        # A pin may be taken off between the listing and this moment.
+        if stored := store.objects.read(key, SMALL_BYTES):
+            old = PinObject.parse(stored[0], f"store {store.uri}: {key}")
+            found[revision] = Pin(revision=revision, who=old.who, when=old.when, why=old.why)
+    return found
+
+
+def _remove_pin_objects(store: ModelStore, name: str, revisions: Collection[int]) -> None:
+    for revision in revisions:
+        store.objects.remove(_pin_key(name, revision))
 
 
 def _pin_key(name: str, revision: int) -> str:

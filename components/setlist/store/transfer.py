@@ -104,7 +104,7 @@ def download_files(objects: Objects, folder: str, files: Mapping[str, File], tar
     def download(path: str) -> None:
         copy = target / path
         copy.parent.mkdir(parents=True, exist_ok=True)
-        objects.download(folder + path, copy, progress.add)
+        objects.download(folder + path, copy, progress.add, files[path].size)
         if (actual := describe_file(copy)) != files[path]:
             raise _damaged(objects, folder + path, files[path], actual)
 
@@ -114,8 +114,13 @@ def download_files(objects: Objects, folder: str, files: Mapping[str, File], tar
 def listing_faults(
     objects: Objects, folder: str, files: Mapping[str, File]
 ) -> Iterator[StoreDamagedError]:
-    """One error for each file that the manifest does not list, and for each that is missing."""
-    present = {key.removeprefix(folder) for key in objects.keys(folder)} - {MANIFEST}
+    """One error for each file whose listing is not that of the manifest: before a byte is read.
+
+    It may be missing, of another size, or not in the manifest.
+    """
+    sizes = {entry.key.removeprefix(folder): entry.size for entry in objects.entries(folder)}
+    sizes.pop(MANIFEST, None)
+    present = set(sizes)
     for path in sorted(present - set(files)):
         yield StoreDamagedError(
             f"store {objects.uri}: {folder}{path} is not in the manifest",
@@ -125,22 +130,29 @@ def listing_faults(
         yield StoreDamagedError(
             f"store {objects.uri}: {folder}{path} is missing", "stage the model again"
         )
+    for path in sorted(present & set(files)):
+        if sizes[path] != files[path].size:
+            yield StoreDamagedError(
+                f"store {objects.uri}: {folder}{path} is damaged (it has {sizes[path]} bytes, its "
+                f"manifest says {files[path].size})",
+                "stage the model again",
+            )
 
 
 def file_faults(objects: Objects, folder: str, files: Mapping[str, File]) -> list[StoreError]:
     """Read every file of a revision; one error for each that is not as its manifest says."""
     progress = TransferProgress("verifying", _total_size(files))
-    missing_or_unlisted = list(listing_faults(objects, folder, files))
-    present = set(objects.keys(folder))
+    sizes = {entry.key: entry.size for entry in objects.entries(folder)}
+    faults_of_listing = list(listing_faults(objects, folder, files))
     unreadable: list[StoreError] = []
 
     def verify(path: str) -> None:
-        if folder + path not in present:
-            return
+        if sizes.get(folder + path) != files[path].size:
+            return  # a fault of the listing
         with tempfile.TemporaryDirectory() as scratch:
             copy = Path(scratch) / "file"
             try:
-                objects.download(folder + path, copy, progress.add)
+                objects.download(folder + path, copy, progress.add, files[path].size)
             except StoreError as fault:
                 unreadable.append(fault)
                 return
@@ -149,7 +161,7 @@ def file_faults(objects: Objects, folder: str, files: Mapping[str, File]) -> lis
 
     _for_each(verify, files)
     # The threads end in any order; sorted, two verifications print the same.
-    return [*missing_or_unlisted, *sorted(unreadable, key=str)]
+    return [*faults_of_listing, *sorted(unreadable, key=str)]
 
 
 def _for_each(work: Callable[[str], None], files: Mapping[str, File]) -> None:

@@ -57,7 +57,7 @@ def dashboard(
     from setlist.explorer.launch import serve_explorer
     from setlist.explorer.resources import Scene
     from setlist.models.worker.model_worker import require_tensorflow
-    from setlist.store.model_store import open_store
+    from setlist.store.reader import open_reader
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     require_tensorflow()
@@ -74,7 +74,7 @@ def dashboard(
         say(fault_text, err=True)
     settings = read_settings(shown_runs[0].settings if shown_runs else SAMPLE, None)
     store, name = store or settings.store, name or settings.name
-    if not shown_runs and not open_store(store).revisions(name):
+    if not shown_runs and not open_reader(store, new=True).revisions(name):
         raise SettingsError(
             f"there is no run in {workdir} and no revision of {name} in {store}",
             "start with `setlist run`, or name others with --workdir, --store and --name",

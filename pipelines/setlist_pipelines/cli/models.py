@@ -25,11 +25,11 @@ HOME, HERE = "home", ".setlist/store"
 @models.command(name="list", epilog=examples("setlist models list --store gs://bucket/setlist"))
 def list_(name: Name = HOME, store: Store = HERE) -> None:
     """List the revisions: which is live, which was before, which are pinned or only staged."""
-    from setlist.store.model_store import open_store
+    from setlist.store.reader import open_reader
     from setlist.store.retention import pins
     from setlist_pipelines.cli.screen import screen
 
-    place = open_store(store)
+    place = open_reader(store)
     head, pinned, was = place.head(name), pins(place, name), place.promoted_revisions(name)
     table = new_table("revision", "", "label", "created", "data until", "digest", "MB")
     for revision, manifest in place.manifests(name).items():
@@ -55,10 +55,10 @@ def list_(name: Name = HOME, store: Store = HERE) -> None:
 @models.command(epilog=examples("setlist models show 7"))
 def show(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
     """Show one revision: where it came from, its verdict, its files."""
-    from setlist.store.model_store import open_store
+    from setlist.store.reader import open_reader
     from setlist_pipelines.cli.screen import screen
 
-    manifest = open_store(store).manifest(name, revision)
+    manifest = open_reader(store).manifest(name, revision)
     about, files = new_table("", ""), new_table("file", "bytes", "SHA-256")
     for what, value in {
         "model": f"{name}, revision {revision}",
@@ -93,9 +93,9 @@ def verify(
 
     Ends with 0 where all is whole, else with 1.
     """
-    from setlist.store.model_store import open_store
+    from setlist.store.reader import open_reader
 
-    place = open_store(store)
+    place = open_reader(store)
     faults = 0
     revisions = place.revisions(name) if revision is None else [revision]
     if not revisions:
@@ -178,11 +178,11 @@ def rollback(
 @models.command(epilog=examples("setlist models history"))
 def history(name: Name = HOME, store: Store = HERE) -> None:
     """Show what went live when, by whom, from which run and why; the latest last."""
-    from setlist.store.model_store import open_store
+    from setlist.store.reader import open_reader
     from setlist_pipelines.cli.screen import screen
 
     table = new_table("when", "revision", "", "who", "run", "why")
-    for promotion in open_store(store).history(name):
+    for promotion in open_reader(store).history(name):
         add_row(
             table,
             promotion.when,
@@ -241,9 +241,9 @@ def prune(
 @models.command(epilog=examples("setlist models card 7 > card.md"))
 def card(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
     """Print the model card of a revision, in Markdown."""
-    from setlist.store.model_store import open_store
+    from setlist.store.reader import open_reader
 
-    text = open_store(store).card(name, revision)
+    text = open_reader(store).card(name, revision)
     if text is None:
         raise SettingsError(
             f"store {store}: revision {revision} of {name} was staged without card."

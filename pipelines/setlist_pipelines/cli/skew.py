@@ -75,7 +75,7 @@ def skew_(
     """
     from setlist.data.policy import ServingBounds
     from setlist.serving.skew_check import compare_requests
-    from setlist.store.model_store import open_store
+    from setlist.store.reader import open_reader
     from setlist_pipelines.cli.screen import print_data_verdict, screen
     from setlist_pipelines.settings.file import read_settings
 
@@ -90,7 +90,7 @@ def skew_(
             "there is no log to read", "name one with --log, or as monitoring.log in the settings"
         )
     if revision is None:
-        head = open_store(store).head(name)
+        head = open_reader(store).head(name)
         if head is None:
             raise StoreNotFoundError(
                 f"store {store}: nothing is live under {name}", "name a --revision"

@@ -139,7 +139,7 @@ def test_a_fault_of_the_operating_system_has_its_class(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(error, match=rf"cannot write a/b \({os.strerror(number)}\); check the path"):
+    with pytest.raises(error, match=rf"cannot write a/b \({os.strerror(number)}\); "):
         place.write("a/b", b"1", expected=None)
     with pytest.raises(error):
         place.upload(file, "a/b")
@@ -188,9 +188,9 @@ def test_a_server_that_does_not_answer_is_unreachable(monkeypatch):
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (Unauthorized("401"), StoreRefusedError),
-        (TooManyRequests("429"), StoreUnreachableError),
-        (ServiceUnavailable("503"), StoreUnreachableError),
+        (Unauthorized("who asks?"), StoreRefusedError),
+        (TooManyRequests("too fast"), StoreUnreachableError),
+        (ServiceUnavailable("later"), StoreUnreachableError),
         (RetryError("sixty seconds are over", None), StoreUnreachableError),
         (DataCorruption(None, "other bytes than the checksum's"), StoreDamagedError),
         (RefreshError("the account was deleted"), StoreRefusedError),
@@ -206,5 +206,5 @@ def test_a_fault_of_the_client_has_its_class(
 
     place = open_objects(gcs_uri)
     monkeypatch.setattr(place, "_client", type("Client", (), {"list_blobs": fail})())
-    with pytest.raises(error, match=re.escape(str(fault))):
+    with pytest.raises(error, match=re.escape(getattr(fault, "message", str(fault)))):
         place.keys("")

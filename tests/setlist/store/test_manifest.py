@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setlist.errors import SetlistError
-from setlist.store.manifest import File, Manifest, Pointer, Promotion
+from setlist.store.manifest import File, Manifest, Pin, Pointer, Promotion
 
 HASH = "0" * 64
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
@@ -29,7 +29,7 @@ JSON = st.recursive(
 MANIFESTS = st.builds(
     Manifest,
     name=TEXT,
-    revision=st.integers(1, 2**53),
+    revision=st.integers(1, 10**15 - 1),
     run_id=TEXT,
     created=TEXT,
     digest=TEXT,
@@ -62,6 +62,12 @@ POINTERS = st.builds(
     retired=st.lists(st.integers(1, 99), max_size=5),
     number=st.just(0) | st.integers(1, 99),
     origin=st.just("") | TEXT,
+    floor=st.just(0) | st.integers(1, 99),
+    kept=st.lists(st.integers(1, 99), max_size=5),
+    pins=st.lists(
+        st.builds(Pin, revision=st.integers(1, 99), who=TEXT, when=TEXT, why=TEXT), max_size=3
+    ),
+    live_verdict=st.just("") | st.just(HASH),
 )
 
 
@@ -103,7 +109,7 @@ GOOD = {
         ({"files": {"a": {"sha256": "0", "size": 1}}}, "files.a.sha256: String should match"),
         ({"files": {"a": {"sha256": HASH, "size": -1}}}, "files.a.size: Input should be greater"),
         ({"revision": "1"}, "revision: Input should be a valid integer"),
-        ({"revision": 0}, "revision: Input should be greater than 0"),
+        ({"revision": 0}, "revision: Input should be greater than or equal to 1"),
         ({"training_window": {"cut": 1}}, "training_window.cut: Input should be a valid string"),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
     ],

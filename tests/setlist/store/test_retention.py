@@ -12,7 +12,7 @@ import pytest
 
 from setlist.errors import SetlistError
 from setlist.store import retention as keep
-from setlist.store.manifest import Claim, Manifest
+from setlist.store.manifest import Claim, Manifest, PinObject
 from setlist.store.model_store import ModelStore
 from setlist.store.objects import Objects, open_objects
 from setlist.store.retention import pin, pins, prune, unpin
@@ -33,6 +33,11 @@ def six(store: ModelStore, stage: Stage) -> ModelStore:
     head = store.promote("home", 3, expected=None)
     store.promote("home", 2, expected=head)
     return store
+
+
+def pin_object(revision: int) -> PinObject:
+    """A pin as a former version wrote it."""
+    return PinObject(name="home", revision=revision, who="ann@desk", when="2026-05-01", why="")
 
 
 class Meddled:
@@ -88,8 +93,8 @@ def test_prune_keeps_the_newest_the_live_the_previous_and_the_pinned(
 def test_what_a_kept_revision_needs_is_kept(six: ModelStore):
     needs = {6: 4, 4: 1, 2: 99}
     done = prune(six, "home", 1, lambda manifest: needs.get(manifest.revision))
-    assert done.revisions == [5]
-    assert six.revisions("home") == [1, 2, 3, 4, 6]
+    assert done.revisions == [1, 5], "what only the anchor of a kept revision needs is not kept"
+    assert six.revisions("home") == [2, 3, 4, 6]
 
 
 def test_a_number_is_never_used_again(six: ModelStore, stage: Stage):
@@ -168,8 +173,7 @@ def test_a_pin_says_who_and_why_and_the_first_one_stays(
 
 
 def test_a_damaged_pin_stops_a_prune(six: ModelStore, behind: Behind):
-    pin(six, "home", 4, "")
-    behind.put("home/revisions/4.pin", behind.get("home/revisions/4.pin").replace(b"4", b"5"))
+    behind.put("home/revisions/4.pin", pin_object(4).to_bytes().replace(b"4", b"5"))
     with pytest.raises(SetlistError, match=r"home/revisions/4.pin is damaged .* unpin"):
         prune(six, "home", 0, nothing)
     assert six.revisions("home") == [1, 2, 3, 4, 5, 6]
@@ -241,5 +245,8 @@ def test_empty_folders_go_with_the_last_file(tmp_path: Path):
 def test_retired_numbers_survive_a_promotion(six: ModelStore, behind: Behind):
     prune(six, "home", 1, nothing)
     six.promote("home", 6, expected=six.head("home"))
-    assert json.loads(behind.get("home/HEAD"))["retired"] == [1, 4, 5]
+    head = json.loads(behind.get("home/HEAD"))
+    assert (head["retired"], head["floor"], head["kept"]) == ([], 6, [2, 3, 6])
+    with pytest.raises(SetlistError, match="revision 4 of home was pruned"):
+        six.promote("home", 4, expected=six.head("home"))
     assert uuid.UUID(six.head("home").version)

@@ -26,12 +26,8 @@ class Mortal:
     """Objects whose process dies after a number of changes; they come one after the other."""
 
     def __init__(self, objects: Objects, changes: int) -> None:
-        self.uri, self.keys, self.read, self.download = (
-            objects.uri,
-            objects.keys,
-            objects.read,
-            objects.download,
-        )
+        self.uri, self.keys, self.entries = objects.uri, objects.keys, objects.entries
+        self.read, self.download = objects.read, objects.download
         self.holds, self.sweep = objects.holds, objects.sweep
         self._objects, self._left = objects, changes
         self._lock = threading.Lock()

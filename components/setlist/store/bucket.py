@@ -150,7 +150,10 @@ class BucketReader:
 def _answer_of(fault: BaseException) -> Answer | None:
     """The answer of the server in a fault of the client; None where there was none."""
     from google.api_core.exceptions import GoogleAPICallError
+    from google.cloud.storage.exceptions import InvalidResponse
 
+    if isinstance(fault, InvalidResponse):  # of a transfer that was tried until time was over
+        return parse_answer(fault.response.status_code, fault.response.content)
     status = getattr(fault, "code", None)
     if not isinstance(fault, GoogleAPICallError) or not isinstance(status, int):
         return None

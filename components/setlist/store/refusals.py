@@ -104,7 +104,7 @@ ROWS = (
     Row(
         _refused(
             "choose a bucket without retention policy for the store, since HEAD is rewritten, or "
-            "have the owner of this one remove it"
+            "have the owner of this one end its policy"
         ),
         (403,),
         ("retentionPolicyNotMet",),

@@ -26,7 +26,7 @@ def gcs_uri(gcs_bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def proxied(gcs_bucket: str, gcs_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a store behind the proxy."""
-    Proxy.server_address_of_gcs, Proxy.refuse_with, Proxy.drop_answer_to = gcs_bucket, 0, None
+    Proxy.reset(gcs_bucket)
     with served(Proxy) as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         yield gcs_uri

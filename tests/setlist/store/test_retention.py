@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from setlist.errors import SetlistError
+from setlist.errors import SetlistError, StoreConflictError
 from setlist.store import retention as keep
 from setlist.store.manifest import Claim, Manifest, PinObject
 from setlist.store.model_store import ModelStore
@@ -250,3 +250,190 @@ def test_retired_numbers_survive_a_promotion(six: ModelStore, behind: Behind):
     with pytest.raises(SetlistError, match="revision 4 of home was pruned"):
         six.promote("home", 4, expected=six.head("home"))
     assert uuid.UUID(six.head("home").version)
+
+
+# Pins in HEAD, and those of former versions.
+
+
+def test_a_pin_between_two_prunes_is_kept_or_refused(six: ModelStore, uri: str, tmp_path: Path):
+    """Fault 13: one prune has looked, then a pin is acknowledged, then another prune ends."""
+
+    def between() -> None:
+        pin(six, "home", 4, "for the audit")
+        prune(six, "home", 0, nothing)
+
+    prune(meddled(uri, before=between), "home", 0, nothing)
+    assert list(pins(six, "home")) == [4]
+    assert six.verify("home", 4) == []
+    unpin(six, "home", 4)
+    prune(six, "home", 0, nothing)
+    assert six.revisions("home") == [2, 3]
+    with pytest.raises(SetlistError, match="revision 4 of home was pruned"):
+        pin(six, "home", 4, "")
+
+
+def test_a_pin_moves_nothing(six: ModelStore):
+    head = six.head("home")
+    before, _ = six.read_pointer("home")
+    pin(six, "home", 5, "liked")
+    assert six.head("home") == head
+    after, _ = six.read_pointer("home")
+    assert (after.number, after.move) == (before.number, before.move)
+    unpin(six, "home", 5)
+    assert six.read_pointer("home")[0] == before
+
+
+def test_where_nothing_is_live_no_pin_is_needed(store: ModelStore, stage: Stage):
+    stage("run-1")
+    with pytest.raises(SetlistError, match="nothing is pruned and no pin is needed"):
+        pin(store, "home", 1, "")
+
+
+def test_pins_of_former_versions_are_honoured_and_taken_over(six: ModelStore, behind: Behind):
+    for revision in (4, 5):
+        behind.put(f"home/revisions/{revision}.pin", pin_object(revision).to_bytes())
+    assert [each.who for each in pins(six, "home").values()] == ["ann@desk"] * 2
+    unpin(six, "home", 5)
+    assert prune(six, "home", 0, nothing).revisions == [1, 5, 6]
+    assert [key for key in behind.objects.keys("") if key.endswith(".pin")] == []
+    assert list(pins(six, "home")) == [4]
+    unpin(six, "home", 4)
+    assert pins(six, "home") == {}
+
+
+# Numbers: the floor, claims, and slow runs.
+
+
+def claim(behind: Behind, number: int, age: timedelta, run_id: str = "") -> None:
+    created = (datetime.now(UTC) - age).isoformat(timespec="seconds")
+    made = Claim(revision=number, run_id=run_id or f"run-{number}", digest="d", created=created)
+    behind.put(f"home/revisions/{number}.claim", made.to_bytes())
+    behind.put(f"home/revisions/{made.run_id}.run", made.to_bytes())
+
+
+def test_what_head_and_claims_hold_does_not_grow(store: ModelStore, stage: Stage, behind: Behind):
+    sizes, keys = [], []
+    for number in range(1, 16):
+        assert stage(f"run-{number}") == number
+        store.promote("home", number, expected=store.head("home"))
+        prune(store, "home", 2, nothing)
+        keep.remove_old_claims(store, "home")
+        pointer, _ = store.read_pointer("home")
+        sizes.append(len(pointer.kept) + len(pointer.retired))
+        keys.append(len(behind.objects.keys("home/revisions/")))
+    assert max(sizes) == 2
+    assert keys[-1] == keys[-5]
+    for dead in range(1, 14):
+        with pytest.raises(SetlistError, match=f"revision {dead} of home was pruned"):
+            store.promote("home", dead, expected=store.head("home"))
+
+
+def test_a_run_under_way_holds_the_floor_until_it_counts_as_dead(
+    six: ModelStore, stage: Stage, behind: Behind
+):
+    claim(behind, 7, timedelta(hours=2))
+    stage("run-8")
+    prune(six, "home", 0, nothing)
+    pointer, _ = six.read_pointer("home")
+    assert (pointer.floor, pointer.kept, pointer.retired) == (6, [2, 3], [8])
+    assert stage("run-7", digest="d") == 7
+    assert six.revisions("home") == [2, 3, 7]
+    prune(six, "home", 1, nothing)
+    pointer, _ = six.read_pointer("home")
+    assert (pointer.floor, pointer.kept, pointer.retired) == (8, [2, 3, 7], [])
+
+
+def test_a_slow_run_that_was_taken_for_dead_makes_no_revision(
+    six: ModelStore, uri: str, stage: Stage, behind: Behind, tmp_path: Path
+):
+    """Prune and clean come between its last look at HEAD and its manifest."""
+    claim(behind, 7, timedelta(days=2))
+
+    class Slow(Meddled):
+        def write(self, key: str, content: bytes, *, expected: str | None) -> str | None:
+            if key.endswith("/manifest.json"):
+                assert prune(six, "home", 6, nothing).leftovers == [7]
+                stage("run-8")
+                prune(six, "home", 9, nothing)
+                assert keep.remove_old_claims(six, "home") != []
+            return self._objects.write(key, content, expected=expected)
+
+    slow = ModelStore(Slow(open_objects(uri), None, None))  # type: ignore[arg-type]
+    model = tmp_path / "slow"
+    model.mkdir()
+    (model / "a").write_bytes(b"1")
+    some = {"digest": "d", "training_window": {}, "metadata": {}}
+    with pytest.raises(SetlistError, match="revision 7 of home was pruned"):
+        slow.stage("home", model, run_id="run-7", **some)
+    assert six.revisions("home") == [1, 2, 3, 4, 5, 6, 8]
+    with pytest.raises(SetlistError, match="revision 7 of home was pruned"):
+        six.promote("home", 7, expected=six.head("home"))
+    prune(six, "home", 9, nothing)
+    assert behind.objects.keys("home/revisions/7/") == []
+    assert stage("run-9") == 9
+
+
+def test_a_run_that_claims_a_number_whose_claim_was_removed_takes_another(
+    six: ModelStore, uri: str, stage: Stage, behind: Behind, tmp_path: Path
+):
+    """It listed the claims before they were removed, and finds a number free that was given."""
+    seven_and_eight = [stage("run-7"), stage("run-8")]
+    stage("run-9")
+
+    class Late(Meddled):
+        def entries(self, folder: str) -> list:
+            return self._objects.entries(folder)
+
+        def keys(self, folder: str) -> list[str]:
+            gone = tuple(f"{folder}{number}" for number in (*seven_and_eight, 9))
+            return [key for key in self._objects.keys(folder) if not key.startswith(gone)]
+
+    late = ModelStore(Late(open_objects(uri), None, None))  # type: ignore[arg-type]
+    prune(six, "home", 0, nothing)
+    assert {f"home/revisions/{each}.claim" for each in seven_and_eight} <= {
+        *keep.remove_old_claims(six, "home")
+    }
+    model = tmp_path / "late"
+    model.mkdir()
+    (model / "a").write_bytes(b"1")
+    some = {"digest": "d", "training_window": {}, "metadata": {}}
+    assert late._claim("home", "run-10", "d").revision == 10
+    assert six.stage("home", model, run_id="run-10", **some) == 10
+
+
+def test_numbers_go_on_where_head_is_lost(six: ModelStore, stage: Stage, behind: Behind):
+    prune(six, "home", 0, nothing)
+    keep.remove_old_claims(six, "home")
+    behind.remove("home/HEAD")
+    assert stage("run-7") == 7
+
+
+def test_others_that_write_head_each_time_end_in_a_conflict(
+    six: ModelStore, uri: str, monkeypatch: pytest.MonkeyPatch
+):
+    class Beaten(Meddled):
+        def write(self, key: str, content: bytes, *, expected: str | None) -> str | None:
+            return None if key.endswith("/HEAD") else super().write(key, content, expected=expected)
+
+    monkeypatch.setattr("setlist.store.race.LONGEST_PAUSE_SECONDS", 0.0)
+    beaten = ModelStore(Beaten(open_objects(uri), None, None))  # type: ignore[arg-type]
+    for use in (
+        lambda: pin(beaten, "home", 4, ""),
+        lambda: prune(beaten, "home", 0, nothing),
+        lambda: beaten.promote("home", 4, expected=six.head("home")),
+    ):
+        with pytest.raises(StoreConflictError, match="was written by others each of 20 times"):
+            use()
+
+
+def test_head_names_the_verdict_of_the_live_revision(store: ModelStore, stage: Stage):
+    stage("run-1", metadata={"verdict": {"decision": "promote"}})
+    stage("run-2")
+    store.promote("home", 1, expected=None)
+    pointer, _ = store.read_pointer("home")
+    assert pointer.live_verdict == store.manifest("home", 1).verdict_digest != ""
+    store.promote("home", 2, expected=store.head("home"))
+    assert b"live_verdict" not in store.read_pointer("home")[0].to_bytes()
+    forged = pointer.model_copy(update={"live_verdict": "0" * 64})
+    with pytest.raises(SetlistError, match="its verdict is not the one"):
+        store.read_manifest("home", 1, forged)

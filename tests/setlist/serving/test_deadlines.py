@@ -210,7 +210,7 @@ def test_a_client_that_did_not_answer_is_asked_nothing_more(uri, monkeypatch):
             opened[0].read_pointer = lambda _: let_go.wait(PATIENCE)
         return opened[-1]
 
-    monkeypatch.setattr(asked_store, "open_store", open_one)
+    monkeypatch.setattr(asked_store, "open_reader", open_one)
     monkeypatch.setattr(asked_store, "READ_SECONDS", 0.05)
     asked = AskedStore(uri, "home")
     with pytest.raises(SetlistError, match=f"the store {uri} did not answer within 0 s; check"):

@@ -287,7 +287,7 @@ def test_the_pause_grows_with_every_miss_up_to_the_usual_one(uri, tmp_path, serv
         follower.poll()
         pauses.append(follower._pause())
     assert pauses == [5, 10, 20, 40, 80, 160, 320, 600, 600]
-    assert "nothing is live under home yet" in follower.health()["fault"]
+    assert "there is no store at" in follower.health()["fault"], "a reader makes none"
     follower._failed_polls = 100_000
     assert follower._pause() == 600, "also after weeks"
 

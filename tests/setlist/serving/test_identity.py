@@ -132,11 +132,11 @@ def test_an_older_copy_of_head_is_read_now_and_then(
     read = store_folder.LocalFolder.read
     stale = []
 
-    def read_any(self, key):
+    def read_any(self, key, *limit):
         if key == "home/HEAD" and chosen.random() < 0.5:
             stale.append(key)
             return backup, "old"
-        return read(self, key)
+        return read(self, key, *limit)
 
     follower = following()
     follower.poll()

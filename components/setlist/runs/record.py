@@ -200,12 +200,12 @@ class RunRecord(Record):
         )
 
     @classmethod
-    def all(cls, store: str, name: str) -> list[Self]:
+    def all(cls, store: str, name: str, kept: dict[str, bytes] | None = None) -> list[Self]:
         """Read the records of all runs, and make up those that were killed before they wrote one.
 
         Nothing is written; see `write_missing_records`.
         """
-        records = super().all(store, name)
+        records = super().all(store, name, kept)
         reader = StoreReader(read_only_objects(store, new=True))
         records += cls.missing(reader, name, {record.run_id for record in records})
         return sorted(records, key=lambda record: (record.ended, record.run_id))

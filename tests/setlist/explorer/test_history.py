@@ -483,7 +483,9 @@ def test_of_many_records_a_second_look_reads_only_the_new_one(tmp_path, monkeypa
         (folder / f"{number}.json").write_text(text)
     reads, read = [], LocalFolder.read
     monkeypatch.setattr(
-        LocalFolder, "read", lambda self, key: (reads.append(key), read(self, key))[1]
+        LocalFolder,
+        "read",
+        lambda self, key, *limit: (reads.append(key), read(self, key, *limit))[1],
     )
     kept: dict[str, bytes] = {}
     assert len(History.read(store, "home", NOW, kept).entries) == many

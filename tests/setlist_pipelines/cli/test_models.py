@@ -1,6 +1,7 @@
 """`setlist models`, over a folder and over the emulator of Google Cloud Storage alike."""
 
 import re
+
 import pytest
 from tests.setlist.store.conftest import gcs_uri, uri  # noqa: F401
 

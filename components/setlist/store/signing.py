@@ -1,16 +1,9 @@
-"""Who may say what is live: documents signed with a private key, and verified with public ones.
+"""Who may say what is live: what is signed with a private key, and verified with public ones.
 
-A signature lies beside its document, under the SHA-256 of the document's bytes, and is written
-before the document: whoever reads a document finds its signature, and the two never tear.
-
-NAME/signatures/SHA256.sig            for a HEAD
-NAME/revisions/REVISION.SHA256.sig    for a manifest, and so for all files of the revision
-
-Each is a bundle of OpenSSF model signing, which its own command verifies: `model_signing verify key
-HEAD`, or a copy of the folder `NAME/revisions/REVISION`, with `--signature` and `--public_key`.
+A signature is a bundle of OpenSSF model signing, which its own command verifies: `model_signing
+verify key PATH --signature SIGNATURE --public_key KEY`. Where it lies says `store.signatures`.
 """
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +11,6 @@ from types import ModuleType
 from typing import Self
 
 from setlist.errors import SettingsError, StoreUntrustedError, missing_extra
-from setlist.store.manifest import MANIFEST, Manifest
 
 KEY_VARIABLE = "SETLIST_SIGNING_KEY"
 """Names the file of the private key, in PEM."""
@@ -29,27 +21,6 @@ KEY_BYTES = 10_000
 BUNDLE_BYTES = 10_000_000
 """The largest bundle; a file takes 200 bytes in it."""
 CURVES = "an elliptic curve (P-256, P-384 or P-521) in PEM"
-SIGNATURES = "signatures"
-
-
-def head_signature_key(name: str, content: bytes) -> str:
-    """Where the signature of a HEAD with these bytes lies."""
-    return f"{name}/{SIGNATURES}/{hashlib.sha256(content).hexdigest()}.sig"
-
-
-def head_digests(content: bytes) -> dict[str, str]:
-    """What the signature of HEAD is over: the file alone, which the library calls "."."""
-    return {".": hashlib.sha256(content).hexdigest()}
-
-
-def revision_signature_key(name: str, revision: int, sha256: str) -> str:
-    """Where the signature of a revision lies whose manifest has this SHA-256."""
-    return f"{name}/revisions/{revision}.{sha256}.sig"
-
-
-def revision_digests(manifest: Manifest, sha256: str) -> dict[str, str]:
-    """What the signature of a revision is over: its manifest, and every file that this lists."""
-    return {MANIFEST: sha256} | {path: file.sha256 for path, file in manifest.files.items()}
 
 
 class TrustedKeys:

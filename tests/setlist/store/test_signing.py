@@ -12,7 +12,8 @@ from tests.signing_keys import make_key
 from tests.waiting import PATIENCE
 
 from setlist.errors import EXTRAS, SettingsError, StoreUntrustedError
-from setlist.store.signing import BUNDLE_BYTES, Signer, TrustedKeys, head_digests
+from setlist.store.signatures import head_digests
+from setlist.store.signing import BUNDLE_BYTES, Signer, TrustedKeys
 
 CONTENT = b'{"live": 1}'
 

@@ -7,6 +7,7 @@ import yaml
 from tests.signing_keys import make_key
 
 from setlist.errors import SettingsError
+from setlist.store.signing import TrustedKeys
 from setlist_pipelines.kubeflow.compilation import compile_pipeline
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
@@ -49,12 +50,17 @@ def test_a_public_key_beside_the_settings_goes_into_the_pipeline_as_text(tmp_pat
     path = tmp_path / "settings.yaml"
     path.write_text(SAMPLE.read_text("utf-8") + "\nverify: [key.pub]\n", "utf-8")
     settings = read_settings(path, [STORE])
-    assert settings.verify == (pair.public.read_text(),)
-    assert settings.arguments()["verify"] == [pair.public.read_text()]
+    line = pair.public.read_text().strip().replace("\n", " ")
+    assert settings.verify == (line,)
+    assert TrustedKeys(settings.verify).pems == (pair.public.read_text(),)
     compile_pipeline(settings, tmp_path / "pipeline.yaml", None, "retraining")
     pipeline = next(yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text("utf-8")))
     verify = pipeline["root"]["inputDefinitions"]["parameters"]["verify"]
-    assert verify["defaultValue"] == [pair.public.read_text()]
+    assert verify["defaultValue"] == [line]
+    path.write_text(SAMPLE.read_text("utf-8") + "\nverify: [none.pub]\n", "utf-8")
+    block = "\n  ".join(["verify:\n- >-", *pair.public.read_text().splitlines()])
+    path.write_text(SAMPLE.read_text("utf-8") + f"\n{block}\n", "utf-8")
+    assert read_settings(path, [STORE]).verify == (line,)
     path.write_text(SAMPLE.read_text("utf-8") + "\nverify: [none.pub]\n", "utf-8")
     with pytest.raises(SettingsError, match=r"none\.pub cannot be read"):
         read_settings(path, [STORE])

@@ -5,6 +5,7 @@ verify key PATH --signature SIGNATURE --public_key KEY`. Where it lies says `sto
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ KEY_BYTES = 10_000
 """The largest key file; an elliptic curve's takes a few hundred bytes."""
 BUNDLE_BYTES = 10_000_000
 """The largest bundle; a file takes 200 bytes in it."""
+ONE_LINE = re.compile(r"(-----BEGIN [A-Z ]+-----)([A-Za-z0-9+/=\s]+)(-----END [A-Z ]+-----)")
 CURVES = "an elliptic curve (P-256, P-384 or P-521) in PEM"
 
 
@@ -117,9 +119,13 @@ class Signer:
 def read_public_key(key: str) -> str:
     """The PEM of a public key: the text itself, or what the file of that path holds.
 
+    In a text, blanks may stand for the ends of lines, as in one line of settings.
+
     Raises:
         SettingsError: there is no such file.
     """
+    if match := ONE_LINE.fullmatch(key.strip()):
+        return "\n".join([match[1], *match[2].split(), match[3], ""])
     if "-----BEGIN" in key:
         return key
     return _read_key(f"the key {key}", Path(key).expanduser()).decode("utf-8", "replace")

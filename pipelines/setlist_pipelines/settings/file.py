@@ -300,12 +300,12 @@ def _read_expected(document: YamlDocument, folder: Path) -> None:
 def _read_keys(document: YamlDocument, folder: Path) -> None:
     """Put the public keys that `verify` names, relative to the folder, in their places.
 
-    A step on a cluster has no such files, so it gets the text.
+    A step on a cluster has no such files, so it gets the text, in one line as all settings are.
     """
     keys = document.content.get("verify")
     if isinstance(keys, list):
         document.content["verify"] = [
-            read_public_key(key if "-----BEGIN" in key else str(folder / key))
+            " ".join(read_public_key(key if "-----BEGIN" in key else str(folder / key)).split())
             if isinstance(key, str)
             else key
             for key in keys

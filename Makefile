@@ -73,7 +73,7 @@ image: .venv/.installed-run ## Build the image that every step runs in (IMAGE=na
 .PHONY: lock
 lock: .venv/.uv-$(UV_VERSION) ## Bring all locks in line with pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-base.lock pyproject.toml
-	@$(COMPILE_LOCK) -o requirements.lock -c requirements-base.lock --extra train --extra kubeflow --extra serve --extra bigquery --extra spark --group build pyproject.toml
+	@$(COMPILE_LOCK) -o requirements.lock -c requirements-base.lock --extra train --extra kubeflow --extra serve --extra bigquery --extra spark --extra sign --group build pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-all.lock --extra all --group build -c requirements.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-dev.lock --extra all --group build --group dev -c requirements-all.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-spark.lock -c requirements-base.lock requirements-spark.in

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         StoreNotFoundError,
         StoreRefusedError,
         StoreUnreachableError,
+        StoreUntrustedError,
     )
     from setlist.evaluation.case import Case
     from setlist.evaluation.metric import metric
@@ -109,6 +110,7 @@ __all__ = [
     "StoreNotFoundError",
     "StoreRefusedError",
     "StoreUnreachableError",
+    "StoreUntrustedError",
     "TrainingRecord",
     "Verdict",
     "evaluate",

@@ -10,6 +10,7 @@ SetlistError
 │   ├── StoreDamagedError     what is there is not what was written
 │   ├── StoreConflictError    somebody else wrote first
 │   ├── StoreRefusedError     the store does not allow it
+│   ├── StoreUntrustedError   no trusted key has signed it
 │   └── StoreUnreachableError no answer
 ├── ClusterError              Kubeflow, Kubernetes, a registry or a container engine
 │   ├── ClusterNotFoundError
@@ -79,6 +80,10 @@ class StoreRefusedError(StoreError):
     """The store does not allow it; trying again does not help."""
 
 
+class StoreUntrustedError(StoreError):
+    """Nobody who is trusted has signed what the store holds."""
+
+
 class StoreUnreachableError(StoreError):
     """The store does not answer; trying again later may help."""
 
@@ -125,6 +130,8 @@ EXTRAS = {
     "httptools": ("serve",),
     "altair": ("dashboard",),
     "streamlit": ("dashboard",),
+    "model_signing": ("sign",),
+    "OpenSSL": ("sign",),  # asked for by the signers of model_signing
 }
 """The extras that bring a package, by the name under which the package is imported."""
 

@@ -293,7 +293,9 @@ def choose(
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def resolve_live(store: str, name: str, rivals: list[Any], live: Output[Model]) -> None:
+def resolve_live(
+    store: str, name: str, rivals: list[Any], verify: list[Any], live: Output[Model]
+) -> None:
     """Fetch the live model and the anchor, or say that there is none."""
     from setlist.step_process import begin_step
 
@@ -303,7 +305,9 @@ def resolve_live(store: str, name: str, rivals: list[Any], live: Output[Model]) 
 
     from setlist.runs.promotion import resolve_live
 
-    folders = resolve_live(store, name, [int(revision) for revision in rivals], Path(live.path))
+    folders = resolve_live(
+        store, name, [int(revision) for revision in rivals], Path(live.path), verify
+    )
     live.metadata["live"] = folders[0] if folders else "none"
 
 
@@ -465,6 +469,7 @@ def push(
     training: Input[Artifact],
     verdict: Input[Artifact],
     data_fingerprint: str,
+    verify: list[Any],
     pushed: Output[Artifact],
     card: Output[Markdown],
     refitted: Input[Model] = None,
@@ -503,6 +508,7 @@ def push(
             metadata=metadata,
         ),
         Path(card.path),
+        verify,
     )
     record = {"store": store, "name": name, "revision": revision}
     Path(pushed.path).write_text(json.dumps(record) + "\n", "utf-8")

@@ -4,12 +4,15 @@ from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 from setlist.runs.announcement import PUSH_GATEWAY_VARIABLE, WEBHOOK_VARIABLE
+from setlist.store.signing import KEY_VARIABLE, PASSWORD_VARIABLE
 from setlist_pipelines.settings.platform import Platform, parse_seconds
 
 NOTIFICATION_ADDRESSES = "setlist-notifications"
 """The Secret with the addresses that hear of the end of a run; a cluster may be without it."""
 NOTIFICATION_VARIABLES = {"webhook": WEBHOOK_VARIABLE, "pushgateway": PUSH_GATEWAY_VARIABLE}
 """The variable of the environment that each key of the Secret becomes."""
+SIGNING_FOLDER = "/etc/setlist/signing"
+"""Where the step that pushes finds the key that signs."""
 ACCELERATOR_VARIABLE = "SETLIST_ACCELERATOR"
 """Tells a step which accelerator it was given, so that it fails if TensorFlow does not see it."""
 RETRY_PAUSES = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
@@ -48,6 +51,13 @@ def place(platform: Platform, task: PipelineTask) -> None:
         kubernetes.use_secret_as_env(task, name, keys)
     for name, keys in platform.config_maps.items():
         kubernetes.use_config_map_as_env(task, name, keys)
+    # A pod that names a missing Secret never starts: nothing is pushed unsigned by mistake.
+    if step == "push" and platform.signing_secret:
+        kubernetes.use_secret_as_volume(task, platform.signing_secret, SIGNING_FOLDER)
+        task.set_env_variable(KEY_VARIABLE, f"{SIGNING_FOLDER}/key.pem")
+        kubernetes.use_secret_as_env(
+            task, platform.signing_secret, {"password": PASSWORD_VARIABLE}, optional=True
+        )
     # Only the steps that announce see the addresses. The Secret is optional, because a pod that
     # names a missing Secret never starts.
     if step.startswith("announce"):

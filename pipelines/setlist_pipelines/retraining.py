@@ -52,6 +52,7 @@ def retraining(
         evaluation: dict[str, Any],
         policy: dict[str, Any],
         only_new_data: bool,
+        verify: list[str],
     ) -> None:
         """One run. Every argument is a section of the settings file (`settings.file`)."""
         run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
@@ -91,7 +92,9 @@ def retraining(
                 ).set_display_name("Curate the data")
                 dataset = curated.outputs["dataset"]
                 live = (
-                    steps.resolve_live(store=store, name=name, rivals=plan.outputs["rivals"])
+                    steps.resolve_live(
+                        store=store, name=name, rivals=plan.outputs["rivals"], verify=verify
+                    )
                     .set_display_name("Fetch the live model")
                     .outputs["live"]
                 )
@@ -210,6 +213,7 @@ def retraining(
                         training=training,
                         verdict=verdict,
                         data_fingerprint=plan.outputs["data_fingerprint"],
+                        verify=verify,
                         **ships,
                     ).set_display_name("Push to the store")
                     pushed.set_caching_options(False)

@@ -17,6 +17,7 @@ from setlist.models.contract import read_catalogue
 from setlist.models.item_table import read_item_table
 from setlist.models.worker.model_host import ModelHost
 from setlist.store.reader import open_reader
+from setlist.store.signing import TrustedKeys
 
 MODELS_IN_MEMORY = 24
 """With more models, the one that was used longest ago is dropped."""
@@ -37,6 +38,7 @@ class Scene:
         name: of the model in the store.
         fetched: a folder for revisions of the store, empty at first.
         operations: that a model may have beside the usual ones (`policy.operations`).
+        trusted: the keys of which one must have signed a revision that is asked; None: any.
     """
 
     runs: Callable[[], tuple[list[RunFolders], list[str]]]
@@ -44,6 +46,7 @@ class Scene:
     name: str
     fetched: Path
     operations: tuple[str, ...] = ()
+    trusted: TrustedKeys | None = None
     _fetching: dict[int, Lock] = field(default_factory=dict, init=False, compare=False)
     _known: dict[int, tuple[float, Path]] = field(default_factory=dict, init=False, compare=False)
 
@@ -56,7 +59,7 @@ class Scene:
         with self._fetching.setdefault(number, Lock()):
             looked, folder = self._known.get(number, (-KNOWN_SECONDS, self.fetched))
             if time.monotonic() - looked > KNOWN_SECONDS:
-                store = open_reader(self.store)
+                store = open_reader(self.store, trusted=self.trusted)
                 manifest = store.manifest(self.name, number)
                 folder = self.fetched / f"{number}-{manifest.identity[:12]}"
                 if not folder.is_dir():

@@ -1,7 +1,7 @@
 """Between the pipeline and the store: fetch live models, push a winner, promote, roll back."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
@@ -24,6 +24,7 @@ from setlist.store.manifest import Manifest
 from setlist.store.model_store import Head, open_store
 from setlist.store.reader import StoreReader, open_reader
 from setlist.store.retention import Pruned, prune
+from setlist.store.signing import TrustedKeys
 
 REFRESH_OF = "refresh_of"
 """In the metadata of a revision: the revision that it repeats over a newer item table."""
@@ -32,7 +33,9 @@ CardWriter = Callable[[int, Path, Mapping[str, JsonValue]], str]
 """Writes a model card in Markdown for a revision's number, its model folder and its metadata."""
 
 
-def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list[str]:
+def resolve_live(
+    store: str, name: str, rivals: list[int], output: Path, verify: Sequence[str] = ()
+) -> list[str]:
     """Fetch the live revision and the anchor that the plan named.
 
     Args:
@@ -41,6 +44,7 @@ def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list
         rivals: revisions, the live one first; empty when nothing is live.
         output: a folder for `live-3/` and `anchor-2/`. `rivals.json` lists them, so that "nothing
             is live" can be told from a folder that was not written.
+        verify: public keys, of which one must have signed what is fetched; none: it is not checked.
 
     Returns:
         The names of the model folders.
@@ -50,7 +54,7 @@ def resolve_live(store: str, name: str, rivals: list[int], output: Path) -> list
     """
     output.mkdir(parents=True, exist_ok=True)
     # Before the first promotion there need not be a store.
-    models = open_reader(store, new=not rivals)
+    models = open_reader(store, new=not rivals, trusted=TrustedKeys.of(verify))
     folders: list[str] = []
     for revision in rivals:
         folder = f"{'anchor' if folders else 'live'}-{revision}"
@@ -86,6 +90,7 @@ def push(
     training: Path | None = None,
     write_card: CardWriter | None = None,
     card: Path | None = None,
+    verify: Sequence[str] = (),
 ) -> int:
     """Put the model that the verdict names into the store and, in mode auto, make it live.
 
@@ -103,6 +108,7 @@ def push(
         training: the records of the candidates' trainings, for the settings of the winner.
         write_card: writes the model card; without it the revision has none.
         card: the file to which the model card is written besides the store.
+        verify: public keys, of which one must have signed what lies in the store.
 
     Returns:
         The revision.
@@ -134,7 +140,7 @@ def push(
     if refitted and (refit := RefitRecord.read(refitted)).refit_of:
         folder = _refitted_model(verdict, refitted, refit)
         revision_metadata |= {"refit_of": refit.refit_of, "refit_overlap": refit.overlap}
-    models = open_store(store)
+    models = open_store(store, trusted=TrustedKeys.of(verify))
     revision = models.stage(
         name,
         folder,
@@ -177,7 +183,13 @@ def _refitted_model(verdict: Verdict, refitted: Path, record: RefitRecord) -> Pa
 
 
 def promote_staged(
-    store: str, name: str, revision: int, *, why: str = "", allow_older: bool = False
+    store: str,
+    name: str,
+    revision: int,
+    *,
+    why: str = "",
+    allow_older: bool = False,
+    verify: Sequence[str] = (),
 ) -> None:
     """Make a revision live that `push` staged, or that a refresh made of the live revision.
 
@@ -187,6 +199,7 @@ def promote_staged(
         revision: its number.
         why: for the history; the verdict's sentence if left out.
         allow_older: whether its training data may end before those of the live revision.
+        verify: public keys, of which one must have signed what lies in the store.
 
     Raises:
         StoreNotFoundError: there is no such revision.
@@ -195,7 +208,7 @@ def promote_staged(
         StoreConflictError: HEAD moved since it was judged or made.
         StoreRefusedError: its data are older.
     """
-    models = open_store(store)
+    models = open_store(store, trusted=TrustedKeys.of(verify))
     manifest = models.manifest(name, revision)
     if (refreshed := manifest.metadata.get(REFRESH_OF)) is None:
         verdict = _shipping_verdict(store, manifest)
@@ -213,7 +226,9 @@ def promote_staged(
     models.promote(name, revision, expected=expected, why=why or sentence, allow_older=allow_older)
 
 
-def rollback(store: str, name: str, to: int | None = None, why: str = "") -> tuple[int, int]:
+def rollback(
+    store: str, name: str, to: int | None = None, why: str = "", verify: Sequence[str] = ()
+) -> tuple[int, int]:
     """Make the revision live that was live before, or another revision that was or may be live.
 
     Args:
@@ -221,6 +236,7 @@ def rollback(store: str, name: str, to: int | None = None, why: str = "") -> tup
         name: of the model.
         to: the revision; the previous one if left out.
         why: for the history.
+        verify: public keys, of which one must have signed what lies in the store.
 
     Returns:
         The revision that was live, and the revision that is live now.
@@ -232,7 +248,7 @@ def rollback(store: str, name: str, to: int | None = None, why: str = "") -> tup
         EvaluationError: it was never live, and carries no verdict that ships it.
         StoreConflictError: HEAD moved meanwhile.
     """
-    models = open_store(store)
+    models = open_store(store, trusted=TrustedKeys.of(verify))
     head = models.head(name)
     target = head.previous if head and to is None else to
     if head is None or target is None:
@@ -264,7 +280,9 @@ def replace_head(store: str, name: str, revision: int, why: str = "") -> None:
     )
 
 
-def prune_models(store: str, name: str, keep: int, *, dry_run: bool = False) -> Pruned:
+def prune_models(
+    store: str, name: str, keep: int, *, dry_run: bool = False, verify: Sequence[str] = ()
+) -> Pruned:
     """Remove old revisions, but never a live, previous or pinned revision, or an anchor of one.
 
     Args:
@@ -272,12 +290,14 @@ def prune_models(store: str, name: str, keep: int, *, dry_run: bool = False) -> 
         name: of the model.
         keep: how many of the newest stay in any case.
         dry_run: only report what would be removed.
+        verify: public keys, of which one must have signed what lies in the store.
 
     Raises:
         StoreNotFoundError: nothing is live.
         StoreDamagedError: a document that decides is damaged.
     """
-    return prune(open_store(store), name, keep, anchor_of, dry_run=dry_run)
+    models = open_store(store, trusted=TrustedKeys.of(verify))
+    return prune(models, name, keep, anchor_of, dry_run=dry_run)
 
 
 def anchor_of(manifest: Manifest) -> int | None:

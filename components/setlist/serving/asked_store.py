@@ -14,6 +14,7 @@ from setlist.serving.attempts import Attempts, OverdueError
 from setlist.serving.wanted import Wanted, find_wanted
 from setlist.store.manifest import Manifest
 from setlist.store.reader import StoreReader, open_reader
+from setlist.store.signing import TrustedKeys
 
 READ_SECONDS = 30.0
 """For HEAD, and for a manifest: a few KB, which a store that works sends in less than one."""
@@ -28,9 +29,15 @@ T = TypeVar("T")
 class AskedStore:
     """A model in a store; every method raises StoreError, also when the time is over."""
 
-    def __init__(self, uri: str, name: str) -> None:
-        """The store is opened by the first question."""
-        self._uri, self._name = uri, name
+    def __init__(self, uri: str, name: str, trusted: TrustedKeys | None = None) -> None:
+        """The store is opened by the first question.
+
+        Args:
+            uri: its address.
+            name: of the model.
+            trusted: the keys of which one must have signed what is read; None: nothing is checked.
+        """
+        self._uri, self._name, self._trusted = uri, name, trusted
         self._opened: StoreReader | None = None
         self._attempts = Attempts(f"ask for {name}")
 
@@ -44,6 +51,14 @@ class AskedStore:
             READ_SECONDS,
             lambda store: store.read_manifest(self._name, wanted.revision, wanted.pointer)[0],
         )
+
+    def signature(self, manifest: Manifest) -> str:
+        """The signature of a revision as text; "" where it has none."""
+        bundle = self._ask(
+            READ_SECONDS,
+            lambda store: store.signatures.of_revision(manifest, manifest.identity),
+        )
+        return (bundle or b"").decode("utf-8", "replace")
 
     def download(self, manifest: Manifest, to: Path) -> None:
         """Copy a revision into a new folder, every file verified.
@@ -60,7 +75,12 @@ class AskedStore:
         try:
             if self._opened is None:
                 # The client gives up before the deadline, so that its reason is heard.
-                opening = partial(open_reader, self._uri, retry_seconds=READ_SECONDS / 2)
+                opening = partial(
+                    open_reader,
+                    self._uri,
+                    retry_seconds=READ_SECONDS / 2,
+                    trusted=self._trusted,
+                )
                 self._opened = self._attempts.run(opening, READ_SECONDS)
             return self._attempts.run(partial(question, self._opened), seconds)
         except OverdueError:

@@ -24,6 +24,7 @@ from setlist.serving.asked_store import AskedStore, download_seconds
 from setlist.serving.local_revisions import LocalRevisions
 from setlist.serving.wanted import NO_HEAD, Followed, Wanted
 from setlist.store.manifest import Manifest
+from setlist.store.signing import TrustedKeys
 
 POLLS_TO_MISS = 3
 """After so many intervals without a success, and the deadlines above, something is wrong."""
@@ -41,11 +42,19 @@ OnChange = Callable[[int, Path], None]
 
 @dataclass(frozen=True)
 class RevisionInUse:
-    """The revision that the callback took last, its folder, and when it was promoted (UTC, ISO)."""
+    """The revision that the callback took last.
+
+    Attributes:
+        folder: with its files.
+        manifest: of it.
+        promoted: when it was promoted (UTC, ISO).
+        signature: of it, where signatures are checked.
+    """
 
     folder: Path
     manifest: Manifest
     promoted: str
+    signature: str = ""
 
     @property
     def revision(self) -> int:
@@ -83,6 +92,7 @@ class ModelFollower:
         every: timedelta = timedelta(minutes=10),
         *,
         revision: int | None = None,
+        trusted: TrustedKeys | None = None,
     ) -> None:
         """Create it; the thread starts with `start`.
 
@@ -95,6 +105,8 @@ class ModelFollower:
                 folder is kept until the swap after the next.
             every: the time between two polls of HEAD.
             revision: follow this revision instead of the one that HEAD names.
+            trusted: the keys of which one must have signed what is followed; None: signatures are
+                not checked.
         """
         self.store, self.name, self.every, self.pinned = store, name, every, revision
         self.swaps = 0
@@ -106,12 +118,14 @@ class ModelFollower:
         self.last_success: float | None = None
         self.last_fault: Fault | None = None
         self.followed = NO_HEAD  # the newest HEAD that was followed
+        self._left: dict[str, int] = {}  # how far each earlier origin was followed
         self._fault: Fault | None = None
-        self._local = LocalRevisions(folder, store, name)
+        self._local = LocalRevisions(folder, store, name, trusted)
+        self._trusted = trusted
         self._kept: set[Path] = set()
         self._recorded: Followed | None = None  # with which HEAD a restart finds what is in use
         self._on_change = on_change
-        self._asked = AskedStore(store, name)
+        self._asked = AskedStore(store, name, trusted)
         self._activity: tuple[Stage, str] = ("head", "waiting for the next poll")
         self._good_at = time.monotonic()  # the last success, or the beginning
         self._patience = _patience(every, asked_store.DOWNLOAD_SECONDS)
@@ -170,7 +184,9 @@ class ModelFollower:
         if self.pinned not in (None, document.manifest.revision):
             return False
         self.followed = document.followed
-        return self._hand_over(RevisionInUse(folder, document.manifest, document.promoted))
+        return self._hand_over(
+            RevisionInUse(folder, document.manifest, document.promoted, document.signature)
+        )
 
     def fetch_again(self) -> None:
         """At the next poll, fetch and hand over what is in use once more: its files are gone."""
@@ -192,9 +208,11 @@ class ModelFollower:
             self._record_fault("head", fault)
             return False
         self._failed_polls = 0
-        if self.in_use and self.pinned is None and wanted.older_than(self.followed):
+        if self.in_use and self.pinned is None and self._is_older(wanted):
             self._pass_over(wanted)
             return False
+        if self.followed.origin not in ("", wanted.followed.origin):
+            self._left[self.followed.origin] = self.followed.number
         self.target, self._wanted, self.followed = wanted.revision, wanted.identity, wanted.followed
         known = self.in_use and self.in_use.manifest.identity == wanted.identity
         if self.in_use and known and not self._lost:
@@ -263,6 +281,13 @@ class ModelFollower:
             return min(every, max(self._retry_at - time.monotonic(), 0.1))
         return every
 
+    def _is_older(self, wanted: Wanted) -> bool:
+        """Whether HEAD is an older copy: of the history that is followed, or of an earlier one."""
+        mine = wanted.followed
+        if mine.origin == self.followed.origin:
+            return wanted.older_than(self.followed)
+        return mine.number <= self._left.get(mine.origin, -1)
+
     def _pass_over(self, wanted: Wanted) -> None:
         """Leave an older copy of HEAD alone; it is a fault when nothing newer is read for long."""
         if self._is_overdue():
@@ -285,7 +310,8 @@ class ModelFollower:
             download = self._local.new_download()
             self._asked.download(manifest, download)
             folder = self._local.place(download, manifest)
-        return RevisionInUse(folder, manifest, wanted.promoted)
+        signature = self._asked.signature(manifest) if self._trusted else ""
+        return RevisionInUse(folder, manifest, wanted.promoted, signature)
 
     def _hand_over(self, fetched: RevisionInUse) -> bool:
         self._activity = ("hand over", f"handing over revision {fetched.revision}")
@@ -305,7 +331,9 @@ class ModelFollower:
         """Record the revision for a restart; after a fault of the disk, again at the next poll."""
         if self._recorded != self.followed:
             try:
-                self._local.record_good(revision.manifest, revision.promoted, self.followed)
+                self._local.record_good(
+                    revision.manifest, revision.promoted, self.followed, revision.signature
+                )
                 self._local.remove_others(self._kept)
             except OSError as fault:
                 self._record_fault("hand over", fault)

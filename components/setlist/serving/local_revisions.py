@@ -21,6 +21,8 @@ from setlist.errors import ModelError, SettingsError
 from setlist.serving.wanted import Followed
 from setlist.store.manifest import Document, Manifest, NonEmptyText
 from setlist.store.model_store import describe_file
+from setlist.store.signatures import revision_digests
+from setlist.store.signing import TrustedKeys
 
 GOOD_FILE = "good.json"
 DOWNLOADS = ".downloads"
@@ -33,6 +35,7 @@ class LastGood(Document):
     promoted        when it went live last (UTC, ISO), "" if the store does not remember
     manifest        of the revision
     number, origin  of the HEAD that was followed; the previous version wrote neither
+    signature       of the revision, where signatures are checked
     """
 
     store: NonEmptyText
@@ -41,6 +44,7 @@ class LastGood(Document):
     manifest: Manifest
     number: int = 0
     origin: str = ""
+    signature: str = ""
 
     @property
     def followed(self) -> Followed:
@@ -51,16 +55,19 @@ class LastGood(Document):
 class LocalRevisions:
     """The revisions of one model of one store in a folder of the local disk."""
 
-    def __init__(self, folder: Path, store: str, name: str) -> None:
+    def __init__(
+        self, folder: Path, store: str, name: str, trusted: TrustedKeys | None = None
+    ) -> None:
         """Nothing is read or written yet.
 
         Args:
             folder: for this follower alone; it is created if it does not exist.
             store: the store's address.
             name: of the model in the store.
+            trusted: the keys of which one must have signed the last good revision.
         """
         self.folder = folder.absolute()
-        self._store, self._name = store, name
+        self._store, self._name, self._trusted = store, name, trusted
         self._lock: int | None = None
 
     def lock(self) -> None:
@@ -116,7 +123,9 @@ class LocalRevisions:
         """Give a verified download the name of its revision; return the folder."""
         return download.replace(self._folder_of(manifest))
 
-    def record_good(self, manifest: Manifest, promoted: str, followed: Followed) -> None:
+    def record_good(
+        self, manifest: Manifest, promoted: str, followed: Followed, signature: str = ""
+    ) -> None:
         """Record that a revision was handed over without a fault, and the HEAD that named it."""
         document = LastGood(
             store=self._store,
@@ -125,6 +134,7 @@ class LocalRevisions:
             manifest=manifest,
             number=followed.number,
             origin=followed.origin,
+            signature=signature,
         )
         # Written beside and renamed, so that a crash leaves the old record or the new one.
         copy = self.folder / f".{GOOD_FILE}"
@@ -138,7 +148,8 @@ class LocalRevisions:
         """The folder and record of the last good revision, verified again; None without a record.
 
         Raises:
-            SetlistError: the record or a file was changed meanwhile.
+            SetlistError: the record or a file was changed meanwhile, or no trusted key has signed
+                the revision.
         """
         path = self.folder / GOOD_FILE
         if not path.is_file():
@@ -146,6 +157,13 @@ class LocalRevisions:
         document = LastGood.parse(path.read_bytes(), str(path))
         if (document.store, document.name) != (self._store, self._name):
             return None
+        if self._trusted:
+            # It may be older than the keys, or signed with one that is trusted no more.
+            self._trusted.check(
+                f"{path}: revision {document.manifest.revision}",
+                revision_digests(document.manifest, document.manifest.identity),
+                document.signature.encode() or None,
+            )
         folder = self._folder_of(document.manifest)
         # The previous version kept a revision under its number alone.
         if not folder.exists() and (old := self.folder / str(document.manifest.revision)).is_dir():

@@ -18,6 +18,7 @@ from setlist.serving.model_pool import ModelPool
 from setlist.serving.request_log import KEEP_DAYS, ServingRole
 from setlist.serving.served_model import ServedModel
 from setlist.serving.spare_worker import SpareWorker
+from setlist.store.signing import TrustedKeys
 
 RETIREMENT_SECONDS = 5.0
 """The longest deadline of a request that may still hold a model after a swap."""
@@ -41,6 +42,7 @@ class ServiceSettings:
         workers: processes that answer for a model, each with a copy of it.
         any_input: whether requests may send inputs that no model knows.
         allowed: operations of a graph that are allowed beside the usual ones.
+        trusted: the keys of which one must have signed what is served; None: any.
     """
 
     store: str
@@ -55,6 +57,7 @@ class ServiceSettings:
     workers: int = 1
     any_input: bool = False
     allowed: tuple[str, ...] = ()
+    trusted: TrustedKeys | None = None
 
 
 class ServedModels:
@@ -89,7 +92,13 @@ class ServedModels:
     ) -> ModelFollower:
         settings = self.settings
         return ModelFollower(
-            settings.store, settings.name, folder, hand_over, settings.every, revision=revision
+            settings.store,
+            settings.name,
+            folder,
+            hand_over,
+            settings.every,
+            revision=revision,
+            trusted=settings.trusted,
         )
 
     def lock_folders(self) -> None:

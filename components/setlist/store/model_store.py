@@ -4,8 +4,10 @@ NAME/revisions/REVISION/...            the files of a model
 NAME/revisions/REVISION/manifest.json  written after all of them: without it there is no revision
 NAME/revisions/REVISION.claim          which run owns the number: the first run that writes it
 NAME/revisions/REVISION.card.md        the model card, whose SHA-256 is in the manifest
+NAME/revisions/REVISION.SHA256.sig     who vouches for it; see `setlist.store.signatures`
 NAME/revisions/RUN.run                 which number a run has, so that a second attempt finds it
 NAME/HEAD                              what is live, pinned and pruned; see `setlist.store.head`
+NAME/signatures/                       who vouches for HEAD
 NAME/runs/                             the result of each run; see `setlist.runs.record`
 NAME/monitoring/                       the result of each run of the monitoring pipeline
 checkpoints/                           of trainings; see `setlist.runs.checkpoints`
@@ -43,6 +45,7 @@ from setlist.store.manifest import (
 from setlist.store.objects import open_objects
 from setlist.store.race import Race
 from setlist.store.reader import CARD_SHA256, Head, StoreReader, checked_name, head_of
+from setlist.store.signing import Signer, TrustedKeys
 from setlist.store.sizes import DOCUMENT_BYTES, HEAD_BYTES, SMALL_BYTES
 from setlist.store.transfer import describe_file, describe_folder, file_faults, upload_files
 
@@ -52,18 +55,22 @@ PROMOTIONS_KEPT = 50
 """In HEAD, which every follower reads at every poll."""
 
 
-def open_store(uri: str, *, retry_seconds: float | None = None) -> "ModelStore":
+def open_store(
+    uri: str, *, retry_seconds: float | None = None, trusted: TrustedKeys | None = None
+) -> "ModelStore":
     """Open the store at "gs://bucket/prefix" or in a local folder, which is created when missing.
 
     Args:
         uri: the address.
         retry_seconds: how long faults of a bucket are tried again; a minute if left out.
+        trusted: the keys of which one must have signed what is read; None: nothing is checked.
+            Whatever is written is signed where SETLIST_SIGNING_KEY names a key.
 
     Raises:
         SettingsError: the text is no address, or has an unknown scheme.
         StoreError: the place cannot be used; see `setlist.store.objects.Objects`.
     """
-    return ModelStore(open_objects(uri, retry_seconds))
+    return ModelStore(open_objects(uri, retry_seconds), trusted, Signer.from_environment())
 
 
 class ModelStore(StoreReader):
@@ -119,6 +126,9 @@ class ModelStore(StoreReader):
             },
         )
         self.objects.sweep()
+        # Before the upload: a revision without signature never goes live where HEAD is signed.
+        if pointer := self.read_pointer(name)[0]:
+            self.signatures.refuse_unsigned(name, pointer.to_bytes())
         revision = self._claim(name, run_id, digest).revision
         self.refuse_pruned(name, revision, self.read_pointer(name)[0])
         folder = f"{name}/revisions/{revision}/"
@@ -130,9 +140,11 @@ class ModelStore(StoreReader):
             card_hash: dict[str, JsonValue] = {}
             if card:
                 card_hash = {CARD_SHA256: self._write_card(name, revision, card(revision))}
-            content = manifest.model_copy(
+            manifest = manifest.model_copy(
                 update={"revision": revision, "metadata": manifest.metadata | card_hash}
-            ).to_writable_bytes(f"store {self.uri}: {folder}{MANIFEST}")
+            )
+            content = manifest.to_writable_bytes(f"store {self.uri}: {folder}{MANIFEST}")
+            self.signatures.sign_revision(manifest, manifest.identity)
             # If the key is taken by now, another attempt of this run has finished the revision.
             if self.objects.write(
                 folder + MANIFEST, content, expected=None
@@ -215,6 +227,8 @@ class ModelStore(StoreReader):
     ) -> Head:
         """Make a HEAD that followers follow whatever they have followed before: of a new origin.
 
+        With a key, HEAD and the revision are signed, whoever signed them before.
+
         A lost or damaged HEAD is replaced by one that names the revision and has no history. A
         whole HEAD that names it already, such as one from a backup, keeps its history.
 
@@ -242,7 +256,7 @@ class ModelStore(StoreReader):
                 f"store {self.uri}: HEAD of {name} is not damaged",
                 "promote or roll back instead",
             )
-        manifest, sha256 = self.read_manifest(name, revision, pointer)
+        manifest, sha256 = self.read_unsigned_manifest(name, revision, pointer)
         check(manifest)
         for fault in file_faults(self.objects, f"{name}/revisions/{revision}/", manifest.files):
             raise fault
@@ -250,7 +264,8 @@ class ModelStore(StoreReader):
         if pointer:
             kept = {"previous": pointer.previous, "previous_manifest": pointer.previous_manifest}
             new_pointer = new_pointer.model_copy(update={**kept, "origin": uuid.uuid4().hex})
-        if not write_head(self.objects, new_pointer, stored[1] if stored else None):
+        self.signatures.sign_revision(manifest, sha256)
+        if not write_head(self, new_pointer, stored):
             raise StoreConflictError(
                 f"store {self.uri}: {key} was replaced meanwhile", "look again"
             )

@@ -14,21 +14,28 @@ from setlist.errors import (
     StoreDamagedError,
     StoreError,
     StoreNotFoundError,
+    StoreUntrustedError,
 )
 from setlist.store.manifest import MANIFEST, NUMBER, Manifest, Pointer, Promotion
 from setlist.store.objects import Objects, read_only_objects
+from setlist.store.signatures import Signatures
+from setlist.store.signing import Signer, TrustedKeys
 from setlist.store.sizes import FILE_BYTES, HEAD_BYTES, MANIFEST_BYTES
 from setlist.store.transfer import TRANSFER_THREADS, download_files, file_faults, listing_faults
 
 MODEL_NAME = r"[a-z0-9-]+(/[a-z0-9-]+)*"
-RESERVED = ("revisions", "runs", "monitoring", "checkpoints", "head")
+RESERVED = ("revisions", "runs", "monitoring", "checkpoints", "head", "signatures")
 """No part of a name: "home/revisions" would lie among the revisions of "home"."""
 CARD_SHA256 = "card_sha256"
 """In the metadata of a revision: the SHA-256 of its model card."""
 
 
 def open_reader(
-    uri: str, *, retry_seconds: float | None = None, new: bool = False
+    uri: str,
+    *,
+    retry_seconds: float | None = None,
+    new: bool = False,
+    trusted: TrustedKeys | None = None,
 ) -> "StoreReader":
     """Open the store at "gs://bucket/prefix" or in a local folder to read it.
 
@@ -39,13 +46,14 @@ def open_reader(
         retry_seconds: how long faults of a bucket are tried again; a minute if left out.
         new: whether a local folder that does not exist is a store in which nothing is live, as
             before the first run.
+        trusted: the keys of which one must have signed what is read; None: nothing is checked.
 
     Raises:
         SettingsError: the text is no address, or has an unknown scheme.
         StoreNotFoundError: there is no store at the address.
         StoreError: the place cannot be used; see `setlist.store.objects.Objects`.
     """
-    return StoreReader(read_only_objects(uri, retry_seconds, new=new))
+    return StoreReader(read_only_objects(uri, retry_seconds, new=new), trusted)
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,23 @@ class StoreReader:
 
     Every method raises SettingsError for a text that is no model name, StoreNotFoundError for a
     revision that does not exist, StoreDamagedError for a document or file that is not what was
-    written, and another StoreError where the place of the objects cannot be read.
+    written, StoreUntrustedError for a HEAD or manifest that no trusted key has signed, and another
+    StoreError where the place of the objects cannot be read.
     """
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(
+        self, objects: Objects, trusted: TrustedKeys | None = None, signer: Signer | None = None
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            objects: the place of the store.
+            trusted: the keys of which one must have signed what is read; None: nothing is checked.
+            signer: signs what is written; its own key is trusted as well.
+        """
         self.uri = objects.uri
         self.objects = objects
+        self.signatures = Signatures(objects, trusted, signer)
 
     def head(self, name: str) -> Head | None:
         """What is live under a name, or None where nothing was promoted yet."""
@@ -194,6 +213,7 @@ class StoreReader:
 
         Raises:
             StoreDamagedError: HEAD is damaged, or belongs to another model.
+            StoreUntrustedError: no trusted key has signed it.
         """
         key = f"{checked_name(name)}/HEAD"
         try:
@@ -203,6 +223,15 @@ class StoreReader:
         if stored is None:
             return None, None
         content, version = stored
+        try:
+            self.signatures.check_head(name, content)
+        except StoreUntrustedError:
+            # Prune may have removed the signature of an older HEAD: then there is a newer one.
+            again = self.objects.read(key, HEAD_BYTES)
+            if again is None or again[0] == content:
+                raise
+            content, version = again
+            self.signatures.check_head(name, content)
         pointer = Pointer.parse(content, f"store {self.uri}: {key}")
         if pointer.name != name:
             raise StoreDamagedError(
@@ -222,11 +251,19 @@ class StoreReader:
     def read_manifest(
         self, name: str, revision: int, pointer: Pointer | None
     ) -> tuple[Manifest, str]:
-        """Read a manifest and compare it with what HEAD says about the revision.
+        """Read a manifest, and check who signed it and what HEAD says about the revision.
 
         Returns:
             The manifest, and the SHA-256 of its bytes.
         """
+        manifest, sha256 = self.read_unsigned_manifest(name, revision, pointer)
+        self.signatures.check_revision(manifest, sha256)
+        return manifest, sha256
+
+    def read_unsigned_manifest(
+        self, name: str, revision: int, pointer: Pointer | None
+    ) -> tuple[Manifest, str]:
+        """The same, whoever signed it."""
         self.refuse_pruned(name, revision, pointer)
         key = f"{checked_name(name)}/revisions/{revision}/{MANIFEST}"
         stored = self.objects.read(key, MANIFEST_BYTES)

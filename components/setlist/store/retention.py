@@ -50,12 +50,14 @@ from setlist.store.manifest import (
 )
 from setlist.store.model_store import ModelStore
 from setlist.store.reader import StoreReader, checked_name
+from setlist.store.signatures import SIGNATURES, head_signature_key
 from setlist.store.sizes import SMALL_BYTES
 from setlist.store.transfer import TRANSFER_THREADS
 
 LEFTOVER_AGE = timedelta(days=1)
 """A run whose claim is older than this and has no manifest counts as dead."""
-CONTENT_OF_REVISION = rf"{NUMBER}(?:/.+|\.card\.md)"
+SIGNATURE_OF_REVISION = rf"{NUMBER}\.[0-9a-f]{{64}}\.sig"
+CONTENT_OF_REVISION = rf"{NUMBER}(?:/.+|\.card\.md|\.[0-9a-f]{{64}}\.sig)"
 """Matches the keys that belong to a number, except its claim and its pin."""
 
 Dependency = Callable[[Manifest], int | None]
@@ -210,6 +212,7 @@ def prune(
     for revision in store.revision_numbers(name, CONTENT_OF_REVISION):
         if pointer.retires(revision):
             _remove(store, name, revision)
+    _remove_signatures(store, name, pointer)
     store.objects.sweep()
     return pruned
 
@@ -351,6 +354,22 @@ def _remove(store: ModelStore, name: str, revision: int) -> None:
         if key != manifest:
             store.objects.remove(key)
     store.objects.remove(f"{folder}.card.md")
+
+
+def _remove_signatures(store: ModelStore, name: str, pointer: Pointer) -> None:
+    """Remove the signatures of retired revisions, and of all HEADs but this one.
+
+    Younger ones of HEAD stay: of a HEAD that is written next, or that a replica still shows.
+    """
+    folder = f"{name}/revisions/"
+    for key in store.objects.keys(folder):
+        match = re.fullmatch(SIGNATURE_OF_REVISION, key.removeprefix(folder))
+        if match and pointer.retires(int(match[1])):
+            store.objects.remove(key)
+    own = head_signature_key(name, pointer.to_bytes())
+    for entry in store.objects.entries(f"{name}/{SIGNATURES}/"):
+        if entry.key != own and datetime.now(UTC) - entry.updated > LEFTOVER_AGE:
+            store.objects.remove(entry.key)
 
 
 def _with_pins(pointer: Pointer, additional: dict[int, Pin]) -> Pointer:

@@ -33,6 +33,13 @@ StoreOption = Annotated[
     str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")
 ]
 NameOption = Annotated[str, typer.Option(help="The model's name in the store.")]
+VerifyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="SETLIST_VERIFY",
+        help="The file of a public key (can be repeated): what none of them has signed is refused.",
+    ),
+]
 Image = Annotated[
     str, typer.Option(envvar="SETLIST_IMAGE", help="The image of every step, name@sha256:...")
 ]

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import EvaluationError, SetlistError, SettingsError
-from setlist_pipelines.cli.connection import bound_socket, examples, say
+from setlist_pipelines.cli.connection import (
+    VerifyOption,
+    bound_socket,
+    examples,
+    say,
+)
 
 if TYPE_CHECKING:
     from setlist.explorer.run_folder import RunFolders
@@ -48,6 +53,7 @@ def dashboard(
         str,
         typer.Option(help="The path under which a proxy offers the explorer, like /explorer."),
     ] = "",
+    verify: VerifyOption = None,
 ) -> None:
     """Open the explorer: the lists of several models side by side for a listener, real or invented.
 
@@ -58,6 +64,7 @@ def dashboard(
     from setlist.explorer.resources import Scene
     from setlist.models.worker.model_worker import require_tensorflow
     from setlist.store.reader import open_reader
+    from setlist.store.signing import TrustedKeys
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     require_tensorflow()
@@ -74,6 +81,7 @@ def dashboard(
         say(fault_text, err=True)
     settings = read_settings(shown_runs[0].settings if shown_runs else SAMPLE, None)
     store, name = store or settings.store, name or settings.name
+    trusted = TrustedKeys.of(verify or ())
     if not shown_runs and not open_reader(store, new=True).revisions(name):
         raise SettingsError(
             f"there is no run in {workdir} and no revision of {name} in {store}",
@@ -82,7 +90,7 @@ def dashboard(
     say(f"{len(shown_runs)} run{'s' * (len(shown_runs) != 1)}, {name} of {store}")
     with TemporaryDirectory(prefix="setlist-dashboard-") as fetched:
         operations = settings.policy.operations
-        scene = Scene(current_runs, store, name, Path(fetched), operations)
+        scene = Scene(current_runs, store, name, Path(fetched), operations, trusted)
         serve_explorer(scene, host, port, say, root_path)
 
 

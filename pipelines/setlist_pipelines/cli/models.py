@@ -6,7 +6,15 @@ import typer
 
 from setlist.errors import SetlistError, SettingsError
 from setlist.printable import lines
-from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table, say
+from setlist_pipelines.cli.connection import (
+    Config,
+    Set,
+    VerifyOption,
+    add_row,
+    examples,
+    new_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from setlist.store.manifest import Manifest
@@ -81,21 +89,25 @@ def show(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
     console.print(files)
 
 
-@models.command(epilog=examples("setlist models verify 7", "setlist models verify"))
-def verify(
+@models.command(name="verify", epilog=examples("setlist models verify 7", "setlist models verify"))
+def verify_(
     revision: Annotated[
         int | None, typer.Argument(help="The number of the revision; all if left out.")
     ] = None,
     name: Name = HOME,
     store: Store = HERE,
+    verify: VerifyOption = None,
 ) -> None:
     """Read every file and hold it against the manifest; name each fault.
+
+    With --verify, HEAD and each revision must be signed, too.
 
     Ends with 0 where all is whole, else with 1.
     """
     from setlist.store.reader import open_reader
+    from setlist.store.signing import TrustedKeys
 
-    place = open_reader(store)
+    place = open_reader(store, trusted=TrustedKeys.of(verify or ()))
     faults = 0
     revisions = place.revisions(name) if revision is None else [revision]
     if not revisions:
@@ -145,6 +157,7 @@ def promote(
             "revision: say that HEAD is right, although it is older than it was.",
         ),
     ] = False,
+    verify: VerifyOption = None,
 ) -> None:
     """Make a staged revision live, if what was live when it was judged still is.
 
@@ -155,7 +168,7 @@ def promote(
     if force_head:
         replace_head(store, name, revision, why)
     else:
-        promote_staged(store, name, revision, why=why, allow_older=older)
+        promote_staged(store, name, revision, why=why, allow_older=older, verify=verify or ())
     say(f"revision {revision} of {name} is live")
 
 
@@ -167,11 +180,12 @@ def rollback(
     name: Name = HOME,
     store: Store = HERE,
     why: Why = "",
+    verify: VerifyOption = None,
 ) -> None:
     """Make the revision live again that was live before. Every file is verified first."""
     from setlist.runs.promotion import rollback
 
-    was, now = rollback(store, name, to, why)
+    was, now = rollback(store, name, to, why, verify or ())
     say(f"revision {now} of {name} is live again, {was} is not")
 
 
@@ -196,22 +210,32 @@ def history(name: Name = HOME, store: Store = HERE) -> None:
 
 
 @models.command(epilog=examples('setlist models pin 7 --why "the one of the audit"'))
-def pin(revision: Revision, name: Name = HOME, store: Store = HERE, why: Why = "") -> None:
+def pin(
+    revision: Revision,
+    name: Name = HOME,
+    store: Store = HERE,
+    why: Why = "",
+    verify: VerifyOption = None,
+) -> None:
     """Keep a revision, whatever is pruned."""
     from setlist.store.model_store import open_store
     from setlist.store.retention import pin
+    from setlist.store.signing import TrustedKeys
 
-    pinned = pin(open_store(store), name, revision, why)
+    pinned = pin(open_store(store, trusted=TrustedKeys.of(verify or ())), name, revision, why)
     say(f"revision {revision} of {name} is pinned by {pinned.who}, {pinned.when}")
 
 
 @models.command(epilog=examples("setlist models unpin 7"))
-def unpin(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
+def unpin(
+    revision: Revision, name: Name = HOME, store: Store = HERE, verify: VerifyOption = None
+) -> None:
     """Let a pinned revision be pruned again."""
     from setlist.store.model_store import open_store
     from setlist.store.retention import unpin
+    from setlist.store.signing import TrustedKeys
 
-    unpin(open_store(store), name, revision)
+    unpin(open_store(store, trusted=TrustedKeys.of(verify or ())), name, revision)
     say(f"revision {revision} of {name} is not pinned any more")
 
 
@@ -223,6 +247,7 @@ def prune(
     ] = False,
     name: Name = HOME,
     store: Store = HERE,
+    verify: VerifyOption = None,
 ) -> None:
     """Remove all but the newest revisions, and what dead runs left half-written.
 
@@ -231,7 +256,7 @@ def prune(
     """
     from setlist.runs.promotion import prune_models
 
-    done = prune_models(store, name, keep, dry_run=dry_run)
+    done = prune_models(store, name, keep, dry_run=dry_run, verify=verify or ())
     for what, numbers in (("revisions", done.revisions), ("half-written", done.leftovers)):
         listed = ", ".join(map(str, numbers)) or "none"
         say(f"{what} {'that would be removed' if dry_run else 'removed'}: {listed}")

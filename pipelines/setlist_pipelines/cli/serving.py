@@ -12,7 +12,12 @@ import typer
 
 from setlist.errors import SettingsError
 from setlist.printable import plain_output
-from setlist_pipelines.cli.connection import NameOption, StoreOption, bound_socket
+from setlist_pipelines.cli.connection import (
+    NameOption,
+    StoreOption,
+    VerifyOption,
+    bound_socket,
+)
 
 serving = typer.Typer()
 
@@ -37,6 +42,7 @@ AllowOption = Annotated[
     list[str] | None,
     typer.Option(help="An operation to allow in a model's graph beside the usual ones."),
 ]
+UNCHECKED = "signatures are not checked; --verify KEY refuses what that key has not signed"
 EveryOption = Annotated[str, typer.Option(help="Time between two polls of HEAD, like 30s or 10m.")]
 
 
@@ -79,6 +85,7 @@ def serve(
         bool, typer.Option(help="Answer requests with inputs that the model was not trained with.")
     ] = False,
     allow_operation: AllowOption = None,
+    verify: VerifyOption = None,
     root_path: Annotated[
         str, typer.Option(help="The path under which a proxy offers this server, like /lists.")
     ] = "",
@@ -102,6 +109,7 @@ def serve(
     )
     from setlist.serving.served_models import ServiceSettings
     from setlist.serving.service import Service
+    from setlist.store.signing import TrustedKeys
 
     plain_output()
     require_tensorflow()
@@ -120,6 +128,7 @@ def serve(
         workers=workers,
         any_input=any_input,
         allowed=tuple(allow_operation or ()),
+        trusted=TrustedKeys.of(verify or ()),
     )
     # After its shutdown uvicorn raises the signal again; without a handler that ends in code -15.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -127,6 +136,8 @@ def serve(
     service.models.lock_folders()
     with bound_socket(host, port) as listener:
         typer.echo(f"serving {name} of {store} at http://{host}:{port} (its API: /docs)")
+        if not settings.trusted:
+            typer.echo(UNCHECKED)
         BoundedConnection.most = allow_connections()
         config = uvicorn.Config(
             Door(create_app(service), service, root_path),
@@ -156,6 +167,7 @@ def follow(
         typer.Option(min=1, max=65_535, help="Answer /healthz, /readyz and /metrics there."),
     ] = None,
     allow_operation: AllowOption = None,
+    verify: VerifyOption = None,
 ) -> None:
     """Keep a folder at the live model: the model base path of TensorFlow Serving.
 
@@ -167,6 +179,7 @@ def follow(
     from setlist.serving.follower import ModelFollower
     from setlist.serving.monitoring import serve_status
     from setlist.serving.tf_serving import WORK_FOLDER, BasePath
+    from setlist.store.signing import TrustedKeys
 
     plain_output()
     require_tensorflow()
@@ -180,8 +193,15 @@ def follow(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     follower = ModelFollower(
-        store, name, to / WORK_FOLDER / "revisions", install, parse_interval(every)
+        store,
+        name,
+        to / WORK_FOLDER / "revisions",
+        install,
+        parse_interval(every),
+        trusted=TrustedKeys.of(verify or ()),
     )
+    if not verify:
+        typer.echo(UNCHECKED)
     follower.lock_folder()
     server = serve_status(follower, bound_socket(host, port)) if port else None
     follower.start()

@@ -33,6 +33,7 @@ from setlist.runs.refit_record import DEFAULT_REFIT_OVERLAP
 from setlist.runs.scheduled_time import MACRO
 from setlist.section import MAX_NAMES, MOST_DAYS, Section
 from setlist.store.reader import checked_name
+from setlist.store.signing import KEY_BYTES, read_public_key
 from setlist_pipelines.settings.bounded_yaml import EXPECTATIONS
 from setlist_pipelines.settings.cron_schedule import PipelineName, Schedule, ScheduleName
 from setlist_pipelines.settings.platform import Platform
@@ -115,6 +116,12 @@ class Settings(Section):
     policy: Policy = Policy()
     only_new_data: bool = Field(
         False, description="whether a run ends early if the data are those of the live model"
+    )
+    verify: tuple[Annotated[str, Field(max_length=KEY_BYTES)], ...] = Field(
+        (),
+        max_length=MAX_NAMES,
+        description="public keys, in PEM or as files: of what the steps fetch or build upon in the "
+        "store, one of them must have signed it",
     )
     monitoring: MonitoringSettings | None = None
     platform: Platform = Platform()
@@ -262,6 +269,7 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     for override in overrides or []:
         document.override(override)
     _read_expected(document, path.parent)
+    _read_keys(document, path.parent)
     try:
         settings = Settings.model_validate(document.content)
         # Reading runs nothing that the file names: only steps import metrics of the user's own.
@@ -287,6 +295,21 @@ def _read_expected(document: YamlDocument, folder: Path) -> None:
         except ValidationError as fault:
             raise expected.error(fault) from fault
         data["expected"] = expected.content
+
+
+def _read_keys(document: YamlDocument, folder: Path) -> None:
+    """Put the public keys that `verify` names, relative to the folder, in their places.
+
+    A step on a cluster has no such files, so it gets the text, in one line as all settings are.
+    """
+    keys = document.content.get("verify")
+    if isinstance(keys, list):
+        document.content["verify"] = [
+            " ".join(read_public_key(key if "-----BEGIN" in key else str(folder / key)).split())
+            if isinstance(key, str)
+            else key
+            for key in keys
+        ]
 
 
 def read_policy(path: Path) -> Policy:

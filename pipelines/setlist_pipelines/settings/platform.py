@@ -178,6 +178,11 @@ class Platform(Section):
     config_maps: dict[ObjectName, Variables] = Field(
         {}, max_length=MAX_NAMES, description="the same for ConfigMaps"
     )
+    signing_secret: ObjectName | Literal[""] = Field(
+        "",
+        description="the Secret with the key that signs, key.pem, and its password, if it has one: "
+        "only the step that writes the store gets it",
+    )
     defaults: StepPlatform = Field(
         StepPlatform(), description="for all steps, where STEP_NEEDS has no value for a step"
     )

@@ -21,6 +21,7 @@ import pandas as pd
 from tests.evaluations import evaluated, evaluation
 
 from setlist.evaluation.gate import gate
+from setlist.evaluation.intervals import primary_metric, write_intervals
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import ITEM_PARTS, Evaluation, MetricInfo
 from setlist.evaluation.verdict import SeenHead, Verdict
@@ -46,7 +47,7 @@ METRICS = (
 )
 """Seven by listener, five of these with the truth, and three of all lists together."""
 PART_SHARES = (0.9, 0.6, 0.3, 0.1, 0.95)
-"""Of the listeners, who have any truth in head, torso, tail, new items, and what all models know"""
+"""Of the listeners, who have truth in head, torso, tail, new items, and what all models know."""
 PARTS = (*ITEM_PARTS, "shared")
 
 
@@ -142,17 +143,24 @@ def places(root: Path) -> dict[str, Callable[[], object]]:
 def main() -> None:
     """Print the table."""
     listeners, models = (
-        (*map(int, sys.argv[1:3]), 500_000, 12)[:2]
-        if sys.argv[2:]
-        else (
-            int(sys.argv[1]) if sys.argv[1:] else 500_000,
-            12,
-        )
+        int(text) for text in (sys.argv[1:] + ["500000", "12"][len(sys.argv[1:]) :])
     )
     with tempfile.TemporaryDirectory() as name:
-        write_evaluation(Path(name) / "evaluate" / "evaluations", listeners, models)
-        for place, call in places(Path(name)).items():
-            print(f"| {place} | {processor_seconds(call):.1f} |", flush=True)
+        folder = Path(name) / "evaluate" / "evaluations"
+        made = write_evaluation(folder, listeners, models)
+        calls = places(Path(name))
+        without = {place: processor_seconds(call) for place, call in calls.items()}
+
+        def write() -> None:
+            made.intervals_digest = write_intervals(folder, made, primary_metric(made))
+            (folder / "evaluation.json").write_text(json.dumps(made.model_dump(), indent=1) + "\n")
+
+        seconds = {"evaluation": processor_seconds(write)}
+        seconds |= {place: processor_seconds(call) for place, call in calls.items()}
+    print(f"| {listeners:,} listeners, {models} models | without intervals | with |\n|---|--:|--:|")
+    for place, after in seconds.items():
+        print(f"| {place} | {without.get(place, 0):.1f} | {after:.1f} |")
+    print(f"| all | {sum(without.values()):.1f} | {sum(seconds.values()):.1f} |")
 
 
 if __name__ == "__main__":

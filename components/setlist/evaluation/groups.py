@@ -133,7 +133,7 @@ def compared_slices(
             metric = f"{primary} {part}"
             table = np.column_stack([read(label, metric) for label in labels])
             # A listener without truth in this part has no value for any model.
-            rows: Bools = np.isfinite(table).all(axis=1)
+            rows = np.asarray(np.isfinite(table).all(axis=1))
             parts.append(compared(Group(PLAYS_OF, part), metric, table, rows))
         result.append(ComparedSlice(PLAYS_OF, parts, 0))
     return result

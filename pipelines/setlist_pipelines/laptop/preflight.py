@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from setlist.data.source import listing
 from setlist.addresses import REMOTE_PATH
+from setlist.data.source import listing
 from setlist.errors import SetlistError, SettingsError
 from setlist_pipelines.settings.cost_table import Size
 from setlist_pipelines.settings.costs import EVERY_RUN, pod_need

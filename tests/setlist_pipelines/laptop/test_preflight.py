@@ -54,7 +54,7 @@ def test_credentials_that_cannot_be_used(tmp_path, content, words):
 
 
 def test_paths_that_no_file_can_have(tmp_path):
-    assert "NUL" in refused(tmp_path, "--set", 'store="a\\0b"')
+    assert "U+0000" in refused(tmp_path, "--set", 'store="a\\0b"')
     assert "no such user" in refused(tmp_path, "--set", "store=~nosuchuser/x")
 
 

@@ -151,7 +151,7 @@ def verdicts(
     with ExitStack() as changed:
         for place, name, to in (
             (case, "read_users", lambda *_: local.users),
-            (case, "read_per_user", lambda _, label: local.tables[label]),
+            (case, "read_per_user", lambda _, label, __: local.tables[label]),
             (comparison, "bootstrap", bootstrap if alone else Together(parties, bootstrap)),
             (harm, "sign_flip", sign_flip if alone else Together(parties, alarms)),
         ):

@@ -16,6 +16,9 @@ inspection       the check that a model gives the same answers in a fresh proces
 evaluator        evaluates every model of a run
 results          the evaluation folder, and how it is read
 statistics       intervals and tests over listeners
+groups           groups of listeners that are compared one by one
+intervals        the intervals of an evaluation, computed once and kept in its folder
+progress         how far a long computation is
 harm             the search for a group of listeners whom a candidate serves worse
 policy           what the gate demands
 rules            the rules of the policy, applied to an evaluation

@@ -1,7 +1,7 @@
 """What a rule of the policy looks at: one evaluation, and the role of each of its models."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from setlist.arrays import Float64s
 from setlist.errors import EvaluationError
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import EvaluatedModel, Evaluation, read_per_user, read_users
+from setlist.evaluation.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class Case:
     heuristics: Sequence[EvaluatedModel]
     live: EvaluatedModel | None = None
     anchor: EvaluatedModel | None = None
+    _columns: dict[tuple[str, str], Float64s] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Columns that were read, by label and metric."""
+    paired_intervals: dict[tuple[str, float], Interval] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Of candidate - factor * rival in the primary metric, by the rival's label and the factor, as
+    far as they were computed; see `setlist.evaluation.comparison`."""
 
     @property
     def rivals(self) -> list[EvaluatedModel]:
@@ -66,7 +76,9 @@ class Case:
         Raises:
             EvaluationError: when they are missing or too few.
         """
-        table = read_per_user(self.folder, model.label)
+        if (stored := self._columns.get((model.label, metric))) is not None:
+            return stored.copy()
+        table = read_per_user(self.folder, model.label, [metric])
         if (
             metric not in table
             or table[metric].dtype != np.float64
@@ -77,7 +89,8 @@ class Case:
                 "is missing",
                 "evaluate the model again",
             )
-        return table[metric].to_numpy(np.float64)
+        values = self._columns[model.label, metric] = table[metric].to_numpy(np.float64)
+        return values.copy()
 
     def mean(self, model: EvaluatedModel) -> float:
         """The mean of the primary metric."""

@@ -39,8 +39,7 @@ def compare(case: Case, rule: str, rival: EvaluatedModel, factor: float) -> Reas
         case.values(rival, primary),
     )
     needed = (factor - 1) * float(rival_values.mean())
-    # The interval of candidate - factor * rival, so that the margin is resampled with the rival.
-    interval = bootstrap((candidate_values - factor * rival_values)[:, None])[0]
+    interval = _interval(case, rival, factor)
     outcome: Outcome = "undecided"
     if len(candidate_values) >= MIN_LISTENERS and interval.low > 0:
         outcome = "pass"
@@ -72,3 +71,29 @@ def compare(case: Case, rule: str, rival: EvaluatedModel, factor: float) -> Reas
         detectable=detectable if np.isfinite(detectable) else None,
         sentence=sentence + ".",
     )
+
+
+def _interval(case: Case, rival: EvaluatedModel, factor: float) -> Interval:
+    """The interval of candidate - factor * rival, so that the margin is resampled with the rival.
+
+    The first question is answered together with those that the rules of a policy will ask: they
+    share the resamples, which are the costly part.
+    """
+    asked = rival.label, factor
+    if asked not in case.paired_intervals:
+        pairs = {asked: rival}
+        pairs |= {
+            (model.label, 1 + case.policy.over_heuristics): model for model in case.heuristics
+        }
+        pairs |= {(model.label, 1 - case.policy.under_live): model for model in case.rivals}
+        pairs |= {(model.label, 1.0): model for model in case.rivals[-1:]}
+        new = {pair: model for pair, model in pairs.items() if pair not in case.paired_intervals}
+        candidate_values = case.values(case.candidate, case.policy.primary)
+        differences = np.column_stack(
+            [
+                candidate_values - pair[1] * case.values(model, case.policy.primary)
+                for pair, model in new.items()
+            ]
+        )
+        case.paired_intervals.update(zip(new, bootstrap(differences), strict=True))
+    return case.paired_intervals[asked]

@@ -20,6 +20,7 @@ from setlist.evaluation.audience import Audience, select_audience, slice_columns
 from setlist.evaluation.catalogue import catalogue_of, parts_of
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.inspection import inspect_models
+from setlist.evaluation.intervals import primary_metric, write_intervals
 from setlist.evaluation.lists import count_excluded, top_lists, without_repeats
 from setlist.evaluation.metric_names import MetricAt, parse_metric
 from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
@@ -80,6 +81,7 @@ def evaluate(
 
     What the run may ship (the candidate, and the heuristics while nothing is live) is then loaded
     again in a fresh process and gets valid and broken requests (`setlist.evaluation.inspection`).
+    Last come the intervals of what the report will show (`setlist.evaluation.intervals`).
 
     Args:
         models: each with its role.
@@ -126,6 +128,7 @@ def evaluate(
             for model in evaluated
         ],
     )
+    evaluation.intervals_digest = write_intervals(output, evaluation, primary_metric(evaluation))
     document = json.dumps(evaluation.model_dump(), indent=1, allow_nan=False)
     (output / "evaluation.json").write_text(document + "\n", "utf-8")
     return evaluation

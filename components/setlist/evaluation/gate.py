@@ -15,6 +15,7 @@ from pathlib import Path
 from setlist.errors import EvaluationError
 from setlist.evaluation.case import Case
 from setlist.evaluation.comparison import surpasses
+from setlist.evaluation.intervals import check_intervals
 from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import (
     EvaluatedModel,
@@ -40,11 +41,13 @@ def gate(
         evaluation: in place of the folder's own, with other roles for its models.
 
     Raises:
-        EvaluationError: when an evaluation, a metric or a model is missing.
+        EvaluationError: when an evaluation, a metric or a model is missing, or the values are not
+            those that the intervals of the evaluation were computed from.
         SettingsError: when the policy reads what is not evaluated.
     """
     evaluation = evaluation or read_evaluation(folder)
     check_policy(policy, evaluation.metrics)
+    check_intervals(folder, evaluation)
     case = _case(folder, evaluation, policy, head)
     if case.mean(case.best) <= 0:
         raise EvaluationError(

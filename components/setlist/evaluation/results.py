@@ -6,6 +6,8 @@
                                     tail and new say which part of it the item belongs to
     EVALUATION/truth.parquet        user, item, gain: row numbers of the two tables above
     EVALUATION/requests.parquet     the requests of a few listeners, complete
+    EVALUATION/intervals.json       intervals of what is shown (`setlist.evaluation.intervals`);
+                                    folders of older versions have none
     EVALUATION/<model>/per_user.parquet   one row a listener, one column a metric; "ndcg@10 tail" is
                                           the metric on that part of the truth, missing without any
     EVALUATION/<model>/top.npy            int32[listeners, K], codes best first, below 0 is no item
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import pandas as pd
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from setlist.documents import read_document
@@ -200,6 +203,8 @@ class Evaluation(BaseModel):
     catalogue: int
     left_out: dict[str, int]
     """Test events and listeners that take no part, by reason."""
+    intervals_digest: str = ""
+    """The SHA-256 of `intervals.json`; "" in older folders, which have none."""
     models: list[EvaluatedModel]
 
     @property
@@ -242,8 +247,13 @@ def read_evaluation(folder: Path) -> Evaluation:
     return read_document(folder / "evaluation.json", Evaluation, EvaluationError, "evaluate again")
 
 
-def read_per_user(folder: Path, label: str) -> pd.DataFrame:
+def read_per_user(folder: Path, label: str, metrics: Sequence[str] | None = None) -> pd.DataFrame:
     """One row a listener, one column a metric, of one model.
+
+    Args:
+        folder: of the evaluation.
+        label: of the model.
+        metrics: the columns to read, those of them that there are; None for all.
 
     Raises:
         EvaluationError: when the model's values are missing or damaged.
@@ -252,7 +262,9 @@ def read_per_user(folder: Path, label: str) -> pd.DataFrame:
     if not path.is_file():
         raise EvaluationError(f"{path} is missing", f"evaluate {label} before the gate")
     try:
-        return pd.read_parquet(path)
+        if metrics is not None:
+            metrics = [name for name in pq.read_schema(path).names if name in metrics]
+        return pd.read_parquet(path, columns=metrics)
     except (OSError, ValueError) as fault:
         raise EvaluationError(f"{path} is damaged", f"evaluate {label} again") from fault
 

@@ -3,6 +3,7 @@
 Every result depends on the values and a fixed seed only, so that a verdict can be computed again.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from setlist.arrays import Float64s
+from setlist.evaluation.progress import Progress
 
 CONFIDENCE_LEVEL = 0.95
 RESAMPLES = 2_000
@@ -23,8 +25,12 @@ MIN_LISTENERS = 30
 hold a loss that the sample does not hold. Measured without an effect, on small wins for 0.4 of
 listeners against large losses for 0.15: the lower bound is above 0 for 0.097 of samples of 10
 listeners, 0.056 of 20 and 0.033 of 30 (nominal: 0.025)."""
-CHUNK_CELLS = 4_000_000
-"""Weights or signs in memory at a time, 32 MB; the number does not influence a result."""
+CHUNK_CELLS = 16_000_000
+"""Counts of draws in memory at a time, 32 MB; the number does not influence a result."""
+CHUNK_ROWS = 256
+"""Resamples or flips at a time, at most; no influence either."""
+BLOCK_CELLS = 500_000
+"""Of these, as many are converted and multiplied at a time as fit into a cache, 4 MB; nor this."""
 INTERVAL_DECIMALS = 12
 """Decimals of the bounds of an interval. The resampled sums are exact, but the moments of a sample
 and the quantiles of Student's t may differ in their last bits between processors."""
@@ -39,7 +45,9 @@ class Interval:
     high: float
 
 
-def bootstrap(values: Float64s, resamples: int = RESAMPLES) -> list[Interval]:
+def bootstrap(
+    values: Float64s, resamples: int = RESAMPLES, progress: Progress | None = None
+) -> list[Interval]:
     """Intervals of the mean of each column: on each side the wider of BCa and Student's t.
 
     Listeners are resampled with replacement (Efron 1979), whole rows at a time, so columns stay
@@ -62,29 +70,33 @@ def bootstrap(values: Float64s, resamples: int = RESAMPLES) -> list[Interval]:
 
     Args:
         values: float64[listeners, columns], at least one listener, finite. Their unit is kept.
-        resamples: the number of resamples, some hundreds at least; 10,000 over 100,000 listeners
-            and 20 columns take about 7 s and 0.2 GB on two idle cores.
+        resamples: the number of resamples, some hundreds at least. Most of the time goes into the
+            draws, which all columns of a call share: what is of the same listeners is cheaper in
+            one call, and has the same intervals in any.
+        progress: counts the listeners of all resamples; one of its own if left out.
 
     Returns:
         One interval for each column, rounded to `INTERVAL_DECIMALS`. For a single listener both
         bounds are the value itself.
     """
-    listeners = len(values)
+    listeners, columns = values.shape
     steps, step = _on_grid(values)
-    mean = steps.mean(axis=0)
+    mean = steps.mean(axis=1)
     if listeners == 1:
         return _intervals(mean * step, mean * step, mean * step)
-    means = np.sort(_resampled_sums(steps, resamples), axis=0) / listeners
+    progress = progress or Progress("intervals", resamples * listeners)
+    means = np.sort(_resampled_sums(steps, resamples, progress), axis=0) / listeners
 
-    centred = steps - mean
-    squares = (centred**2).sum(axis=0)
+    squares, cubes = np.empty(columns), np.empty(columns)
+    for column in range(columns):  # a table of their powers would be as large as all values
+        centred = steps[column] - mean[column]
+        squares[column], cubes[column] = (centred**2).sum(), (centred**3).sum()
     error = np.sqrt(squares / (listeners - 1) / listeners)
     tail = (1 - CONFIDENCE_LEVEL) / 2
     student = special.stdtrit(listeners - 1, 1 - tail)
 
     # Ties count half: there are many where most values are 0.
     bias = special.ndtri(((means < mean).mean(axis=0) + (means <= mean).mean(axis=0)) / 2)
-    cubes = (centred**3).sum(axis=0)
     # BCa's acceleration of a mean is a sixth of its skewness; a column of equal values has none.
     skew = np.divide(cubes, 6 * squares**1.5, out=np.zeros_like(cubes), where=squares > 0)
     expanded = np.sqrt(listeners / (listeners - 1)) * student
@@ -118,32 +130,37 @@ def sign_flip(
         differences: float64[listeners, columns], finite. A listener outside the group of a column
             has 0 in it, which no sign changes.
         alternative: "less" tests whether the mean is below 0.
-        flips: the number of flips; 10,000 over 200,000 listeners and 20 columns take about 7 s and
-            0.2 GB on two idle cores.
+        flips: the number of flips.
 
     Returns:
         float64[columns]: (1 + flips at least as extreme as the observed sum) / (1 + flips).
     """
     steps, _ = _on_grid(differences)
-    listeners, columns = steps.shape
-    observed = steps.sum(axis=0)
+    columns, listeners = steps.shape
+    observed = steps.sum(axis=1)
     # Sums that differ by the rounding of decimals only, such as 0.1 + 0.2 and 0.3, are ties.
-    slack = 1e-9 * np.abs(steps).sum(axis=0)
+    slack = 1e-9 * np.abs(steps).sum(axis=1)
     generator = np.random.default_rng(RESAMPLING_SEED)
+    progress = Progress("sign flips", flips * listeners)
     extreme = np.zeros(columns, np.int64)
-    positive = np.empty((max(1, min(flips, CHUNK_CELLS // listeners)), listeners))
-    for start in range(0, flips, len(positive)):
+    bytes_per_flip = (listeners + 7) // 8
+    rows = _rows(flips, listeners)
+    for start in range(0, flips, rows):
         # The last chunk may be shorter.
-        chunk = positive[: flips - start]
-        for row in chunk:
-            bits = np.frombuffer(generator.bytes((listeners + 7) // 8), np.uint8)
-            row[:] = np.unpackbits(bits, count=listeners)
+        drawn = [generator.bytes(bytes_per_flip) for _ in range(min(rows, flips - start))]
+        bits = np.frombuffer(b"".join(drawn), np.uint8).reshape(len(drawn), bytes_per_flip)
+        positive = np.zeros((len(bits), columns))
+        for block in _blocks(listeners, len(bits)):
+            packed = bits[:, block.start // 8 : (block.stop + 7) // 8]
+            unpacked = np.unpackbits(packed, axis=1, count=block.stop - block.start)
+            positive += unpacked.astype(np.float64) @ steps[:, block].T
         # A bit b stands for the sign 2 * b - 1.
-        flipped = 2 * (chunk @ steps) - observed
+        flipped = 2 * positive - observed
         if alternative == "less":
             extreme += (flipped <= observed + slack).sum(axis=0)
         else:
             extreme += (np.abs(flipped) >= np.abs(observed) - slack).sum(axis=0)
+        progress.add(len(bits) * listeners)
     return (1 + extreme) / (1 + flips)
 
 
@@ -184,27 +201,48 @@ def _on_grid(values: Float64s) -> tuple[Float64s, Float64s]:
     order of additions, which the matrix library and its threads choose, and equal sums are equal.
 
     Returns:
-        float64[listeners, columns] of whole numbers, and float64[columns], the value of a step:
+        float64[columns, listeners] of whole numbers, and float64[columns], the value of a step:
         6e-11 for 200,000 listeners with values up to 1.
     """
-    _, exponent = np.frexp(np.abs(values).max(axis=0) * len(values))
-    step = np.ldexp(1.0, exponent - 52)
-    return np.rint(values / step), step
+    columns = np.array(values.T, np.float64, order="C")
+    step = np.empty(len(columns))
+    for place, column in enumerate(columns):
+        _, exponent = np.frexp(np.abs(column).max() * len(column))
+        step[place] = np.ldexp(1.0, exponent - 52)
+        np.rint(column / step[place], out=column)
+    return columns, step
 
 
-def _resampled_sums(steps: Float64s, resamples: int) -> Float64s:
-    """float64[resamples, columns]: the sum of the rows of each resample."""
-    listeners, columns = steps.shape
+def _resampled_sums(steps: Float64s, resamples: int, progress: Progress) -> Float64s:
+    """float64[resamples, columns]: the sum of the listeners of each resample."""
+    columns, listeners = steps.shape
     generator = np.random.default_rng(RESAMPLING_SEED)
-    sums = np.empty((resamples, columns))
-    weights = np.empty((max(1, min(resamples, CHUNK_CELLS // listeners)), listeners))
-    for start in range(0, resamples, len(weights)):
-        chunk = weights[: resamples - start]
+    sums = np.zeros((resamples, columns))
+    # No listener is drawn 65,536 times: below so many draws it cannot be, and above the chance is
+    # less than 1 in 10 to the power of 250,000.
+    counts = np.empty((_rows(resamples, listeners), listeners), np.uint16)
+    for start in range(0, resamples, len(counts)):
+        chunk = counts[: resamples - start]
         # How often each listener was drawn; row by row, because a row fits into the cache.
         for row in chunk:
             row[:] = np.bincount(generator.integers(listeners, size=listeners), minlength=listeners)
-        sums[start : start + len(chunk)] = chunk @ steps
+            progress.add(listeners)
+        for block in _blocks(listeners, len(chunk)):
+            part = chunk[:, block].astype(np.float64) @ steps[:, block].T
+            sums[start : start + len(chunk)] += part
     return sums
+
+
+def _rows(rows: int, listeners: int) -> int:
+    """How many of so many resamples or flips are drawn before they are multiplied."""
+    return max(1, min(rows, CHUNK_ROWS, CHUNK_CELLS // listeners))
+
+
+def _blocks(listeners: int, rows: int) -> Iterator[slice]:
+    """The listeners in blocks of as many as fit into the cache; each begins at a multiple of 8."""
+    size = max(8, BLOCK_CELLS // rows // 8 * 8)
+    for start in range(0, listeners, size):
+        yield slice(start, min(start + size, listeners))
 
 
 def _quantiles(ordered: Float64s, shares: Float64s) -> Float64s:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import EvaluationError
+from setlist.evaluation.groups import ALL, compared_slices
+from setlist.evaluation.intervals import read_intervals, wanted_of_groups, wanted_of_models
 from setlist.evaluation.results import (
     Evaluation,
     read_evaluation,
@@ -26,7 +27,7 @@ from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.contract import file_digests, folder_digest, read_info
 from setlist.models.selection import chosen
 from setlist.printable import markdown
-from setlist.report.tables import MetricTable, MetricValue, Slice, metric_table, slices
+from setlist.report.tables import MetricTable, MetricValue, metric_table, slices
 
 EXTREME_GROUPS = 3
 """How many groups are shown of those that the model serves worst, and of the best."""
@@ -76,8 +77,23 @@ class CardMeasurements:
         evaluation_digest = hashlib.sha256((folder / "evaluation.json").read_bytes()).hexdigest()
         if evaluation_digest != verdict.evaluation_digest:
             raise EvaluationError(f"{folder} is not the evaluation that was judged", "run again")
-        scores = {model.label: read_per_user(folder, model.label) for model in evaluation.models}
-        listener_slices = _slices_without_all(folder, evaluation, scores, verdict.primary)
+        compared = compared_slices(
+            evaluation,
+            read_users(folder, evaluation),
+            lambda label, metric: read_per_user(folder, label, [metric])[metric].to_numpy(),
+            verdict.primary,
+        )
+        # Without the first slice, which is the group of all listeners.
+        compared = [part for part in compared if part.name != ALL]
+        intervals = read_intervals(
+            folder,
+            evaluation,
+            [
+                *wanted_of_models(evaluation),
+                *wanted_of_groups(evaluation, compared, live=False),
+            ],
+        )
+        listener_slices = slices(evaluation, compared, intervals)
         place = [model.label for model in evaluation.models].index(label)
         groups = [
             GroupResult(
@@ -102,7 +118,7 @@ class CardMeasurements:
             for group in listener_slice.groups
             if not group.cells
         ]
-        table = metric_table(evaluation, scores, ())
+        table = metric_table(evaluation, intervals, ())
         return cls(evaluation, table, groups[:half], groups[len(groups) - half :][::-1], small)
 
 
@@ -161,14 +177,6 @@ def render_card(
             fewest=MIN_LISTENERS,
         )
     )
-
-
-def _slices_without_all(
-    folder: Path, evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], primary: str
-) -> list[Slice]:
-    """All slices but the first, which is the group of all listeners."""
-    users = read_users(folder, evaluation)
-    return [part for part in slices(evaluation, users, scores, primary) if part.name != "all"]
 
 
 def _leaves_open(reason: Reason) -> bool:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from setlist.errors import SetlistError
+from setlist.evaluation.groups import EVERYBODY
+from setlist.evaluation.intervals import Intervals, Quantity
 from setlist.evaluation.results import EvaluatedModel, Evaluation, MetricInfo
-from setlist.evaluation.statistics import Interval, bootstrap
+from setlist.evaluation.statistics import Interval
 from setlist.models.item_table import read_item_table
 from setlist.report.untrusted_text import TITLE_LENGTH, clip
 from setlist.store.reader import open_reader
@@ -65,6 +66,7 @@ class ChangesSinceLive:
 def changes_since_live(
     evaluation: Evaluation,
     scores: Mapping[str, pd.DataFrame],
+    intervals: Intervals,
     items: pd.DataFrame,
     settings: Mapping[str, Any],
     folder: Path | None,
@@ -75,6 +77,7 @@ def changes_since_live(
     Args:
         evaluation: of the run.
         scores: the per-user values of each model.
+        intervals: `wanted_since_live`.
         items: the catalogue of the run: item_id, title, and listeners of the training period.
         settings: with which the candidate was trained; empty if they are not known.
         folder: of the live model; None if it is not available.
@@ -90,8 +93,9 @@ def changes_since_live(
         new, removed = _only_in(items, live_items), _only_in(live_items, items)
     names = [metric.name for metric in evaluation.metrics if metric.per == "listener"]
     values, live_values = scores[candidate.label][names], scores[live.label][names]
-    intervals = bootstrap(values.to_numpy(np.float64) - live_values.to_numpy(np.float64))
-    differences = dict(zip(names, intervals, strict=True))
+    differences = {
+        name: intervals.of(EVERYBODY, Quantity(name, candidate.label, live.label)) for name in names
+    }
 
     def metric_change(metric: MetricInfo) -> MetricChange:
         name = metric.name

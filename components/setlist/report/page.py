@@ -21,6 +21,14 @@ from setlist.arrays import Int32s
 from setlist.data.curation_report import CurationReport
 from setlist.data.verdict import DataVerdict
 from setlist.errors import EvaluationError, SettingsError
+from setlist.evaluation.groups import compared_slices
+from setlist.evaluation.intervals import (
+    read_intervals,
+    wanted_of_groups,
+    wanted_of_models,
+    wanted_of_shared_truth,
+    wanted_since_live,
+)
 from setlist.evaluation.results import (
     LEARNED_ROLES,
     Evaluation,
@@ -161,6 +169,19 @@ def write_report(
     candidates = Candidates.read(training) if training else None
     live = next((model for model in evaluation.models if model.role == "live"), None)
     primary = judged.primary
+    compared = compared_slices(
+        evaluation, users, lambda label, metric: scores[label][metric].to_numpy(np.float64), primary
+    )
+    intervals = read_intervals(
+        evaluations,
+        evaluation,
+        [
+            *wanted_of_models(evaluation),
+            *wanted_since_live(evaluation),
+            *wanted_of_shared_truth(evaluation, primary),
+            *wanted_of_groups(evaluation, compared, live=True),
+        ],
+    )
     html = (
         _page_environment()
         .get_template("report.html.j2")
@@ -170,15 +191,16 @@ def write_report(
             primary=primary,
             level=f"{CONFIDENCE_LEVEL:.0%}",
             silent=silent,
-            table=metric_table(evaluation, scores, silent),
-            shared=shared_truth(evaluation, scores, primary),
+            table=metric_table(evaluation, intervals, silent),
+            shared=shared_truth(evaluation, scores, intervals, primary),
             forest=_trusted_markup(draw_forest(judged.reasons, primary)),
             glance=Glance.of(evaluations, evaluation, users, items, listing),
-            slices=slices(evaluation, users, scores, primary, live=True),
+            slices=slices(evaluation, compared, intervals, live=True),
             listeners=listener_cards(evaluations, users, tops, scores, primary, per_segment),
             changes=changes_since_live(
                 evaluation,
                 scores,
+                intervals,
                 items,
                 candidates.chosen.settings.model_dump(mode="json") if candidates else {},
                 live_models / live.label if live_models and live else None,

@@ -6,20 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from setlist.arrays import Bools, Float64s
-from setlist.evaluation.audience import LISTENER_KINDS
-from setlist.evaluation.results import (
-    ITEM_PARTS,
-    LISTENER_SLICE,
-    SHARED_PART,
-    Evaluation,
-    MetricInfo,
-)
-from setlist.evaluation.statistics import MIN_LISTENERS, Interval, bootstrap
+from setlist.evaluation.groups import EVERYBODY, ComparedGroup, ComparedSlice
+from setlist.evaluation.intervals import SHARED, Intervals, Quantity
+from setlist.evaluation.results import SHARED_PART, Evaluation, MetricInfo
+from setlist.evaluation.statistics import Interval
 from setlist.report.untrusted_text import VALUE_LENGTH, clip
 
-GROUPS_PER_SLICE = 12
-"""How many groups of one slice are shown, the largest first."""
 TINT_STEPS = (0.05, 0.15, 0.3)
 """Shares of the reference's mean at which a gain or a loss is tinted one step deeper."""
 
@@ -114,22 +106,20 @@ class Slice:
 
 
 def metric_table(
-    evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], silent: Collection[str]
+    evaluation: Evaluation, intervals: Intervals, silent: Collection[str]
 ) -> MetricTable:
     """Tabulate all models by all metrics.
 
     Args:
         evaluation: of the run.
-        scores: the per-user values of each model.
+        intervals: `wanted_of_models`.
         silent: labels of models that list nothing; none of them is marked as the best.
     """
-    per_user = [metric.name for metric in evaluation.metrics if metric.per == "listener"]
-    values = _with_intervals(scores, per_user)
     rows = {
         model.label: [
             MetricValue(model.corpus[metric.name])
             if metric.per == "corpus"
-            else values[model.label, metric.name]
+            else _metric_value(intervals.of(EVERYBODY, Quantity(metric.name, model.label)))
             for metric in evaluation.metrics
         ]
         for model in evaluation.models
@@ -138,53 +128,48 @@ def metric_table(
 
 
 def shared_truth(
-    evaluation: Evaluation, scores: Mapping[str, pd.DataFrame], primary: str
+    evaluation: Evaluation,
+    scores: Mapping[str, pd.DataFrame],
+    intervals: Intervals,
+    primary: str,
 ) -> SharedTruth | None:
     """Compare candidate, live model and anchor on the truth that all of them know.
 
     None if no model is live, or if they have no truth in common.
+
+    Args:
+        evaluation: of the run.
+        scores: the per-user values of each model.
+        intervals: `wanted_of_shared_truth`.
+        primary: the metric of the difference.
     """
     learned = [model for model in evaluation.models if model.role != "heuristic"]
     live = next((model.label for model in learned if model.role == "live"), None)
-    if live is None:
+    if live is None or not evaluation.metric(primary).reads_truth:
         return None
     primary_column = f"{primary} {SHARED_PART}"
-    with_truth = {
-        model.label: table[table[primary_column].notna()]
-        for model in learned
-        for table in [scores[model.label]]
-    }
-    listeners = len(with_truth[live])
+    listeners = int(scores[live][primary_column].notna().sum())
     if not listeners:
         return None
     metrics = [
         metric for metric in evaluation.metrics if metric.per == "listener" and metric.reads_truth
     ]
-    names = [f"{metric.name} {SHARED_PART}" for metric in metrics]
-    values = _with_intervals(with_truth, names)
-    table = _mark_best(
-        metrics, {label: [values[label, name] for name in names] for label in with_truth}
-    )
-    candidate = next(model.label for model in learned if model.role == "candidate")
-    difference = (
-        with_truth[candidate][[primary_column]].to_numpy()
-        - with_truth[live][[primary_column]].to_numpy()
-    )
-    return SharedTruth(table, listeners, live, bootstrap(difference)[0])
-
-
-def _with_intervals(
-    scores: Mapping[str, pd.DataFrame], metrics: Sequence[str]
-) -> dict[tuple[str, str], MetricValue]:
-    # One bootstrap for all: the draws are the costly part, and columns stay paired.
-    names = [(label, metric) for label in scores for metric in metrics]
-    values = np.column_stack(
-        [scores[label][metric].to_numpy(np.float64) for label, metric in names]
-    )
-    return {
-        name: MetricValue(interval.mean, interval.low, interval.high)
-        for name, interval in zip(names, bootstrap(values), strict=True)
+    rows = {
+        model.label: [
+            _metric_value(
+                intervals.of(SHARED, Quantity(f"{metric.name} {SHARED_PART}", model.label))
+            )
+            for metric in metrics
+        ]
+        for model in learned
     }
+    candidate = next(model.label for model in learned if model.role == "candidate")
+    difference = intervals.of(SHARED, Quantity(primary_column, candidate, live))
+    return SharedTruth(_mark_best(metrics, rows), listeners, live, difference)
+
+
+def _metric_value(interval: Interval) -> MetricValue:
+    return MetricValue(interval.mean, interval.low, interval.high)
 
 
 def _mark_best(
@@ -202,80 +187,47 @@ def _mark_best(
 
 def slices(
     evaluation: Evaluation,
-    users: pd.DataFrame,
-    scores: Mapping[str, pd.DataFrame],
-    primary: str,
+    compared: Sequence[ComparedSlice],
+    intervals: Intervals,
     live: bool = False,
 ) -> list[Slice]:
     """Compare all models in every group of every slice, and by part of the catalogue.
 
     Args:
         evaluation: of the run.
-        users: its `users.parquet`.
-        scores: the per-user values of each model.
-        primary: the metric.
+        compared: its groups.
+        intervals: `wanted_of_groups`.
         live: whether the live model is the reference, if there is one; else it is the best
             heuristic of each group.
-
-    Returns:
-        All listeners as a slice of one group; the slices of the evaluation; and, for a metric that
-        reads the truth, "plays of": the truth by part of the catalogue.
     """
-    values = np.column_stack(
-        [scores[model.label][primary].to_numpy(np.float64) for model in evaluation.models]
-    )
-    roles = [model.role for model in evaluation.models]
-    reference_role = "live" if live and "live" in roles else "heuristic"
-    references = np.array([role == reference_role for role in roles])
-
-    def slice_group(value: str, table: Float64s, rows: Bools) -> SliceGroup:
-        size = int(rows.sum())
-        cells = _compare(table[rows], references) if size >= MIN_LISTENERS else []
-        return SliceGroup(clip(value, VALUE_LENGTH) or "not known", size, cells)
-
-    everybody = np.ones(len(users), np.bool_)
-    result = [Slice("all", [slice_group("all listeners", values, everybody)], 0)]
-    for name in evaluation.slices:
-        counts = users[name].value_counts()
-        order = (
-            [activity for activity in LISTENER_KINDS if activity in counts]
-            if name == LISTENER_SLICE
-            else sorted(counts.index, key=lambda value: (-counts[value], value))
-        )
-        groups = [
-            slice_group(value, values, (users[name] == value).to_numpy())
-            for value in order[:GROUPS_PER_SLICE]
-        ]
-        result.append(Slice(name, groups, len(order) - len(groups)))
-    if evaluation.metric(primary).reads_truth:
-        parts = []
-        for part in ITEM_PARTS:
-            table = np.column_stack(
-                [scores[model.label][f"{primary} {part}"] for model in evaluation.models]
-            )
-            # A listener without truth in this part has no value for any model.
-            parts.append(slice_group(part, table, np.isfinite(table).all(axis=1)))
-        result.append(Slice("plays of", parts, 0))
-    return result
-
-
-def _compare(values: Float64s, references: Bools) -> list[SliceCell]:
-    """Compare the models' means in one group with the best of the reference models.
-
-    Args:
-        values: float64[listeners, models], of the listeners of the group.
-        references: bool[models], which of them may be the reference.
-    """
-    means = values.mean(axis=0)
-    reference = int(np.where(references, means, -np.inf).argmax())
     return [
-        SliceCell(
-            mean=float(mean),
-            difference=interval.mean,
-            settled=interval.low > 0 or interval.high < 0,
-            reference=place == reference,
+        Slice(
+            part.name,
+            [_slice_group(evaluation, group, intervals, live) for group in part.groups],
+            part.hidden,
         )
-        for place, (mean, interval) in enumerate(
-            zip(means, bootstrap(values - values[:, [reference]]), strict=True)
-        )
+        for part in compared
     ]
+
+
+def _slice_group(
+    evaluation: Evaluation, compared: ComparedGroup, intervals: Intervals, live: bool
+) -> SliceGroup:
+    value = clip(compared.group.value, VALUE_LENGTH) or "not known"
+    if not len(compared.means):
+        return SliceGroup(value, compared.listeners, [])
+    labels = [model.label for model in evaluation.models]
+    reference = compared.reference([model.role for model in evaluation.models], live)
+    cells = []
+    for place, label in enumerate(labels):
+        quantity = Quantity(compared.metric, label, labels[reference])
+        interval = intervals.of(compared.group, quantity)
+        cells.append(
+            SliceCell(
+                mean=float(compared.means[place]),
+                difference=interval.mean,
+                settled=interval.low > 0 or interval.high < 0,
+                reference=place == reference,
+            )
+        )
+    return SliceGroup(value, compared.listeners, cells)

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
-import pandas as pd
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.panel import Panel
@@ -18,12 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from setlist.data.verdict import DataVerdict
-from setlist.evaluation.results import (
-    EvaluatedModel,
-    read_evaluation,
-    read_per_user,
-)
-from setlist.evaluation.statistics import CONFIDENCE_LEVEL, bootstrap
+from setlist.evaluation.groups import EVERYBODY
+from setlist.evaluation.intervals import Intervals, Quantity, read_intervals, wanted_of_models
+from setlist.evaluation.results import EvaluatedModel, read_evaluation
+from setlist.evaluation.statistics import CONFIDENCE_LEVEL
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
 from setlist.models.training_record import CHECK_K, read_training_records
@@ -143,15 +140,15 @@ def print_summary(run: "Run", settings: "Settings") -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
     )
+    intervals = read_intervals(evaluation_folder, evaluation, wanted_of_models(evaluation))
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
         # The space is where a narrow column may break: "ndcg" over "@10".
         table.add_column(metric.label.replace("_", " ").replace("@", " @"), justify="right")
     for model in evaluation.models:
-        values = read_per_user(evaluation_folder, model.label)
         table.add_row(
             Text(one_line(model.label), "bold" if model.role == "candidate" else ""),
-            *(_cell(model, metric.name, values) for metric in evaluation.metrics),
+            *(_cell(model, metric.name, intervals) for metric in evaluation.metrics),
         )
     console.print(table)
 
@@ -268,12 +265,12 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     )
 
 
-def _cell(model: EvaluatedModel, metric: str, values: pd.DataFrame) -> Text:
-    """A value and half of its interval; `values` has a row for each listener."""
+def _cell(model: EvaluatedModel, metric: str, intervals: Intervals) -> Text:
+    """A value and half of its interval."""
     # A corpus-level metric has one value of all lists, and so no interval over listeners.
     if metric in model.corpus:
         return Text(f"{model.corpus[metric]:.4f}")
-    interval = bootstrap(values[[metric]].to_numpy())[0]
+    interval = intervals.of(EVERYBODY, Quantity(metric, model.label))
     half = (interval.high - interval.low) / 2
     return Text.assemble(f"{interval.mean:.4f}\n", (f"±{half:.4f}", "dim"))
 

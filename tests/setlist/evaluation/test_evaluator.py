@@ -1,5 +1,6 @@
 """Every model of a run on the same footing; the world and its models stand in conftest.py."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -95,6 +96,8 @@ def test_discovery_leaves_out_what_was_played(world, models, tmp_path):
         "dee": ["a", "b", "c"],
     }
     assert (evaluation.listeners, evaluation.catalogue, evaluation.k) == (4, 5, 3)
+    kept = (folder / "intervals.json").read_bytes()
+    assert read_evaluation(folder).intervals_digest == hashlib.sha256(kept).hexdigest()
     # Eve plays nothing but "new", fay only what she knows.
     assert evaluation.left_out == {
         "events on items that were not known at the cutoff": 2,

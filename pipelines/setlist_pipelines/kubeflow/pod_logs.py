@@ -117,6 +117,8 @@ def _stored_log(kubeflow: Kubeflow, run: Json, node: str) -> str:
     path = f"apis/v2beta1/runs/{run['run_id']}/nodes/{node}/artifacts/{STORED_LOG}:read"
     try:
         document = json.loads(kubeflow.text(path) or "{}")
-        return base64.b64decode(document.get("data") or "").decode("utf-8", "replace")
+        return base64.b64decode(document.get("data") or "", validate=True).decode(
+            "utf-8", "replace"
+        )
     except (ValueError, AttributeError, TypeError, binascii.Error):
         return ""

@@ -1,4 +1,4 @@
-"""What a real Kubeflow Pipelines answered, from tests/recordings/kfp, and a server that repeats it."""
+"""What a real Kubeflow Pipelines answered, and a server that repeats it."""
 
 import gzip
 import json

@@ -105,7 +105,7 @@ def test_the_names_of_nodes_are_those_of_the_workflow():
     )
     parts = {
         str(task.get("display_name", "")).partition("(")[0] for task in task_details(body(BAD_PATH))
-    }  # noqa: E501
+    }
     for node, name in node_names(body(BAD_PATH), parts - {""}).items():
         assert nodes[node]["name"] == name
 
@@ -200,9 +200,8 @@ def test_a_step_that_fails_is_not_repeated_whatever_is_compiled():
     assert "retryPolicy" not in own
     assert merged["retryPolicy"] == "OnError"
     assert merged["limit"] == own["limit"]
-    assert [step.pods for step in steps_of(body(MEMORY), plan_of(MEMORY)) if step.task == "train"][
-        0
-    ][1:] == ()
+    [train] = [step for step in steps_of(body(MEMORY), plan_of(MEMORY)) if step.task == "train"]
+    assert (train.state, len(train.pods), train.repeats) == ("failed", 1, True)
 
 
 # Every command that reads runs, over every run
@@ -216,7 +215,7 @@ def test_show_prints_the_steps_of_the_pipeline_once_in_its_order(setlist, name):
     names = [step.name for step in plan_of(name)]
     rows = [
         next((n for n in names if line.strip().startswith(n)), "") for line in printed.splitlines()
-    ]  # noqa: E501
+    ]
     assert [row for row in rows if row] == names
     for machinery in ("driver", "(0)", "executor", "onExit", "exit-handler", "condition-"):
         assert machinery not in printed
@@ -227,8 +226,9 @@ def test_show_prints_the_steps_of_the_pipeline_once_in_its_order(setlist, name):
 def test_show_names_the_candidates(setlist):
     with replayed(SEVERAL) as replay:
         printed = setlist(replay, "runs", "show", replay.run["run_id"])[1]
-    lines = {line.strip()[:13].strip(): line.split()[-1] for line in printed.splitlines()}
-    assert (lines["Train narrow"], lines["Train wide"]) == ("train", "train-2")
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert [line.split()[-1] for line in lines if line.startswith("Train narrow")] == ["train"]
+    assert [line.split()[-1] for line in lines if line.startswith("Train wide")] == ["train-2"]
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -258,7 +258,7 @@ def test_where_the_version_is_gone_the_tasks_are_shown(setlist):
     assert code == 0
     tasks = [
         line.split()[0] for line in printed.splitlines() if line.split()[-1:] == line.split()[:1]
-    ]  # noqa: E501
+    ]
     assert tasks[:2] == ["plan", "news"]
     assert {"train", "push", "announce"} <= set(tasks)
     assert "driver" not in printed
@@ -279,7 +279,7 @@ def test_a_failed_run_says_step_reason_and_link(setlist):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        (MEMORY, "Train the candidate: its log does not say why"),
+        (MEMORY, "Train the two-tower: its log does not say why"),
         (MEMORY, "raise platform.steps.train.memory_limit"),
         (BY_HAND, "it was ended by hand"),
         ("run_deadline_failed", "no step failed; perhaps platform.deadline ended it"),
@@ -305,7 +305,7 @@ def test_the_pod_of_a_step_with_retries_is_found_at_once(setlist):
     with replayed(MEMORY) as replay:
         pod = "retraining-8pvxn-retry-system-container-impl-1143237835"
         replay.logs[pod] = "trained\n"
-        code, printed = setlist(replay, "runs", "logs", replay.run["run_id"], "Train the candidate")
+        code, printed = setlist(replay, "runs", "logs", replay.run["run_id"], "Train the two-tower")
         logs = [path for _, path in replay.seen if path.endswith("/log")]
     assert code == 0
     assert pod in printed

@@ -68,6 +68,10 @@ CALLS = {  # method and path: the generated method that makes it
 }
 
 
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}
+"""Of gRPC, by the status of HTTP."""
+
+
 class RefusedError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -251,7 +255,8 @@ class Stub:
         """As backend/src/apiserver/main.go writes it, and the page's handlers/healthz.ts."""
         if self.ui:
             return {"apiServerTagName": self.tag, "apiServerMultiUser": self.multi_user}
-        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": self.multi_user}
+        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": self.multi_user,
+                "pipeline_store": "database"}  # fmt: skip
 
     def log(self, request: Seen) -> str:
         """A pod's log: ReadRunLogV1 of the API's server, pod-logs.ts of the page's."""
@@ -438,6 +443,7 @@ class Stub:
         answer.pop("stopped", None)
         answer["state_history"] = [{"update_time": instant(0), "state": one} for one in history]
         answer |= {"storage_state": answer.get("storage_state", "AVAILABLE")}
+        answer["scheduled_at"] = answer["created_at"]
         if state != "PENDING":
             curate = self.outcome if ended else "RUNNING"
             curate = "FAILED" if curate == "CANCELED" else curate
@@ -533,7 +539,10 @@ def serve() -> Iterator[Stub]:
                     if not (hit and hit.status) or hit.done:
                         answer = stub.answer(request)
                 except RefusedError as fault:
-                    status, answer = fault.status, {"code": 3, "message": str(fault)}
+                    status, answer = (
+                        fault.status,
+                        {"code": CODES.get(fault.status, 3), "message": str(fault)},
+                    )
             if hit and hit.status:
                 status, answer = hit.status, {"code": 13, "message": f"injected {hit.status}"}
             if hit and hit.echo and isinstance(answer, dict):

@@ -5,7 +5,8 @@ import json
 import sys
 
 import pytest
-from tests.setlist_pipelines.kubeflow.kfp_stub import check
+import requests
+from tests.setlist_pipelines.kubeflow.kfp_stub import check, serve
 from tests.setlist_pipelines.kubeflow.recordings import (
     RUNS,
     body,
@@ -13,6 +14,7 @@ from tests.setlist_pipelines.kubeflow.recordings import (
     replayed,
     version_of,
 )
+from tests.waiting import PATIENCE
 
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.kubeflow import api, submission
@@ -256,9 +258,8 @@ def test_where_the_version_is_gone_the_tasks_are_shown(setlist):
     with replayed(PROMOTED, version=False) as replay:
         code, printed = setlist(replay, "runs", "show", replay.run["run_id"])
     assert code == 0
-    tasks = [
-        line.split()[0] for line in printed.splitlines() if line.split()[-1:] == line.split()[:1]
-    ]
+    rows = [line.split() for line in printed.splitlines()]
+    tasks = [row[0] for row in rows if len(row) > 1 and row[-1] == row[0]]
     assert tasks[:2] == ["plan", "news"]
     assert {"train", "push", "announce"} <= set(tasks)
     assert "driver" not in printed
@@ -377,3 +378,105 @@ def test_stop_and_delete_ask_and_archive_does_not(setlist):
         ("POST", f"{path}:archive"),
         ("POST", f"{path}:terminate"),
     ]
+
+
+# The stand-in against the recordings
+
+
+def shape(document):
+    """The kinds of a document, key by key; entries of lists and of mappings of ours are merged."""
+    if isinstance(document, dict):
+        return {key: shape(value) for key, value in document.items() if key != "parameters"}
+    if isinstance(document, list):
+        merged = {}
+        for entry in document:
+            known = shape(entry)
+            merged.update(known if isinstance(known, dict) else {"": known})
+        return [merged]
+    return type(document).__name__
+
+
+def kinder(answer, real, where=""):
+    """Where an answer has what the real ones never have, or lacks what all of them have."""
+    if not (isinstance(answer, dict) and isinstance(real, dict)):
+        if isinstance(answer, list) and isinstance(real, list):
+            return kinder(answer[0], real[0], where)
+        return [] if answer == real else [f"{where}: {answer}, not {real}"]
+    more = [f"{where}.{key} is never answered" for key in answer.keys() - real.keys()]
+    less = [f"{where}.{key} is always answered" for key in real.keys() - answer.keys()]
+    below = [
+        kinder(answer[key], real[key], f"{where}.{key}") for key in answer.keys() & real.keys()
+    ]
+    return more + less + [line for lines in below for line in lines]
+
+
+OF_OTHERS = {"plugins_output", "description", "recurring_run_id", "service_account"}
+"""What a run has only where a plug-in, a schedule or a setting puts it there."""
+
+
+@pytest.fixture
+def stand_in():
+    with serve() as stub:
+        document = body("run_failed_bad_path_failed")
+        run = {"run_id": "00000001-0000", "display_name": "home-x", "state": "FAILED"}
+        run |= {"experiment_id": "00000001-0000", "created_at": "2026-01-01T00:00:00Z"}
+        run["runtime_config"] = {"parameters": {}}
+        run["pipeline_version_reference"] = document["pipeline_version_reference"]
+        stub.runs = [run]
+        stub.outcome = "FAILED"
+        yield stub
+
+
+def without(document, keys=frozenset(OF_OTHERS)):
+    return {key: value for key, value in document.items() if key not in keys}
+
+
+def test_a_run_of_the_stand_in_is_made_like_a_recorded_one(stand_in):
+    run = stand_in.progress("00000001-0000")
+    assert kinder(shape(without(run)), shape(without(body(BAD_PATH)))) == []
+
+
+def test_the_tasks_of_the_stand_in_are_named_like_recorded_ones(stand_in):
+    def kinds(run):
+        """(name without its number, has a state, has children, has an execution) of each task."""
+        names = {"plan", "plan(0)", "plan-driver", "executor", "executor(0)", "", "root", "root(0)"}
+        return {
+            (name, bool(task.get("state")), bool(child_ids(task)), "execution_id" in task)
+            for task in task_details(run)
+            if (name := str(task.get("display_name", ""))) in names
+        }
+
+    assert kinds(stand_in.progress("00000001-0000")) <= kinds(body(BAD_PATH)) | kinds(
+        body(PROMOTED)
+    )
+
+
+def test_a_missing_log_of_the_stand_in_is_answered_like_a_recorded_one(stand_in):
+    path = "apis/v1alpha1/runs/00000001-0000/nodes/no-pod/log"
+    answer = requests.get(f"{stand_in.url}/{path}", timeout=PATIENCE)
+    recorded = recording("log_of_no_pod")
+    assert (answer.status_code, shape(answer.json())) == (200, shape(recorded["body"]))
+
+
+def test_what_the_stand_in_does_not_know_is_answered_like_a_recorded_one(stand_in):
+    answer = requests.get(f"{stand_in.url}/apis/v2beta1/runs/0000-ffff", timeout=PATIENCE)
+    assert answer.status_code == recording("run_unknown")["status"]
+    assert answer.json()["code"] == body("run_unknown")["code"]
+
+
+def test_the_stand_in_fills_in_a_recurring_run_what_the_real_one_does(stand_in):
+    filled = stand_in.clock.create(
+        {"display_name": "x", "mode": "ENABLE", "namespace": "kubeflow", "max_concurrency": "1"}
+    )
+    sent = {
+        "pipeline_version_reference",
+        "runtime_config",
+        "trigger",
+        "no_catchup",
+        "experiment_id",
+    }
+    assert body("recurringrun").keys() - filled.keys() == sent | {"description", "service_account"}
+
+
+def test_the_health_of_the_stand_in_is_told_like_the_recorded(stand_in):
+    assert kinder(shape(stand_in.healthz()), shape(body("healthz"))) == []

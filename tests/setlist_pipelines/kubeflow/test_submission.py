@@ -376,8 +376,52 @@ def test_wait_follows_the_run_and_ends_by_its_result(setlist, stub, outcome, cod
     assert f"ended     {outcome}" in said
     assert "Plan the run" in said
     assert "root-driver" not in said
-    assert ("step curate failed" in said) == (code == 1)
+    assert (f"ended     {outcome}: Curate the data: " in said) == (code == 1)
+    assert said.count("#/runs/details/") == 2
     assert "\x1b" not in said  # plain lines where there is no terminal
+
+
+def test_wait_says_that_a_run_was_ended_by_hand(setlist, stub):
+    stub.outcome = "FAILED"
+    progress = stub.progress
+
+    def stopped(run_id):
+        stub.runs[0]["stopped"] = True
+        return progress(run_id)
+
+    stub.progress = stopped
+    code, said = setlist("submit", "--set", STORE, "--wait")
+    assert (code, "ended     FAILED: it was ended by hand" in said) == (1, True)
+
+
+def test_stop_archive_and_delete_reach_the_server(setlist, stub):
+    setlist("submit", "--set", STORE)
+    key = stub.runs[0]["run_id"]
+    assert setlist("runs", "stop", key, "--yes")[0] == 0
+    assert setlist("runs", "archive", key)[0] == 0
+    assert stub.runs[0]["storage_state"] == "ARCHIVED"
+    while stub.runs[0]["state"] != "FAILED":
+        setlist("runs", "show", key)
+    assert "ended by hand" in setlist("runs", "show", key)[1]
+    assert setlist("runs", "delete", key, "--yes")[0] == 0
+    assert key not in [run["run_id"] for run in stub.runs]
+    assert setlist("runs", "delete", key, "--yes")[0] == 1
+
+
+def test_two_runs_at_once_are_told_apart(setlist, stub):
+    setlist("submit", "--set", STORE, "--id", "a", "--wait")
+    setlist("submit", "--set", STORE, "--id", "b")
+    first, second = (run["run_id"] for run in stub.runs)
+    assert "succeeded" in setlist("runs", "show", first)[1]
+    assert "succeeded" not in setlist("runs", "show", second)[1]
+
+
+def test_a_lost_pod_is_an_attempt_and_its_log_is_shown(setlist, stub):
+    setlist("submit", "--set", STORE, "--wait")
+    stub.attempts = 2
+    row = next(line for line in setlist("runs", "show", stub.runs[0]["run_id"])[1].splitlines()
+               if "Curate the data" in line)  # fmt: skip
+    assert row.split()[-3:] == ["180", "2", "curate"]
 
 
 def test_without_wait_a_failing_run_is_not_followed(setlist, stub):

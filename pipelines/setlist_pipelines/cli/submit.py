@@ -1,5 +1,6 @@
 """`setlist submit`: a run on a Kubeflow cluster."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -115,8 +116,10 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
     states: dict[str, str] = {}
     with StepProgress() as progress:
         for run in watch_run(kubeflow, run_id):
-            plan = read_plan(kubeflow, run) if plan is None else plan
-            for step in steps_of(run, plan):
+            if plan is None:
+                with suppress(ClusterError):  # without it, the names are those of the backend
+                    plan = read_plan(kubeflow, run)
+            for step in steps_of(run, plan or []):
                 previous, states[step.task] = states.get(step.task), step.state
                 if step.state == previous or step.state in (LEFT_OUT, NOT_BEGUN):
                     continue

@@ -11,7 +11,12 @@ from typing import Any
 
 import yaml
 
-from setlist.errors import ClusterConflictError, ClusterError, ClusterUnreachableError, SettingsError
+from setlist.errors import (
+    ClusterConflictError,
+    ClusterError,
+    ClusterUnreachableError,
+    SettingsError,
+)
 from setlist_pipelines.kubeflow.api import CredentialsError, Json, Kubeflow
 from setlist_pipelines.kubeflow.packages import Package, check_arguments, ensure_version
 from setlist_pipelines.kubeflow.pod_logs import last_words

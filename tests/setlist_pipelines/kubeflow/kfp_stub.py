@@ -269,6 +269,9 @@ class Stub:
         if self.ui and request.path == "/k8s/pod/logs":
             if query.keys() - {"podname", "runid", "podnamespace", "createdat"}:
                 raise RefusedError(400, "unknown parameter")
+            # Its gateway tells who calls; to see what, a namespace has to be named.
+            if self.multi_user and not query.get("podnamespace"):
+                raise RefusedError(422, "podnamespace argument is required")
             if query["podname"] not in self.logs:
                 raise RefusedError(500, "Could not get main container logs")
             return self.logs[query["podname"]]

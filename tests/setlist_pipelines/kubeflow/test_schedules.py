@@ -586,6 +586,19 @@ def test_resume_sends_nothing_back_that_the_server_filled_in(stub, client):
     assert only(client).enabled
 
 
+def test_with_profiles_a_resumed_schedule_stays_in_its_own(stub, client):
+    stub.multi_user = True
+    there = Kubeflow(Access(stub.url, namespace="team"))
+    applied(there, settings())
+    [one] = recurring_runs(there, "home", STORE)["daily"]
+    recurring.pause(there, one)
+    stub.clock.advance(2 * DAY)
+    [one] = recurring_runs(there, "home", STORE)["daily"]
+    recurring.resume(there, one, lambda line: None)
+    assert [each["namespace"] for each in stub.recurringruns] == ["team"]
+    assert [each["mode"] for each in stub.recurringruns] == ["ENABLE"]
+
+
 def test_what_takes_the_place_of_a_schedule_leaves_its_past_runs_their_pods(stub, client):
     applied(client, settings())
     stub.clock.advance(2 * DAY)

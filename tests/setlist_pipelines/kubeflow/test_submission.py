@@ -633,6 +633,20 @@ def test_logs_prints_step_by_step_and_attempt_by_attempt(setlist, stub, ended, p
     assert setlist("runs", "logs", ended, "plan")[1].splitlines()[1:] == ["planned"]
 
 
+def test_behind_the_page_of_several_profiles_logs_are_asked_for_in_ones_own(setlist, stub):
+    """Read in the page's handlers/pod-logs.ts: 422 where no namespace is named."""
+    stub.multi_user = stub.ui = True
+    stub.cookies = "authservice_session=c00kie-value"
+    mine = ("--namespace", "team", "--cookies", stub.cookies)
+    assert setlist("submit", "--set", STORE, "--wait", *mine)[0] == 0
+    stub.logs = {pod("plan"): "planned\n"}
+    key = stub.runs[0]["run_id"]
+    code, said = setlist("runs", "logs", key, "plan", *mine)
+    assert (code, said.splitlines()[1]) == (0, "planned")
+    code, said = setlist("runs", "logs", key, "plan", "--cookies", stub.cookies)
+    assert (code, "podnamespace argument is required" in " ".join(said.split())) == (1, True)
+
+
 def test_a_log_that_is_gone_is_one_sentence_with_the_remedy(setlist, stub, ended):
     del stub.logs[pod("plan")]
     code, said = setlist("runs", "logs", ended, "--namespace", "team")

@@ -20,8 +20,13 @@ RETRY_PAUSES = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_d
 
 def pipeline_config(platform: Platform) -> dsl.PipelineConfig:
     """The settings that hold for the pipeline as a whole."""
+    ttl = parse_seconds(platform.ttl) if platform.ttl else None
     return dsl.PipelineConfig(
-        ttl_seconds_after_finished=parse_seconds(platform.ttl) if platform.ttl else None,
+        # All three: a stock controller has an hour for success and for failure, and each wins over
+        # the time after completion.
+        ttl_seconds_after_finished=ttl,
+        ttl_seconds_after_success=ttl,
+        ttl_seconds_after_failure=ttl,
         active_deadline_seconds=parse_seconds(platform.deadline) if platform.deadline else None,
     )
 

@@ -116,7 +116,10 @@ def compile_(
     ] = None,
     namespace: Annotated[
         str | None,
-        typer.Option(help="Write Pipeline and PipelineVersion resources for this namespace."),
+        typer.Option(
+            help="Write Pipeline and PipelineVersion resources for this namespace. They need the "
+            "CRDs of the Kubernetes-native installation, which the usual one does not have."
+        ),
     ] = None,
     pipeline: PipelineOption = "retraining",
 ) -> None:
@@ -131,6 +134,12 @@ def compile_(
     path = output or Path("manifests") / f"{pipeline}.yaml"
     compile_pipeline(read_settings(config or SAMPLE, change), path, namespace, pipeline)
     typer.echo(f"wrote {path}")
+    if namespace is not None:
+        typer.echo(
+            "needs the CRDs pipelines.pipelines.kubeflow.org and pipelineversions.pipelines."
+            "kubeflow.org, of an installation that stores pipelines in Kubernetes; others "
+            "take `setlist submit`, or the file without --namespace"
+        )
 
 
 @app.command()

@@ -42,7 +42,7 @@ def list_(
 ) -> None:
     """List the latest runs with their states."""
     from setlist_pipelines.cli.screen import screen
-    from setlist_pipelines.kubeflow.submission import seconds_between
+    from setlist_pipelines.kubeflow.run_steps import seconds_between
 
     kubeflow = connect(host, namespace, token_file, cookies)
     table = new_table("run", "id", "state", "created", "seconds")
@@ -68,22 +68,24 @@ def show(
 ) -> None:
     """Show a run: its state, its outcome, its steps and their states."""
     from setlist_pipelines.cli.screen import screen
-    from setlist_pipelines.kubeflow.submission import begun_steps, run_link
+    from setlist_pipelines.kubeflow.run_steps import read_plan, steps_of
+    from setlist_pipelines.kubeflow.submission import describe_end, run_link
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
     say(f"run      {run.get('display_name')} {run_id}")
-    say(f"state    {run.get('state')}")
+    plan = read_plan(kubeflow, run)
+    over = run.get("state") == "FAILED"
+    say(f"state    {describe_end(kubeflow, run, plan) if over else run.get('state')}")
     say(f"created  {run.get('created_at')}")
     say(f"link     {run_link(kubeflow, run_id)}")
-    if error := run.get("error", {}).get("message"):
-        say(f"error    {error}")
     record = _record(run)
     if not isinstance(record, str):
         say(f"outcome  {record.line}")
-    table = new_table("step", "state", "seconds", "error")
-    for task in begun_steps(run):
-        add_row(table, task.name, task.state, _seconds(task.seconds), task.error)
+    table = new_table("step", "state", "seconds", "attempts", "task")
+    for step in steps_of(run, plan):
+        attempts = str(len(step.pods)) if len(step.pods) > 1 else ""
+        add_row(table, step.name, step.state, _seconds(step.seconds), attempts, step.task)
     screen().print(table)
 
 
@@ -111,13 +113,13 @@ def logs(
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
     steps_without_log = []
-    for task in select_steps(run, step):
+    for task in select_steps(kubeflow, run, step):
         pod = ""
         for pod, log in step_logs(kubeflow, run, task):
-            say(f"==> {task.name}  {task.state.lower()}  {pod}")
+            say(f"==> {task.task}  {task.state}  {pod}")
             typer.echo(lines(log).rstrip("\n"))
         if not pod:
-            steps_without_log.append(task.name)
+            steps_without_log.append(task.task)
     if steps_without_log:
         raise ClusterNotFoundError(
             f"no log of {', '.join(steps_without_log)}: the pod is gone, or the step had no pod "
@@ -169,6 +171,76 @@ def compare(
     console.print(table)
     console.print(f"equal in all: {equal} arguments")
     console.print(_outcomes(names, [_record(run) for run in documents]))
+
+
+Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@runs.command(epilog=examples("setlist runs stop 5f0c2b1e-7a52-4c1e-9b0a-2f4d8a6f3c11"))
+def stop(
+    run_id: RunId,
+    yes: Sure = False,
+    host: Host = "",
+    namespace: Namespace = "",
+    token_file: TokenFile = None,
+    cookies: Cookies = "",
+) -> None:
+    """End a run that goes on; its exit handler still announces it."""
+    from setlist_pipelines.kubeflow.run_steps import ENDED_STATES
+
+    kubeflow = connect(host, namespace, token_file, cookies)
+    run = kubeflow.get(f"runs/{_id(run_id)}")
+    if run.get("state") in ENDED_STATES:
+        raise SettingsError(f"{run_id} has ended already: {run.get('state')}.")
+    _confirm(f"End {run.get('display_name')}? What it has not pushed is lost.", yes)
+    kubeflow.post_idempotent(f"runs/{run_id}:terminate")
+    say(f"{run.get('display_name')} is being ended")
+
+
+@runs.command(epilog=examples("setlist runs archive 5f0c2b1e-7a52-4c1e-9b0a-2f4d8a6f3c11"))
+def archive(
+    run_id: RunId,
+    host: Host = "",
+    namespace: Namespace = "",
+    token_file: TokenFile = None,
+    cookies: Cookies = "",
+) -> None:
+    """Take a run out of the lists of the page; nothing of it is deleted."""
+    kubeflow = connect(host, namespace, token_file, cookies)
+    kubeflow.post_idempotent(f"runs/{_id(run_id)}:archive")
+    say(f"{run_id} is archived")
+
+
+@runs.command(epilog=examples("setlist runs delete 5f0c2b1e-7a52-4c1e-9b0a-2f4d8a6f3c11 --yes"))
+def delete(
+    run_id: RunId,
+    yes: Sure = False,
+    host: Host = "",
+    namespace: Namespace = "",
+    token_file: TokenFile = None,
+    cookies: Cookies = "",
+) -> None:
+    """Delete a run from the cluster with its pods; its record and its model stay in the store."""
+    from setlist_pipelines.kubeflow.run_steps import ENDED_STATES
+
+    kubeflow = connect(host, namespace, token_file, cookies)
+    run = kubeflow.get(f"runs/{_id(run_id)}")
+    if run.get("state") not in ENDED_STATES:
+        raise SettingsError(f"{run_id} goes on", f"end it first: `setlist runs stop {run_id}`")
+    _confirm(f"Delete {run.get('display_name')} with its pods and logs?", yes)
+    kubeflow.delete(f"runs/{run_id}")
+    say(f"{run.get('display_name')} is deleted")
+
+
+def _confirm(question: str, yes: bool) -> None:
+    """Ask before something is destroyed; without a terminal, --yes is the answer."""
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SettingsError("this cannot be taken back, and nobody can be asked", "give --yes")
+    typer.confirm(question, abort=True)
 
 
 def _outcomes(names: list[str], records: "list[RunRecord | str]") -> "Table":

@@ -1,5 +1,6 @@
 """`setlist submit`: a run on a Kubeflow cluster."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,7 @@ from setlist_pipelines.cli.runs import runs
 
 if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.api import Json, Kubeflow
+    from setlist_pipelines.kubeflow.run_steps import PlannedStep
 
 UNFOLLOWED = 3
 """The exit code where a run goes on and cannot be followed."""
@@ -106,23 +108,28 @@ def submit(
 def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
     """Show the steps of a run as they begin and end, and return its last state."""
     from setlist_pipelines.cli.screen import StepProgress
-    from setlist_pipelines.kubeflow.submission import ENDED_STATES, begun_steps, watch_run
+    from setlist_pipelines.kubeflow.run_steps import LEFT_OUT, NOT_BEGUN, read_plan, steps_of
+    from setlist_pipelines.kubeflow.submission import describe_end, run_link, watch_run
 
     run: Json = {}
+    plan: list[PlannedStep] | None = None
     states: dict[str, str] = {}
     with StepProgress() as progress:
         for run in watch_run(kubeflow, run_id):
-            for task in begun_steps(run):
-                previous, states[task.key] = states.get(task.key), task.state
-                if task.state not in ENDED_STATES:
-                    if previous != task.state:
-                        line = "" if previous is None else task.state.lower()
-                        progress.show(task.name, line)
-                elif previous != task.state:
+            if plan is None:
+                with suppress(ClusterError):  # without it, the names are those of the backend
+                    plan = read_plan(kubeflow, run)
+            for step in steps_of(run, plan or []):
+                previous, states[step.task] = states.get(step.task), step.state
+                if step.state == previous or step.state in (LEFT_OUT, NOT_BEGUN):
+                    continue
+                if not step.ended:
+                    begun = previous not in (None, NOT_BEGUN)
+                    progress.show(step.name, step.state if begun else "")
+                else:
                     # The word of `kfp.local` for a success; see StepProgress.
-                    ended = "SUCCESS" if task.state in ("SUCCEEDED", "SKIPPED") else task.state
-                    progress.show(task.name, ended, task.seconds or 0.0)
-    state = str(run.get("state"))
-    error = run.get("error", {}).get("message", "")
-    say(f"ended     {state}{f': {error}' if error else ''}")
-    return state
+                    well = step.state in ("succeeded", "cached", "not known")
+                    progress.show(step.name, "SUCCESS" if well else "FAILURE", step.seconds or 0.0)
+    say(f"ended     {describe_end(kubeflow, run, plan or [])}")
+    say(f"link      {run_link(kubeflow, run_id)}")
+    return str(run.get("state"))

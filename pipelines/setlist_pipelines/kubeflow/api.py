@@ -124,10 +124,10 @@ class Kubeflow:
         """
         self._with_retries(lambda: self._call("POST", path, {}))
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, **query: str) -> None:
         """Delete an object; repeated like `get`. An absent object counts as deleted."""
         with suppress(ClusterNotFoundError):
-            self._with_retries(lambda: self._call("DELETE", path, {}))
+            self._with_retries(lambda: self._call("DELETE", path, query))
 
     def _with_retries(self, call: Callable[[], Result]) -> Result:
         for pause in RETRY_PAUSES_SECONDS if self.retries else ():

@@ -18,6 +18,12 @@ from setlist.errors import SetlistError, StoreDamagedError, StoreRefusedError
 from setlist.store.objects import Objects, open_objects
 from setlist_pipelines.cli.connection import command
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
+from setlist_pipelines.kubeflow.controller import (
+    STOCK,
+    patch_command,
+    repeats_failures,
+    workflow_defaults,
+)
 from setlist_pipelines.kubeflow.recurring_runs import recurring_runs
 from setlist_pipelines.kubeflow.schedule_sync import DesiredSchedule, check_schedules, is_in_step
 from setlist_pipelines.laptop.registry import look_up, registry_of
@@ -93,6 +99,7 @@ def examine(
         table = getattr(settings.data, key)
         if table:
             yield _guarded(f"data.{key}", partial(_table, key, table))
+    yield _retries()
     yield from _invisible(settings)
 
 
@@ -183,6 +190,14 @@ def _access(kubeflow: Kubeflow, health: Json, settings: Settings) -> Finding:
             "missing",
             "the server has several namespaces, and none is named",
             "set KFP_NAMESPACE or --namespace to your profile's",
+        )
+    if health.get("multi_user") is False and kubeflow.access.namespace:
+        return Finding(
+            "access",
+            "missing",
+            f"the server has no profiles, and {kubeflow.access.namespace} is named as one; it "
+            "refuses schedules with it",
+            "leave out KFP_NAMESPACE and --namespace",
         )
     scope = kubeflow.scope
     experiment = kubeflow.find_by_name("experiments", "experiments", settings.name, **scope)
@@ -312,6 +327,20 @@ def _table(key: str, table: TableSource) -> Finding:
         f"data.{key}",
         "ok",
         f"{table.name}: {len(files):,} file{'' if len(files) == 1 else 's'}, {size:,} bytes",
+    )
+
+
+def _retries() -> Finding:
+    """Whether the controller starts a step that fails again: its own defaults decide."""
+    defaults = workflow_defaults()
+    if defaults is not None and repeats_failures(defaults):
+        return Finding("retries", "ok", "a step that fails is started again; a lost pod may not be")
+    return Finding(
+        "retries",
+        "not checked" if defaults is None else "ok",
+        "a stock controller starts a step again whose pod is lost, but none that fails",
+        f"where steps that fail shall be repeated, and lost pods not: "
+        f"{patch_command(defaults or STOCK)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Compiled pipelines, as they are uploaded: without defaults, with every step in one image."""
+"""Compiled pipelines, as they are uploaded: settings as defaults, every step in one image."""
 
 import hashlib
 import math
@@ -29,9 +29,10 @@ PARAMETER_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 @dataclass(frozen=True)
 class Package:
-    """A compiled pipeline without defaults: every run brings all of its arguments.
+    """A compiled pipeline with the settings as the defaults of its parameters.
 
-    So a run with another window or another store is a run of the same version of the pipeline.
+    So the page and the plain client can start a run of it. `as_of` is "" there, the present moment:
+    a run as of another day is a run of the same version.
 
     Attributes:
         name: of the pipeline.
@@ -76,8 +77,8 @@ def compile_package(
         if executor.get("container", {}).get("image") == IMAGE:
             executor["container"]["image"] = image
     parameters = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    for declaration in parameters.values():
-        declaration.pop("defaultValue", None)
+    if "as_of" in parameters:
+        parameters["as_of"]["defaultValue"] = ""
     content = yaml.safe_dump_all(documents, sort_keys=True, width=100).encode()
     return Package(spec["pipelineInfo"]["name"], content, parameters)
 

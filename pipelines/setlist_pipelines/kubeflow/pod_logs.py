@@ -1,41 +1,55 @@
 """Reads the logs of a run's steps from Kubeflow Pipelines, pod by pod.
 
-The v2beta1 API has no call for logs. The sources of the backend and of its web page show:
+The v2beta1 API has no call for logs. The sources of the backend and of its web page show three
+doors, which are tried in this order:
 
-- The API's server returns a log at /apis/v1alpha1/runs/RUN/nodes/POD/log. The web page's server,
-  which forwards only other paths to the API, returns it at /k8s/pod/logs. Both take the pod's name,
-  and both read it from an archive, if one is configured, when the pod is gone.
-- A run names no pods: `pod_name` stays empty, and `child_tasks` hold the ids of Argo's nodes,
-  WORKFLOW-HASH, where the hash is FNV-1a (32 bits) of the node's name. The pod of a node is
-  WORKFLOW-TEMPLATE-HASH. A step's only child is the node of its container; with retries, the pods
-  are the children of that node, and "(0)", "(1)" and so on are appended to its name.
+- The API's server returns the log of a pod, or of its archive, at
+  /apis/v1alpha1/runs/RUN/nodes/POD/log. Where there is none, it answers 200 with an error in JSON.
+- The web page's server, which forwards only other paths to the API, returns it at /k8s/pod/logs.
+- Argo stores the log of a pod that has ended as its artifact `main-logs`, and the API's server
+  returns that in Base64, also when pod and workflow are gone.
 """
 
+import base64
+import binascii
+import json
+import re
 from collections.abc import Iterator
 
 from setlist.errors import ClusterNotFoundError
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
-from setlist_pipelines.kubeflow.submission import Task, begun_steps
+from setlist_pipelines.kubeflow.run_steps import (
+    CACHED,
+    LEFT_OUT,
+    NOT_BEGUN,
+    Step,
+    read_plan,
+    steps_of,
+)
 
 TEMPLATE, RETRIED_TEMPLATE = "system-container-impl", "retry-system-container-impl"
 """Argo's templates of a container: for a step without retries, and for a step with retries."""
-FNV_PRIME = 16777619
-MOST_ATTEMPTS = 11
-"""The settings allow ten retries."""
+STORED_LOG = "main-logs"
 RUN_LABEL = "pipeline/runid"
 """The label that all pods of a run have."""
+FAULT = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\w*: (.+)")
+"""The last line of a traceback."""
 
 
-def select_steps(run: Json, name: str) -> list[Task]:
-    """The steps of a run by this name, or all of them for "".
+def select_steps(kubeflow: Kubeflow, run: Json, name: str) -> list[Step]:
+    """The steps of a run by this name or display name, or all that have a pod for "".
 
     Raises:
-        ClusterNotFoundError: no step of this name has begun.
+        ClusterNotFoundError: no such step has begun.
     """
-    begun = begun_steps(run)
-    selected = [step for step in begun if name in ("", step.name)]
+    steps = steps_of(run, read_plan(kubeflow, run))
+    begun = [step for step in steps if step.state not in (LEFT_OUT, NOT_BEGUN)]
+    if not name:
+        selected = [step for step in begun if step.state != CACHED]
+    else:
+        selected = [step for step in begun if name in (step.task, step.name)]
     if not selected:
-        known = ", ".join(step.name for step in begun) or "none"
+        known = ", ".join(step.task for step in begun) or "none"
         raise ClusterNotFoundError(
             f"{f'no step {name}' if name else 'no step'} of this run has begun; "
             f"those that have: {known}."
@@ -43,25 +57,29 @@ def select_steps(run: Json, name: str) -> list[Task]:
     return selected
 
 
-def step_logs(kubeflow: Kubeflow, run: Json, step: Task) -> Iterator[tuple[str, str]]:
+def step_logs(kubeflow: Kubeflow, run: Json, step: Step) -> Iterator[tuple[str, str]]:
     """The name of the pod and its log, for each attempt at a step that left a log."""
-    for pod in step.pods:
-        if (log := _pod_log(kubeflow, run, pod)) is not None:
-            yield pod, log
-    for node in step.children:
+    if step.state == CACHED:
+        return
+    templates = (RETRIED_TEMPLATE, TEMPLATE) if step.repeats else (TEMPLATE, RETRIED_TEMPLATE)
+    for node in step.pods:
         workflow, _, node_hash = node.rpartition("-")
-        if not workflow or not node_hash.isdecimal():
-            continue
-        pod = f"{workflow}-{TEMPLATE}-{node_hash}"
-        if (log := _pod_log(kubeflow, run, pod)) is not None:
-            yield pod, log
-            continue
-        # The run does not tell how many attempts there were: ask until a pod has no log.
-        for attempt in range(MOST_ATTEMPTS):
-            pod = f"{workflow}-{RETRIED_TEMPLATE}-{_extend_hash(int(node_hash), f'({attempt})')}"
-            if (log := _pod_log(kubeflow, run, pod)) is None:
+        for template in templates:
+            pod = f"{workflow}-{template}-{node_hash}"
+            if log := _pod_log(kubeflow, run, pod):
+                yield pod, log
                 break
-            yield pod, log
+        else:
+            if log := _stored_log(kubeflow, run, node):
+                yield f"{workflow}-{templates[0]}-{node_hash}", log
+
+
+def last_words(kubeflow: Kubeflow, run: Json, step: Step) -> str:
+    """The sentence of the exception that ended a step, from its log; "" where there is none."""
+    logs = [log for _, log in step_logs(kubeflow, run, step)]
+    lines = logs[-1].splitlines() if logs else []
+    faults = (FAULT.fullmatch(line.strip()) for line in reversed(lines))
+    return next((fault[1] for fault in faults if fault), "")
 
 
 def kubectl_logs_command(kubeflow: Kubeflow, run: Json) -> str:
@@ -72,17 +90,35 @@ def kubectl_logs_command(kubeflow: Kubeflow, run: Json) -> str:
     )
 
 
-def _pod_log(kubeflow: Kubeflow, run: Json, pod: str) -> str | None:
-    """The log of a pod from the API's server, or else from the web page's; None for no log."""
+def without_error(log: str) -> str:
+    """A log without the server's error: the whole answer, or the end of a log that was cut off."""
+    start = log.rfind('{"error_message"')
+    try:
+        document = json.loads(log[start:]) if start >= 0 else None
+    except ValueError:
+        return log
+    if isinstance(document, dict) and document.keys() <= {"error_message", "error_details"}:
+        return log[:start]
+    return log
+
+
+def _pod_log(kubeflow: Kubeflow, run: Json, pod: str) -> str:
+    """The log of a pod from the API's server, or else from the web page's; "" for no log."""
     log = kubeflow.text(f"apis/v1alpha1/runs/{run['run_id']}/nodes/{pod}/log")
-    if log is not None:
+    if log is not None and (log := without_error(log)):
         return log
     place = {"podnamespace": kubeflow.access.namespace} if kubeflow.access.namespace else {}
-    return kubeflow.text("k8s/pod/logs", podname=pod, runid=str(run["run_id"]), **place)
+    log = kubeflow.text("k8s/pod/logs", podname=pod, runid=str(run["run_id"]), **place)
+    return without_error(log or "")
 
 
-def _extend_hash(text_hash: int, suffix: str) -> int:
-    """FNV-1a of a text plus a suffix, from that of the text: the hash is the whole state."""
-    for byte in suffix.encode():
-        text_hash = (text_hash ^ byte) * FNV_PRIME % 2**32
-    return text_hash
+def _stored_log(kubeflow: Kubeflow, run: Json, node: str) -> str:
+    """The log that Argo stored when a pod ended; "" for none."""
+    path = f"apis/v2beta1/runs/{run['run_id']}/nodes/{node}/artifacts/{STORED_LOG}:read"
+    try:
+        document = json.loads(kubeflow.text(path) or "{}")
+        return base64.b64decode(document.get("data") or "", validate=True).decode(
+            "utf-8", "replace"
+        )
+    except (ValueError, AttributeError, TypeError, binascii.Error):
+        return ""

@@ -6,7 +6,8 @@ The backend of 2.17 decides how:
 
 - A recurring run fires at the times after its last run, or else after its creation. So if it is
   enabled late, it runs what it missed: every time with catch-up, else the latest one (#8344).
-- It owns its runs: deleting it ends those that go on.
+- It owns its runs: deleting it ends those that go on, and takes workflows, pods and logs of the
+  others along, unless it is deleted with the policy ORPHAN (2.17; read in its sources).
 - Names need not be unique. `mode` changes at once, `status` only with the next report.
 
 Therefore the new recurring run is created disabled, at a quiet moment: the old one has run all that
@@ -27,7 +28,7 @@ from time import sleep
 from setlist.errors import ClusterError
 from setlist.runs.scheduled_time import last_time
 from setlist_pipelines.kubeflow.api import Json, Kubeflow, equals_filter
-from setlist_pipelines.kubeflow.submission import ENDED_STATES
+from setlist_pipelines.kubeflow.run_steps import ENDED_STATES
 from setlist_pipelines.settings.cron_schedule import next_time
 
 ShowLine = Callable[[str], None]
@@ -35,8 +36,9 @@ ShowLine = Callable[[str], None]
 
 MARK = "setlist"
 """The first word of the description of every recurring run that setlist creates."""
+# Not the namespace: a server without profiles fills it in, and refuses it when it is sent back.
 COPIED_KEYS = (
-    *("display_name", "experiment_id", "namespace", "pipeline_version_reference"),
+    *("display_name", "experiment_id", "pipeline_version_reference"),
     *("runtime_config", "service_account", "max_concurrency", "trigger", "no_catchup"),
 )
 QUIET_BEFORE, QUIET_AFTER = timedelta(seconds=60), timedelta(seconds=120)
@@ -221,6 +223,7 @@ def resume(kubeflow: Kubeflow, recurring: RecurringRun, show: ShowLine) -> None:
     last = max([recurring.created, *(_moment(run) for run in _runs(kubeflow, recurring))])
     if recurring.document.get("no_catchup") and last_time(recurring.cron, utc_now()) > last:
         body = {key: recurring.document[key] for key in COPIED_KEYS if key in recurring.document}
+        body |= kubeflow.scope
         notes = {word: rest for word, rest in recurring.notes.items() if word != "replaces"}
         notes |= {"replaces": f"{recurring.id} running"}
         new = create(kubeflow, body, notes, enabled=False)
@@ -230,13 +233,13 @@ def resume(kubeflow: Kubeflow, recurring: RecurringRun, show: ShowLine) -> None:
 
 
 def retire(kubeflow: Kubeflow, recurring: RecurringRun, show: ShowLine) -> None:
-    """Delete a recurring run once its runs have ended, which the deletion would end."""
+    """Delete a recurring run once its runs have ended; these, their pods and logs stay."""
     if recurring.enabled:
         pause(kubeflow, recurring)
     while run := _ongoing(_runs(kubeflow, recurring)):
         show(f"waits: its run {run['display_name']} goes on, and the deletion would end it")
         sleep(SCHEDULE_POLL_SECONDS)
-    kubeflow.delete(f"recurringruns/{recurring.id}")
+    kubeflow.delete(f"recurringruns/{recurring.id}", propagation_policy="ORPHAN")
 
 
 def latest_run(kubeflow: Kubeflow, recurring: RecurringRun) -> Json | None:

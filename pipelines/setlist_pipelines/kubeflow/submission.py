@@ -7,17 +7,28 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import yaml
 
-from setlist.errors import ClusterConflictError, ClusterUnreachableError, SettingsError
+from setlist.errors import (
+    ClusterConflictError,
+    ClusterError,
+    ClusterUnreachableError,
+    SettingsError,
+)
 from setlist_pipelines.kubeflow.api import CredentialsError, Json, Kubeflow
 from setlist_pipelines.kubeflow.packages import Package, check_arguments, ensure_version
+from setlist_pipelines.kubeflow.pod_logs import last_words
+from setlist_pipelines.kubeflow.run_steps import (
+    ENDED_STATES,
+    PlannedStep,
+    failed_step,
+    steps_of,
+    was_ended_by_hand,
+)
 
 RUN_KEY = re.compile(r"[A-Za-z0-9._-]{1,60}")
-ENDED_STATES = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 RUN_POLL_SECONDS = 5.0
 MOST_UNANSWERED_POLLS = 10
 """In a row. Each takes half a minute with its retries, so an upgrade of the server fits in."""
@@ -30,10 +41,6 @@ what the backend adds for a step: the addresses of its artifacts, and the escape
 MOST_PIPELINE_BYTES = 700_000
 """Of a compiled pipeline, as JSON. The backend makes one object of Kubernetes of it, which holds at
 most 1 MiB, and adds a template for each kind of node."""
-NODES_WITHOUT_STEP = re.compile(
-    r"root|executor(\(\d+\))?|.*-driver(\(\d+\))?|(condition(-branches)?|exit-handler|for-loop)-\d+|"
-)
-"""The names of a run's nodes that belong to the backend, and to no step of the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -53,29 +60,6 @@ class Submitted:
     created: bool
     version: str
     uploaded: bool
-
-
-@dataclass(frozen=True)
-class Task:
-    """A step of a run.
-
-    Attributes:
-        key: the server's id of the step, or else its name.
-        name: of the step.
-        state: as the server writes it, e.g. RUNNING.
-        seconds: its duration; None until it has ended.
-        error: the server's message; "" for none.
-        pods: the names of its pods, where the server knows them.
-        children: the ids of the nodes below it: see `setlist_pipelines.kubeflow.pod_logs`.
-    """
-
-    key: str
-    name: str
-    state: str
-    seconds: float | None
-    error: str
-    pods: tuple[str, ...] = ()
-    children: tuple[str, ...] = ()
 
 
 def ensure_experiment(kubeflow: Kubeflow, name: str) -> str:
@@ -207,44 +191,32 @@ def watch_run(kubeflow: Kubeflow, run_id: str) -> Iterator[Json]:
         time.sleep(RUN_POLL_SECONDS)
 
 
-def begun_steps(run: Json) -> list[Task]:
-    """The steps of a run that have begun, in that order, without nodes of the backend."""
-    details = run.get("run_details", {}).get("task_details", ())
-    steps = []
-    for detail in sorted(details, key=lambda detail: str(detail.get("start_time", ""))):
-        name = str(detail.get("display_name", ""))
-        if NODES_WITHOUT_STEP.fullmatch(name) or name == run.get("display_name"):
-            continue
-        state = detail.get("state", "PENDING")
-        seconds = seconds_between(detail.get("start_time"), detail.get("end_time"))
-        children = detail.get("child_tasks", ())
-        steps.append(
-            Task(
-                key=str(detail.get("task_id") or name),
-                name=name,
-                state=state,
-                seconds=seconds if state in ENDED_STATES else None,
-                error=detail.get("error", {}).get("message", ""),
-                pods=(detail["pod_name"],) if detail.get("pod_name") else (),
-                children=tuple(str(child.get("pod_name", "")) for child in children),
-            )
-        )
-    return steps
-
-
-def seconds_between(start: str | None, end: str | None) -> float | None:
-    """The seconds between two instants of the API; None where one is missing or not set."""
-    instants = [datetime.fromisoformat(text) for text in (start, end) if text]
-    # The server writes 1970-01-01 for an end that is not set.
-    if len(instants) < 2 or instants[1] < instants[0]:
-        return None
-    return (instants[1] - instants[0]).total_seconds()
-
-
 def run_link(kubeflow: Kubeflow, run_id: str) -> str:
     """The URL of a run's page, below KF_PIPELINES_UI_ENDPOINT if set, else below the API's host."""
     place = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or kubeflow.access.host
     return f"{place.rstrip('/')}/#/runs/details/{run_id}"
+
+
+def describe_end(kubeflow: Kubeflow, run: Json, plan: list[PlannedStep]) -> str:
+    """How a run ended, in one line: the step that failed, its reason and where to look."""
+    state = str(run.get("state"))
+    if state == "SUCCEEDED":
+        return state
+    if was_ended_by_hand(run):
+        return f"{state}: it was ended by hand"
+    step = failed_step(steps_of(run, plan))
+    if step is None:
+        error = (run.get("error") or {}).get("message", "")
+        return f"{state}: {error or 'no step failed; perhaps platform.deadline ended it'}"
+    try:
+        words = last_words(kubeflow, run, step)
+    except ClusterError:  # whoever may see runs may not be allowed to see logs
+        words = ""
+    reason = words or (
+        "its log does not say why; a step beyond its memory is killed without a word: see "
+        f"`kubectl describe pod`, and raise platform.steps.{step.task}.memory_limit"
+    )
+    return f"{state}: {step.name}: {reason}"
 
 
 def flat_arguments(run: Json) -> dict[str, str]:

@@ -118,7 +118,10 @@ class StepPlatform(Section):
     memory_request: Memory | None = None
     memory_limit: Memory | None = None
     retries: int | None = Field(None, ge=0, le=10)
-    """How often a failed step is started again, with growing pauses."""
+    """How often a step whose pod is lost is started again, with growing pauses.
+
+    A stock controller of 2.17 does not repeat a step that fails by itself: see `setlist doctor`.
+    """
     timeout: Duration | None = None
     accelerator: Accelerator | None = None
     node_selector: Variables | None = None

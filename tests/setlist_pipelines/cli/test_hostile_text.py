@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.hostile_text import HOSTILE, LETTERS, check_plain, raw
-from tests.setlist_pipelines.kubeflow.kfp_stub import Stub, instant, serve
+from tests.setlist_pipelines.kubeflow.kfp_stub import Stub, fnv, instant, serve
 from tests.waiting import PATIENCE
 
 from setlist.runs.record import RunRecord
@@ -158,15 +158,31 @@ def stub(monkeypatch, gcs_emulator):
                         {
                             "run_id": f"0000000{number}-0000",
                             "task_id": "1",
-                            "display_name": f"plan{HOSTILE}",
+                            "display_name": "plan",
                             "state": "FAILED",
                             "start_time": instant(0),
                             "end_time": instant(1),
                             "create_time": instant(0),
                             "error": {"code": 1, "message": HOSTILE},
-                            "child_tasks": [{"pod_name": "w-7-1"}],
+                            "child_tasks": [
+                                {"pod_name": f"w-{fnv(name)}"}
+                                for name in ("w.plan", "w.plan.executor")
+                            ],
                         }
                     ]
+                },
+                "pipeline_spec": {
+                    "root": {
+                        "dag": {
+                            "tasks": {
+                                "plan": {
+                                    "componentRef": {"name": "comp-plan"},
+                                    "taskInfo": {"name": f"plan{HOSTILE}"},
+                                }
+                            }
+                        }
+                    },
+                    "components": {"comp-plan": {"executorLabel": "exec-plan"}},
                 },
             }
             for number in (1, 2)

@@ -31,6 +31,8 @@ class Clock:
     recurring: list[dict] = field(default_factory=list)
     fired: list[dict] = field(default_factory=list)
     """All scheduled runs, those that cannot be seen yet among them."""
+    gone: list[str] = field(default_factory=list)
+    """The runs whose pods and logs are gone."""
     last: dict[str, datetime] = field(default_factory=dict)
 
     def advance(self, by: timedelta) -> None:
@@ -100,13 +102,19 @@ class Clock:
             "recurring_run_id": f"{len(self.last) + len(self.recurring):08x}-{len(self.fired):04x}"
             f"-{int(self.now.timestamp()):x}",
             "created_at": stamp(self.now),
+            "updated_at": stamp(self.now),
             "status": "STATUS_UNSPECIFIED",
         }
         self.recurring.append(made)
         return made
 
-    def delete(self, one: dict) -> None:
+    def delete(self, one: dict, policy: str = "") -> None:
+        """Delete it; its workflows and their pods go along, unless they become orphans."""
         self.recurring.remove(one)
+        if policy == "ORPHAN":
+            return
+        owned = [run for run in self.fired if run["recurring_run_id"] == one["recurring_run_id"]]
+        self.gone += [run["run_id"] for run in owned]
         for run in self.going(one["recurring_run_id"]):
             run["state"] = "FAILED"  # its workflow goes with its owner
 

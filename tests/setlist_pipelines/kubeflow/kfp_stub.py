@@ -30,6 +30,9 @@ from tests.waiting import PATIENCE
 from urllib3 import Timeout
 
 WORKFLOW = "retraining-x7k2p"
+GROUP = f"{WORKFLOW}(0).root(0).exit-handler-1(0)"
+UNSET = "0001-01-01T00:00:00Z"
+"""The end of what goes on."""
 PAGE = 2
 """No page has more entries than this."""
 TYPES = {
@@ -52,6 +55,10 @@ CALLS = {  # method and path: the generated method that makes it
     ("GET", "runs"): ("RunServiceApi", "list_runs"),
     ("POST", "runs"): ("RunServiceApi", "create_run"),
     ("GET", "runs/ID"): ("RunServiceApi", "get_run"),
+    ("DELETE", "runs/ID"): ("RunServiceApi", "delete_run"),
+    ("POST", "runs/ID:terminate"): ("RunServiceApi", "terminate_run"),
+    ("POST", "runs/ID:archive"): ("RunServiceApi", "archive_run"),
+    ("GET", "pipelines/ID/versions/ID"): ("PipelineServiceApi", "get_pipeline_version"),
     ("GET", "recurringruns"): ("RecurringRunServiceApi", "list_recurring_runs"),
     ("POST", "recurringruns"): ("RecurringRunServiceApi", "create_recurring_run"),
     ("GET", "recurringruns/ID"): ("RecurringRunServiceApi", "get_recurring_run"),
@@ -59,6 +66,10 @@ CALLS = {  # method and path: the generated method that makes it
     ("POST", "recurringruns/ID:enable"): ("RecurringRunServiceApi", "enable_recurring_run"),
     ("POST", "recurringruns/ID:disable"): ("RecurringRunServiceApi", "disable_recurring_run"),
 }
+
+
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}
+"""Of gRPC, by the status of HTTP."""
 
 
 class RefusedError(Exception):
@@ -179,6 +190,8 @@ class Stub:
     clock: Clock = field(default_factory=Clock)
     tag: str = "2.17.0"
     logs: dict[str, str] = field(default_factory=dict)  # of pods, by their names
+    attempts: int = 1
+    """At `curate`."""
     multi_user: bool = False
     """Whether there are profiles: without, a namespace is dropped, as `ReplaceNamespace` does."""
     ui: bool = False
@@ -207,6 +220,7 @@ class Stub:
             return self.log(request)
         kinds = "runs|pipelines|recurringruns"
         path = re.sub(rf"^({kinds})/[0-9a-f-]+\b(?=/|:|$)", r"\1/ID", request.path)
+        path = re.sub(r"versions/[0-9a-f-]+$", "versions/ID", path)
         if (request.method, path) not in CALLS:
             raise RefusedError(404, f"no {request.method} {path}")
         for key in request.query.keys() - known_query(request.method, path):
@@ -215,8 +229,12 @@ class Stub:
             return self.healthz()
         if request.method == "GET" and path == "runs/ID":
             return self.progress(request.path.partition("/")[2])
+        if path.startswith("runs/ID"):
+            return self.control(request)
         if path.startswith("recurringruns/ID"):
             return self.one(request)
+        if path == "pipelines/ID/versions/ID":
+            return self.version(request.path.rpartition("/")[2])
         if request.method == "GET":
             return self.page(path, request)
         if path == "pipelines/upload_version":
@@ -237,18 +255,23 @@ class Stub:
         """As backend/src/apiserver/main.go writes it, and the page's handlers/healthz.ts."""
         if self.ui:
             return {"apiServerTagName": self.tag, "apiServerMultiUser": self.multi_user}
-        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": self.multi_user}
+        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": self.multi_user,
+                "pipeline_store": "database"}  # fmt: skip
 
     def log(self, request: Seen) -> str:
         """A pod's log: ReadRunLogV1 of the API's server, pod-logs.ts of the page's."""
         query, pod = request.query, LOG.fullmatch(request.path)
         if not self.ui and pod and any(run["run_id"] == pod[1] for run in self.runs):
-            if pod[2] not in self.logs:
-                raise RefusedError(500, f'pods "{pod[2]}" not found')
-            return self.logs[pod[2]]
+            # It writes the status before it looks for the log.
+            missing = f"BadRequestError: Failed to read logs for run {pod[1]}"
+            fault = json.dumps({"error_message": missing, "error_details": missing})
+            return self.logs.get(pod[2], fault)
         if self.ui and request.path == "/k8s/pod/logs":
             if query.keys() - {"podname", "runid", "podnamespace", "createdat"}:
                 raise RefusedError(400, "unknown parameter")
+            # Its gateway tells who calls; to see what, a namespace has to be named.
+            if self.multi_user and not query.get("podnamespace"):
+                raise RefusedError(422, "podnamespace argument is required")
             if query["podname"] not in self.logs:
                 raise RefusedError(500, "Could not get main container logs")
             return self.logs[query["podname"]]
@@ -293,6 +316,7 @@ class Stub:
     def create(self, path: str, body: Any) -> dict:
         check(body, {"pipelines": "V2beta1Pipeline", "experiments": "V2beta1Experiment",
                      "recurringruns": "V2beta1RecurringRun"}.get(path, "V2beta1Run"))  # fmt: skip
+        given = body.get("namespace", "")
         if not self.multi_user:
             body = {key: value for key, value in body.items() if key != "namespace"}
         if path == "experiments":
@@ -305,7 +329,11 @@ class Stub:
             if said := wrong(body):
                 raise RefusedError(400, said)
             self.check_run(body)
-            return self.clock.create(body)
+            if given and not self.multi_user:
+                where = f"Experiment belongs to namespace '' instead of '{given}'"
+                raise RefusedError(400, f"invalid experimentId and namespace combination: {where}")
+            # What the server fills in, and refuses when it is sent back.
+            return self.clock.create(body | {"namespace": given or "kubeflow"})
         if path == "runs":
             self.check_run(body)
         elif any(one["display_name"] == name for one in there):
@@ -317,6 +345,27 @@ class Stub:
         there.append(made)
         return made
 
+    def version(self, key: str) -> dict:
+        for made in self.versions:
+            if made["pipeline_version_id"] == key:
+                return made | {"pipeline_spec": {"pipeline_spec": self.packages[key]}}
+        raise RefusedError(404, "PipelineVersion not found")
+
+    def control(self, request: Seen) -> dict:
+        """End, archive or delete a run."""
+        key, _, action = request.path.partition("/")[2].partition(":")
+        mine = [run for run in self.runs if run["run_id"] == key]
+        if not mine:
+            raise RefusedError(404, f"Run {key} not found")
+        if request.method == "DELETE":
+            self.runs.remove(mine[0])
+        elif action == "archive":
+            mine[0]["storage_state"] = "ARCHIVED"
+        else:
+            self.outcome = "FAILED"
+            mine[0]["stopped"] = True
+        return {}
+
     def one(self, request: Seen) -> dict:
         """Get, delete, enable or disable a recurring run."""
         key, _, action = request.path.partition("/")[2].partition(":")
@@ -324,7 +373,9 @@ class Stub:
         if not found:
             raise RefusedError(404, "Recurring run not found")
         if request.method == "DELETE":
-            self.clock.delete(found[0])
+            policy = request.query.get("propagation_policy", "")
+            check(policy or "ORPHAN", "V2beta1DeletePropagationPolicy")
+            self.clock.delete(found[0], policy)
         elif action:
             found[0]["mode"] = action.upper()
         if request.method != "GET":
@@ -388,33 +439,63 @@ class Stub:
         ended = state not in following
         if ended:
             answer["finished_at"] = "2026-01-01T01:00:00Z"
-        if ended and state != "SUCCEEDED":
-            answer["error"] = {"code": 2, "message": "step curate failed"}
+        history = ["PENDING", "RUNNING", state][: 1 + ("PENDING", "RUNNING").index(state)
+                                                if state in following else 3]  # fmt: skip
+        if run.get("stopped"):
+            history.insert(2, "CANCELING")
+        answer.pop("stopped", None)
+        answer["state_history"] = [{"update_time": instant(0), "state": one} for one in history]
+        answer |= {"storage_state": answer.get("storage_state", "AVAILABLE")}
+        answer["scheduled_at"] = answer["created_at"]
         if state != "PENDING":
-            names = {"root-driver": "SUCCEEDED", "plan": "SUCCEEDED"}
-            names["curate"] = self.outcome if ended else "RUNNING"
-            details = [
-                {"task_id": f"id-of-{name}", "display_name": name, "state": now}
-                | {"start_time": f"2026-01-01T00:0{place}:00Z"}
-                | ({"end_time": "2026-01-01T00:05:00Z"} if now != "RUNNING" else {})
-                | ({} if name.endswith("-driver") else {"child_tasks": children(name)})
-                for place, (name, now) in enumerate(names.items())
-            ]
-            answer["run_details"] = {"task_details": details}
+            curate = self.outcome if ended else "RUNNING"
+            curate = "FAILED" if curate == "CANCELED" else curate
+            answer["run_details"] = {"task_details": details(run_id, curate, self.attempts)}
         check(answer, "V2beta1Run")
         return answer
 
 
-def children(step: str) -> list[dict]:
-    """The node of a step's container, the only one that Argo puts below it."""
-    return [{"pod_name": f"{WORKFLOW}-{fnv(f'{WORKFLOW}.root.{step}.executor')}"}]
+def details(run_id: str, curate: str, attempts: int) -> list[dict]:
+    """The tasks of a run that is at `curate`: every node of Argo is one that can be repeated."""
+    nodes = {WORKFLOW: curate}
+    for name, state in (
+        *((f"{WORKFLOW}(0).root-driver", "SUCCEEDED"), (f"{WORKFLOW}(0).root", curate)),
+        (f"{WORKFLOW}(0).root(0).exit-handler-1-driver", "SUCCEEDED"),
+        *((GROUP.removesuffix("(0)"), curate), (f"{GROUP}.plan-driver", "SUCCEEDED")),
+        *((f"{GROUP}.plan", "SUCCEEDED"), (f"{GROUP}.plan(0).executor", "SUCCEEDED")),
+        *((f"{GROUP}.curate-driver", "SUCCEEDED"), (f"{GROUP}.curate", curate)),
+        (f"{GROUP}.curate(0).executor", curate),
+    ):
+        nodes[name] = state
+    times = {"plan": (1, 5), "curate": (2, 5)}
+    made = []
+    for name, state in nodes.items():
+        last = name.rpartition(".")[2]
+        begin, end = times.get(re.sub(r"(\(0\))?$", "", last), (0, 5))
+        tries = attempts if name.endswith("curate(0).executor") else 1
+        repeated = [f"{name}({attempt})" for attempt in range(tries)]
+        below = [other for other in nodes if other.rpartition(".")[0] == f"{name}(0)"]
+        kept = {"run_id": run_id, "create_time": instant(0), "start_time": instant(begin)}
+        kept |= {"end_time": UNSET if state == "RUNNING" else instant(end), "state": state}
+        kept["state_history"] = [{"update_time": instant(begin), "state": state}]
+        entries = [(last, repeated), *((f"{last}({n})", below) for n in range(tries))]
+        for display_name, children in entries:
+            ids = [{"pod_name": f"{WORKFLOW}-{fnv(child)}"} for child in children]
+            made.append(
+                kept
+                | {"task_id": f"{len(made):08x}-2222", "display_name": display_name}
+                | ({"child_tasks": ids} if ids else {})
+            )
+    # What the launcher reports by itself has no name and no state.
+    unnamed = {key: kept[key] for key in ("run_id", "create_time", "start_time", "end_time")}
+    made.append(unnamed | {"task_id": "0000ffff-2222", "execution_id": "24"})
+    return made
 
 
-def pod(step: str, attempt: int | None = None) -> str:
-    """What Argo names the pod of a step; of one with retries, that of an attempt."""
-    node = f"{WORKFLOW}.root.{step}.executor" + ("" if attempt is None else f"({attempt})")
-    template = "system-container-impl" if attempt is None else "retry-system-container-impl"
-    return f"{WORKFLOW}-{template}-{fnv(node)}"
+def pod(step: str, attempt: int = 0) -> str:
+    """What Argo names the pod of an attempt at a step; those of `plan` have no retries."""
+    template = ("retry-" if step not in ("plan", "curate") else "") + "system-container-impl"
+    return f"{WORKFLOW}-{template}-{fnv(f'{GROUP}.{step}(0).executor({attempt})')}"
 
 
 def fnv(text: str) -> int:
@@ -461,7 +542,10 @@ def serve() -> Iterator[Stub]:
                     if not (hit and hit.status) or hit.done:
                         answer = stub.answer(request)
                 except RefusedError as fault:
-                    status, answer = fault.status, {"code": 3, "message": str(fault)}
+                    status, answer = (
+                        fault.status,
+                        {"code": CODES.get(fault.status, 3), "message": str(fault)},
+                    )
             if hit and hit.status:
                 status, answer = hit.status, {"code": 13, "message": f"injected {hit.status}"}
             if hit and hit.echo and isinstance(answer, dict):

@@ -1,11 +1,13 @@
 """The doctor before what it examines: the stub of the API, a real store, a registry over HTTP."""
 
 import json
+import shlex
 import sys
 from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 from tests.emulator import make_bucket
 from tests.http_stub import Handler, served
 from tests.setlist_pipelines.kubeflow.kfp_stub import Fault, serve
@@ -14,8 +16,8 @@ from tests.waiting import PATIENCE
 from setlist.store.objects import open_objects
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.kubeflow import api as kubeflow
+from setlist_pipelines.kubeflow import controller, schedule_sync
 from setlist_pipelines.kubeflow import doctor as doctors
-from setlist_pipelines.kubeflow import schedule_sync
 from setlist_pipelines.settings.file import SAMPLE
 
 DIGEST = "sha256:" + "a" * 64
@@ -93,6 +95,7 @@ def doctor(monkeypatch, capsys, stub, registry, packaged, gcs_emulator, tmp_path
     """Runs `setlist doctor` where nothing is missing but what the test takes away."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
     monkeypatch.setattr(kubeflow, "CALL_TIMEOUT_SECONDS", (PATIENCE, PATIENCE))
     monkeypatch.setattr(schedule_sync, "compile_package", packaged)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)
@@ -136,7 +139,7 @@ def test_nothing_is_missing(doctor, registry):
     assert found["data.events"] == "ok sample://events: bundled with setlist"
     assert found["notifications"].startswith("not checked Secret setlist-notifications")
     assert "→ kubectl -n NAMESPACE describe secret setlist-notifications" in found["notifications"]
-    assert len(said.splitlines()) <= 24  # one screen
+    assert len(said.splitlines()) <= 30  # one screen
     assert registry.seen == [("HEAD", f"/v2/setlist/manifests/{DIGEST}")]
     assert open_objects("gs://doctored").keys("") == []  # nothing is left behind
 
@@ -272,6 +275,69 @@ def test_where_there_are_profiles_one_is_named(doctor, stub):
     assert code == 1
     assert "none is named → set KFP_NAMESPACE" in found["access"]
     assert doctor("--namespace", "team")[0] == 0
+
+
+def test_a_profile_where_there_are_none_is_told(doctor):
+    code, found, _ = doctor("--namespace", "kubeflow")
+    assert code == 1
+    assert "leave out KFP_NAMESPACE" in found["access"]
+
+
+# The controller
+
+
+@contextmanager
+def controller_with(defaults: str, status: int = 200):
+    """An API of Kubernetes that has the controller's configuration and nothing else."""
+
+    class Answers(Handler):
+        def do_GET(self) -> None:  # noqa: N802
+            there = self.path.endswith(
+                "/namespaces/kubeflow/configmaps/" + controller.CONFIGURATION
+            )
+            document = {"metadata": {"name": "x"}, "data": {"workflowDefaults": defaults}}
+            content = json.dumps(document).encode()
+            self.respond(status if there else 404, content, **{"Content-Type": "application/json"})
+
+    with served(Answers) as url:
+        yield url
+
+
+def kubeconfig(path, url):
+    cluster = {"name": "c", "cluster": {"server": url}}
+    context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
+    document = {"clusters": [cluster], "contexts": [context], "current-context": "x"}
+    document |= {"users": [{"name": "u", "user": {}}], "apiVersion": "v1", "kind": "Config"}
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("defaults", "status", "said"),
+    [
+        (controller.STOCK, 200, "ok a stock controller"),
+        ({"spec": {"ttlStrategy": {"secondsAfterSuccess": 5}}}, 200, "ok a step that fails is"),
+        (controller.STOCK, 403, "not checked a stock controller"),
+    ],
+)
+def test_what_the_controller_makes_of_retries_is_told(
+    doctor, monkeypatch, tmp_path, defaults, status, said
+):
+    with controller_with(json.dumps(defaults), status) as url:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "kubeconfig", url)))
+        _, found, _ = doctor()
+    assert found["retries"].startswith(said)
+    assert ("kubectl -n kubeflow patch configmap" in found["retries"]) == ("stock" in said)
+
+
+def test_the_patch_takes_out_the_retries_and_nothing_else():
+    *_, patch = shlex.split(controller.patch_command(controller.STOCK))
+    [text] = json.loads(patch)["data"].values()
+    assert yaml.safe_load(text) == {
+        "spec": {"ttlStrategy": controller.STOCK["spec"]["ttlStrategy"]}
+    }
+    assert controller.repeats_failures(yaml.safe_load(text))
+    assert not controller.repeats_failures(controller.STOCK)
 
 
 # Schedules

@@ -577,6 +577,41 @@ def test_two_that_were_applied_at_once_become_one(stub, client):
     assert len(stub.recurringruns) == 1
 
 
+def test_resume_sends_nothing_back_that_the_server_filled_in(stub, client):
+    applied(client, settings())
+    assert only(client).document["namespace"] == "kubeflow"
+    recurring.pause(client, only(client))
+    stub.clock.advance(2 * DAY)
+    recurring.resume(client, only(client), lambda line: None)
+    assert only(client).enabled
+
+
+def test_with_profiles_a_resumed_schedule_stays_in_its_own(stub, client):
+    stub.multi_user = True
+    there = Kubeflow(Access(stub.url, namespace="team"))
+    applied(there, settings())
+    [one] = recurring_runs(there, "home", STORE)["daily"]
+    recurring.pause(there, one)
+    stub.clock.advance(2 * DAY)
+    [one] = recurring_runs(there, "home", STORE)["daily"]
+    recurring.resume(there, one, lambda line: None)
+    assert [each["namespace"] for each in stub.recurringruns] == ["team"]
+    assert [each["mode"] for each in stub.recurringruns] == ["ENABLE"]
+
+
+def test_what_takes_the_place_of_a_schedule_leaves_its_past_runs_their_pods(stub, client):
+    applied(client, settings())
+    stub.clock.advance(2 * DAY)
+    assert stub.clock.fired
+    assert applied(client, settings(), OTHER) == {"daily": "replaced"}
+    stub.clock.advance(DAY)
+    recurring.pause(client, only(client))
+    stub.clock.advance(2 * DAY)
+    recurring.resume(client, only(client), lambda line: None)
+    assert applied(client, settings({})) == {"daily": "deleted"}
+    assert stub.clock.gone == []
+
+
 # The command line
 
 ENTRIES = f"""

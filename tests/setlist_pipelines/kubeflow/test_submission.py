@@ -13,12 +13,11 @@ from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.runs.record import RunRecord
 from setlist_pipelines.cli.main import main
-from setlist_pipelines.kubeflow import access, packages, submission
+from setlist_pipelines.kubeflow import access, argo_nodes, packages, submission
 from setlist_pipelines.kubeflow import api as kubeflow
 from setlist_pipelines.kubeflow.access import Access, find_access
 from setlist_pipelines.kubeflow.api import Kubeflow
 from setlist_pipelines.kubeflow.packages import check_arguments
-from setlist_pipelines.kubeflow.pod_logs import _extend_hash
 from setlist_pipelines.kubeflow.submission import flat_arguments, submit_run
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
@@ -90,15 +89,31 @@ def test_a_run_is_started_with_every_argument_and_its_link_is_printed(setlist, s
     assert f"{stub.url}/#/runs/details/{run['run_id']}" in said
 
 
-def test_every_step_runs_in_the_digest_and_the_package_has_no_defaults(setlist, stub):
+def test_every_step_runs_in_the_digest_and_the_package_has_the_settings_as_defaults(setlist, stub):
     assert setlist("submit", "--set", STORE, "--image", OTHER)[0] == 0
 
     [spec] = stub.packages.values()
     images = {one["container"]["image"] for one in spec["deploymentSpec"]["executors"].values()}
     assert images == {OTHER}
     declared = spec["root"]["inputDefinitions"]["parameters"]
-    assert declared
-    assert not [key for key, parameter in declared.items() if "defaultValue" in parameter]
+    arguments = read_settings(SAMPLE, [STORE]).arguments()
+    defaults = {key: parameter["defaultValue"] for key, parameter in declared.items()}
+    assert defaults == arguments | {"as_of": ""}
+
+
+@pytest.mark.filterwarnings("ignore:This client only works with")
+def test_the_plain_client_can_start_a_run_of_an_uploaded_version(setlist, stub):
+    """As "Create run" of the page does: without arguments."""
+    from kfp import Client
+
+    setlist("submit", "--set", STORE)
+    version = stub.runs[0]["pipeline_version_reference"]
+    experiment = stub.runs[0]["experiment_id"]
+    Client(host=stub.url).run_pipeline(
+        experiment, "plain", version_id=version["pipeline_version_id"],
+        pipeline_id=version["pipeline_id"],
+    )  # fmt: skip
+    assert stub.runs[1]["display_name"] == "plain"
 
 
 def test_the_service_account_of_the_settings_runs_the_steps(setlist, stub):
@@ -152,19 +167,18 @@ def test_an_id_that_a_filter_might_read_otherwise_is_refused_before_anything_is_
     assert stub.seen == []
 
 
-def test_an_unknown_and_a_missing_argument_are_refused_before_anything_is_sent(compiled, stub):
+def test_an_unknown_argument_is_refused_before_anything_is_sent(compiled, stub):
     pipeline, arguments = compiled
     with pytest.raises(SetlistError, match=r"^extra: the pipeline has no such parameter"):
         started(stub, (pipeline, arguments | {"extra": 1}))
-    left = {key: value for key, value in arguments.items() if key != "window"}
-    with pytest.raises(SetlistError, match=r"^window: the pipeline needs this argument"):
-        started(stub, (pipeline, left))
     assert stub.seen == []
 
 
 def test_a_parameter_with_a_default_may_be_left_out():
     check_arguments({}, {"one": {"parameterType": "STRING", "defaultValue": ""}})
     check_arguments({"n": 3}, {"n": {"parameterType": "NUMBER_INTEGER"}})
+    with pytest.raises(SetlistError, match=r"^n: the pipeline needs this argument"):
+        check_arguments({}, {"n": {"parameterType": "NUMBER_INTEGER"}})
     with pytest.raises(SetlistError, match=r"^n: .* a whole number here, not 3.5"):
         check_arguments({"n": 3.5}, {"n": {"parameterType": "NUMBER_INTEGER"}})
 
@@ -182,7 +196,8 @@ def test_the_stub_itself_refuses_what_the_api_does_not_know(compiled, stub):
     assert status(sent.body, displayname="x") == 400
     assert status(sent.body | {"state": "DONE"}) == 400
     assert status({key: sent.body[key] for key in sent.body if key != "display_name"}) == 400
-    assert status(sent.body | {"runtime_config": {"parameters": {}}}) == 400
+    window = {"runtime_config": {"parameters": {"window": 7}}}
+    assert status(sent.body | window) == 400
 
 
 def test_the_same_package_is_uploaded_once_whatever_the_arguments(setlist, stub):
@@ -359,10 +374,54 @@ def test_wait_follows_the_run_and_ends_by_its_result(setlist, stub, outcome, cod
 
     assert ended == code
     assert f"ended     {outcome}" in said
-    assert "plan" in said
+    assert "Plan the run" in said
     assert "root-driver" not in said
-    assert ("step curate failed" in said) == (code == 1)
+    assert (f"ended     {outcome}: Curate the data: " in said) == (code == 1)
+    assert said.count("#/runs/details/") == 2
     assert "\x1b" not in said  # plain lines where there is no terminal
+
+
+def test_wait_says_that_a_run_was_ended_by_hand(setlist, stub):
+    stub.outcome = "FAILED"
+    progress = stub.progress
+
+    def stopped(run_id):
+        stub.runs[0]["stopped"] = True
+        return progress(run_id)
+
+    stub.progress = stopped
+    code, said = setlist("submit", "--set", STORE, "--wait")
+    assert (code, "ended     FAILED: it was ended by hand" in said) == (1, True)
+
+
+def test_stop_archive_and_delete_reach_the_server(setlist, stub):
+    setlist("submit", "--set", STORE)
+    key = stub.runs[0]["run_id"]
+    assert setlist("runs", "stop", key, "--yes")[0] == 0
+    assert setlist("runs", "archive", key)[0] == 0
+    assert stub.runs[0]["storage_state"] == "ARCHIVED"
+    while stub.runs[0]["state"] != "FAILED":
+        setlist("runs", "show", key)
+    assert "ended by hand" in setlist("runs", "show", key)[1]
+    assert setlist("runs", "delete", key, "--yes")[0] == 0
+    assert key not in [run["run_id"] for run in stub.runs]
+    assert setlist("runs", "delete", key, "--yes")[0] == 1
+
+
+def test_two_runs_at_once_are_told_apart(setlist, stub):
+    setlist("submit", "--set", STORE, "--id", "a", "--wait")
+    setlist("submit", "--set", STORE, "--id", "b")
+    first, second = (run["run_id"] for run in stub.runs)
+    assert "succeeded" in setlist("runs", "show", first)[1]
+    assert "succeeded" not in setlist("runs", "show", second)[1]
+
+
+def test_a_lost_pod_is_an_attempt_and_its_log_is_shown(setlist, stub):
+    setlist("submit", "--set", STORE, "--wait")
+    stub.attempts = 2
+    row = next(line for line in setlist("runs", "show", stub.runs[0]["run_id"])[1].splitlines()
+               if "Curate the data" in line)  # fmt: skip
+    assert row.split()[-3:] == ["180", "2", "curate"]
 
 
 def test_without_wait_a_failing_run_is_not_followed(setlist, stub):
@@ -518,9 +577,9 @@ def test_show_shows_the_steps_and_their_states(setlist, stub):
 
     assert code == 0
     assert "state    FAILED" in said
-    lines = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.split()}
-    assert lines["plan"][:2] == ["SUCCEEDED", "240"]
-    assert lines["curate"][:2] == ["FAILED", "180"]
+    lines = {line.split()[-1]: line.split()[:-1] for line in said.splitlines() if line.split()}
+    assert lines["plan"] == ["Plan", "the", "run", "succeeded", "240"]
+    assert lines["curate"] == ["Curate", "the", "data", "failed", "180"]
 
 
 def test_compare_shows_the_arguments_that_differ(setlist, stub):
@@ -548,6 +607,7 @@ def test_a_number_that_the_server_made_a_double_compares_as_it_was():
 def ended(setlist, stub):
     """A run that has ended, of which `plan` ran once and `curate` at the second attempt."""
     setlist("submit", "--set", STORE, "--wait")
+    stub.attempts = 2
     stub.logs = {
         pod("plan"): "planned\n",
         pod("curate", 0): "cut off\n",
@@ -571,6 +631,20 @@ def test_logs_prints_step_by_step_and_attempt_by_attempt(setlist, stub, ended, p
         "1,000 rows",
     ]
     assert setlist("runs", "logs", ended, "plan")[1].splitlines()[1:] == ["planned"]
+
+
+def test_behind_the_page_of_several_profiles_logs_are_asked_for_in_ones_own(setlist, stub):
+    """Read in the page's handlers/pod-logs.ts: 422 where no namespace is named."""
+    stub.multi_user = stub.ui = True
+    stub.cookies = "authservice_session=c00kie-value"
+    mine = ("--namespace", "team", "--cookies", stub.cookies)
+    assert setlist("submit", "--set", STORE, "--wait", *mine)[0] == 0
+    stub.logs = {pod("plan"): "planned\n"}
+    key = stub.runs[0]["run_id"]
+    code, said = setlist("runs", "logs", key, "plan", *mine)
+    assert (code, said.splitlines()[1]) == (0, "planned")
+    code, said = setlist("runs", "logs", key, "plan", "--cookies", stub.cookies)
+    assert (code, "podnamespace argument is required" in " ".join(said.split())) == (1, True)
 
 
 def test_a_log_that_is_gone_is_one_sentence_with_the_remedy(setlist, stub, ended):
@@ -612,7 +686,7 @@ def test_whoever_may_not_see_logs_is_told(setlist, stub, ended):
 def test_the_hash_of_an_attempt_follows_from_that_of_its_parent():
     # The published vectors of FNV-1a for "foo" and "foobar".
     assert fnv("foo") == 0xA9F37ED7
-    assert _extend_hash(0xA9F37ED7, "bar") == fnv("foobar") == 0xBF9CF968
+    assert argo_nodes.fnv("bar", 0xA9F37ED7) == fnv("foobar") == 0xBF9CF968
 
 
 # What came of runs

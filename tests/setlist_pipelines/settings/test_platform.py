@@ -96,6 +96,8 @@ def test_every_setting_reaches_the_compiled_pipeline(tmp_path):
         assert step["secretAsEnv"][0]["secretName"] == "feature-store"
     assert kubernetes["pipelineConfig"] == {
         "resourceTtlOnCompletion": 2 * 86400,
+        "resourceTtlOnSuccess": 2 * 86400,
+        "resourceTtlOnFailure": 2 * 86400,
         "activeDeadlineSeconds": 12 * 3600,
     }
 

@@ -19,6 +19,7 @@ from urllib3.util import Retry
 from setlist.data.verdict import DataVerdict
 from setlist.errors import StoreError
 from setlist.printable import one_line
+from setlist.runs.cleaning import clean_store
 from setlist.runs.record import MonitoringRecord, Record, RunRecord, write_missing_records
 from setlist.store.model_store import open_store
 
@@ -42,7 +43,7 @@ def announce(
     pushed: Path | None,
     data_verdict: Path | None = None,
 ) -> RunRecord:
-    """Record the result of a completed run, and announce it.
+    """Record the result of a completed run, announce it, and remove what killed runs have left.
 
     Args:
         store: a local folder or gs://bucket/prefix.
@@ -58,12 +59,15 @@ def announce(
     """
     record = RunRecord.of_run(name, run_id, verdict, pushed, data_verdict)
     record.write(store)
-    try:
-        # Of earlier runs, which were killed after they had promoted.
-        write_missing_records(open_store(store), name)
-    except StoreError as fault:
-        print(f"records of earlier runs are not made up: {fault}", flush=True)
     notify(record)
+    try:
+        # What earlier runs have left that were killed.
+        cleaned = clean_store(open_store(store), name)
+    except StoreError as fault:
+        print(f"the store is not cleaned: {fault}", flush=True)
+    else:
+        for line in cleaned.lines():
+            print(f"cleaned: {line}", flush=True)
     return record
 
 

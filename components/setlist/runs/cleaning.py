@@ -38,6 +38,25 @@ class Cleaned(NamedTuple):
     uploads: int
     made_up: list[str]
 
+    def lines(self) -> list[str]:
+        """What was removed or written, a line each; none where there was nothing to do."""
+        numbers = ", ".join(map(str, self.leftovers))
+        return [
+            line
+            for line, number in (
+                (f"half revisions: {numbers}", len(self.leftovers)),
+                (f"claims of numbers that have ended: {len(self.claims):,}", len(self.claims)),
+                (f"old checkpoints of trainings: {len(self.checkpoints):,}", len(self.checkpoints)),
+                (f"old records of runs: {len(self.records):,}", len(self.records)),
+                (f"half-written files of killed uploads: {self.uploads:,}", self.uploads),
+                (
+                    f"records made up for runs that promoted: {len(self.made_up):,}",
+                    len(self.made_up),
+                ),
+            )
+            if number
+        ]
+
 
 def clean_store(
     store: ModelStore, name: str, *, records_age: timedelta | None = None, dry_run: bool = False
@@ -68,17 +87,14 @@ def clean_store(
     if not dry_run:
         made_up = [record.run_id for record in write_missing_records(store, name)]
     uploads = store.objects.sweep(dry_run=dry_run)
+    checkpoints = remove_old_checkpoints(store.objects, dry_run=dry_run)
+    records = _remove_old_records(store, name, records_age, dry_run=dry_run)
+    # Last, because it writes HEAD, for which a signed store wants the key.
     leftovers: list[int] = []
     if store.read_pointer(name)[0]:
         leftovers = prune(store, name, None, anchor_of, dry_run=dry_run).leftovers
-    return Cleaned(
-        leftovers=leftovers,
-        claims=remove_old_claims(store, name, dry_run=dry_run),
-        checkpoints=remove_old_checkpoints(store.objects, dry_run=dry_run),
-        records=_remove_old_records(store, name, records_age, dry_run=dry_run),
-        uploads=uploads,
-        made_up=made_up,
-    )
+    claims = remove_old_claims(store, name, dry_run=dry_run)
+    return Cleaned(leftovers, claims, checkpoints, records, uploads, made_up)
 
 
 def old_records(store: StoreReader, name: str, age: timedelta) -> list[str]:

@@ -59,7 +59,8 @@ class Record(BaseModel):
     def write(self, store: str) -> None:
         """Put the record into a store, once: a second record of the same run changes nothing.
 
-        Only a record that was made up is replaced, by the run's own.
+        Only two are replaced: a record that was made up, by the run's own, and that of a failed
+        run that was taken up again, by that of its other end.
 
         Raises:
             StoreConflictError: others wrote or removed it each time.
@@ -75,10 +76,16 @@ class Record(BaseModel):
         race = Race(f"store {objects.uri}: {key}")
         while objects.write(key, content.encode() + b"\n", expected=version) is None:
             stored = objects.read(key)
-            if stored and (self.made_up or not self._parse(stored[0], objects.uri, key).made_up):
+            if stored and not self._replaces(self._parse(stored[0], objects.uri, key)):
                 return
             version = stored[1] if stored else None
             race.lost()
+
+    def _replaces(self, stored: Self) -> bool:
+        """Whether this record takes the place of another record of the same run."""
+        if self.made_up:
+            return False
+        return stored.made_up or (stored.outcome == "failed" != self.outcome)
 
     @classmethod
     def read(cls, store: str, name: str, run_id: str) -> Self | None:

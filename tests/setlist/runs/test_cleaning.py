@@ -11,7 +11,7 @@ from tests.setlist.runs.test_promotion import model, verdict
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import SeenHead
 from setlist.models.contract import folder_digest
-from setlist.runs.announcement import announce_failure
+from setlist.runs.announcement import announce, announce_failure
 from setlist.runs.checkpoints import CHECKPOINT_AGE
 from setlist.runs.cleaning import clean_store
 from setlist.runs.promotion import prune_models, push, rollback
@@ -78,6 +78,24 @@ def test_a_run_killed_after_its_promotion_has_not_failed(store, heuristics, tmp_
     promote(store, tmp_path, heuristics, 2)
     rollback(store, "home")
     assert [each.run_id for each in write_missing_records(open_store(store), "home")] == []
+
+
+def test_a_failed_run_that_is_taken_up_again_gets_its_other_end(store):
+    failed = RunRecord.of_failure("home", "run-1", "a full disk")
+    failed.write(store)
+    end = failed.model_copy(update={"outcome": "promoted", "sentence": "better", "revision": 1})
+    end.write(store)
+    failed.write(store)
+    assert RunRecord.read(store, "home", "run-1") == end
+
+
+def test_announcing_a_run_cleans_up_after_killed_runs(store, capsys):
+    place = open_store(store).objects
+    place.write("checkpoints/old", b"1", expected=None)
+    aged(Path(store) / "checkpoints" / "old", CHECKPOINT_AGE + timedelta(days=1))
+    announce(store, "home", "run-1", None, None)
+    assert place.keys("checkpoints/") == []
+    assert "cleaned: old checkpoints of trainings: 1" in capsys.readouterr().out
 
 
 def test_what_has_no_verdict_gets_no_record(store, tmp_path):

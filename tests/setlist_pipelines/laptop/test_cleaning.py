@@ -1,7 +1,13 @@
 """Nothing grows without end: old runs go, one that is worked on never does."""
 
-import pytest
+import os
+import time
 
+import pytest
+from typer.testing import CliRunner
+
+from setlist.store.model_store import open_store
+from setlist_pipelines.cli.main import app
 from setlist_pipelines.laptop.cleaning import clean_runs
 from setlist_pipelines.laptop.run_state import STATE_FOLDER, RunState
 from setlist_pipelines.settings.file import SAMPLE, read_settings
@@ -84,3 +90,20 @@ def test_the_command_says_what_goes(five, setlist):
     assert f"would remove  {five / 'retraining-20260101-000000-x'}" in done.out
     assert setlist("clean", "--workdir", five, "--keep", 4).code == 0
     assert f"nothing to remove in {five}" in setlist("clean", "--workdir", five, "--keep", 4).out
+
+
+def test_a_store_is_cleaned_as_well_when_it_is_named(five):
+    store = five / "store"
+    open_store(str(store)).objects.write("checkpoints/old", b"1", expected=None)
+    then = time.time() - 30 * 86_400
+    os.utime(store / "checkpoints" / "old", (then, then))
+    options = ["clean", "--workdir", str(five), "--store", str(store)]
+    dry = CliRunner().invoke(app, [*options, "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    assert "store    old checkpoints of trainings: 1" in dry.output
+    assert (store / "checkpoints" / "old").exists()
+    assert CliRunner().invoke(app, options).exit_code == 0
+    assert not (store / "checkpoints" / "old").exists()
+    mistyped = CliRunner().invoke(app, [*options[:-1], str(five / "sotre")])
+    assert mistyped.exit_code
+    assert not (five / "sotre").exists()

@@ -13,17 +13,20 @@ from typing import Literal, Self
 from pydantic import ValidationError
 
 from setlist.data.schema import parse_instant
-from setlist.errors import SetlistError
+from setlist.errors import SetlistError, StoreError
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.runs.promotion import REFRESH_OF
-from setlist.runs.record import RunRecord
+from setlist.runs.record import PAGE_RECORDS, RecordPage, RunRecord
+from setlist.store.files import Entry
 from setlist.store.manifest import Manifest, Pointer
-from setlist.store.reader import open_reader
+from setlist.store.reader import StoreReader, open_reader
 
 HistoryOutcome = Literal[
     "promoted", "staged", "refused", "undecided", "failed", "nothing new", "promotion", "rollback"
 ]
 """The outcome of a run; `promotion` and `rollback` are what a person did."""
+KEPT_DOCUMENTS = 5 * PAGE_RECORDS
+"""Of each kind, in memory: some 50 MB of records with a verdict."""
 HeadPlace = Literal["live", "previous", ""]
 DEFAULT_PROOF = timedelta(days=14)
 """How old the data of a live model may be if the length of its test period is not known."""
@@ -108,6 +111,46 @@ class LiveAge:
     stale: str
 
 
+@dataclass
+class Kept:
+    """What earlier looks at a store have read: documents that never change, by their listing."""
+
+    records: dict[Entry, RunRecord] = field(default_factory=dict)
+    manifests: dict[Entry, Manifest] = field(default_factory=dict)
+
+    def read_manifests(
+        self, models: StoreReader, name: str, part: RecordPage[RunRecord], pointer: Pointer | None
+    ) -> dict[int, Manifest | StoreError]:
+        """The manifests of the revisions of a page, and of those that HEAD names."""
+        entries = models.manifest_entries(name)
+        wanted = {record.revision for record in part.records}
+        in_head = {pointer.live, pointer.previous} if pointer else set()
+        # A run writes its manifest before its record; those without a record belong here as well.
+        near = {
+            revision
+            for revision, entry in entries.items()
+            if part.since < entry.updated <= part.until
+        }
+        shown = [each for each in entries if each in wanted | in_head | near]
+        # Those of HEAD are read each time: HEAD says what their bytes have to be.
+        new = [each for each in shown if each in in_head or entries[each] not in self.manifests]
+        documents = models.manifests(name, new)
+        for revision, document in documents.items():
+            if isinstance(document, Manifest):
+                self.manifests[entries[revision]] = document
+        return {
+            each: documents[each] if each in documents else self.manifests[entries[each]]
+            for each in shown
+        }
+
+    def copy(self) -> "Kept":
+        """The newest `KEPT_DOCUMENTS` of both, for one visitor."""
+        newest = slice(-KEPT_DOCUMENTS, None)
+        return Kept(
+            dict(list(self.records.items())[newest]), dict(list(self.manifests.items())[newest])
+        )
+
+
 @dataclass(frozen=True)
 class History:
     """The history of the model of one name.
@@ -116,18 +159,22 @@ class History:
         entries: oldest first.
         live: None if no revision is live.
         faults: one sentence for each revision that cannot be read.
+        pages: how many there are; the entries are those of one.
     """
 
     name: str
     entries: list[HistoryEntry]
     live: LiveAge | None
     faults: list[str]
+    pages: int = 1
 
     @classmethod
     def read(
-        cls, store: str, name: str, now: datetime, kept: dict[str, bytes] | None = None
+        cls, store: str, name: str, now: datetime, page: int = 0, kept: "Kept | None" = None
     ) -> Self:
-        """Read the history of a name; a name that the store does not know has no entries.
+        """Read a page of the history of a name, the newest runs of which are on page 0.
+
+        A name that the store does not know has no entries.
 
         HEAD remembers the last 50 promotions: what persons did before is not in the history.
 
@@ -135,7 +182,8 @@ class History:
             store: a local folder or gs://bucket/prefix.
             name: of the model in the store.
             now: the time, with its zone, from which ages are counted.
-            kept: records that an earlier look has read; see `RunRecord.all`.
+            page: which one.
+            kept: what an earlier look has read; it is not read again.
 
         Raises:
             StoreError: when the store, HEAD or a record of a run cannot be read.
@@ -145,8 +193,15 @@ class History:
         # Writers stage a revision, then write the record of the run and move HEAD. Read in the
         # reverse order, every revision that a document names is among the manifests.
         pointer, _ = models.read_pointer(name)
-        records = RunRecord.all(store, name, kept)
-        documents = models.manifests(name)
+        kept = Kept() if kept is None else kept
+        part = RunRecord.page(models, name, page, kept.records)
+        made_up = [
+            record
+            for record in RunRecord.missing(models, name, part.runs)
+            if part.since < _instant(record.ended, f"{name}/HEAD: promotions.when") <= part.until
+        ]
+        records = [*part.records, *made_up]
+        documents = kept.read_manifests(models, name, part, pointer)
         faults = [str(fault) for fault in documents.values() if isinstance(fault, SetlistError)]
         manifests = {
             manifest.revision: manifest
@@ -164,12 +219,24 @@ class History:
                     "cannot be read; stage the model again."
                 )
         source = f"store {store}: {name}"
-        entries = list(_entries(source, records, manifests, verdicts, pointer))
+        recorded = {record.run_id for record in records}
+        elsewhere = part.runs - recorded
+        of_page = {
+            revision: manifest
+            for revision, manifest in manifests.items()
+            if manifest.run_id not in elsewhere
+        }
+        entries = [
+            entry
+            for entry in _entries(source, records, of_page, verdicts, pointer)
+            if entry.run_id in recorded or part.since < entry.when <= part.until
+        ]
         live = None
         if pointer:
             manifest_and_verdict = manifests.get(pointer.live), verdicts.get(pointer.live)
             live = _live_age(source, pointer, *manifest_and_verdict, now)
-        return cls(name, sorted(entries, key=lambda entry: entry.when), live, faults)
+        entries.sort(key=lambda entry: entry.when)
+        return cls(name, entries, live, faults, part.pages)
 
     @property
     def metrics(self) -> list[str]:

@@ -10,14 +10,18 @@ import streamlit as st
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
 from setlist.explorer.columns import render
-from setlist.explorer.history import History, duration_text
+from setlist.explorer.history import History, Kept, duration_text
 from setlist.explorer.resources import Scene
 from setlist.explorer.trend import chart, table
+
+PAGE = "page"
+"""The parameter of the address."""
 
 
 def show_history(scene: Scene) -> None:
     """Show the age of the live model, a chart of one metric, and a table of all runs."""
-    history = _read_history(scene.store, scene.name)
+    page = _requested_page()
+    history = _read_history(scene.store, scene.name, page)
     local_runs = {_evaluation_digest(run.verdict): run.name for run in scene.runs()[0]}
     local_names = {
         entry.run_id: local_runs[entry.verdict.evaluation_digest]
@@ -58,6 +62,27 @@ def show_history(scene: Scene) -> None:
             local_names=set(local_names.values()),
         )
     )
+    if history.pages > 1:
+        _show_pages(page, history.pages)
+
+
+def _requested_page() -> int:
+    """The page that the address asks for; the first, page 0, where it asks for none."""
+    text = st.query_params.get(PAGE, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+
+
+def _show_pages(page: int, pages: int) -> None:
+    """Links to newer and older runs, where there are any."""
+    page = min(page, pages - 1)
+    newer, middle, older = st.columns([1, 1, 1])
+    if newer.button("Newer runs", disabled=page == 0):
+        st.query_params[PAGE] = str(page - 1)
+        st.rerun()
+    middle.caption(f"page {page + 1:,} of {pages:,}")
+    if older.button("Older runs", disabled=page == pages - 1):
+        st.query_params[PAGE] = str(page + 1)
+        st.rerun()
 
 
 @cache
@@ -73,16 +98,16 @@ def _evaluation_digest(verdict: Path) -> str:
         return ""
 
 
-@st.cache_data(ttl="10s", show_spinner="Reading the store …")
-def _read_history(store: str, name: str) -> History:
+@st.cache_data(ttl="10s", max_entries=8, show_spinner="Reading the store …")
+def _read_history(store: str, name: str, page: int) -> History:
     # A copy, because visitors are threads; whoever comes last keeps what he has read.
-    documents = dict(_documents().get((store, name), {}))
-    history = History.read(store, name, datetime.now(UTC), documents)
-    _documents()[store, name] = documents
+    kept = _documents().get((store, name), Kept()).copy()
+    history = History.read(store, name, datetime.now(UTC), page, kept)
+    _documents()[store, name] = kept
     return history
 
 
 @st.cache_resource(show_spinner=False)
-def _documents() -> dict[tuple[str, str], dict[str, bytes]]:
-    """The records that were read, by store and name; the app is run anew at every click."""
+def _documents() -> dict[tuple[str, str], Kept]:
+    """What was read, by store and name; the app is run anew at every click."""
     return {}

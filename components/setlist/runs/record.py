@@ -5,11 +5,12 @@ pipelines keep their records apart: retraining in NAME/runs, monitoring in NAME/
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,17 +20,20 @@ from setlist.errors import StoreDamagedError, StoreError
 from setlist.evaluation.verdict import Verdict
 from setlist.printable import one_line
 from setlist.runs.promotion import REFRESH_OF
+from setlist.store.files import Entry
 from setlist.store.objects import Objects, open_objects, read_only_objects
 from setlist.store.race import Race
 from setlist.store.reader import StoreReader, checked_name
 from setlist.store.transfer import TRANSFER_THREADS
 
+FIRST_TIME, LAST_TIME = (edge.replace(tzinfo=UTC) for edge in (datetime.min, datetime.max))
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 RunOutcome = Literal["promoted", "staged", "refused", "nothing_new", "failed"]
 
 
-KEPT_BYTES = 128 << 20
-"""Of records in memory: some 10,000 with a verdict; those beyond are read at every look."""
+Kind = TypeVar("Kind", bound="Record")
+PAGE_RECORDS = 200
+"""Of a page; a record with a verdict has some 13 kB."""
 
 
 class Record(BaseModel):
@@ -100,14 +104,8 @@ class Record(BaseModel):
         return cls._parse(stored[0], store, key) if stored else None
 
     @classmethod
-    def all(cls, store: str, name: str, kept: dict[str, bytes] | None = None) -> list[Self]:
+    def all(cls, store: str, name: str) -> list[Self]:
         """Read the records of all runs of a name, in the order in which the runs ended.
-
-        Args:
-            store: a local folder or gs://bucket/prefix.
-            name: of the model in the store.
-            kept: documents that an earlier call with it has read, by key. A record is written once,
-                so they are not read again; what is new is added up to `KEPT_BYTES`.
 
         Raises:
             SettingsError: `name` is no model name.
@@ -115,26 +113,53 @@ class Record(BaseModel):
             StoreError: the store cannot be read.
         """
         objects = read_only_objects(store, new=True)
-        folder = f"{checked_name(name)}/{cls.folder}/"
-        keys = [key for key in objects.keys(folder) if key.endswith(".json")]
+        return cls._read(objects, cls._entries(objects, name), {})
+
+    @classmethod
+    def page(
+        cls, store: StoreReader, name: str, number: int, kept: dict[Entry, Self]
+    ) -> "RecordPage[Self]":
+        """Read the records of some runs, the newest of which are on page 0.
+
+        Args:
+            store: the store.
+            name: of the model in the store.
+            number: of the page; beyond the last page, the last.
+            kept: records that an earlier call with it has read. They are not read again, and what
+                is read is added.
+
+        Raises:
+            SettingsError, StoreError: see `all`.
+        """
+        entries = cls._entries(store.objects, name)
+        entries.sort(key=lambda entry: (entry.updated, entry.key), reverse=True)
+        pages = max(1, -(-len(entries) // PAGE_RECORDS))
+        start = PAGE_RECORDS * min(number, pages - 1)
+        end = start + PAGE_RECORDS
+        return RecordPage(
+            records=cls._read(store.objects, entries[start:end], kept),
+            since=entries[end - 1].updated if end < len(entries) else FIRST_TIME,
+            until=entries[start - 1].updated if start else LAST_TIME,
+            pages=pages,
+            runs={entry.key.rpartition("/")[2].removesuffix(".json") for entry in entries},
+        )
+
+    @classmethod
+    def _entries(cls, objects: Objects, name: str) -> list[Entry]:
+        entries = objects.entries(f"{checked_name(name)}/{cls.folder}/")
+        return [entry for entry in entries if entry.key.endswith(".json")]
+
+    @classmethod
+    def _read(
+        cls, objects: Objects, entries: Sequence[Entry], kept: dict[Entry, Self]
+    ) -> list[Self]:
+        new = [entry for entry in entries if entry not in kept]
         with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
-            known = {} if kept is None else {key: kept[key] for key in keys if key in kept}
-            new = [key for key in keys if key not in known]
-            documents = known | {
-                key: stored[0]
-                for key, stored in zip(new, pool.map(objects.read, new), strict=True)
-                # A record may have been removed since the listing; then its document is None.
-                if stored
-            }
-        records = [cls._parse(content, store, key) for key, content in documents.items()]
-        if kept is not None:
-            size = sum(map(len, known.values()))
-            for key in new:
-                content = documents.get(key, b"")
-                if content and (size := size + len(content)) <= KEPT_BYTES:
-                    known[key] = content
-            kept.clear()
-            kept.update(known)
+            documents = pool.map(lambda entry: objects.read(entry.key), new)
+            for entry, stored in zip(new, documents, strict=True):
+                if stored:  # else it was removed since the listing
+                    kept[entry] = cls._parse(stored[0], objects.uri, entry.key)
+        records = [kept[entry] for entry in entries if entry in kept]
         return sorted(records, key=lambda record: (record.ended, record.run_id))
 
     @classmethod
@@ -151,6 +176,24 @@ class Record(BaseModel):
     def line(self) -> str:
         """The record in one line, for a log or a message."""
         return one_line(f"{self.name}: {self.outcome.replace('_', ' ')}. {self.sentence}")
+
+
+@dataclass(frozen=True)
+class RecordPage(Generic[Kind]):
+    """Some of the records of a name.
+
+    Attributes:
+        records: in the order in which the runs ended.
+        since, until: they were written after `since`, and not after `until`.
+        pages: how many pages there are.
+        runs: the ids of all runs that have a record.
+    """
+
+    records: list[Kind]
+    since: datetime
+    until: datetime
+    pages: int
+    runs: set[str]
 
 
 class RunRecord(Record):
@@ -207,12 +250,12 @@ class RunRecord(Record):
         )
 
     @classmethod
-    def all(cls, store: str, name: str, kept: dict[str, bytes] | None = None) -> list[Self]:
+    def all(cls, store: str, name: str) -> list[Self]:
         """Read the records of all runs, and make up those that were killed before they wrote one.
 
         Nothing is written; see `write_missing_records`.
         """
-        records = super().all(store, name, kept)
+        records = super().all(store, name)
         reader = StoreReader(read_only_objects(store, new=True))
         records += cls.missing(reader, name, {record.run_id for record in records})
         return sorted(records, key=lambda record: (record.ended, record.run_id))

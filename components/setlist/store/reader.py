@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 import uuid
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from setlist.errors import (
     StoreNotFoundError,
     StoreUntrustedError,
 )
+from setlist.store.files import Entry
 from setlist.store.manifest import MANIFEST, NUMBER, Manifest, Pointer, Promotion
 from setlist.store.objects import Objects, read_only_objects
 from setlist.store.signatures import Signatures
@@ -119,8 +121,15 @@ class StoreReader:
         """
         return self.read_manifest(name, revision, self.read_pointer(name)[0])[0]
 
-    def manifests(self, name: str) -> dict[int, Manifest | StoreError]:
-        """The manifests of all revisions, ascending; the error in place of an unreadable one."""
+    def manifests(
+        self, name: str, revisions: Collection[int] | None = None
+    ) -> dict[int, Manifest | StoreError]:
+        """The manifests of all revisions, ascending; the error in place of an unreadable one.
+
+        Args:
+            name: of the model.
+            revisions: those that are read; all where it is None.
+        """
         pointer, _ = self.read_pointer(name)
 
         def read(revision: int) -> Manifest | StoreError:
@@ -129,7 +138,8 @@ class StoreReader:
             except StoreError as fault:
                 return fault
 
-        revisions = self._complete(name, pointer)
+        if revisions is None:
+            revisions = self._complete(name, pointer)
         with ThreadPoolExecutor(TRANSFER_THREADS) as pool:
             return dict(zip(revisions, pool.map(read, revisions), strict=True))
 
@@ -248,6 +258,18 @@ class StoreReader:
         keys = (key.removeprefix(folder) for key in self.objects.keys(folder))
         return sorted({int(match[1]) for key in keys if (match := re.fullmatch(pattern, key))})
 
+    def manifest_entries(self, name: str) -> dict[int, Entry]:
+        """Size and time of the manifests of the complete revisions that were not pruned."""
+        pointer, _ = self.read_pointer(name)
+        folder = f"{name}/revisions/"
+        pattern = re.compile(rf"{re.escape(folder)}{NUMBER}/{re.escape(MANIFEST)}")
+        entries = {
+            int(match[1]): entry
+            for entry in self.objects.entries(folder)
+            if (match := pattern.fullmatch(entry.key))
+        }
+        return {each: entries[each] for each in self._retained(sorted(entries), pointer)}
+
     def read_manifest(
         self, name: str, revision: int, pointer: Pointer | None
     ) -> tuple[Manifest, str]:
@@ -313,8 +335,11 @@ class StoreReader:
 
     def _complete(self, name: str, pointer: Pointer | None) -> list[int]:
         """The numbers that have a manifest and were not pruned, ascending."""
-        complete = self.revision_numbers(name, rf"{NUMBER}/{re.escape(MANIFEST)}")
-        return [each for each in complete if not (pointer and pointer.retires(each))]
+        numbers = self.revision_numbers(name, rf"{NUMBER}/{re.escape(MANIFEST)}")
+        return self._retained(numbers, pointer)
+
+    def _retained(self, numbers: list[int], pointer: Pointer | None) -> list[int]:
+        return [each for each in numbers if not (pointer and pointer.retires(each))]
 
     def refuse_pruned(self, name: str, revision: int, pointer: Pointer | None) -> None:
         """Raise StoreNotFoundError for a revision that HEAD has retired."""

@@ -1,6 +1,8 @@
 """The history of real stores: runs gated, pushed, recorded, rolled back; values known by hand."""
 
 import json
+import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+from tests.conftest import BUCKET
 from tests.evaluations import evaluated, evaluation
 from tests.setlist.runs.unasked import unasked
 
@@ -16,13 +19,12 @@ from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.explorer.history import History, duration_text
+from setlist.explorer.history import KEPT_DOCUMENTS, History, Kept, duration_text
 from setlist.explorer.trend import HEURISTIC, LIVE, TABLE_COLUMNS, VERDICT_MARKS, chart, table
 from setlist.models.contract import folder_digest
 from setlist.runs import record as record_module
 from setlist.runs.promotion import REFRESH_OF, promote_staged, push, rollback
-from setlist.runs.record import RunRecord
-from setlist.store.folder import LocalFolder
+from setlist.runs.record import PAGE_RECORDS, RunRecord
 from setlist.store.model_store import open_store
 from setlist.store.objects import open_objects
 
@@ -473,32 +475,75 @@ def test_a_live_model_that_does_not_say_where_its_data_end_is_not_passed_over(ru
     )
 
 
-def test_of_many_records_a_second_look_reads_only_the_new_one(tmp_path, monkeypatch):
-    store, many = str(tmp_path / "store"), 10_000
+MANY = 10_000
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def many_records(request, tmp_path, monkeypatch):
+    """The address of a store with as many records; on a bucket a twentieth, which takes long."""
+    record = RunRecord.of_failure("home", "0", "lost")
+
+    def text(number: int) -> bytes:
+        return record.model_copy(update={"run_id": str(number)}).model_dump_json().encode()
+
+    if request.param == "bucket":
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("gcs_bucket"))
+        store = f"gs://{BUCKET}/many"
+        objects = open_store(store).objects
+        for number in range(MANY // 20):
+            objects.write(f"home/runs/{number}.json", text(number), expected=None)
+        return store, MANY // 20
     folder = tmp_path / "store" / "home" / "runs"
     folder.mkdir(parents=True)
-    record = RunRecord.of_failure("home", "0", "lost")
-    for number in range(many):
-        text = record.model_copy(update={"run_id": str(number)}).model_dump_json()
-        (folder / f"{number}.json").write_text(text)
-    reads, read = [], LocalFolder.read
+    for number in range(MANY):
+        (folder / f"{number}.json").write_bytes(text(number))
+        os.utime(folder / f"{number}.json", (1e9 + number, 1e9 + number))
+    return str(tmp_path / "store"), MANY
+
+
+def test_of_many_records_only_a_page_is_read_and_only_once(many_records, monkeypatch):
+    store, many = many_records
+    kind = type(open_store(store).objects)
+    reads, read = [], kind.read
     monkeypatch.setattr(
-        LocalFolder,
-        "read",
-        lambda self, key, *limit: (reads.append(key), read(self, key, *limit))[1],
+        kind, "read", lambda self, key, *limit: (reads.append(key), read(self, key, *limit))[1]
     )
-    kept: dict[str, bytes] = {}
-    assert len(History.read(store, "home", NOW, kept).entries) == many
-    assert sum("/runs/" in key for key in reads) == many
-    reads.clear()
-    record.model_copy(update={"run_id": "new"}).write(store)
-    (folder / "0.json").unlink()
-    reads.clear()
-    history = History.read(store, "home", NOW, kept)
-    assert [key for key in reads if "/runs/" in key] == ["home/runs/new.json"]
-    assert len(history.entries) == many
-    assert "home/runs/0.json" not in kept
-    monkeypatch.setattr(record_module, "KEPT_BYTES", 1_000)
-    kept.clear()
-    assert len(History.read(store, "home", NOW, kept).entries) == many
-    assert 0 < sum(map(len, kept.values())) <= 1_000
+
+    def look(page: int) -> tuple[History, int]:
+        reads.clear()
+        history = History.read(store, "home", NOW, page, kept)
+        return history, sum("/runs/" in key for key in reads)
+
+    kept = Kept()
+    first, number = look(0)
+    assert (len(first.entries), number) == (PAGE_RECORDS, PAGE_RECORDS)
+    assert first.pages == -(-many // PAGE_RECORDS)
+    assert look(0)[1] == 0
+    second, number = look(1)
+    assert number == PAGE_RECORDS
+    assert not {entry.run_id for entry in first.entries} & {
+        entry.run_id for entry in second.entries
+    }
+    RunRecord.of_failure("home", "new", "lost").write(store)
+    third, number = look(0)
+    assert number == 1
+    assert "new" in {entry.run_id for entry in third.entries}
+    assert len(look(10**6)[0].entries) == (many + 1) % PAGE_RECORDS
+    for page in range(min(first.pages, 12)):
+        look(page)
+        kept = kept.copy()
+    assert len(kept.records) <= KEPT_DOCUMENTS
+
+
+def test_pages_hold_each_entry_once(six, monkeypatch):
+    whole = six.read()
+    monkeypatch.setattr(record_module, "PAGE_RECORDS", 2)
+    pages = [History.read(six.store, "home", NOW, page) for page in (2, 1, 0)]
+    assert [page.pages for page in pages] == [3, 3, 3]
+    # What the runs did: within a second, a promotion may be taken for one of the page before.
+    of_runs = [
+        sorted(map(str, (each for each in summary(history) if each[1] != "promotion")))
+        for history in (replace(whole, entries=[e for page in pages for e in page.entries]), whole)
+    ]
+    assert of_runs[0] == of_runs[1]
+    assert [page.live for page in pages] == [whole.live] * 3

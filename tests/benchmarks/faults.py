@@ -13,6 +13,7 @@
 - corrupt: a revision with a flipped bit goes live; the old one has to stay, the fault to be named.
 - store: pushes killed at every write and at 50 moments, 20 rounds of 8 pushes at once, and 1,000
   mutations, over a folder and over a bucket.
+- operations: faults around a store and a run; see `operations.py`.
 - runs: 25 whole runs killed at random moments over each of both; with `runs` this table alone.
 
 Two cores are enough; what else runs there shows in the percentiles.
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 from tests.benchmarks.hostile import hostile
+from tests.benchmarks.operations import operations
 from tests.emulator import emulator, make_bucket
 from tests.faults.killed import kill_at_every_write, kill_at_random
 from tests.faults.killed_runs import kill_runs
@@ -292,6 +294,8 @@ def main(number: int) -> None:
         hostile(folder / "hostile")
         outage(folder, models)
         store(folder)
+        (folder / "operations").mkdir()
+        operations(folder / "operations")
         runs(folder)
 
 

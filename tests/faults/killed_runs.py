@@ -5,23 +5,16 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
+from tests.setlist_pipelines.laptop.small_run import SETLIST, write_settings
 from tests.waiting import PATIENCE, until
 
-from setlist.data import sample
 from setlist.runs.record import RunRecord
 from setlist.store.model_store import open_store
-from setlist_pipelines.settings.file import SAMPLE
-
-SETLIST = [sys.executable, "-m", "setlist_pipelines"]
-EVERY_TENTH = 10
-"""Of the sample's listeners, so that a run takes half a minute."""
 
 
 class KilledRuns(NamedTuple):
@@ -44,38 +37,25 @@ class KilledRuns(NamedTuple):
     faults: list[str]
 
 
-def write_world(folder: Path) -> Path:
-    """Small tables and the settings of a run on them, whose candidate is always promoted."""
-    folder.mkdir(parents=True)
-    whole = sample.generate()
-    some = set(whole.listeners["listener"].iloc[:-1:EVERY_TENTH])
-    whole.events[whole.events["listener"].isin(some)].to_csv(folder / "events.csv", index=False)
-    whole.playlists.to_csv(folder / "playlists.csv", index=False)
-    whole.listeners.to_csv(folder / "listeners.csv", index=False)
-    settings = yaml.safe_load(SAMPLE.read_text("utf-8"))
-    for table, name in (("events", "events"), ("items", "playlists"), ("users", "listeners")):
-        settings["data"][table]["path"] = f"{name}.csv"
-    settings["model"] = {"epochs": 1, "dimension": 4}
-    settings["heuristics"] = {"fit": ["most_popular"]}
-    settings["evaluation"]["metrics"] = ["ndcg@10"]
-    settings["policy"] = {
-        "over_heuristics": 0,
-        "under_live": 0.9,
-        "believable": None,
-        "slices": None,
-        "guardrails": [],
-        "catalogue": 0,
-        "limits": {"p99_ms": None},
-    }
-    (folder / "settings.yaml").write_text(yaml.safe_dump(settings), "utf-8")
-    return folder
+POLICY = {
+    "over_heuristics": 0,
+    "under_live": 0.9,
+    "believable": None,
+    "slices": None,
+    "guardrails": [],
+    "catalogue": 0,
+    "limits": {"p99_ms": None},
+}
+"""Of runs whose candidate is always promoted."""
 
 
 class World:
     """Runs on small tables with one store, one work folder and one temporary folder."""
 
     def __init__(self, folder: Path, store: str) -> None:
-        self.folder, self.store = write_world(folder), store
+        folder.mkdir(parents=True)
+        self.folder, self.store = folder, store
+        write_settings(folder, policy=POLICY)
         self.work, self.temporary = folder / "work", folder / "temporary"
         self.temporary.mkdir()
 

@@ -7,14 +7,14 @@ both. Sentences are untrusted text, which the pages escape.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import ValidationError
 
-from setlist.data.schema import parse_instant
 from setlist.errors import SetlistError, StoreError
 from setlist.evaluation.verdict import Verdict, decide
+from setlist.explorer.live_age import LiveAge, instant, live_age
 from setlist.runs.promotion import REFRESH_OF
 from setlist.runs.record import PAGE_RECORDS, RecordPage, RunRecord
 from setlist.store.files import Entry
@@ -28,8 +28,6 @@ HistoryOutcome = Literal[
 KEPT_DOCUMENTS = 5 * PAGE_RECORDS
 """Of each kind, in memory: some 50 MB of records with a verdict."""
 HeadPlace = Literal["live", "previous", ""]
-DEFAULT_PROOF = timedelta(days=14)
-"""How old the data of a live model may be if the length of its test period is not known."""
 
 
 @dataclass(frozen=True)
@@ -91,24 +89,6 @@ class HistoryEntry:
         if decision == "promote":
             return "staged" if self.verdict.mode == "manual" else "promoted"
         return "refused" if decision == "reject" else "undecided"
-
-
-@dataclass(frozen=True)
-class LiveAge:
-    """How old the live model is.
-
-    Attributes:
-        since: UTC, when it went live; None if HEAD remembers no promotion of it.
-        data_end: UTC, the end of its training data; None if its manifest does not hold it.
-        proven: the length of its test period; None if its verdict does not hold it.
-        stale: why and how the model should be replaced; "" if it need not be.
-    """
-
-    revision: int
-    since: datetime | None
-    data_end: datetime | None
-    proven: timedelta | None
-    stale: str
 
 
 @dataclass
@@ -198,7 +178,7 @@ class History:
         made_up = [
             record
             for record in RunRecord.missing(models, name, part.runs)
-            if part.since < _instant(record.ended, f"{name}/HEAD: promotions.when") <= part.until
+            if part.since < instant(record.ended, f"{name}/HEAD: promotions.when") <= part.until
         ]
         records = [*part.records, *made_up]
         documents = kept.read_manifests(models, name, part, pointer)
@@ -234,7 +214,7 @@ class History:
         live = None
         if pointer:
             manifest_and_verdict = manifests.get(pointer.live), verdicts.get(pointer.live)
-            live = _live_age(source, pointer, *manifest_and_verdict, now)
+            live = live_age(source, pointer, *manifest_and_verdict, now)
         entries.sort(key=lambda entry: entry.when)
         return cls(name, entries, live, faults, part.pages)
 
@@ -275,7 +255,7 @@ def _entries(
             promoted_by_run.add(revision)
         verdict = record.verdict or verdicts.get(revision or 0)
         yield HistoryEntry(
-            when=_instant(record.ended, f"{source}/runs/{record.run_id}.json: ended"),
+            when=instant(record.ended, f"{source}/runs/{record.run_id}.json: ended"),
             outcome=_outcome(record),
             run_id=record.run_id,
             sentence=record.sentence,
@@ -296,7 +276,7 @@ def _entries(
         else:
             sentence = verdict.sentence if verdict else "The store has no record of this run."
         yield HistoryEntry(
-            when=_instant(manifest.created, f"{source} revision {manifest.revision}: created"),
+            when=instant(manifest.created, f"{source} revision {manifest.revision}: created"),
             outcome="promoted" if manifest.revision in promoted_by_run else "staged",
             run_id=manifest.run_id,
             sentence=sentence,
@@ -310,7 +290,7 @@ def _entries(
             promoted_by_run.remove(promotion.revision)
             continue
         yield HistoryEntry(
-            when=_instant(promotion.when, f"{source}/HEAD: promotions.when"),
+            when=instant(promotion.when, f"{source}/HEAD: promotions.when"),
             outcome="rollback" if promotion.action == "rollback" else "promotion",
             run_id=promotion.run_id,
             sentence=promotion.why,
@@ -338,59 +318,3 @@ def _place(revision: int | None, pointer: Pointer | None) -> HeadPlace:
 
 def _window(verdict: Verdict | None, manifest: Manifest | None) -> dict[str, str]:
     return (verdict.window if verdict else {}) or (manifest.training_window if manifest else {})
-
-
-def _live_age(
-    source: str,
-    pointer: Pointer,
-    manifest: Manifest | None,
-    verdict: Verdict | None,
-    now: datetime,
-) -> LiveAge:
-    """How old the live model is; its manifest is None if that is damaged."""
-    revision = pointer.live
-    model = f"the live model, revision {revision} of {pointer.name},"
-    times = [promotion.when for promotion in pointer.promotions if promotion.revision == revision]
-    since = _instant(times[-1], f"{source}/HEAD: promotions.when") if times else None
-    end = manifest.training_window.get("end") if manifest else None
-    data_end = None
-    if end:
-        data_end = _instant(end, f"{source} revision {revision}: training_window.end")
-    proven = None
-    if verdict and {"cut", "end"} <= set(verdict.window):
-        key = f"{source} revision {revision}: window"
-        test_start, test_end = (
-            _instant(verdict.window[edge], f"{key}.{edge}") for edge in ("cut", "end")
-        )
-        proven = test_end - test_start
-    limit = proven or DEFAULT_PROOF
-    if data_end is None:
-        stale = f"It is not known where the data of {model} end; train anew with `setlist run`."
-    elif now - data_end > limit:
-        bound = f"the {duration_text(limit)} on which it was tested"
-        if proven is None:
-            bound = f"{duration_text(limit)}, the bound for a model whose test period is not known"
-        stale = (
-            f"The data of {model} end {duration_text(now - data_end)} ago ({data_end:%Y-%m-%d}), "
-            f"longer than {bound}; train on newer data with `setlist run`, or see why the runs "
-            "since were refused or failed."
-        )
-    else:
-        stale = ""
-    return LiveAge(revision, since, data_end, proven, stale)
-
-
-def duration_text(duration: timedelta) -> str:
-    """A duration as text: minutes up to two hours, hours up to two days, then days and tenths."""
-    hours = duration / timedelta(hours=1)
-    if hours < 2:
-        number, unit = round(60 * hours, 0), "minute"
-    elif hours < 48:
-        number, unit = round(hours, 0), "hour"
-    else:
-        number, unit = round(hours / 24, 1), "day"
-    return f"{number:,g} {unit}{'s' * (number != 1)}"
-
-
-def _instant(text: str, key: str) -> datetime:
-    return parse_instant(text, key).to_pydatetime()

@@ -10,7 +10,8 @@ import streamlit as st
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import Verdict
 from setlist.explorer.columns import render
-from setlist.explorer.history import History, Kept, duration_text
+from setlist.explorer.history import History, Kept
+from setlist.explorer.live_age import duration_text
 from setlist.explorer.resources import Scene
 from setlist.explorer.trend import chart, table
 

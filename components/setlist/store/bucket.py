@@ -32,7 +32,7 @@ from setlist.store.refusals import (
     Meaning,
     meaning_of,
     parse_answer,
-    printable,
+    sentence,
 )
 from setlist.store.sizes import DOCUMENT_BYTES
 
@@ -133,7 +133,7 @@ class BucketReader:
             cause = fault.cause if isinstance(fault, RetryError) and fault.cause else fault
             answer = _answer_of(cause)
             meaning = meaning_of(answer) if answer else _meaning_of_fault(cause)
-            reason = answer.sentence if answer else printable(str(fault))
+            reason = answer.sentence if answer else sentence(str(fault))
             raise meaning.error(
                 f"store {self.uri}: cannot {action} {target} ({reason})", meaning.remedy
             ) from fault
@@ -159,7 +159,7 @@ def _answer_of(fault: BaseException) -> Answer | None:
         return None
     if (response := fault.response) is not None:
         return parse_answer(int(status), response.content)
-    return Answer(int(status), message=printable(fault.message))
+    return Answer(int(status), message=sentence(fault.message))
 
 
 def _meaning_of_fault(fault: BaseException) -> Meaning:
@@ -220,7 +220,7 @@ class GoogleCloudStorage(BucketReader):
         if blob.content_encoding:
             raise StoreDamagedError(
                 f"store {self.uri}: {key} is damaged (it is stored with content encoding "
-                f"{printable(blob.content_encoding)})",
+                f"{sentence(blob.content_encoding)})",
                 "restore it, without compression",
             )
         return content.getvalue(), str(blob.generation)

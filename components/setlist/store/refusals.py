@@ -15,6 +15,7 @@ from setlist.errors import (
     StoreRefusedError,
     StoreUnreachableError,
 )
+from setlist.printable import one_line
 
 BILLING_VARIABLE = "SETLIST_BILLING_PROJECT"
 """Of the environment: the project that pays for requests to a bucket whose requesters pay."""
@@ -304,7 +305,7 @@ def parse_answer(status: int, body: bytes) -> Answer:
     text = body[:PARSED_BYTES].decode("utf-8", "replace").strip()
     if text.startswith("<"):
         if match := _XML.search(text):
-            return Answer(status, match[1], printable(match[2] or ""))
+            return Answer(status, match[1], sentence(match[2] or ""))
         return Answer(status, page=True)
     try:
         error = json.loads(text)["error"]
@@ -314,12 +315,11 @@ def parse_answer(status: int, body: bytes) -> Answer:
             (each for each in error.get("details") or () if "reason" in each), {}
         )
         reason = str(first.get("reason") or details.get("reason") or "")
-        return Answer(status, reason, printable(str(error.get("message") or "")))
+        return Answer(status, reason, sentence(str(error.get("message") or "")))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Answer(status, message=printable(text))
+        return Answer(status, message=sentence(text))
 
 
-def printable(text: str) -> str:
-    """One line of a text that a server chose, cut where it is long."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}..."
+def sentence(text: str) -> str:
+    """What a server says, in one line."""
+    return one_line(" ".join(text.split()), LONGEST_MESSAGE)

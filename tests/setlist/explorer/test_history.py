@@ -19,7 +19,8 @@ from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.explorer.history import KEPT_DOCUMENTS, History, Kept, duration_text
+from setlist.explorer.history import KEPT_DOCUMENTS, History, Kept
+from setlist.explorer.live_age import duration_text
 from setlist.explorer.trend import HEURISTIC, LIVE, TABLE_COLUMNS, VERDICT_MARKS, chart, table
 from setlist.models.contract import folder_digest
 from setlist.runs import record as record_module

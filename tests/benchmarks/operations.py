@@ -20,12 +20,17 @@ from tests.cases.gcs_answers import ANSWERS
 from tests.emulator import emulator, make_bucket
 from tests.hostile_text import raw
 from tests.http_stub import served
+from tests.setlist.runs.test_cleaning import model, promote
 from tests.setlist.store.conftest import write_model
 from tests.setlist.store.proxy import Proxy
 from tests.setlist.store.test_refusals import LOSES
+from tests.setlist_pipelines.kubeflow import kfp_stub
+from tests.setlist_pipelines.kubeflow.test_submission import IMAGE, STORE
 from tests.setlist_pipelines.laptop.small_run import finish, write_settings
 
 from setlist.errors import StoreError
+from setlist.runs.cleaning import clean_store
+from setlist.runs.record import RunRecord
 from setlist.store import bucket
 from setlist.store.model_store import ModelStore, open_store
 from setlist.store.objects import open_objects
@@ -243,6 +248,47 @@ def arabic_digit(bench: Bench) -> str:
     return f"revisions {open_store(uri).revisions('home')} stay, `models prune` ends with {code}"
 
 
+def expired_token(bench: Bench) -> str:
+    codes = []
+    with kfp_stub.serve() as stub:
+        named = {"KF_PIPELINES_ENDPOINT": stub.url, "SETLIST_IMAGE": IMAGE}
+        for refusals in (1, 2):
+            stub.faults = [kfp_stub.Fault("GET", f"runs/0000000{refusals}-0000", 401)] * refusals
+            folder = bench.new()
+            codes.append(finish(folder, "submit", "--set", STORE, "--wait", **named)[0])
+    assert not stub.faults
+    return (
+        f"`submit --wait` ends with {codes[0]} after one 401, and with {codes[1]}, which says that "
+        "the run goes on, after two in a row"
+    )
+
+
+def without_anchor(bench: Bench) -> str:
+    folder, heuristics = bench.new(), bench.new()
+    model(heuristics / "most_popular", "most_popular")
+    uri = str(folder / "store")
+    for number in range(1, 11):
+        promote(uri, folder, heuristics, number)
+    before = open_store(uri).revisions("home")
+    code, _ = of_a_store(bench, uri, "prune", "--keep", "0")
+    after = open_store(uri).revisions("home")
+    return f"`models prune --keep 0` ends with {code}; of {len(before)} revisions {after} stay"
+
+
+def killed_before_the_record(bench: Bench) -> str:
+    folder, heuristics = bench.new(), bench.new()
+    model(heuristics / "most_popular", "most_popular")
+    uri = str(folder / "store")
+    promote(uri, folder, heuristics, 1)
+    (shown,) = RunRecord.all(uri, "home")
+    made_up = clean_store(open_store(uri), "home").made_up
+    stored = RunRecord.read(uri, "home", "run-1")
+    return (
+        f"shown as {shown.outcome}; whoever comes next writes the record of {', '.join(made_up)} "
+        f"({stored and stored.outcome})"
+    )
+
+
 ROWS: tuple[tuple[str, Callable[[Bench], str]], ...] = (
     ("a bucket answers every write with 412 (8)", refused_writes),
     ("a bucket or a proxy refuses (9)", answers),
@@ -254,6 +300,9 @@ ROWS: tuple[tuple[str, Callable[[Bench], str]], ...] = (
     ("settings that nobody can mean, eight lines of aliases (16)", refused_settings),
     ("a machine on which a run would fail (17)", refused_machines),
     ("`٣/manifest.json` among the revisions (21)", arabic_digit),
+    ("the token expires while `submit --wait` looks (22)", expired_token),
+    ("ten promotions without an anchor (24)", without_anchor),
+    ("a run is killed between its promotion and its record (27)", killed_before_the_record),
 )
 
 
@@ -262,7 +311,8 @@ def operations(folder: Path) -> None:
     print("\n| around a store and a run | seen |\n|---|---|")
     bench = Bench(folder)
     for fault, look in ROWS:
-        print(f"| {fault} | {look(bench)} |", flush=True)
+        seen = look(bench).replace(str(folder), "FOLDER")
+        print(f"| {fault} | {seen} |", flush=True)
 
 
 if __name__ == "__main__":

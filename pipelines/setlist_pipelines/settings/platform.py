@@ -142,8 +142,9 @@ SMALL_NEEDS = StepPlatform(
     cpu_request="100m", memory_request="256Mi", memory_limit="1Gi", timeout="10m"
 )
 STEP_NEEDS = {
-    # The backend starts a failed step again, whatever the reason. These steps fail because of
-    # settings or data, which no repetition repairs; each step repeats faults of the network itself.
+    # Where the backend starts a failed step again, it does so whatever the reason. These steps fail
+    # because of settings or data, which no repetition repairs; faults of a bucket are repeated in
+    # the step itself.
     "plan": StepPlatform(retries=0),
     "plan-monitoring": StepPlatform(retries=0),
     "curate": LARGE_NEEDS.completed_by(StepPlatform(retries=0)),

@@ -1,6 +1,7 @@
 """Removes what old runs on this machine have left, so that nothing grows without end."""
 
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from setlist_pipelines.laptop.run_state import STATE_FOLDER, take_lock
 
 RUN_FOLDERS = ("retraining-*", "monitoring-*")
 LOGS = "run-*.log"
+RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-z]+")
+"""Of this version and of former ones. Whatever else lies there is somebody else's."""
 
 
 @dataclass
@@ -30,7 +33,11 @@ class Cleaned:
         """Remove a file or a folder; a fault is kept for the caller to tell."""
         try:
             if not dry_run:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                # Of a link, the link alone.
+                is_folder = path.is_dir() and not path.is_symlink()
+                shutil.rmtree(path) if is_folder else path.unlink()
+        except FileNotFoundError:
+            return  # another process cleans here as well
         except OSError as fault:
             self.fault = f"{fault.filename or path}: {fault.strerror}"
         else:
@@ -49,11 +56,17 @@ def clean_runs(workdir: Path, keep: int, dry_run: bool = False) -> Cleaned:
     """
     cleaned = Cleaned()
     # Before the runs: a run that begins meanwhile is not among them, and its log not among these.
-    logs = sorted(workdir.glob(LOGS))
+    logs = [log for log in sorted(workdir.glob(LOGS)) if RUN_ID.fullmatch(_id_of_log(log))]
     runs = [run for form in RUN_FOLDERS for run in workdir.glob(form) if _is_run(run)]
     runs.sort(key=_id, reverse=True)
     for place, run in enumerate(runs):
-        lock = take_lock(run) if (run / STATE_FOLDER).is_dir() else -1  # of an older version
+        try:
+            lock = take_lock(run) if (run / STATE_FOLDER).is_dir() else -1  # of an older version
+        except FileNotFoundError:
+            continue  # another process has just removed it
+        except OSError as fault:
+            cleaned.fault = f"{fault.filename or run}: {fault.strerror}"
+            continue
         if lock is None:
             cleaned.running.append(run)
             continue
@@ -61,7 +74,7 @@ def clean_runs(workdir: Path, keep: int, dry_run: bool = False) -> Cleaned:
             scratch = run / STATE_FOLDER / "tmp"
             if place >= keep:
                 cleaned.remove(run, dry_run)
-            elif scratch.exists():
+            elif os.path.lexists(scratch):
                 cleaned.remove(scratch, dry_run)
         finally:
             if lock >= 0:
@@ -69,16 +82,27 @@ def clean_runs(workdir: Path, keep: int, dry_run: bool = False) -> Cleaned:
     kept = {_id(run) for run in runs if dry_run or run.exists()}
     kept -= {_id(path) for path in cleaned.removed if path in runs}
     for log in logs:
-        if log.name.removeprefix("run-").removesuffix(".log") not in kept:
+        if _id_of_log(log) not in kept:
             cleaned.remove(log, dry_run)
     return cleaned
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run, and not one that somebody else has named so."""
+    """Whether a folder is that of a run, and not one that somebody else has named so.
+
+    A link is none: what it leads to, such as a whole disk with a `tmp`, is not of this work folder.
+    """
+    if not RUN_ID.fullmatch(_id(folder)) or folder.is_symlink():
+        return False
+    if (folder / STATE_FOLDER).is_symlink():
+        return False
     return (folder / STATE_FOLDER).is_dir() or (folder / SETTINGS_FILE).is_file()
 
 
 def _id(run: Path) -> str:
     """Begins with the time at which the run began."""
     return run.name.partition("-")[2]
+
+
+def _id_of_log(log: Path) -> str:
+    return log.name.removeprefix("run-").removesuffix(".log")

@@ -196,9 +196,11 @@ def take_lock(root: Path) -> int | None:
     """Lock a run for this process, until the descriptor is closed; None where another one has it.
 
     Raises:
-        OSError: the file cannot be made, e.g. because the folder has just been removed.
+        OSError: the file cannot be made, e.g. because the folder has just been removed, or is a
+            link.
     """
-    descriptor = os.open(root / STATE_FOLDER / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    descriptor = os.open(root / STATE_FOLDER / "lock", flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -107,3 +107,40 @@ def test_a_store_is_cleaned_as_well_when_it_is_named(five):
     mistyped = CliRunner().invoke(app, [*options[:-1], str(five / "sotre")])
     assert mistyped.exit_code
     assert not (five / "sotre").exists()
+
+
+def test_what_a_link_leads_to_stays(tmp_path):
+    work, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
+    for folder in ("tmp", "workspace"):
+        (elsewhere / folder).mkdir(parents=True)
+        (elsewhere / folder / "precious").touch()
+    run = begun(work, 1)
+    run.close()
+    (run.root / STATE_FOLDER).rename(tmp_path / "state")
+    (run.root / STATE_FOLDER).symlink_to(elsewhere)
+    other = begun(work, 2)
+    other.close()
+    (other.root / STATE_FOLDER / "tmp").symlink_to(elsewhere / "tmp")
+    (work / "retraining-20260103-000000-c").symlink_to(begun(tmp_path / "other", 3).root)
+    before = sorted(elsewhere.rglob("*"))
+    for keep in (3, 0):
+        assert not clean_runs(work, keep).fault
+        assert sorted(elsewhere.rglob("*")) == before
+    assert (tmp_path / "other" / "retraining-20260103-000000-x").is_dir()
+
+
+def test_files_of_others_stay_whose_names_are_alike(tmp_path):
+    (tmp_path / "retraining-2025").mkdir()
+    (tmp_path / "retraining-2025" / "settings.yaml").write_text("store: store")
+    (tmp_path / "run-production.log").write_text("mine")
+    clean_runs(tmp_path, keep=0)
+    assert names(tmp_path) == ["retraining-2025", "run-production.log"]
+
+
+def test_a_lock_that_cannot_be_taken_is_said_and_the_rest_is_cleaned(five):
+    lock = five / "retraining-20260105-000000-x" / STATE_FOLDER / "lock"
+    lock.unlink()
+    lock.symlink_to(five / "victim")
+    cleaned = clean_runs(five, keep=0)
+    assert str(lock) in cleaned.fault
+    assert names(five) == ["retraining-20260105-000000-x", "run-20260105-000000-x.log"]

@@ -24,6 +24,7 @@ from setlist.documents import first_fault
 from setlist.errors import StoreDamagedError, StoreRefusedError
 from setlist.store.sizes import (
     DOCUMENT_BYTES,
+    DOCUMENT_VALUES,
     HEAD_BYTES,
     MANIFEST_BYTES,
     MANIFEST_FILES,
@@ -105,6 +106,12 @@ class Document(BaseModel):
                 f"{self.limit:,} at most",
                 "shorten its texts",
             )
+        if (count := _count_values(content)) > DOCUMENT_VALUES:
+            raise StoreRefusedError(
+                f"{title} cannot be written: it has {count:,} values, and can have "
+                f"{DOCUMENT_VALUES:,} at most",
+                "leave some out",
+            )
         return content
 
     @classmethod
@@ -118,6 +125,13 @@ class Document(BaseModel):
         Raises:
             StoreDamagedError: the bytes are no such document; the key at fault is named.
         """
+        # Before any value is made: nobody knows yet who wrote it.
+        if (count := _count_values(content)) > DOCUMENT_VALUES:
+            raise StoreDamagedError(
+                f"{name} is damaged (it has {count:,} values, and can have {DOCUMENT_VALUES:,} at "
+                "most)",
+                cls.remedy,
+            )
         try:
             return cls.model_validate_json(content)
         except ValidationError as fault:
@@ -183,6 +197,11 @@ class Sealed(Document):
         raise StoreDamagedError(
             f"{name} is damaged (its checksum does not fit its content)", cls.remedy
         )
+
+
+def _count_values(content: bytes) -> int:
+    """At least as many as the values in a JSON text: what stands in its texts counts, too."""
+    return sum(content.count(mark) for mark in (b",", b"[", b"{"))
 
 
 def _json(content: Mapping[str, object]) -> str:

@@ -46,7 +46,7 @@ from setlist.store.objects import open_objects
 from setlist.store.race import Race
 from setlist.store.reader import CARD_SHA256, Head, StoreReader, checked_name, head_of
 from setlist.store.signing import Signer, TrustedKeys
-from setlist.store.sizes import DOCUMENT_BYTES, HEAD_BYTES, SMALL_BYTES
+from setlist.store.sizes import DOCUMENT_BYTES, HEAD_BYTES, REVISION_DIGITS, SMALL_BYTES
 from setlist.store.transfer import describe_file, describe_folder, file_faults, upload_files
 
 __all__ = ["Head", "ModelStore", "describe_file", "open_store"]
@@ -332,6 +332,12 @@ class ModelStore(StoreReader):
         while True:
             pointer, _ = self.read_pointer(name)
             taken = max(taken, pointer.floor if pointer else 0)
+            if taken + 1 >= 10**REVISION_DIGITS:
+                raise StoreRefusedError(
+                    f"store {self.uri}: {folder} holds the number {taken}, and there is none above "
+                    "it",
+                    "remove what somebody has put there under that number, or use another store",
+                )
             claim = Claim(revision=taken + 1, run_id=run_id, digest=digest, created=utc_text())
             content = claim.to_writable_bytes(f"store {self.uri}: the claim of run {run_id}")
             key = f"{folder}{claim.revision}.claim"

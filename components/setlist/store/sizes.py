@@ -12,6 +12,9 @@ SMALL_BYTES = 64 * KIBIBYTE
 """For a claim, or a pin of a former version."""
 MANIFEST_BYTES = 64 * MEBIBYTE
 """100,000 files of 200 bytes each, and the verdict."""
+DOCUMENT_VALUES = 1_000_000
+"""In a document of any kind; 100,000 files of a manifest are a third of it. Of one that is nothing
+but empty lists, 60 MB take 4 GB of memory and two minutes."""
 DOCUMENT_BYTES = 16 * MEBIBYTE
 """For every other document: the record of a run, a model card."""
 FILE_BYTES = 2**30

@@ -174,14 +174,24 @@ class RunState:
         return self.root / STATE_FOLDER / "finished" / step.name
 
     def _content(self, step: StepCommand) -> str:
-        """What the mark of a step holds: digests of its input, the marks before it, its output."""
+        """What the mark of a step holds: digests of its input, the marks before it, its outputs.
+
+        Of the outputs the names and sizes, and the content of the one that lists them: somebody may
+        have removed a model, and a power cut may leave it empty.
+        """
         before = hashlib.sha256()
         for name in step.input_steps():
             before.update((self._mark(step).parent / name).read_bytes())
         output = Path(step.executor_input["outputs"]["outputFile"])
         # A step without outputs has no such file.
         written = output.read_bytes() if output.exists() else b""
-        digests = [step.digest(), before.hexdigest(), hashlib.sha256(written).hexdigest()]
+        sizes = sorted(
+            (path.relative_to(step.folder).as_posix(), path.stat().st_size)
+            for path in step.folder.rglob("*")
+            if path.is_file()
+        )
+        outputs = hashlib.sha256(written + json.dumps(sizes).encode())
+        digests = [step.digest(), before.hexdigest(), outputs.hexdigest()]
         return json.dumps(digests)
 
 

@@ -11,7 +11,7 @@ from setlist.errors import StoreDamagedError, StoreRefusedError
 from setlist.store import folder as folder_module
 from setlist.store.manifest import Manifest
 from setlist.store.model_store import ModelStore
-from setlist.store.sizes import HEAD_BYTES
+from setlist.store.sizes import DOCUMENT_VALUES, HEAD_BYTES, REVISION_DIGITS
 
 from .conftest import Behind, Stage, write_model
 
@@ -93,3 +93,25 @@ def test_other_keys_are_no_revisions(store: ModelStore, stage: Stage, behind: Be
     assert store.revisions("home") == [1]
     assert list(store.manifests("home")) == [1]
     assert stage("run-2") == 2
+
+
+def test_a_document_of_too_many_values_is_refused_before_one_is_made(
+    store: ModelStore, stage: Stage, behind: Behind
+):
+    """A manifest of empty lists took 4 GB and two minutes, also of whoever verifies signatures."""
+    stage("run-1")
+    store.promote("home", 1, expected=None)
+    key = "home/revisions/1/manifest.json"
+    many = b"[]," * DOCUMENT_VALUES + b"[]"
+    behind.put(key, behind.get(key).replace(b'"metadata": {}', b'"metadata": {"x": [%b]}' % many))
+    with pytest.raises(StoreDamagedError, match="values, and can have 1,000,000 at most"):
+        store.manifest("home", 1)
+    with pytest.raises(StoreRefusedError, match="values, and can have 1,000,000 at most"):
+        stage("run-2", metadata={"x": [[]] * DOCUMENT_VALUES})
+
+
+def test_the_last_number_is_said(store: ModelStore, stage: Stage, behind: Behind):
+    stage("run-1")
+    behind.put(f"home/revisions/{10**REVISION_DIGITS - 1}/x", b"")
+    with pytest.raises(StoreRefusedError, match="999999999999999, and there is none above it"):
+        stage("run-2")

@@ -164,6 +164,25 @@ def test_a_finished_step_is_not_done_again_unless_what_it_read_is_another(state,
     assert FINISHED_BEFORE not in run("abcd"), "its output has been changed"
 
 
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(b"")])
+def test_a_step_whose_output_is_gone_or_empty_is_done_again(state, capsys, harm):
+    source = """
+    from pathlib import Path
+    def writes(folder: str):
+        Path(folder, "model").mkdir(parents=True)
+        Path(folder, "model", "weights").write_text("all of it")
+    """
+    writes = command(state.root, source, "writes", folder=str(state.root / "writes"))
+    for _ in range(2):
+        assert Supervisor(state).run_step(writes) == 0, capsys.readouterr().out
+    assert capsys.readouterr().out.count(FINISHED_BEFORE) == 1
+    weights = state.root / "writes" / "model" / "weights"
+    harm(weights)
+    assert Supervisor(state).run_step(writes) == 0
+    assert weights.read_text() == "all of it"
+    assert FINISHED_BEFORE not in capsys.readouterr().out
+
+
 def test_a_step_that_failed_is_not_finished_and_leaves_nothing_for_the_next_attempt(state, capsys):
     source = """
         def half() -> str:

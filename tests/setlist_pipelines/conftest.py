@@ -66,6 +66,7 @@ def setlist(monkeypatch, capsys):
     def run(*arguments) -> Finished:
         monkeypatch.setattr(sys, "argv", ["setlist", *map(str, arguments)])
         monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()

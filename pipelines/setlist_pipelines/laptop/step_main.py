@@ -9,18 +9,40 @@ Nothing outside the standard library is imported before the path is in order.
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
+
+
+class WorkingFolder:
+    """Finds the modules of one folder that are found nowhere else.
+
+    To be the last entry of `sys.path` is not enough: `google` is a package without `__init__.py`,
+    and a `google.py` anywhere on the path comes before such a package.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Where a module lies in the folder; None where it lies elsewhere."""
+        # What is in a package is found by the path of the package.
+        return PathFinder.find_spec(name, [self.folder], target) if path is None else None
 
 
 def put_working_folder_last() -> None:
-    """Move the working folder to the end of the path of imports, or add it there.
+    """Have the working folder looked at last, after all of the path of imports.
 
     A `yaml.py` that happens to lie in the folder is not run in place of the package. A metric of
     the user's own is still imported from it.
     """
     here = Path.cwd()
-    others = [entry for entry in sys.path if entry and Path(entry).absolute() != here]
-    sys.path[:] = [*others, str(here)]
+    sys.path[:] = [entry for entry in sys.path if entry and Path(entry).absolute() != here]
+    others = [finder for finder in sys.meta_path if not isinstance(finder, WorkingFolder)]
+    sys.meta_path[:] = [*others, WorkingFolder(str(here))]
 
 
 def end_with(lifeline: int) -> None:

@@ -135,13 +135,14 @@ def test_a_step_has_one_temporary_folder_which_goes_with_it(state):
 
 
 def test_a_file_in_the_working_folder_does_not_stand_in_for_a_package(tmp_path, state, monkeypatch):
-    for name in ("yaml", "statistics", "kfp", "json"):
+    for name in ("yaml", "statistics", "kfp", "json", "google"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('run from the working folder')")
     (tmp_path / "of_mine.py").write_text("answer = 42")
     monkeypatch.chdir(tmp_path)
     source = """
         def look() -> int:
             import subprocess, sys, statistics, yaml, of_mine
+            import google.cloud.storage
             subprocess.run([sys.executable, "-m", "json.tool", "--help"], check=True)
             return of_mine.answer
     """

@@ -134,11 +134,16 @@ def read_public_key(key: str) -> str:
 def _read_key(title: str, path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(KEY_BYTES)
+            content = file.read(KEY_BYTES + 1)
     except OSError as fault:
         raise SettingsError(
             f"{title} cannot be read ({fault.strerror or fault})", "name the file of the key"
         ) from fault
+    if len(content) > KEY_BYTES:  # the library would read all of it
+        raise SettingsError(
+            f"{title} has more than {KEY_BYTES:,} bytes", "name the file of the key"
+        )
+    return content
 
 
 def _title(key: str) -> str:

@@ -13,7 +13,7 @@ from tests.waiting import PATIENCE
 
 from setlist.errors import EXTRAS, SettingsError, StoreUntrustedError
 from setlist.store.signatures import head_digests
-from setlist.store.signing import BUNDLE_BYTES, Signer, TrustedKeys
+from setlist.store.signing import BUNDLE_BYTES, KEY_BYTES, Signer, TrustedKeys
 
 CONTENT = b'{"live": 1}'
 
@@ -173,3 +173,12 @@ def test_without_the_extra_the_store_works_and_a_key_is_one_sentence(tmp_path: P
     )
     line = f"{package} is not installed; install it with: pip install 'setlist[sign]'.\n"
     assert (done.returncode, done.stdout) == (0, line * 2), done.stderr
+
+
+def test_a_key_that_is_no_file_of_a_key_is_not_read_whole(tmp_path: Path):
+    """The library reads all of what it is given: of /dev/zero, until memory is full."""
+    large = tmp_path / "large.pem"
+    large.write_bytes(make_key(tmp_path).private.read_bytes() + b"\n" * KEY_BYTES)
+    for use in (Signer, lambda key: TrustedKeys([str(key)])):
+        with pytest.raises(SettingsError, match="has more than 10,000 bytes"):
+            use(large)

@@ -483,6 +483,7 @@ def push(
 
     from setlist.evaluation.verdict import Verdict
     from setlist.report.card import render_card
+    from setlist.runs.cleaning import clean_with_key
     from setlist.runs.plan import DATA_FINGERPRINT
     from setlist.runs.promotion import push
 
@@ -512,6 +513,7 @@ def push(
     )
     record = {"store": store, "name": name, "revision": revision}
     Path(pushed.path).write_text(json.dumps(record) + "\n", "utf-8")
+    clean_with_key(store, name)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -19,7 +19,7 @@ from urllib3.util import Retry
 from setlist.data.verdict import DataVerdict
 from setlist.errors import StoreError
 from setlist.printable import one_line
-from setlist.runs.cleaning import clean_store
+from setlist.runs.cleaning import clean_after_run
 from setlist.runs.record import MonitoringRecord, Record, RunRecord, write_missing_records
 from setlist.store.model_store import open_store
 
@@ -60,14 +60,7 @@ def announce(
     record = RunRecord.of_run(name, run_id, verdict, pushed, data_verdict)
     record.write(store)
     notify(record)
-    try:
-        # What earlier runs have left that were killed.
-        cleaned = clean_store(open_store(store), name)
-    except StoreError as fault:
-        print(f"the store is not cleaned: {fault}", flush=True)
-    else:
-        for line in cleaned.lines():
-            print(f"cleaned: {line}", flush=True)
+    clean_after_run(store, name)
     return record
 
 

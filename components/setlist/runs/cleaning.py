@@ -4,16 +4,18 @@ Every number and revision is decided by HEAD, see `setlist.store.retention`; che
 records go by their age.
 """
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from setlist.errors import SettingsError
+from setlist.errors import SettingsError, StoreError
 from setlist.runs.checkpoints import remove_old_checkpoints
 from setlist.runs.promotion import anchor_of
 from setlist.runs.record import MonitoringRecord, RunRecord, write_missing_records
-from setlist.store.model_store import ModelStore
+from setlist.store.model_store import ModelStore, open_store
 from setlist.store.reader import StoreReader
 from setlist.store.retention import prune, remove_old_claims
+from setlist.store.signing import KEY_VARIABLE
 
 SHORTEST_RECORD_AGE = timedelta(days=30)
 """Records are what people look at when something went wrong; younger ones stay in any case."""
@@ -59,7 +61,12 @@ class Cleaned(NamedTuple):
 
 
 def clean_store(
-    store: ModelStore, name: str, *, records_age: timedelta | None = None, dry_run: bool = False
+    store: ModelStore,
+    name: str,
+    *,
+    records_age: timedelta | None = None,
+    make_up: bool = True,
+    dry_run: bool = False,
 ) -> Cleaned:
     """Remove what dead runs have left, of one name, and old checkpoints of the whole store.
 
@@ -70,6 +77,7 @@ def clean_store(
         name: of the model.
         records_age: remove records of runs and of monitoring that are older; None for none. Those
             of runs in the history of HEAD stay.
+        make_up: write the missing records of runs that promoted.
         dry_run: report what would be removed, and remove and write nothing.
 
     Raises:
@@ -84,7 +92,7 @@ def clean_store(
             "give a longer age",
         )
     made_up: list[str] = []
-    if not dry_run:
+    if make_up and not dry_run:
         made_up = [record.run_id for record in write_missing_records(store, name)]
     uploads = store.objects.sweep(dry_run=dry_run)
     checkpoints = remove_old_checkpoints(store.objects, dry_run=dry_run)
@@ -95,6 +103,30 @@ def clean_store(
         leftovers = prune(store, name, None, anchor_of, dry_run=dry_run).leftovers
     claims = remove_old_claims(store, name, dry_run=dry_run)
     return Cleaned(leftovers, claims, checkpoints, records, uploads, made_up)
+
+
+def clean_after_run(store: str, name: str) -> None:
+    """Clean the store at the end of a run, and print what went; a fault is printed, too.
+
+    In a store whose HEAD is signed, what HEAD decides is cleaned by `clean_with_key`.
+    """
+    _clean_and_print(store, name)
+
+
+def clean_with_key(store: str, name: str) -> None:
+    """The same for the step that has the key, before the run has a record; without one, nothing."""
+    if os.environ.get(KEY_VARIABLE):
+        _clean_and_print(store, name, make_up=False)
+
+
+def _clean_and_print(store: str, name: str, *, make_up: bool = True) -> None:
+    try:
+        cleaned = clean_store(open_store(store), name, make_up=make_up)
+    except StoreError as fault:
+        print(f"the store is not cleaned: {fault}", flush=True)
+        return
+    for line in cleaned.lines():
+        print(f"cleaned: {line}", flush=True)
 
 
 def old_records(store: StoreReader, name: str, age: timedelta) -> list[str]:

@@ -34,7 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from setlist.errors import StoreDamagedError, StoreNotFoundError
+from setlist.errors import StoreDamagedError, StoreNotFoundError, StoreUntrustedError
 from setlist.store.files import Entry
 from setlist.store.head import change_head
 from setlist.store.manifest import (
@@ -328,10 +328,17 @@ def _kept(
     if keep is None:
         return set(revisions)
     newest = sorted(revisions)[-keep:] if keep else []  # [-0:] would be all of them
-    chosen = {*newest, *_kept_in_any_case(pointer)} & {*revisions}
-    needed = [
-        dependency(store.read_manifest(name, revision, pointer)[0]) for revision in sorted(chosen)
-    ]
+    in_any_case = _kept_in_any_case(pointer)
+    chosen = {*newest, *in_any_case} & {*revisions}
+    needed = []
+    for revision in sorted(chosen):
+        try:
+            needed.append(dependency(store.read_manifest(name, revision, pointer)[0]))
+        except (StoreDamagedError, StoreUntrustedError):
+            # It stays, and needs nothing: it cannot go live. Otherwise one bad revision among the
+            # newest would stop every prune.
+            if revision in in_any_case:
+                raise
     return {*chosen, *(each for each in needed if each is not None and each in revisions)}
 
 

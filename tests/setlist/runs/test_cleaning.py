@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 from tests.setlist.runs.test_promotion import model, verdict
+from tests.signing_keys import make_key
 
 from setlist.errors import SetlistError
 from setlist.evaluation.verdict import SeenHead
 from setlist.models.contract import folder_digest
 from setlist.runs.announcement import announce, announce_failure
 from setlist.runs.checkpoints import CHECKPOINT_AGE
-from setlist.runs.cleaning import clean_store
+from setlist.runs.cleaning import clean_store, clean_with_key
 from setlist.runs.promotion import prune_models, push, rollback
 from setlist.runs.record import RunRecord, write_missing_records
 from setlist.store.manifest import Claim
 from setlist.store.model_store import open_store
+from setlist.store.signing import KEY_VARIABLE
 
 
 @pytest.fixture
@@ -96,6 +98,29 @@ def test_announcing_a_run_cleans_up_after_killed_runs(store, capsys):
     announce(store, "home", "run-1", None, None)
     assert place.keys("checkpoints/") == []
     assert "cleaned: old checkpoints of trainings: 1" in capsys.readouterr().out
+
+
+def test_in_a_signed_store_the_step_with_the_key_cleans(
+    store, heuristics, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv(KEY_VARIABLE, str(make_key(tmp_path).private))
+    promote(store, tmp_path, heuristics, 1)
+    created = (datetime.now(UTC) - timedelta(days=2)).isoformat(timespec="seconds")
+    claim = Claim(revision=2, run_id="dead", digest="d", created=created)
+    place = open_store(store).objects
+    place.write("home/revisions/2.claim", claim.to_bytes(), expected=None)
+    place.write("home/revisions/2/saved_model.pb", b"half", expected=None)
+    monkeypatch.delenv(KEY_VARIABLE)
+    announce(store, "home", "run-2", None, None)
+    assert "the store is not cleaned" in capsys.readouterr().out
+    assert "home/revisions/2/saved_model.pb" in place.keys("home/")
+    clean_with_key(store, "home")
+    assert capsys.readouterr().out == "", "without a key it does nothing"
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "key.pem"))
+    clean_with_key(store, "home")
+    assert "cleaned: half revisions: 2" in capsys.readouterr().out
+    assert "home/revisions/2/saved_model.pb" not in place.keys("home/")
+    assert open_store(store).head("home").live == 1
 
 
 def test_what_has_no_verdict_gets_no_record(store, tmp_path):

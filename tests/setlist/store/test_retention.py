@@ -12,7 +12,7 @@ import pytest
 
 from setlist.errors import SetlistError, StoreConflictError
 from setlist.store import retention as keep
-from setlist.store.manifest import Claim, Manifest, PinObject
+from setlist.store.manifest import MANIFEST, Claim, Manifest, PinObject
 from setlist.store.model_store import ModelStore
 from setlist.store.objects import Objects, open_objects
 from setlist.store.retention import pin, pins, prune, unpin
@@ -180,6 +180,14 @@ def test_a_damaged_pin_stops_a_prune(six: ModelStore, behind: Behind):
 
 
 # What it removes, in this order: two files and two manifests, after HEAD was written.
+def test_a_bad_revision_among_the_newest_stays_and_stops_no_prune(six: ModelStore, behind: Behind):
+    manifest = f"home/revisions/5/{MANIFEST}"
+    behind.put(manifest, behind.get(f"home/revisions/6/{MANIFEST}"))
+    done = prune(six, "home", 2, nothing)
+    assert {5, 6} <= set(six.revisions("home"))
+    assert done.revisions
+
+
 @pytest.mark.parametrize("changes", range(5))
 def test_a_prune_killed_half_way_is_taken_up(
     six: ModelStore, workers: Callable[..., Worker], behind: Behind, changes: int, tmp_path: Path

@@ -93,8 +93,12 @@ class Expected(Section):
         columns = users.columns.drop("user_id")
         tags = items["tags"].explode().dropna().drop_duplicates()
         return cls(
-            users={str(name): ExpectedColumn.infer(users[name]) for name in columns},
-            # A tag that no document may hold is not expected, so the gate will name it.
+            # A name or a tag that no document may hold is not expected, so the gate will name it.
+            users={
+                str(name): ExpectedColumn.infer(users[name])
+                for name in columns
+                if not text_fault(str(name))
+            },
             tags=sorted(tag for tag in map(str, tags) if not text_fault(tag)),
         )
 

@@ -15,7 +15,7 @@ from tests.setlist_pipelines.kubeflow.kfp_stub import Stub, fnv, instant, serve
 from tests.waiting import PATIENCE
 
 from setlist.runs.record import RunRecord
-from setlist.store.manifest import File, Manifest, Pin, Pointer, Promotion
+from setlist.store.manifest import File, Manifest, PinObject, Pointer, Promotion
 from setlist.store.objects import open_objects
 from setlist_pipelines.cli.connection import add_row, new_table
 from setlist_pipelines.cli.screen import PlainConsole
@@ -63,7 +63,7 @@ def store(tmp_path: Path) -> str:
             },
         ).to_bytes()
         objects.write(f"{folder}/manifest.json", manifests[number], expected=None)
-    pin = Pin.model_construct(name="home", revision=1, who=NAME, when=NAME, why=NAME)
+    pin = PinObject.model_construct(name="home", revision=1, who=NAME, when=NAME, why=NAME)
     objects.write("home/revisions/1.pin", pin.to_bytes(), expected=None)
     pointer = Pointer.model_construct(
         name="home",

@@ -13,6 +13,7 @@ it is trained before that period, and with one cut every `test_days` the period 
 which it would have been served.
 """
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ from setlist.models.training_record import TrainingRecord
 from setlist_pipelines.laptop.run_outputs import stderr_to
 from setlist_pipelines.settings.file import Settings
 
+MADE = re.compile(r"log|backtest\.json|cut-\d+")
+"""What a backtest writes into its folder."""
 ShowCut = Callable[[str, str, float | None], None]
 
 
@@ -186,8 +189,7 @@ def backtest(
         Course("ship everything"),
         Course("ship once", once=True),
     ]
-    shutil.rmtree(workdir, ignore_errors=True)
-    workdir.mkdir(parents=True)
+    _empty(workdir)
     replayed: list[Cut] = []
     with (workdir / "log").open("w", encoding="utf-8") as log:
         for number in range(1, cuts + 1):
@@ -225,6 +227,27 @@ def backtest(
     )
     (workdir / "backtest.json").write_text(result.model_dump_json(indent=1) + "\n", "utf-8")
     return result
+
+
+def _empty(workdir: Path) -> None:
+    """Make the folder, or empty that of an earlier backtest.
+
+    Raises:
+        SettingsError: the folder holds other things.
+    """
+    if workdir.is_symlink() or (workdir.exists() and not workdir.is_dir()):
+        raise SettingsError(f"{workdir} is no folder", "name another --workdir")
+    if workdir.is_dir():
+        entries = {entry.name for entry in workdir.iterdir()}
+        strange = sorted(each for each in entries if not MADE.fullmatch(each))
+        if strange:
+            raise SettingsError(
+                f"{workdir} holds {strange[0]!r}, which no backtest has made, and it would be "
+                "emptied",
+                "name another --workdir",
+            )
+        shutil.rmtree(workdir)
+    workdir.mkdir(parents=True)
 
 
 def _work(

@@ -11,7 +11,7 @@ import pytest
 from tests import evaluations as handmade
 from tests.evaluations import evaluated
 
-from setlist.errors import SetlistError
+from setlist.errors import SetlistError, SettingsError
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation
 from setlist.models.training_record import read_training_records
@@ -113,6 +113,13 @@ def test_a_cut_that_does_not_move_is_refused(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_folder_of_somebody_else_is_not_emptied(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(SettingsError, match="which no backtest has made"):
+        backtest(read_settings(SAMPLE), {}, 2, 7, tmp_path, lambda *_: None)
+    assert (tmp_path / "thesis.tex").exists()
+
+
 def test_a_cut_before_all_data_says_which(tmp_path):
     settings = read_settings(SAMPLE, ["as_of=2026-02-01"])
     with pytest.raises(SetlistError, match=r"as of 2025-12-..: window: no event"):

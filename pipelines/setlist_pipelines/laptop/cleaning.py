@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
-from setlist_pipelines.laptop.run_state import STATE_FOLDER, take_lock
+from setlist_pipelines.laptop.run_state import RUN_ID, STATE_FOLDER, take_lock
 
 RUN_FOLDERS = ("retraining-*", "monitoring-*")
 LOGS = "run-*.log"
-RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-z]+")
-"""Of this version and of former ones. Whatever else lies there is somebody else's."""
 
 
 @dataclass
@@ -56,7 +54,7 @@ def clean_runs(workdir: Path, keep: int, dry_run: bool = False) -> Cleaned:
     """
     cleaned = Cleaned()
     # Before the runs: a run that begins meanwhile is not among them, and its log not among these.
-    logs = [log for log in sorted(workdir.glob(LOGS)) if RUN_ID.fullmatch(_id_of_log(log))]
+    logs = [log for log in sorted(workdir.glob(LOGS)) if re.fullmatch(RUN_ID, _id_of_log(log))]
     runs = [run for form in RUN_FOLDERS for run in workdir.glob(form) if _is_run(run)]
     runs.sort(key=_id, reverse=True)
     for place, run in enumerate(runs):
@@ -92,7 +90,7 @@ def _is_run(folder: Path) -> bool:
 
     A link is none: what it leads to, such as a whole disk with a `tmp`, is not of this work folder.
     """
-    if not RUN_ID.fullmatch(_id(folder)) or folder.is_symlink():
+    if not re.fullmatch(RUN_ID, _id(folder)) or folder.is_symlink():
         return False
     if (folder / STATE_FOLDER).is_symlink():
         return False

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from setlist.errors import SettingsError
 from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
@@ -32,6 +32,8 @@ from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings, read_settings
 
 STATE_FOLDER = ".run"
+RUN_ID = r"^[0-9]{8}-[0-9]{6}-[0-9a-z]+$"
+"""When the run began, and something by chance; former versions had a process's number there."""
 
 
 class RunIdentity(BaseModel):
@@ -39,7 +41,7 @@ class RunIdentity(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run_id: str
+    run_id: str = Field(pattern=RUN_ID)
     pipeline: PipelineName
     image: str
     """In whose containers the steps run; "" for processes."""
@@ -87,6 +89,11 @@ class RunState:
             SettingsError: it is finished, another process works on it, or there is no such run.
         """
         path = root / STATE_FOLDER / "run.json"
+        if root.is_symlink() or path.parent.is_symlink():
+            raise SettingsError(
+                f"{root} is a link, or holds one in place of {STATE_FOLDER}",
+                "name the folder of the run itself",
+            )
         try:
             identity = RunIdentity.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as fault:

@@ -83,3 +83,16 @@ def test_what_is_no_run_is_not_taken_up(tmp_path):
     code, screen = finish(tmp_path, "run", "--resume", tmp_path / "retraining-1")
     assert code == 1
     assert "is no run that can be taken up" in screen
+
+
+def test_a_link_is_not_taken_up(tmp_path):
+    state = RunState.create(tmp_path / "other", "retraining", "", read_settings(SAMPLE))
+    (state.root / ".run" / "tmp").mkdir()
+    state.close()
+    root = tmp_path / "retraining-1"
+    root.mkdir()
+    (root / ".run").symlink_to(state.root / ".run")
+    code, screen = finish(tmp_path, "run", "--resume", root)
+    assert code == 1
+    assert "is a link, or holds one" in screen
+    assert (state.root / ".run" / "tmp").is_dir()

@@ -15,6 +15,8 @@ from tests.browser.explored import EARLIER, FLOODED, QUICK, explorer, moved, ret
 from tests.browser.opened import Opened, opened, tab_to
 from tests.waiting import PATIENCE
 
+from setlist.printable import one_line
+
 pytestmark = pytest.mark.slow
 
 TITLES = [
@@ -453,15 +455,15 @@ def test_one_region_for_everybody_is_seen_at_a_glance(browser: Browser, seen: Se
         assert not any("brazil" in text for text in most), "the run that is not flooded"
 
 
-def test_hostile_text_is_shown_as_it_stands(browser: Browser, seen: Seen):
+def test_hostile_text_is_shown_as_text(browser: Browser, seen: Seen):
     query = {"listener": "", "models": ["most_popular", "candidate"], "depth": 20}
     with seen.at(browser, query) as one:
         page = one.page
         listed = titles(page, "most_popular")
-        for title in TITLES:
+        for title in map(one_line, TITLES):
             assert title in listed or f"{title[:79]}…" in listed, title
         shown = page.locator(".sl-lists").inner_text()
-        for tag in TAGS:
+        for tag in map(one_line, TAGS):
             assert tag in shown or f"{tag[:23]}…" in shown, tag
         for words in ("alert(2)", "javascript", "7*7", "red[x]", "$x$", "W" * 30):
             choose(page, words)
@@ -512,7 +514,7 @@ def test_an_unknown_listener_is_answered_by_a_sentence(browser: Browser, seen: S
         for user in ("nobody", *TITLES, "' OR 1=1 --", "%3Cb%3E&x=1"):
             say(one.page, "Listener", user)
             said = one.page.get_by_role("alert").filter(has_text="No listener of this run")
-            shown = user if len(user) <= 80 else f"{user[:79]}…"
+            shown = one_line(user, 80)
             expect(said).to_have_text(
                 f"No listener of this run has the id {shown}. Empty the field to invent a listener."
             )

@@ -20,9 +20,10 @@ from setlist.serving.service import Service
 
 
 @pytest.fixture
-def slow(uri, tmp_path):
-    """A server whose model takes 0.2 s."""
-    promote(uri, stage(uri, hostile_models.write_slow(tmp_path / "slow", 200), "slow"))
+def slow(uri, tmp_path, request):
+    """A server whose model takes 0.2 s, or as many milliseconds as a test says."""
+    milliseconds = getattr(request, "param", 200)
+    promote(uri, stage(uri, hostile_models.write_slow(tmp_path / "slow", milliseconds), "slow"))
     with client_of(uri, tmp_path / "kept") as client:
         ready(client, 3)
         recommend(client, {"k": 1})
@@ -54,6 +55,8 @@ def test_a_deadline_is_read_from_the_header(slow):
     assert slow.post("/v1/recommend", json={"k": 1}, headers=headers).status_code == 400
 
 
+# So slow that the first request is with the model still when both clients have gone.
+@pytest.mark.parametrize("slow", [1_500], indirect=True)
 def test_the_model_is_not_asked_for_a_client_that_has_gone(slow):
     body = json.dumps({"k": 1}).encode()
     head = f"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"

@@ -21,6 +21,7 @@ from setlist.serving.messages import MAX_BODY_BYTES, RefusedRequest
 from setlist.serving.served_models import ServiceSettings
 from setlist.serving.service import Service
 from setlist.store import bucket
+from setlist.store.model_store import open_store
 from setlist_pipelines.cli.main import main
 from setlist_pipelines.cli.serving import parse_interval
 
@@ -174,7 +175,9 @@ def test_without_a_model_it_waits_and_says_why(tmp_path, towers):
     with client_of(uri, tmp_path / "kept") as client:
         until(lambda: client.get("/healthz").json()["live"]["fault"])
         assert client.get("/healthz").status_code == 200
-        assert "nothing is live" in client.get("/healthz").json()["live"]["fault"]
+        assert "there is no store at" in client.get("/healthz").json()["live"]["fault"]
+        open_store(uri)
+        until(lambda: "nothing is live" in client.get("/healthz").json()["live"]["fault"])
         assert client.get("/readyz").status_code == 503
         assert refusal(client, json={})[0] == 503
         promote(uri, stage(uri, towers[1], "run"))

@@ -113,8 +113,9 @@ def test_nothing_to_learn_from_is_refused(features, tmp_path):
 
 
 def test_a_loss_that_explodes_is_refused(features, tmp_path):
+    settings = ModelSettings().model_copy(update={"learning_rate": 1e30})  # settings allow 100
     with pytest.raises(SetlistError, match=r"the loss of epoch .* lower model.learning_rate"):
-        train(features, ModelSettings(learning_rate=1e30), tmp_path / "m", tmp_path / "record")
+        train(features, settings, tmp_path / "m", tmp_path / "record")
     assert not (tmp_path / "m").exists()
 
 

@@ -209,7 +209,7 @@ class History:
         entries = [
             entry
             for entry in _entries(source, records, of_page, verdicts, pointer)
-            if entry.run_id in recorded or part.since < entry.when <= part.until
+            if (not entry.who and entry.run_id in recorded) or part.since < entry.when <= part.until
         ]
         live = None
         if pointer:

@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,9 +72,6 @@ class RunState:
         run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
         root = workdir / f"{pipeline}-{run_id}"
         (root / STATE_FOLDER / "finished").mkdir(parents=True)
-        if image:
-            # Its containers run as an account of their own, which may write what `workdir` lets it.
-            root.chmod(stat.S_IMODE(workdir.stat().st_mode))
         lock = take_lock(root)
         if lock is None:
             raise SettingsError(f"{root} is worked on by another process", "start the run again")

@@ -221,6 +221,6 @@ def _runner(
         from setlist_pipelines.laptop.containers import container_runner
 
         supervise_containers(supervisor)
-        return container_runner(image, state.root.parent, settings, container)
+        return container_runner(image, state.root, settings, container)
     supervise_processes(supervisor)
     return local.SubprocessRunner(use_venv=False)

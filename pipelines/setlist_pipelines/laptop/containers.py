@@ -26,23 +26,22 @@ MOST_SETTINGS_BYTES = 100_000
 
 
 def container_runner(
-    image: str, root: Path, settings: Settings, container: Mapping[str, Any]
+    image: str, workdir: Path, settings: Settings, container: Mapping[str, Any]
 ) -> local.DockerRunner:
-    """A runner without network, whose containers may write into the work folder, /tmp, not else.
+    """A runner without network, whose containers may write into `workdir`, /tmp and nowhere else.
 
     They run as whoever runs this; where that is root, as the image's user.
 
     Args:
         image: in the engine.
-        root: the folder of the run, in the work folder.
+        workdir: where all outputs go.
         settings: checked.
         container: arguments of `docker run` in place of these.
 
     Raises:
         ClusterError: when no engine answers, the image is not there, or the settings name a local
-            path outside of the work folder.
+            path outside of `workdir`.
     """
-    workdir = root.parent
     _check_mounted(settings, workdir)
     if len(json.dumps(settings.document())) > MOST_SETTINGS_BYTES:
         raise ClusterError(
@@ -64,8 +63,8 @@ def container_runner(
     if os.getuid():
         return local.DockerRunner(**{"user": f"{os.getuid()}:{os.getgid()}"} | run)
     user, _, group = run.get("user", attributes["Config"]["User"]).partition(":")
-    # The containers write into the folder of the run, and into a local store.
-    writable = [workdir, root]
+    # The containers write into the folder itself, to make the run's own, and into a local store.
+    writable = [workdir]
     if not REMOTE_PATH.match(settings.store) and Path(settings.store).is_dir():
         writable += [Path(settings.store), *Path(settings.store).rglob("*")]
     for path in writable:

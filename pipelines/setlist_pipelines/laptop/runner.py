@@ -221,6 +221,10 @@ def _runner(
         from setlist_pipelines.laptop.containers import container_runner
 
         supervise_containers(supervisor)
-        return container_runner(image, state.root, settings, container)
+        runner = container_runner(image, state.root.parent, settings, container)
+        if not os.getuid():  # the containers run as the account that now has the work folder
+            owner = state.root.parent.stat()
+            os.chown(state.root, owner.st_uid, owner.st_gid)
+        return runner
     supervise_processes(supervisor)
     return local.SubprocessRunner(use_venv=False)

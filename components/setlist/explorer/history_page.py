@@ -15,8 +15,8 @@ from setlist.explorer.live_age import duration_text
 from setlist.explorer.resources import Scene
 from setlist.explorer.trend import chart, table
 
-PAGE = "page"
-"""The parameter of the address."""
+OLDER = "older"
+"""In the address: how many pages of newer runs are passed over. `page` is the page of the app."""
 
 
 def show_history(scene: Scene) -> None:
@@ -69,7 +69,7 @@ def show_history(scene: Scene) -> None:
 
 def _requested_page() -> int:
     """The page that the address asks for; the first, page 0, where it asks for none."""
-    text = st.query_params.get(PAGE, "")
+    text = st.query_params.get(OLDER, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
 
 
@@ -78,11 +78,11 @@ def _show_pages(page: int, pages: int) -> None:
     page = min(page, pages - 1)
     newer, middle, older = st.columns([1, 1, 1])
     if newer.button("Newer runs", disabled=page == 0):
-        st.query_params[PAGE] = str(page - 1)
+        st.query_params[OLDER] = str(page - 1)
         st.rerun()
     middle.caption(f"page {page + 1:,} of {pages:,}")
     if older.button("Older runs", disabled=page == pages - 1):
-        st.query_params[PAGE] = str(page + 1)
+        st.query_params[OLDER] = str(page + 1)
         st.rerun()
 
 

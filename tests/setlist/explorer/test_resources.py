@@ -1,5 +1,6 @@
 """What the explorer looks at: visitors at once, and runs and models that are not there."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from setlist.explorer.columns import ListenerQuery
 from setlist.explorer.launch import APP, url
 from setlist.explorer.resources import Scene, set_scene
 from setlist.models.contract import folder_digest
+from setlist.runs.record import PAGE_RECORDS, RunRecord
 from setlist.store.model_store import open_store
 
 
@@ -98,3 +100,27 @@ def test_a_model_that_does_not_answer_leaves_the_others_and_the_next_page(visit:
     visit.run()
     assert notices() == []
     assert "2 models answered" in visit.caption[-1].value
+
+
+def test_the_history_has_buttons_to_older_and_newer_runs(store: str, tmp_path: Path):
+    for number in range(PAGE_RECORDS + 1):
+        RunRecord.of_failure("home", f"lost-{number:03}", "").write(store)
+        written = tmp_path / "store" / "home" / "runs" / f"lost-{number:03}.json"
+        os.utime(written, (1e9 + number, 1e9 + number))
+    set_scene(Scene(lambda: ([], []), store, "home", tmp_path / "fetched"))
+    visit = AppTest.from_file(APP, default_timeout=PATIENCE)
+    visit.query_params["page"] = "History"
+
+    def shown(run: int) -> bool:
+        return any(f"lost-{run:03}<" in element.proto.body for element in visit.get("html"))
+
+    def press(label: str) -> None:
+        next(button for button in visit.button if button.label == label).click().run()
+
+    visit.run()
+    assert (shown(0), shown(1)) == (False, True)
+    press("Older runs")
+    assert (shown(0), shown(1)) == (True, False)
+    assert visit.segmented_control("page").value == "History"
+    press("Newer runs")
+    assert (shown(0), shown(1)) == (False, True)

@@ -36,6 +36,8 @@ from setlist_pipelines.settings.file import Settings
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+OUTDATED = "since this run was planned"
+"""In the fault of a run whose live model is another by now: to take it up again is of no use."""
 EXCEPTION = re.compile(r"([\w.]+\.)?([A-Z]\w*(?:Error|Exception)): (.+)")
 """The last line of a traceback: module, class, message."""
 
@@ -203,6 +205,8 @@ def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[
                 fault = f"{fault}; {FREE_SPACE}."
         if fault:
             screen.write(f"\n{fault}\n")
+            if OUTDATED in fault:
+                ending = f"The log is {state.log}"
             raise SetlistError(f"{fault.rstrip('.')}. {ending}")
     # The artifact's own name has no ending, and a browser would show its source.
     if (page := state.root / "report" / "page").is_file():

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from tests.setlist.store.conftest import write_model
 from tests.setlist_pipelines.laptop.small_run import (
     begin,
     finish,
@@ -61,6 +62,21 @@ def test_a_run_that_is_killed_twice_goes_on_and_pushes_once(tmp_path):
     assert "is finished; start a new run" in shown(tmp_path)
     assert finish(tmp_path, "run", "--resume")[0] == 1
     assert "holds no run that was not finished" in shown(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_whose_live_model_is_another_by_now_is_not_to_be_taken_up(tmp_path):
+    kill_in(tmp_path, "train", "run", "--config", write_settings(tmp_path))
+    store = open_store(str(tmp_path / ".setlist" / "store"))
+    some = {"digest": "d", "training_window": {}, "metadata": {}}
+    other = store.stage(
+        "home", write_model(tmp_path / "other", {"a": b"1"}), run_id="other", **some
+    )
+    store.promote("home", other, expected=None)
+    assert finish(tmp_path, "run", "--resume")[0] == 1
+    assert "since this run was planned; nothing was promoted, run again" in shown(tmp_path)
+    assert "To go on" not in shown(tmp_path)
+    assert store.head("home").live == other
 
 
 def test_two_processes_do_not_work_on_one_run(tmp_path):

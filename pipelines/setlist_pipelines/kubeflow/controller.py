@@ -3,7 +3,8 @@
 Kubeflow Pipelines 2.17 comes with `templateDefaults.retryStrategy` of policy OnError. Argo merges
 it into every template while a run goes on, and a compiled pipeline cannot name a policy: a step
 whose pod is lost is started again, and a step that fails is not. Without these defaults it is the
-other way round, since Argo's own policy is OnFailure (read in the sources of both).
+other way round, since Argo's documentation names OnFailure as its own policy. Always would repeat
+the steps that are given no retries, too. None of this was tried on a cluster.
 """
 
 import json

@@ -34,7 +34,8 @@ from setlist.runs.record import RunRecord
 from setlist.store import bucket
 from setlist.store.model_store import ModelStore, open_store
 from setlist.store.objects import open_objects
-from setlist.store.retention import pin, pins, prune
+from setlist.store.pins import pin, pins
+from setlist.store.retention import prune
 
 HOSTILE = "calm\x1b[2J\r\nrevision 99 of home is live\u202e"
 PINS = 60

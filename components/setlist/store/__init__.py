@@ -12,5 +12,6 @@ transfer     upload, download and verification of a model's files, several at on
 reader       names, revisions and HEAD for those who read: fetch, verify
 model_store  stage and promote
 head         the one place that writes HEAD
-retention    pins, and what prune removes
+pins         what no prune removes
+retention    what prune removes, and which numbers are never given again
 """

@@ -1,4 +1,4 @@
-"""Which revisions a store keeps: pins, pruning, and which numbers are never given again.
+"""Which revisions a store keeps: pruning, and which numbers are never given again.
 
 HEAD decides everything here, by compare-and-swap. It holds the pins, what is live, and which
 numbers are retired; so a pin, a promotion and a prune that meet write one after the other, and
@@ -23,9 +23,6 @@ each sees what came before it. The argument, step by step:
    a number that was free again, reads HEAD after its claim, sees that the number is not above the
    floor, and takes another. The claim of the highest number stays, so that this holds even where
    HEAD is lost.
-
-Former versions wrote a pin as an object beside its revision. Such pins are honoured; the next pin
-or prune takes them into HEAD.
 """
 
 import re
@@ -42,13 +39,10 @@ from setlist.store.manifest import (
     NUMBER,
     Claim,
     Manifest,
-    Pin,
-    PinObject,
     Pointer,
-    this_person,
-    utc_text,
 )
 from setlist.store.model_store import ModelStore
+from setlist.store.pins import pin_objects, remove_pin_objects, with_pins
 from setlist.store.reader import StoreReader, checked_name
 from setlist.store.signatures import SIGNATURES, head_signature_key
 from setlist.store.sizes import SMALL_BYTES
@@ -76,70 +70,6 @@ class Pruned(NamedTuple):
     revisions: list[int]
     leftovers: list[int]
     kept: int
-
-
-def pins(store: StoreReader, name: str) -> dict[int, Pin]:
-    """The pins of a name, by revision.
-
-    Raises:
-        StoreDamagedError: HEAD, or a pin of a former version, cannot be read.
-    """
-    pointer, _ = store.read_pointer(name)
-    of_head = {pin.revision: pin for pin in pointer.pins} if pointer else {}
-    return dict(sorted((_pin_objects(store, name) | of_head).items()))
-
-
-def pin(store: ModelStore, name: str, revision: int, why: str) -> Pin:
-    """Keep a revision until it is unpinned; an existing pin stays as it is.
-
-    Raises:
-        StoreNotFoundError: there is no such revision, it is being pruned, or nothing is live.
-        StoreConflictError: others wrote HEAD each time.
-        StoreRefusedError: the store does not take it.
-    """
-    store.manifest(name, revision)
-    new_pin = Pin(revision=revision, who=this_person(), when=utc_text(), why=why)
-    objects = _pin_objects(store, name)
-
-    def add(pointer: Pointer | None) -> Pointer:
-        if pointer is None:
-            raise StoreNotFoundError(
-                f"store {store.uri}: nothing is live under {name}, so nothing is pruned and no pin "
-                "is needed."
-            )
-        store.refuse_pruned(name, revision, pointer)
-        return _with_pins(pointer, {revision: new_pin} | objects)
-
-    pointer = change_head(store, name, add)
-    _remove_pin_objects(store, name, objects)
-    return next(pin for pin in pointer.pins if pin.revision == revision)
-
-
-def unpin(store: ModelStore, name: str, revision: int) -> None:
-    """Remove a pin.
-
-    Raises:
-        StoreNotFoundError: the revision is not pinned.
-        StoreConflictError: others wrote HEAD each time.
-        StoreRefusedError: the store does not take it.
-    """
-    pointer, _ = store.read_pointer(checked_name(name))
-    # Not parsed: a damaged pin of a former version is removed by this.
-    is_object = store.objects.read(_pin_key(name, revision), SMALL_BYTES) is not None
-    is_in_head = bool(pointer and any(pin.revision == revision for pin in pointer.pins))
-    if not (is_object or is_in_head):
-        raise StoreNotFoundError(f"store {store.uri}: revision {revision} of {name} is not pinned.")
-    # Before HEAD: a prune that still sees the object takes it into HEAD.
-    _remove_pin_objects(store, name, [revision] if is_object else [])
-
-    def take_off(pointer: Pointer | None) -> Pointer:
-        if pointer is None:
-            raise StoreNotFoundError(f"store {store.uri}: nothing is live under {name}.")
-        left = [pin for pin in pointer.pins if pin.revision != revision]
-        return pointer.model_copy(update={"pins": left})
-
-    if is_in_head:
-        change_head(store, name, take_off)
 
 
 def prune(
@@ -170,7 +100,7 @@ def prune(
         StoreRefusedError: the store does not take it.
     """
     pruned = Pruned([], [], 0)
-    objects = _pin_objects(store, name)
+    objects = pin_objects(store, name)
 
     def retire(pointer: Pointer | None) -> Pointer:
         nonlocal pruned
@@ -178,7 +108,7 @@ def prune(
             raise StoreNotFoundError(
                 f"store {store.uri}: nothing is live under {name}, so nothing is pruned."
             )
-        pointer = _with_pins(pointer, objects)
+        pointer = with_pins(pointer, objects)
         numbers = Numbers.listed(store, name)
         complete = [each for each in numbers.complete if not pointer.retires(each)]
         staying = _kept(store, name, complete, pointer, keep, dependency)
@@ -208,7 +138,7 @@ def prune(
         retire(store.read_pointer(name)[0])
         return pruned
     pointer = change_head(store, name, retire)
-    _remove_pin_objects(store, name, objects)
+    remove_pin_objects(store, name, objects)
     for revision in store.revision_numbers(name, CONTENT_OF_REVISION):
         if pointer.retires(revision):
             _remove(store, name, revision)
@@ -377,32 +307,3 @@ def _remove_signatures(store: ModelStore, name: str, pointer: Pointer) -> None:
     for entry in store.objects.entries(f"{name}/{SIGNATURES}/"):
         if entry.key != own and datetime.now(UTC) - entry.updated > LEFTOVER_AGE:
             store.objects.remove(entry.key)
-
-
-def _with_pins(pointer: Pointer, additional: dict[int, Pin]) -> Pointer:
-    """HEAD with more pins; one that it has already stays as it is."""
-    of_head = {pin.revision: pin for pin in pointer.pins}
-    more = {each: pin for each, pin in additional.items() if not pointer.retires(each)}
-    merged = dict(sorted((more | of_head).items()))
-    return pointer.model_copy(update={"pins": list(merged.values())})
-
-
-def _pin_objects(store: StoreReader, name: str) -> dict[int, Pin]:
-    """The pins that former versions wrote."""
-    found = {}
-    for revision in store.revision_numbers(name, rf"{NUMBER}\.pin"):
-        key = _pin_key(name, revision)
-        # A pin may be taken off between the listing and this moment.
-        if stored := store.objects.read(key, SMALL_BYTES):
-            old = PinObject.parse(stored[0], f"store {store.uri}: {key}")
-            found[revision] = Pin(revision=revision, who=old.who, when=old.when, why=old.why)
-    return found
-
-
-def _remove_pin_objects(store: ModelStore, name: str, revisions: Collection[int]) -> None:
-    for revision in revisions:
-        store.objects.remove(_pin_key(name, revision))
-
-
-def _pin_key(name: str, revision: int) -> str:
-    return f"{name}/revisions/{revision}.pin"

@@ -33,8 +33,8 @@ HOME, HERE = "home", ".setlist/store"
 @models.command(name="list", epilog=examples("setlist models list --store gs://bucket/setlist"))
 def list_(name: Name = HOME, store: Store = HERE) -> None:
     """List the revisions: which is live, which was before, which are pinned or only staged."""
+    from setlist.store.pins import pins
     from setlist.store.reader import open_reader
-    from setlist.store.retention import pins
     from setlist_pipelines.cli.screen import screen
 
     place = open_reader(store)
@@ -219,7 +219,7 @@ def pin(
 ) -> None:
     """Keep a revision, whatever is pruned."""
     from setlist.store.model_store import open_store
-    from setlist.store.retention import pin
+    from setlist.store.pins import pin
     from setlist.store.signing import TrustedKeys
 
     pinned = pin(open_store(store, trusted=TrustedKeys.of(verify or ())), name, revision, why)
@@ -232,7 +232,7 @@ def unpin(
 ) -> None:
     """Let a pinned revision be pruned again."""
     from setlist.store.model_store import open_store
-    from setlist.store.retention import unpin
+    from setlist.store.pins import unpin
     from setlist.store.signing import TrustedKeys
 
     unpin(open_store(store, trusted=TrustedKeys.of(verify or ())), name, revision)

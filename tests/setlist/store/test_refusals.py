@@ -13,9 +13,10 @@ from setlist.store import bucket
 from setlist.store.bucket import BucketReader
 from setlist.store.model_store import ModelStore
 from setlist.store.objects import Objects, open_objects
+from setlist.store.pins import pin, pins, unpin
 from setlist.store.reader import open_reader
 from setlist.store.refusals import BILLING_VARIABLE, parse_answer
-from setlist.store.retention import pin, pins, prune, unpin
+from setlist.store.retention import prune
 
 from .conftest import write_model
 from .proxy import Proxy

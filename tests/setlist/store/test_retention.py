@@ -15,7 +15,8 @@ from setlist.store import retention as keep
 from setlist.store.manifest import MANIFEST, Claim, Manifest, PinObject
 from setlist.store.model_store import ModelStore
 from setlist.store.objects import Objects, open_objects
-from setlist.store.retention import pin, pins, prune, unpin
+from setlist.store.pins import pin, pins, unpin
+from setlist.store.retention import prune
 
 from .conftest import Behind, Stage, read_tree
 from .process import Worker

@@ -10,8 +10,8 @@ import pytest
 
 from setlist.errors import StoreNotFoundError, StoreRefusedError
 from setlist.store.model_store import open_store
+from setlist.store.pins import pin, pins
 from setlist.store.reader import open_reader
-from setlist.store.retention import pin, pins
 
 from .conftest import read_tree, write_model
 
@@ -22,7 +22,7 @@ from setlist.errors import SetlistError
 from setlist.runs.record import RunRecord
 from setlist.store.model_store import open_store
 from setlist.store.reader import open_reader
-from setlist.store.retention import pins
+from setlist.store.pins import pins
 uri, to = sys.argv[1:]
 store = open_reader(uri)
 print(store.head("home").live, store.revisions("home"), sorted(pins(store, "home")))

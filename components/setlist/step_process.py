@@ -5,12 +5,16 @@ calls `begin_step` in its first line.
 """
 
 import atexit
+import os
 import threading
+from collections.abc import Callable
 
 from setlist.memory import MemoryUse, memory_use
 from setlist.printable import plain_output
 from setlist.termination import explain_exit
 
+RUN_VARIABLE = "SETLIST_RUN"
+"""The id of the run. On a cluster a label of the pod: an argument would end all caching."""
 NEAR_SHARE = 0.9
 """Of the memory, from which a step says that it nears the end."""
 POLL_SECONDS = 1.0
@@ -25,8 +29,22 @@ def begin_step(step: str) -> None:
         step: its name in the settings, such as fit-heuristics.
     """
     plain_output()
-    explain_exit()
+    explain_exit(keep=_keeper(step))
     watch_memory(step)
+
+
+def _keeper(step: str) -> Callable[[BaseException], None] | None:
+    """What writes the exception that ends this step into the store of its run."""
+    if not os.environ.get(RUN_VARIABLE):
+        return None
+
+    def keep(fault: BaseException) -> None:
+        # Not before it is needed: the store takes its time to import.
+        from setlist.runs.step_failure import keep_failure
+
+        keep_failure(step, fault)
+
+    return keep
 
 
 def watch_memory(step: str, limit: int | None = None, poll_seconds: float = POLL_SECONDS) -> None:

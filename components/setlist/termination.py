@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -16,14 +17,21 @@ EXPLAINING_PROCESS_VARIABLE = "SETLIST_SPEAKER"
 """Holds the id of the process that writes the file; the processes that it starts inherit it."""
 
 
-def explain_exit(log: Path = TERMINATION_LOG) -> None:
+def explain_exit(
+    log: Path = TERMINATION_LOG, keep: Callable[[BaseException], None] | None = None
+) -> None:
     """Write an exception that ends this process to `log`; it is still printed as before.
 
     A `SetlistError` is written as its sentence, any other exception as "TypeName: message". Nothing
     is written where the file does not exist. Nor do processes that this process starts write to it:
     the step may go on after one of them has failed.
+
+    Args:
+        log: the file.
+        keep: called with the exception after all that.
     """
-    if not os.access(log, os.W_OK):
+    has_log = os.access(log, os.W_OK)
+    if not (has_log or keep):
         return
     process = str(os.getpid())
     if os.environ.setdefault(EXPLAINING_PROCESS_VARIABLE, process) != process:
@@ -38,8 +46,11 @@ def explain_exit(log: Path = TERMINATION_LOG) -> None:
         # Cut as bytes; "ignore" drops a character that the cut has split.
         text = reason.encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
         try:
-            log.write_bytes(text.encode())
+            if has_log:
+                log.write_bytes(text.encode())
         finally:
             previous_hook(kind, fault, trace)
+            if keep:
+                keep(fault)
 
     sys.excepthook = write_and_print

@@ -3,6 +3,7 @@
 from kfp.dsl.graph_component import GraphComponent
 
 from setlist_pipelines.monitoring import monitoring
+from setlist_pipelines.placement import Placement
 from setlist_pipelines.retraining import retraining
 from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings
@@ -19,6 +20,7 @@ def graph(
         settings: of the runs.
         platform: what each step gets on a cluster; None for a laptop.
     """
+    placement = Placement(platform, settings.store, settings.name) if platform else None
     if pipeline == "monitoring":
-        return monitoring(platform)
-    return retraining(settings.labels, settings.refit, settings.warm_start, platform)
+        return monitoring(placement)
+    return retraining(settings.labels, settings.refit, settings.warm_start, placement)

@@ -7,22 +7,21 @@ from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.pipeline_context import Pipeline
 
 from setlist import steps
-from setlist_pipelines.placement import pipeline_config, place
-from setlist_pipelines.settings.platform import Platform
+from setlist_pipelines.placement import Placement, pipeline_config
 
 
-def monitoring(platform: Platform | None = None) -> GraphComponent:
+def monitoring(placement: Placement | None = None) -> GraphComponent:
     """The pipeline.
 
     Args:
-        platform: what each step gets on a cluster; None for a laptop.
+        placement: what each step gets on a cluster; None for a laptop.
     """
 
     @dsl.pipeline(
         name="monitoring",
         description="Compare what the live model is asked with what it was trained on, and with "
         "what the transformation makes of the same listeners' rows.",
-        pipeline_config=pipeline_config(platform) if platform else None,
+        pipeline_config=pipeline_config(placement.platform) if placement else None,
     )
     def pipeline(
         name: str,
@@ -81,8 +80,8 @@ def monitoring(platform: Platform | None = None) -> GraphComponent:
                 store=store, name=name, run_id=run, verdict=compared.outputs["verdict"]
             ).set_display_name("Announce the comparison").set_caching_options(False)
 
-        if platform:
+        if placement:
             for task in Pipeline.get_default_pipeline().tasks.values():
-                place(platform, task)
+                placement.place(task)
 
     return pipeline

@@ -1,15 +1,29 @@
 """Puts the `platform` settings on the tasks of a pipeline while it is compiled."""
 
+from dataclasses import dataclass
+
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
-from setlist.runs.announcement import PUSH_GATEWAY_VARIABLE, WEBHOOK_VARIABLE
+from setlist.runs.announcement import PAGE_VARIABLE, PUSH_GATEWAY_VARIABLE, WEBHOOK_VARIABLE
+from setlist.runs.run_pods import NAMESPACE_VARIABLE, RUN_LABEL
+from setlist.runs.step_failure import (
+    NAME_VARIABLE,
+    STORE_VARIABLE,
+    TASK_VARIABLE,
+    TITLE_VARIABLE,
+)
+from setlist.step_process import RUN_VARIABLE
 from setlist.store.signing import KEY_VARIABLE, PASSWORD_VARIABLE
 from setlist_pipelines.settings.platform import Platform, parse_seconds
 
 NOTIFICATION_ADDRESSES = "setlist-notifications"
 """The Secret with the addresses that hear of the end of a run; a cluster may be without it."""
-NOTIFICATION_VARIABLES = {"webhook": WEBHOOK_VARIABLE, "pushgateway": PUSH_GATEWAY_VARIABLE}
+NOTIFICATION_VARIABLES = {
+    "webhook": WEBHOOK_VARIABLE,
+    "pushgateway": PUSH_GATEWAY_VARIABLE,
+    "page": PAGE_VARIABLE,
+}
 """The variable of the environment that each key of the Secret becomes."""
 SIGNING_FOLDER = "/etc/setlist/signing"
 """Where the step that pushes finds the key that signs."""
@@ -31,7 +45,43 @@ def pipeline_config(platform: Platform) -> dsl.PipelineConfig:
     )
 
 
-def place(platform: Platform, task: PipelineTask) -> None:
+@dataclass(frozen=True)
+class Placement:
+    """Where the steps of a pipeline run on a cluster, and the model and store that they work for.
+
+    Attributes:
+        platform: of the settings.
+        store: of the settings.
+        name: of the model in the store.
+    """
+
+    platform: Platform
+    store: str
+    name: str
+
+    def place(self, task: PipelineTask) -> None:
+        """Give a task all that it gets on a cluster."""
+        give(self.platform, task)
+        identify(self.store, self.name, task)
+
+
+def identify(store: str, name: str, task: PipelineTask) -> None:
+    """Tell a step where it is, so that it can write why it fails into the store of its run.
+
+    The run's id comes from a label of the pod, the rest is compiled in: no argument of a step
+    changes, on which the cache depends.
+    """
+    kubernetes.use_field_path_as_env(task, RUN_VARIABLE, f"metadata.labels['{RUN_LABEL}']")
+    task.set_env_variable(STORE_VARIABLE, store)
+    task.set_env_variable(NAME_VARIABLE, name)
+    task.set_env_variable(TASK_VARIABLE, task.name)
+    # kfp has no public way to read the display name.
+    task.set_env_variable(TITLE_VARIABLE, task._task_spec.display_name or task.name)
+    if task.component_spec.name == "announce-failure":
+        kubernetes.use_field_path_as_env(task, NAMESPACE_VARIABLE, "metadata.namespace")
+
+
+def give(platform: Platform, task: PipelineTask) -> None:
     """Give a task what its step gets, and the secrets and variables that every step gets."""
     step = task.component_spec.name
     needs = platform.for_step(step)

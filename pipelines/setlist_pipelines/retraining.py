@@ -9,15 +9,14 @@ from kfp.dsl.pipeline_context import Pipeline
 
 from setlist import steps
 from setlist.models.selection import ALONE
-from setlist_pipelines.placement import pipeline_config, place
-from setlist_pipelines.settings.platform import Platform
+from setlist_pipelines.placement import Placement, pipeline_config
 
 
 def retraining(
     candidates: Sequence[str] = (ALONE,),
     refit: bool = False,
     warm_start: bool = False,
-    platform: Platform | None = None,
+    placement: Placement | None = None,
 ) -> GraphComponent:
     """The pipeline; its graph depends on what is known when it is compiled.
 
@@ -25,7 +24,7 @@ def retraining(
         candidates: names, each a task of its own; only the best of them meets the gate.
         refit: whether a winner is trained again on all days before it is pushed.
         warm_start: whether training starts from the live model.
-        platform: what each step gets on a cluster; None for a laptop, where kfp would repeat
+        placement: what each step gets on a cluster; None for a laptop, where kfp would repeat
             failed steps, too.
     """
     labels = list(candidates)
@@ -34,7 +33,7 @@ def retraining(
         name="retraining",
         description="Retrain a recommender, prove it against simple rules, simple learners and the "
         "live model, show what it would recommend, and push it only if it is better.",
-        pipeline_config=pipeline_config(platform) if platform else None,
+        pipeline_config=pipeline_config(placement.platform) if placement else None,
     )
     def pipeline(
         name: str,
@@ -242,8 +241,8 @@ def retraining(
                     "Announce no new data"
                 ).set_caching_options(False)
 
-        if platform:
+        if placement:
             for task in Pipeline.get_default_pipeline().tasks.values():
-                place(platform, task)
+                placement.place(task)
 
     return pipeline

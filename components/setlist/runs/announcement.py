@@ -1,6 +1,6 @@
 """Announces the result of a run: to a webhook and to a Prometheus push gateway.
 
-Both addresses are optional variables of the environment; on a cluster they come from the Secret
+The addresses are optional variables of the environment; on a cluster they come from the Secret
 `setlist-notifications`. The run has ended when it is announced, so a recipient that does not answer
 in time is a printed line, and no failure.
 """
@@ -20,11 +20,17 @@ from setlist.data.verdict import DataVerdict
 from setlist.errors import StoreError
 from setlist.printable import one_line
 from setlist.runs.cleaning import clean_after_run
-from setlist.runs.record import MonitoringRecord, Record, RunRecord, write_missing_records
+from setlist.runs.failed_run import explain_failure
+from setlist.runs.record import Kind, MonitoringRecord, Record, RunRecord, write_missing_records
+from setlist.runs.run_pods import NAMESPACE_VARIABLE, read_run_pods
+from setlist.runs.step_failure import StepFailure, read_failures, remove_failures
 from setlist.store.model_store import open_store
+from setlist.store.objects import open_objects
 
 WEBHOOK_VARIABLE = "SETLIST_WEBHOOK"
 PUSH_GATEWAY_VARIABLE = "SETLIST_PUSH_GATEWAY"
+PAGE_VARIABLE = "SETLIST_PAGE"
+"""The address of Kubeflow's page, as people reach it."""
 ATTEMPT_TIMEOUT_SECONDS = 10.0
 """For each attempt to reach a recipient."""
 TOTAL_TIMEOUT_SECONDS = 120.0
@@ -57,8 +63,7 @@ def announce(
         EvaluationError: the verdict cannot be read.
         StoreError: the record cannot be written.
     """
-    record = RunRecord.of_run(name, run_id, verdict, pushed, data_verdict)
-    record.write(store)
+    record = _write(RunRecord.of_run(name, run_id, verdict, pushed, data_verdict), store)
     notify(record)
     clean_after_run(store, name)
     return record
@@ -78,8 +83,7 @@ def announce_skew(store: str, name: str, run_id: str, verdict: Path) -> Monitori
         StoreError: the record cannot be written.
     """
     judged = DataVerdict.read(verdict)
-    record = MonitoringRecord.of_run(name, run_id, judged)
-    record.write(store)
+    record = _write(MonitoringRecord.of_run(name, run_id, judged), store)
     notify(record)
     judged.refuse("the model is not asked what it was trained on")
     return record
@@ -103,27 +107,56 @@ def announce_failure(
         message: what is known about the reason, or "".
         kind: of the record, by the pipeline.
     """
-    record: Record = kind.of_failure(name, run_id, message)
+    record: Record | None = None
     try:
         if (recorded := kind.read(store, name, run_id)) and not recorded.made_up:
             return None
-        promoted = [
-            each
-            for each in (
-                write_missing_records(open_store(store), name) if kind is RunRecord else ()
-            )
-            if each.run_id == run_id
-        ]
-        if recorded or promoted:
-            # It did what it was to do, and was killed before it could say so.
-            record = recorded or promoted[0]
-        else:
+        # It may have done what it was to do, and been killed before it could say so.
+        record = recorded or _made_up(store, name, run_id, kind)
+        if record is None:
+            failures = read_failures(open_objects(store), name, run_id)
+            record = _of_failure(kind, name, run_id, message, failures)
             record.write(store)
+            remove_failures(open_objects(store), name, run_id)
     except StoreError as fault:
         # The store may be the reason of the failure; then people have to hear of it all the more.
         print(f"not recorded: {fault}", flush=True)
+        record = record or _of_failure(kind, name, run_id, message, [])
     notify(record)
     return record
+
+
+def _made_up(store: str, name: str, run_id: str, kind: type[Record]) -> Record | None:
+    """The record of a run that promoted, written for it."""
+    written = write_missing_records(open_store(store), name) if kind is RunRecord else []
+    return next((record for record in written if record.run_id == run_id), None)
+
+
+def _of_failure(
+    kind: type[Record], name: str, run_id: str, message: str, failures: list[StepFailure]
+) -> Record:
+    """The record of a failed run, with what its steps have written and what their pods say."""
+    namespace = os.environ.get(NAMESPACE_VARIABLE)
+    cluster = read_run_pods(run_id, namespace) if namespace else None
+    sentence, failures = explain_failure(run_id, failures, cluster)
+    record = kind.of_failure(name, run_id, sentence or message, failures)
+    return record.model_copy(update={"link": _link(run_id)})
+
+
+def _write(record: Kind, store: str) -> Kind:
+    """Write a record with the steps that failed and were repeated; return it."""
+    objects = open_objects(store)
+    failures = read_failures(objects, record.name, record.run_id)
+    update = {"failures": tuple(failures), "link": _link(record.run_id)}
+    record = record.model_copy(update=update)
+    record.write(store)
+    remove_failures(objects, record.name, record.run_id)
+    return record
+
+
+def _link(run_id: str) -> str:
+    page = os.environ.get(PAGE_VARIABLE, "").strip().rstrip("/")
+    return f"{page}/#/runs/details/{run_id}" if page else ""
 
 
 def notify(record: Record, environment: Mapping[str, str] = os.environ) -> None:
@@ -165,7 +198,8 @@ def _send(recipient: str, variable: str, send: Callable[[], None]) -> None:
 
 def _post(url: str, record: Record) -> None:
     """Post one message in the format of Slack and compatible services."""
-    text = one_line(f"{record.line} (run {record.run_id})")
+    place = f" {record.link}" if record.link else ""
+    text = one_line(f"{record.line} (run {record.run_id}){place}")
     # Slack reads these three as markup. & comes first, because the others are written with it.
     for character, escaped in {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.items():
         text = text.replace(character, escaped)

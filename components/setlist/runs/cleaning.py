@@ -12,6 +12,7 @@ from setlist.errors import SettingsError, StoreError
 from setlist.runs.checkpoints import remove_old_checkpoints
 from setlist.runs.promotion import anchor_of
 from setlist.runs.record import MonitoringRecord, RunRecord, write_missing_records
+from setlist.runs.step_failure import old_failures
 from setlist.store.model_store import ModelStore, open_store
 from setlist.store.reader import StoreReader
 from setlist.store.retention import prune, remove_old_claims
@@ -28,6 +29,7 @@ class Cleaned(NamedTuple):
         leftovers: the numbers of revisions whose run died half-way.
         claims: keys of claims of numbers that have ended.
         checkpoints: keys of checkpoints of trainings that ended or died.
+        failures: keys of what failed steps wrote for a record that was never written.
         records: keys of old records of runs; where no age was given, none.
         uploads: how many half-written files killed uploads have left.
         made_up: the runs that promoted, and whose missing record was written.
@@ -36,6 +38,7 @@ class Cleaned(NamedTuple):
     leftovers: list[int]
     claims: list[str]
     checkpoints: list[str]
+    failures: list[str]
     records: list[str]
     uploads: int
     made_up: list[str]
@@ -49,6 +52,7 @@ class Cleaned(NamedTuple):
                 (f"half revisions: {numbers}", len(self.leftovers)),
                 (f"claims of numbers that have ended: {len(self.claims):,}", len(self.claims)),
                 (f"old checkpoints of trainings: {len(self.checkpoints):,}", len(self.checkpoints)),
+                (f"old failures of steps: {len(self.failures):,}", len(self.failures)),
                 (f"old records of runs: {len(self.records):,}", len(self.records)),
                 (f"half-written files of killed uploads: {self.uploads:,}", self.uploads),
                 (
@@ -96,13 +100,16 @@ def clean_store(
         made_up = [record.run_id for record in write_missing_records(store, name)]
     uploads = store.objects.sweep(dry_run=dry_run)
     checkpoints = remove_old_checkpoints(store.objects, dry_run=dry_run)
+    failures = old_failures(store.objects, name, datetime.now(UTC) - SHORTEST_RECORD_AGE)
+    for key in failures if not dry_run else []:
+        store.objects.remove(key)
     records = _remove_old_records(store, name, records_age, dry_run=dry_run)
     # Last, because it writes HEAD, for which a signed store wants the key.
     leftovers: list[int] = []
     if store.read_pointer(name)[0]:
         leftovers = prune(store, name, None, anchor_of, dry_run=dry_run).leftovers
     claims = remove_old_claims(store, name, dry_run=dry_run)
-    return Cleaned(leftovers, claims, checkpoints, records, uploads, made_up)
+    return Cleaned(leftovers, claims, checkpoints, failures, records, uploads, made_up)
 
 
 def clean_after_run(store: str, name: str) -> None:

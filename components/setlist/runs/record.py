@@ -20,6 +20,7 @@ from setlist.errors import StoreDamagedError, StoreError
 from setlist.evaluation.verdict import Verdict
 from setlist.printable import one_line
 from setlist.runs.promotion import REFRESH_OF
+from setlist.runs.step_failure import TIME_FORMAT, StepFailure
 from setlist.store.files import Entry
 from setlist.store.objects import Objects, open_objects, read_only_objects
 from setlist.store.race import Race
@@ -27,7 +28,6 @@ from setlist.store.reader import StoreReader, checked_name
 from setlist.store.transfer import TRANSFER_THREADS
 
 FIRST_TIME, LAST_TIME = (edge.replace(tzinfo=UTC) for edge in (datetime.min, datetime.max))
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 RunOutcome = Literal["promoted", "staged", "refused", "nothing_new", "failed"]
 
 
@@ -53,12 +53,24 @@ class Record(BaseModel):
     """UTC, as in 2026-05-01T05:12:34Z."""
     made_up: bool = False
     """Whether the run itself did not write it: it was killed after it had promoted."""
+    failures: tuple[StepFailure, ...] = ()
+    """Attempts at steps that failed; a run may succeed after them."""
+    link: str = ""
+    """The page of the run in Kubeflow, where its address is known."""
 
     @classmethod
-    def of_failure(cls, name: str, run_id: str, message: str) -> Self:
+    def of_failure(
+        cls, name: str, run_id: str, message: str, failures: Sequence[StepFailure] = ()
+    ) -> Self:
         """Make the record of a run that failed; the message may be ""."""
-        sentence = message or "A step failed; its log says why."
-        return cls(name=name, run_id=run_id, outcome="failed", sentence=sentence, ended=_now())
+        return cls(
+            name=name,
+            run_id=run_id,
+            outcome="failed",
+            sentence=message or "A step failed; its log says why.",
+            ended=_now(),
+            failures=tuple(failures),
+        )
 
     def write(self, store: str) -> None:
         """Put the record into a store, once: a second record of the same run changes nothing.
@@ -74,8 +86,11 @@ class Record(BaseModel):
 
     def write_into(self, objects: Objects) -> None:
         """Put the record into a store that is open; see `write`."""
-        # As former versions wrote it, unless it was made up.
-        content = self.model_dump_json(indent=1, exclude=None if self.made_up else {"made_up"})
+        # As former versions wrote it, where there is nothing that they did not know.
+        unknown = ("made_up", "failures", "link")
+        content = self.model_dump_json(
+            indent=1, exclude={field for field in unknown if not getattr(self, field)}
+        )
         key, version = self.key(self.name, self.run_id), None
         race = Race(f"store {objects.uri}: {key}")
         while objects.write(key, content.encode() + b"\n", expected=version) is None:

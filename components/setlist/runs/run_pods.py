@@ -1,0 +1,153 @@
+"""What the pods of a run say of their end: some die without a word, as when memory runs out.
+
+Only the exit handler asks, in a pod of the same run. Its account may get and list pods and get the
+run's Workflow (manifests/cluster/roles.yaml).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from setlist.runs.step_failure import TASK_VARIABLE, TITLE_VARIABLE
+
+NAMESPACE_VARIABLE = "SETLIST_NAMESPACE"
+"""The namespace of the exit handler's pod; only there are pods asked for."""
+RUN_LABEL, WORKFLOW_LABEL = "pipeline/runid", "workflows.argoproj.io/workflow"
+MAIN = "main"
+"""The container that runs the step."""
+READ_SECONDS = 10
+MOST_PODS = 1_000
+"""A run has 34 pods, and each retry of a step some more."""
+WORKFLOWS = ("argoproj.io", "v1alpha1")
+EARLY = timedelta(seconds=5)
+"""The controller ends a run by its own clock, which may be ahead of the one here."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """An attempt at a step.
+
+    Attributes:
+        task: the step's name in the compiled pipeline.
+        title: its display name.
+        started: when the pod was made.
+        succeeded: whether it ended well.
+        failed: whether it ended otherwise.
+        reason: of its end, or of why it does not start, in a word such as OOMKilled; may be "".
+        message: what the step, or Kubernetes, says of its end; may be "".
+        exit_code: of the step; None where it has not ended.
+        memory_limit: as in the settings; "" for none.
+    """
+
+    task: str
+    title: str
+    started: datetime
+    succeeded: bool
+    failed: bool
+    reason: str
+    message: str
+    exit_code: int | None
+    memory_limit: str
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "Pod | None":
+        """Read a document of Kubernetes; None where it is no pod of a step of ours."""
+        containers = document["spec"]["containers"]
+        main = next((each for each in containers if each["name"] == MAIN), None)
+        values = {each["name"]: each.get("value") for each in (main or {}).get("env") or ()}
+        if not main or not values.get(TASK_VARIABLE):
+            return None
+        status = document.get("status") or {}
+        phase = status.get("phase")
+        state = next(
+            (
+                each.get("state") or {}
+                for each in status.get("containerStatuses") or ()
+                if each["name"] == MAIN
+            ),
+            {},
+        )
+        ended, waiting = state.get("terminated") or {}, state.get("waiting") or {}
+        code = ended.get("exitCode")
+        # Beside the step another container reports its end, and may be the one that fails.
+        lost = phase == "Failed" and not ended
+        of_container = ended.get("reason") or waiting.get("reason")
+        return cls(
+            task=values[TASK_VARIABLE],
+            title=values.get(TITLE_VARIABLE) or values[TASK_VARIABLE],
+            started=datetime.fromisoformat(document["metadata"]["creationTimestamp"]),
+            succeeded=phase == "Succeeded" or code == 0,
+            failed=bool(code) or lost,
+            reason=status.get("reason") or of_container or "",
+            message=ended.get("message") or status.get("message") or waiting.get("message") or "",
+            exit_code=code,
+            memory_limit=str((main.get("resources") or {}).get("limits", {}).get("memory", "")),
+        )
+
+
+@dataclass(frozen=True)
+class RunPods:
+    """What a cluster says of a run.
+
+    Attributes:
+        pods: of its steps, the oldest first.
+        ended_by_hand: whether somebody ended it.
+        deadline: the seconds that it had, where they have passed; else None.
+    """
+
+    pods: tuple[Pod, ...]
+    ended_by_hand: bool = False
+    deadline: int | None = None
+
+
+def read_run_pods(run_id: str, namespace: str) -> RunPods | None:
+    """Ask the cluster about a run; None, and a line that says why, where it does not answer."""
+    from kubernetes import client, config  # type: ignore[import-untyped]
+    from kubernetes.client.exceptions import ApiException  # type: ignore[import-untyped]
+    from urllib3.exceptions import HTTPError
+
+    settings = client.Configuration()
+    try:
+        config.load_config(client_configuration=settings)
+        settings.retries = False
+        api = client.ApiClient(settings)
+        listed = client.CoreV1Api(api).list_namespaced_pod(
+            namespace,
+            label_selector=f"{RUN_LABEL}={run_id}",
+            limit=MOST_PODS,
+            _request_timeout=READ_SECONDS,
+        )
+        documents = [api.sanitize_for_serialization(each) for each in listed.items]
+    except (config.ConfigException, ApiException, HTTPError, OSError) as fault:
+        print(f"what the pods of the run say is not known: {_short(fault)}", flush=True)
+        return None
+    pods = sorted(filter(None, map(Pod.of, documents)), key=lambda pod: pod.started)
+    labels = (each["metadata"].get("labels") or {} for each in documents)
+    workflow = next((each[WORKFLOW_LABEL] for each in labels if WORKFLOW_LABEL in each), None)
+    if workflow is None:
+        return RunPods(tuple(pods))
+    try:
+        document = client.CustomObjectsApi(api).get_namespaced_custom_object(
+            *WORKFLOWS, namespace, "workflows", workflow, _request_timeout=READ_SECONDS
+        )
+    except (ApiException, HTTPError, OSError) as fault:
+        print(f"whether the run was ended by hand is not known: {_short(fault)}", flush=True)
+        return RunPods(tuple(pods))
+    return _with_deadline(tuple(pods), document)
+
+
+def _with_deadline(pods: tuple[Pod, ...], workflow: dict[str, Any]) -> RunPods:
+    seconds = workflow["spec"].get("activeDeadlineSeconds")
+    if seconds == 0:  # so the API's server ends a run
+        return RunPods(pods, ended_by_hand=True)
+    started = (workflow.get("status") or {}).get("startedAt")
+    if not (seconds and started):
+        return RunPods(pods)
+    end = datetime.fromisoformat(started) + timedelta(seconds=seconds)
+    return RunPods(pods, deadline=seconds if datetime.now(UTC) > end - EARLY else None)
+
+
+def _short(fault: Exception) -> str:
+    """A fault in a few words; that of the client holds headers and body."""
+    status = getattr(fault, "status", None)
+    return f"status {status} {getattr(fault, 'reason', '')}" if status else type(fault).__name__

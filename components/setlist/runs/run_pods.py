@@ -4,6 +4,7 @@ Only the exit handler asks, in a pod of the same run. Its account may get and li
 run's Workflow (manifests/cluster/roles.yaml).
 """
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -100,17 +101,32 @@ class RunPods:
     deadline: int | None = None
 
 
+def kubernetes_client() -> Any:  # noqa: ANN401 - the library has no types
+    """A client of the cluster that kubectl would ask, or of the cluster that this pod is in.
+
+    Raises:
+        ConfigException: there is none.
+    """
+    from kubernetes import client, config  # type: ignore[import-untyped]
+
+    settings = client.Configuration()
+    # The library reads the variable once, when it is imported.
+    if path := os.environ.get("KUBECONFIG"):
+        config.load_kube_config(config_file=path, client_configuration=settings)
+    else:
+        config.load_config(client_configuration=settings)
+    settings.retries = False
+    return client.ApiClient(settings)
+
+
 def read_run_pods(run_id: str, namespace: str) -> RunPods | None:
     """Ask the cluster about a run; None, and a line that says why, where it does not answer."""
-    from kubernetes import client, config  # type: ignore[import-untyped]
+    from kubernetes import client, config
     from kubernetes.client.exceptions import ApiException  # type: ignore[import-untyped]
     from urllib3.exceptions import HTTPError
 
-    settings = client.Configuration()
     try:
-        config.load_config(client_configuration=settings)
-        settings.retries = False
-        api = client.ApiClient(settings)
+        api = kubernetes_client()
         listed = client.CoreV1Api(api).list_namespaced_pod(
             namespace,
             label_selector=f"{RUN_LABEL}={run_id}",

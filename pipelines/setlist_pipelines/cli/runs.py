@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import ClusterNotFoundError, SetlistError, SettingsError
+from setlist.errors import ClusterNotFoundError, SettingsError
 from setlist.printable import lines
 from setlist_pipelines.cli.connection import (
     Cookies,
@@ -22,8 +22,7 @@ from setlist_pipelines.cli.connection import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from setlist.runs.record import RunRecord
-    from setlist_pipelines.kubeflow.api import Json
+    from setlist_pipelines.kubeflow.run_records import RunStory
 
 runs = typer.Typer(no_args_is_help=True, help="The runs on a Kubeflow cluster.")
 
@@ -68,6 +67,7 @@ def show(
 ) -> None:
     """Show a run: its state, its outcome, its steps and their states."""
     from setlist_pipelines.cli.screen import screen
+    from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.run_steps import read_plan, steps_of
     from setlist_pipelines.kubeflow.submission import describe_end, run_link
 
@@ -75,13 +75,15 @@ def show(
     run = kubeflow.get(f"runs/{_id(run_id)}")
     say(f"run      {run.get('display_name')} {run_id}")
     plan = read_plan(kubeflow, run)
+    story = read_story(run)
     over = run.get("state") == "FAILED"
-    say(f"state    {describe_end(kubeflow, run, plan) if over else run.get('state')}")
+    say(f"state    {describe_end(kubeflow, run, plan, story) if over else run.get('state')}")
     say(f"created  {run.get('created_at')}")
     say(f"link     {run_link(kubeflow, run_id)}")
-    record = _record(run)
-    if not isinstance(record, str):
-        say(f"outcome  {record.line}")
+    if story.record:
+        say(f"outcome  {story.record.line}")
+    for failure in story.failures:
+        say(f"failed   {failure.sentence}")
     table = new_table("step", "state", "seconds", "attempts", "task")
     for step in steps_of(run, plan):
         attempts = str(len(step.pods)) if len(step.pods) > 1 else ""
@@ -148,6 +150,7 @@ def compare(
     The outcomes are in the store of each run, so this machine needs access to it.
     """
     from setlist_pipelines.cli.screen import screen
+    from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.submission import flat_arguments
 
     if len(run_ids) < 2:
@@ -170,7 +173,7 @@ def compare(
     console = screen()
     console.print(table)
     console.print(f"equal in all: {equal} arguments")
-    console.print(_outcomes(names, [_record(run) for run in documents]))
+    console.print(_outcomes(names, [read_story(run) for run in documents]))
 
 
 Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -243,14 +246,14 @@ def _confirm(question: str, yes: bool) -> None:
     typer.confirm(question, abort=True)
 
 
-def _outcomes(names: list[str], records: "list[RunRecord | str]") -> "Table":
+def _outcomes(names: list[str], stories: "list[RunStory]") -> "Table":
     """The outcomes of runs side by side, rule by rule; a text stands for an unknown outcome."""
     table = new_table("outcome", *names)
-    outcomes = [record if isinstance(record, str) else record.outcome for record in records]
+    records = [story.record for story in stories]
+    outcomes = [story.record.outcome if story.record else story.problem for story in stories]
     add_row(table, "(outcome)", *outcomes)
-    known = [None if isinstance(record, str) else record for record in records]
-    add_row(table, "(revision)", *(record and record.revision for record in known))
-    verdicts = [record and record.verdict for record in known]
+    add_row(table, "(revision)", *(getattr(record, "revision", None) for record in records))
+    verdicts = [record and record.verdict for record in records]
     reasons = [
         {reason.rule: f"{reason.outcome} {reason.value:.4f}" for reason in verdict.reasons}
         if verdict
@@ -260,22 +263,6 @@ def _outcomes(names: list[str], records: "list[RunRecord | str]") -> "Table":
     for rule in dict.fromkeys(rule for by_rule in reasons for rule in by_rule):
         add_row(table, rule, *(by_rule.get(rule) for by_rule in reasons))
     return table
-
-
-def _record(run: "Json") -> "RunRecord | str":
-    """The record of a run's end, or a text that says why it is not known."""
-    from setlist.addresses import REMOTE_PATH
-    from setlist.runs.record import RunRecord
-
-    arguments = run.get("runtime_config", {}).get("parameters", {})
-    store, name = arguments.get("store"), arguments.get("name")
-    if not (isinstance(store, str) and isinstance(name, str) and REMOTE_PATH.match(store)):
-        return "not known: the run names no store"
-    try:
-        record = RunRecord.read(store, name, str(run.get("run_id")))
-    except SetlistError as fault:
-        return f"not known: {fault}"
-    return record or "no record yet"
 
 
 def _id(run_id: str) -> str:

@@ -108,6 +108,7 @@ def submit(
 def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
     """Show the steps of a run as they begin and end, and return its last state."""
     from setlist_pipelines.cli.screen import StepProgress
+    from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.run_steps import LEFT_OUT, NOT_BEGUN, read_plan, steps_of
     from setlist_pipelines.kubeflow.submission import describe_end, run_link, watch_run
 
@@ -130,6 +131,6 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
                     # The word of `kfp.local` for a success; see StepProgress.
                     well = step.state in ("succeeded", "cached", "not known")
                     progress.show(step.name, "SUCCESS" if well else "FAILURE", step.seconds or 0.0)
-    say(f"ended     {describe_end(kubeflow, run, plan or [])}")
+    say(f"ended     {describe_end(kubeflow, run, plan or [], read_story(run))}")
     say(f"link      {run_link(kubeflow, run_id)}")
     return str(run.get("state"))

@@ -20,6 +20,7 @@ from setlist.errors import (
 from setlist_pipelines.kubeflow.api import CredentialsError, Json, Kubeflow
 from setlist_pipelines.kubeflow.packages import Package, check_arguments, ensure_version
 from setlist_pipelines.kubeflow.pod_logs import last_words
+from setlist_pipelines.kubeflow.run_records import RunStory
 from setlist_pipelines.kubeflow.run_steps import (
     ENDED_STATES,
     PlannedStep,
@@ -197,11 +198,20 @@ def run_link(kubeflow: Kubeflow, run_id: str) -> str:
     return f"{place.rstrip('/')}/#/runs/details/{run_id}"
 
 
-def describe_end(kubeflow: Kubeflow, run: Json, plan: list[PlannedStep]) -> str:
-    """How a run ended, in one line: the step that failed, its reason and where to look."""
+def describe_end(kubeflow: Kubeflow, run: Json, plan: list[PlannedStep], story: RunStory) -> str:
+    """How a run ended, in one line: the step that failed, its reason and where to look.
+
+    Args:
+        kubeflow: the server.
+        run: its document.
+        plan: the steps of the pipeline.
+        story: what the run has written into its store.
+    """
     state = str(run.get("state"))
     if state == "SUCCEEDED":
         return state
+    if story.record and story.record.outcome == "failed":
+        return f"{state}: {story.record.sentence}"
     if was_ended_by_hand(run):
         return f"{state}: it was ended by hand"
     step = failed_step(steps_of(run, plan))

@@ -52,9 +52,10 @@ def supervise_containers(supervisor: Supervisor) -> None:
         volumes: dict[str, Any],
         **arguments: Any,  # noqa: ANN401 - whatever `docker run` takes
     ) -> int:
+        step = StepCommand.parse(command)
+        own = {"environment": supervisor.environment(step) | arguments.pop("environment", {})}
         return supervisor.attempt(
-            StepCommand.parse(command),
-            lambda: run_container(client, image, command, volumes, **arguments),
+            step, lambda: run_container(client, image, command, volumes, **arguments, **own)
         )
 
     docker_task_handler.run_docker_container = attempt

@@ -21,6 +21,8 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from setlist import errors
 from setlist.errors import SetlistError
+from setlist.runs.step_failure import NAME_VARIABLE, STORE_VARIABLE
+from setlist.step_process import RUN_VARIABLE
 from setlist_pipelines.laptop.kfp_patches import (
     name_run,
     supervise_containers,
@@ -167,12 +169,18 @@ def resume_local(
 
 
 def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[str, Any]) -> Run:
-    supervisor = Supervisor(state)
-    pipeline, workdir = state.identity.pipeline, state.root.parent
-    runner = _runner(supervisor, settings, container)
     from setlist_pipelines.graphs import graph
 
+    pipeline, workdir = state.identity.pipeline, state.root.parent
     arguments, component = settings.arguments(pipeline), graph(pipeline, settings)
+    titles = step_titles(component.pipeline_spec)
+    place = {
+        RUN_VARIABLE: state.identity.run_id,
+        STORE_VARIABLE: settings.store,
+        NAME_VARIABLE: settings.name,
+    }
+    supervisor = Supervisor(state, place, titles)
+    runner = _runner(supervisor, settings, container)
     name_run(state.root.name, state.identity.run_id)
     local.init(
         runner=runner,
@@ -187,7 +195,7 @@ def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[
         state.log.open("a", encoding="utf-8", errors="replace") as file,
         warnings.catch_warnings(),
     ):
-        screen = _Log(file, say, step_titles(component.pipeline_spec))
+        screen = _Log(file, say, titles)
         warnings.filterwarnings("ignore", module=r"kfp\.local")  # display names, image names
         try:
             with supervisor.interrupted_by_signals():

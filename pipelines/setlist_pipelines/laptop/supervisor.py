@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 
+from setlist.runs.step_failure import TASK_VARIABLE, TITLE_VARIABLE
 from setlist_pipelines.laptop import step_main
 from setlist_pipelines.laptop.run_state import RunState
 from setlist_pipelines.laptop.step_command import StepCommand
@@ -36,11 +37,18 @@ class Supervisor:
 
     Attributes:
         state: of the run.
+        variables: of the environment of every step.
+        titles: the display names of steps, by their names.
         process: of the step that runs now.
     """
 
-    def __init__(self, state: RunState) -> None:
-        self.state = state
+    def __init__(
+        self,
+        state: RunState,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        titles: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.state, self.variables, self.titles = state, variables, titles
         self.process: subprocess.Popen[str] | None = None
         self._signals = 0
 
@@ -89,9 +97,14 @@ class Supervisor:
 
         def start() -> int:
             with self.state.scratch(step) as folder:
-                return self._run(step, folder, env_vars or {})
+                return self._run(step, folder, {**self.environment(step), **(env_vars or {})})
 
         return self.attempt(step, start)
+
+    def environment(self, step: StepCommand) -> dict[str, str]:
+        """The variables that tell a step where it is; see `setlist.runs.step_failure`."""
+        title = self.titles.get(step.name, step.name)
+        return {**self.variables, TASK_VARIABLE: step.name, TITLE_VARIABLE: title}
 
     def attempt(self, step: StepCommand, start: Callable[[], int]) -> int:
         """Start a step unless it was finished before; write down that it is. Its exit code.

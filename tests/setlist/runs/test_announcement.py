@@ -18,6 +18,7 @@ from setlist.evaluation.verdict import Verdict
 from setlist.runs import announcement
 from setlist.runs.announcement import announce, announce_failure, notify
 from setlist.runs.record import RunRecord
+from setlist.runs.step_failure import StepFailure, read_failures
 from setlist.store.objects import open_objects
 
 
@@ -46,7 +47,11 @@ def store(tmp_path):
 @pytest.fixture(autouse=True)
 def silence(monkeypatch):
     """No address of whoever runs the tests, and no time-out on a machine that is busy."""
-    for name in (announcement.WEBHOOK_VARIABLE, announcement.PUSH_GATEWAY_VARIABLE):
+    for name in (
+        announcement.WEBHOOK_VARIABLE,
+        announcement.PUSH_GATEWAY_VARIABLE,
+        announcement.PAGE_VARIABLE,
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(announcement, "ATTEMPT_TIMEOUT_SECONDS", PATIENCE)
     monkeypatch.setattr(announcement, "TOTAL_TIMEOUT_SECONDS", PATIENCE)
@@ -113,6 +118,63 @@ def test_a_failure_is_what_left_no_record(store, verdict, capsys):
     assert RunRecord.read(store, "home", "b").sentence == "step curate failed"
     assert announce_failure(store, "home", "c", "").sentence == "A step failed; its log says why."
     assert "home: failed. step curate failed" in capsys.readouterr().out
+
+
+def failed(store, reason="no rows", run_id="a", task="train", **values):
+    usual = {"title": "Train wide", "attempt": 1, "ended": "2026-05-01T05:01:00Z"}
+    failure = StepFailure(task=task, reason=reason, **(usual | values))
+    return failure.write(store, "home", run_id)
+
+
+def failures(store, run_id="a"):
+    return read_failures(open_objects(store), "home", run_id)
+
+
+def test_a_failed_run_tells_what_its_steps_have_written(store):
+    written = failed(store), failed(store, "no memory")
+    assert [each.attempt for each in written] == [1, 2]
+    failed(store, "of another run", "b")
+    told = announce_failure(store, "home", "a", "")
+    assert told.sentence == "Train wide, attempt 2: no memory"
+    assert RunRecord.read(store, "home", "a").failures == written
+    assert failures(store) == [], "the record has them"
+    assert len(failures(store, "b")) == 1
+
+
+def test_a_run_that_succeeded_tells_which_steps_were_repeated(store, verdict):
+    written = failed(store)
+    announce(store, "home", "a", verdict, None)
+    assert RunRecord.read(store, "home", "a").failures == (written,)
+    assert failures(store) == []
+
+
+def test_a_run_without_failures_has_a_record_as_before(store, verdict):
+    announce(store, "home", "a", verdict, None)
+    stored = json.loads(open_objects(store).read("home/runs/a.json")[0])
+    assert not stored.keys() & {"failures", "link", "made_up"}
+
+
+def test_an_announcement_links_to_the_page_of_the_run(store, verdict, monkeypatch):
+    monkeypatch.setenv(announcement.PAGE_VARIABLE, "https://kubeflow.example/pipeline/")
+    link = "https://kubeflow.example/pipeline/#/runs/details/a"
+    with recipient() as (url, heard):
+        monkeypatch.setenv(announcement.WEBHOOK_VARIABLE, url)
+        announce_failure(store, "home", "a", "no rows")
+    assert json.loads(heard[0][2])["text"] == f"home: failed. no rows (run a) {link}"
+    assert RunRecord.read(store, "home", "a").link == link
+
+
+def test_the_pods_are_asked_only_in_a_pod_and_only_after_a_failure(store, verdict, monkeypatch):
+    asked = []
+    monkeypatch.setattr(announcement, "read_run_pods", lambda *place: asked.append(place))
+    announce_failure(store, "home", "a", "")
+    assert asked == []
+    monkeypatch.setenv(announcement.NAMESPACE_VARIABLE, "team")
+    announce(store, "home", "b", verdict, None)
+    assert announce_failure(store, "home", "b", "") is None
+    assert asked == []
+    announce_failure(store, "home", "c", "")
+    assert asked == [("c", "team")]
 
 
 def test_a_failure_is_told_even_if_the_store_is_gone(tmp_path, capsys):

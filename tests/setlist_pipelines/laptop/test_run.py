@@ -406,7 +406,12 @@ def test_without_new_data_a_run_ends_early_and_green_and_says_so(work, third):
 def test_a_failed_run_is_announced(work, third):
     done = setlist_run(work, "inputs=[city]")
     assert done.code == 1
-    assert records(work)[-1].outcome == "failed"
+    record = records(work)[-1]
+    assert record.outcome == "failed"
+    assert record.sentence.startswith("Transform to features: ")
+    assert "city" in record.sentence
+    assert [each.task for each in record.failures] == ["transform"]
+    assert not (work / "store" / "home" / "failures").exists()
     assert "home: failed. " in next(work.glob(f"run-{done.root.name[11:]}.log")).read_text()
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.setlist.runs.test_promotion import model, verdict
 from tests.signing_keys import make_key
 
-from setlist.errors import SetlistError
+from setlist.errors import DataError, SetlistError
 from setlist.evaluation.verdict import SeenHead
 from setlist.models.contract import folder_digest
 from setlist.runs.announcement import announce, announce_failure
@@ -17,6 +17,8 @@ from setlist.runs.checkpoints import CHECKPOINT_AGE
 from setlist.runs.cleaning import clean_store, clean_with_key
 from setlist.runs.promotion import prune_models, push, rollback
 from setlist.runs.record import RunRecord, write_missing_records
+from setlist.runs.step_failure import NAME_VARIABLE, STORE_VARIABLE, keep_failure
+from setlist.step_process import RUN_VARIABLE
 from setlist.store.manifest import Claim
 from setlist.store.model_store import open_store
 from setlist.store.signing import KEY_VARIABLE
@@ -132,6 +134,10 @@ def test_what_has_no_verdict_gets_no_record(store, tmp_path):
     assert RunRecord.all(store, "home") == []
 
 
+def environment(store, run_id):
+    return {RUN_VARIABLE: run_id, STORE_VARIABLE: store, NAME_VARIABLE: "home"}
+
+
 def aged(path: Path, age: timedelta) -> None:
     then = time.time() - age.total_seconds()
     os.utime(path, (then, then))
@@ -154,6 +160,9 @@ def test_clean_removes_what_dead_runs_left_and_nothing_else(store, heuristics, t
     for run_id in ("failed-1", "failed-2"):
         RunRecord.of_failure("home", run_id, "").write(store)
     aged(root / "home/runs/failed-1.json", timedelta(days=100))
+    for run_id in ("old", "new"):
+        keep_failure("train", DataError("no rows"), environment(store, run_id))
+    aged(root / "home/failures/old/train-1.json", timedelta(days=31))
     (root / ".partial" / "killed").write_bytes(b"half")
     before = place.keys("")
     planned = clean_store(models, "home", records_age=timedelta(days=90), dry_run=True)
@@ -161,6 +170,8 @@ def test_clean_removes_what_dead_runs_left_and_nothing_else(store, heuristics, t
     done = clean_store(models, "home", records_age=timedelta(days=90))
     assert (done.leftovers, done.checkpoints, done.uploads) == ([4], ["checkpoints/old"], 1)
     assert done.records == ["home/runs/failed-1.json"]
+    assert done.failures == ["home/failures/old/train-1.json"]
+    assert place.keys("home/failures/") == ["home/failures/new/train-1.json"]
     assert done.made_up == ["run-1", "run-2", "run-3"]
     assert done.claims == ["home/revisions/dead-4.run", "home/revisions/4.claim"]
     assert planned == done._replace(made_up=[], claims=[]), "claims go after the floor was raised"

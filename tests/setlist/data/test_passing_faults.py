@@ -23,6 +23,7 @@ from setlist.data.events import staged_events
 from setlist.data.source import TableSource, listing
 from setlist.errors import DataError
 from setlist.store import bucket
+from setlist.store.objects import open_objects
 
 # Of an answer that it tries again, the client leaves the body unread, and the connection open.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -185,10 +186,12 @@ class Faulty(Proxy):
             Faulty.asked += 1
             fault = Faulty.faults.pop(0) if Faulty.faults else None
         self.whole = fault != 1
+        if fault is None or fault == 1:
+            super().pass_on()
+            return
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if fault == 0:
             self.close_connection = True
-        elif fault is None or fault == 1:
-            super().pass_on()
         else:
             self.respond(fault)
 
@@ -203,7 +206,7 @@ class Faulty(Proxy):
         self.wfile.write(content[: len(content) // 2])
         self.close_connection = True
 
-    do_GET = pass_on  # noqa: N815
+    do_GET = do_POST = do_DELETE = pass_on  # noqa: N815
 
 
 LISTS, FILES = "/o?", "events.parquet"
@@ -218,7 +221,7 @@ def faults_of(part: str, *statuses: int) -> Iterator[None]:
 
 @pytest.fixture
 def folder(gcs_bucket, tmp_path, monkeypatch) -> Iterator[TableSource]:
-    """Plays in a bucket, read through the proxy without pauses."""
+    """Plays in a bucket, read through a proxy without pauses."""
     pq.write_table(EVENTS, tmp_path / "events.parquet")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_bucket)
     prefix = f"passing/{tmp_path.name}/plays"
@@ -259,3 +262,25 @@ def test_a_bucket_that_never_recovers_is_given_up(folder, part, monkeypatch):
     assert folder.name in words
     assert "(503)" in words
     assert 1 < Faulty.asked < 10_000
+
+
+@pytest.mark.parametrize("status", [503, 429, 0])
+def test_a_store_in_a_bucket_outlasts_two_faults(folder, tmp_path, status):
+    store = open_objects(folder.name.replace("plays", "store"))
+    file, copy = tmp_path / "events.parquet", tmp_path / "copy"
+
+    def use(call: Callable[[], object]) -> object:
+        with faults_of("", status, status):
+            answer = call()
+        assert Faulty.asked >= 3
+        return answer
+
+    generation = use(lambda: store.write("home/HEAD", b"1", expected=None))
+    assert use(lambda: store.read("home/HEAD")) == (b"1", generation)
+    use(lambda: store.upload(file, "model/file"))
+    assert use(lambda: store.holds(file, "model/file"))
+    use(lambda: store.download("model/file", copy))
+    assert copy.read_bytes() == file.read_bytes()
+    assert use(lambda: store.keys("")) == ["home/HEAD", "model/file"]
+    use(lambda: store.remove("model/file"))
+    assert store.keys("") == ["home/HEAD"]

@@ -122,8 +122,8 @@ def test_a_session_and_a_stream_outlast_two_faults(server, code):
 )
 def test_what_stays_refused_is_asked_for_once(server, answer, words):
     server.answers = [answer] * PAST
-    assert f"({answer[0]} " in (said := sentence(lambda: listing(TABLE)))
-    assert words in said
+    assert f"({answer[0]} " in (text := sentence(lambda: listing(TABLE)))
+    assert words in text
     assert server.calls == ["tables.get"]
 
 
@@ -145,9 +145,9 @@ def test_a_session_that_stays_refused_is_asked_for_once(server, code):
 
 def test_what_never_recovers_is_given_up_after_so_many_attempts(server):
     server.answers = [(503, "backendError")] * PAST
-    said = sentence(lambda: listing(TABLE))
-    assert f"{TABLE.name}: cannot be read (503 GET " in said
-    assert said.endswith("; check the connection, and try again later.")
+    text = sentence(lambda: listing(TABLE))
+    assert f"{TABLE.name}: cannot be read (503 GET " in text
+    assert text.endswith("; check the connection, and try again later.")
     assert server.calls == ["tables.get"] * bigquery_faults.ATTEMPTS
     server.answers, server.calls, server.codes = [], [], [grpc.StatusCode.UNAVAILABLE] * PAST
     assert "try again later" in sentence(lambda: plays(TABLE))

@@ -39,6 +39,8 @@ class BigQueryStub:
         modified: the last change in ms, by table.
         waiting: rows that were streamed into any table, and are not stored yet.
         refusals: the status of every call that names the table.
+        answers: status and reason of the next calls of tables.get; status 0 hangs up.
+        codes: how the next calls of the other API end.
         streams: that a session has, unless the caller wants fewer.
         page_rows: rows of an answer.
         breaks: how many calls of ReadRows end with UNAVAILABLE after a page.
@@ -46,6 +48,7 @@ class BigQueryStub:
         silent: calls of ReadRows do not answer.
         sessions: the requests that made them.
         offsets: with which streams were read.
+        calls: of either API, by name.
     """
 
     tables: dict[str, pa.Table]
@@ -53,6 +56,8 @@ class BigQueryStub:
     modified: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
     refusals: dict[str, grpc.StatusCode] = field(default_factory=dict)
+    answers: list[tuple[int, str]] = field(default_factory=list)
+    codes: list[grpc.StatusCode] = field(default_factory=list)
     streams: int = 3
     page_rows: int = 400
     breaks: int = 0
@@ -60,6 +65,7 @@ class BigQueryStub:
     silent: bool = False
     sessions: list[types.CreateReadSessionRequest] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     _read: dict[str, pa.Table] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -67,6 +73,7 @@ class BigQueryStub:
         self, request: types.CreateReadSessionRequest, context: grpc.ServicerContext
     ) -> types.ReadSession:
         """CreateReadSession."""
+        self._begin("CreateReadSession", context)
         asked = request.read_session
         _, project, _, dataset, _, table = asked.table.split("/")
         name = f"{project}.{dataset}.{table}"
@@ -109,6 +116,7 @@ class BigQueryStub:
         self, request: types.ReadRowsRequest, context: grpc.ServicerContext
     ) -> Iterator[types.ReadRowsResponse]:
         """ReadRows."""
+        self._begin("ReadRows", context)
         ended = threading.Event()
         context.add_callback(ended.set)
         with self._lock:
@@ -133,8 +141,21 @@ class BigQueryStub:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
             schema = None
 
+    def _begin(self, call: str, context: grpc.ServicerContext) -> None:
+        with self._lock:
+            self.calls.append(call)
+            code = self.codes.pop(0) if self.codes else None
+        if code:
+            context.abort(code, f"request failed: {code.name}")
+
     def resource(self, name: str) -> tuple[int, dict]:
         """The status and the answer of tables.get."""
+        self.calls.append("tables.get")
+        if self.answers:
+            status, reason = self.answers.pop(0)
+            words = f"request failed: {reason}"
+            errors = [{"message": words, "domain": "global", "reason": reason}]
+            return status, {"error": {"code": status, "message": words, "errors": errors}}
         if name in self.refusals:
             status = bigquery_status(self.refusals[name])
             return status, {"error": {"message": f"request failed: {self.refusals[name].name}"}}
@@ -196,6 +217,9 @@ def bigquery_stub(**settings) -> Iterator[tuple[BigQueryStub, str, str]]:
         def do_GET(self) -> None:  # noqa: N802
             _, _, project, _, dataset, _, table = self.path.split("/")
             status, answer = server.resource(f"{project}.{dataset}.{table}")
+            if status == 0:
+                self.close_connection = True
+                return
             self.respond(status, json.dumps(answer).encode(), **{"Content-Type": "text/json"})
 
     methods = {

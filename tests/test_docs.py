@@ -10,10 +10,19 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
-def test_every_test_that_the_page_on_security_names_is_there():
-    page = (ROOT / "docs" / "SECURITY.md").read_text("utf-8")
-    names = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
-    assert len(names) > 20
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def rows(page: str, heading: str) -> list[str]:
+    """The rows of the table with that first column."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    return text.partition(f"| {heading} |")[2].partition("\n\n")[0].splitlines()[2:]
+
+
+@pytest.mark.parametrize(("page", "least"), [("SECURITY.md", 20), ("cluster.md", 40)])
+def test_every_test_that_a_page_names_is_there(page: str, least: int):
+    names = NAMED.findall((ROOT / "docs" / page).read_text("utf-8"))
+    assert len(names) > least
     functions = {
         path: {
             node.name
@@ -26,10 +35,26 @@ def test_every_test_that_the_page_on_security_names_is_there():
 
 
 def test_every_row_of_the_defences_names_a_test():
-    page = (ROOT / "docs" / "SECURITY.md").read_text("utf-8")
-    table = page.partition("| boundary |")[2].partition("\n\n")[0].splitlines()[2:]
+    table = rows("SECURITY.md", "boundary")
     assert len(table) > 20
     assert [row for row in table if "`tests/" not in row.split("|")[-2]] == []
+
+
+def test_every_row_on_the_backend_says_how_it_is_known():
+    """What was seen or is played by a stand-in has a test; what was only read has none."""
+    table = [row.split("|") for row in rows("cluster.md", "what the backend does")]
+    assert len(table) > 20
+    tested, untested = {"seen", "seen, not recorded", "stand-in"}, {"read", "open"}
+    assert {cells[2].strip() for cells in table} <= tested | untested
+    named = {cells[1] for cells in table if NAMED.search(cells[3])}
+    assert named == {cells[1] for cells in table if cells[2].strip() in tested}
+
+
+def test_every_fault_of_a_cluster_names_its_test_and_what_it_is_over():
+    table = [row.split("|") for row in rows("cluster.md", "what went wrong")]
+    assert len(table) > 10
+    assert [cells[1] for cells in table if not NAMED.search(cells[2])] == []
+    assert {cells[3].strip() for cells in table} == {"recording", "stand-in"}
 
 
 @pytest.mark.parametrize("workflow", sorted((ROOT / ".github" / "workflows").iterdir()))

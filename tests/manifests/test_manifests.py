@@ -25,6 +25,7 @@ MANIFESTS = ROOT / "manifests"
 KUBERNETES = "1.34"
 COMPILED = {MANIFESTS / f"{pipeline}.yaml" for pipeline in ("retraining", "monitoring")}
 WORKFLOW = MANIFESTS / "ci" / "retraining.yaml"
+NIGHTLY = ROOT / ".github" / "workflows" / "nightly.yaml"
 OTHERS = {
     ("argoproj.io/v1alpha1", "Application"),
     ("kind.x-k8s.io/v1alpha4", "Cluster"),
@@ -277,6 +278,7 @@ def test_kind_is_pinned():
     version = "v" + ".".join(map(str, kind.KIND))
     assert version in (MANIFESTS / "kind" / "cluster.yaml").read_text("utf-8")
     assert f"version: {version}." in WORKFLOW.read_text("utf-8")
+    assert f"sigs.k8s.io/kind@{version}." in NIGHTLY.read_text("utf-8")
 
 
 def test_argo_cd_watches_the_namespace_of_the_runs():
@@ -289,8 +291,9 @@ def test_argo_cd_watches_the_namespace_of_the_runs():
 
 
 def commands() -> list[list[str]]:
-    """Every call of `setlist` in the workflow and in the comments of the manifests."""
-    jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"].values()
+    """Every call of `setlist` in the workflows and in the comments of the manifests."""
+    files = [yaml.safe_load(path.read_text("utf-8")) for path in (WORKFLOW, NIGHTLY)]
+    jobs = [job for file in files for job in file["jobs"].values()]
     steps = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
     lines = [line for step in steps for line in step.splitlines()]
     for path in MANIFESTS.rglob("*.yaml"):

@@ -5,8 +5,7 @@ That API tells neither the size of a table nor its last change; the REST API doe
 """
 
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +16,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
 
+from setlist.data.bigquery_faults import REMEDIES, insist, remedy
 from setlist.data.formats import TableFile, select_leaves
 from setlist.errors import DataError
 
@@ -24,15 +24,10 @@ Connection = tuple[AuthorizedSession, BigQueryReadClient, str | None]
 REST = "https://bigquery.googleapis.com/bigquery/v2"
 TIMEOUT_SECONDS = 60.0
 """For one answer. A stream that takes longer is resumed behind the last rows that arrived."""
-ATTEMPTS = 3
-"""To get an answer, or the next rows of a stream."""
 STREAM_BYTES, MAX_STREAMS = 128 * 1024**2, 1_000
 """A table is asked for in streams of that size, all columns counted; Google makes no more."""
 MAX_STREAM_BYTES = 4 * 1024**3
 """Of the columns that are read. A larger stream is refused: it would have to fit into memory."""
-ROLES = "give the account roles/bigquery.dataViewer, and roles/bigquery.readSessionUser to read"
-REMEDIES = {400: "copy its rows to a table", 401: ROLES, 403: ROLES, 404: "correct the name"}
-"""By the status, where trying again does not help; both APIs have the numbers of HTTP."""
 
 
 def describe(path: str) -> tuple[list[str], int, str]:
@@ -53,7 +48,7 @@ def describe(path: str) -> tuple[list[str], int, str]:
         return answer.json()
 
     with _connected(path) as (http, _, _):
-        table = _insist(resource)
+        table = insist(resource)
     if table["type"].endswith("VIEW"):
         raise DataError(f"{path}: is a view, which the Storage Read API cannot read", REMEDIES[400])
     columns = [*_leaves(table.get("schema", {}).get("fields", []))]
@@ -81,7 +76,7 @@ def streams(path: str, columns: Sequence[str], size: int) -> list[str]:
         parent = f"projects/{project or table.split('/')[1]}"
         request = {"parent": parent, "read_session": session, "max_stream_count": count}
         limits = {"timeout": TIMEOUT_SECONDS, "retry": None}
-        made = _insist(lambda: reader.create_read_session(request, **limits))
+        made = insist(lambda: reader.create_read_session(request, **limits))
     # A table without rows may have no stream, and yet has columns.
     names = [stream.name for stream in made.streams] or [""]
     return [f"{path}#{name}#{','.join(columns)}" for name in names]
@@ -95,7 +90,7 @@ def open_stream(path: str) -> TableFile:
         batches: list[pa.RecordBatch] = []
         if stream:
             with _connected(label) as (_, reader, _):
-                _insist(lambda: _receive(reader, stream, batches), batches)
+                insist(lambda: _receive(reader, stream, batches), batches)
         # A stream without rows sends no types.
         nothing = pa.table(dict.fromkeys(columns.split(","), pa.nulls(0)))
         return select_leaves(pa.Table.from_batches(batches) if batches else nothing, wanted)
@@ -113,19 +108,6 @@ def _receive(reader: BigQueryReadClient, stream: str, batches: list[pa.RecordBat
         batches += filter(len, [pa.ipc.read_record_batch(rows, schema)])  # no rows, no progress
         if sum(batch.nbytes for batch in batches) > MAX_STREAM_BYTES:
             raise BadRequest(f"a stream has more than {MAX_STREAM_BYTES:,} bytes")
-
-
-def _insist(call: Callable[[], Any], arrived: Sized = ()) -> Any:  # noqa: ANN401 - the libraries'
-    """Make a call again while it fails; anything that arrived gives it all attempts anew."""
-    failures = before = 0
-    while True:
-        try:
-            return call()
-        except (GoogleAPIError, OSError) as fault:
-            failures, before = 1 if len(arrived) > before else failures + 1, len(arrived)
-            if failures == ATTEMPTS or getattr(fault, "code", None) in REMEDIES:
-                raise
-            time.sleep(failures)
 
 
 def _resource(path: str) -> str:
@@ -160,5 +142,4 @@ def _connected(label: str) -> Iterator[Connection]:
             yield http, reader, project
     except (GoogleAPIError, GoogleAuthError, OSError, pa.ArrowException) as fault:
         reason = " ".join(str(fault).split())[:300]
-        remedy = REMEDIES.get(getattr(fault, "code", 0), "check the connection and the account")
-        raise DataError(f"{label}: cannot be read ({reason})", remedy) from fault
+        raise DataError(f"{label}: cannot be read ({reason})", remedy(fault)) from fault

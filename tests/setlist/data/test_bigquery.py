@@ -8,7 +8,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import google.auth
 import grpc
@@ -21,7 +20,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from pydantic import ValidationError
 from tests.bigquery_stub import PROJECT, BigQueryStub, bigquery_stub, connected_to
 
-from setlist.data import bigquery
+from setlist.data import bigquery, bigquery_faults
 from setlist.data.curation import (
     CurationSettings,
     DataSettings,
@@ -115,7 +114,7 @@ def serve(monkeypatch):
         monkeypatch.setattr(bigquery, "REST", rest)
         monkeypatch.setattr(bigquery, "connect", connected_to(address))
         monkeypatch.setattr(bigquery, "STREAM_BYTES", 1_000)  # as if the table were large
-        monkeypatch.setattr(bigquery, "time", SimpleNamespace(sleep=lambda _: None))
+        monkeypatch.setattr(bigquery_faults, "PAUSE_SECONDS", 0.0)
         return server
 
     yield started
@@ -227,11 +226,12 @@ def test_any_process_reads_its_stream_of_one_snapshot(serve):
     assert len(set(rows["place"].to_pylist())) == ROWS
 
 
-def test_a_stream_that_breaks_is_resumed_behind_its_last_row(serve):
+def test_a_stream_that_breaks_is_resumed_behind_its_last_row(serve, monkeypatch):
     server = serve({"events": events()})
     whole = read(TableSource(path=EVENTS, columns=RENAMED))
     assert server.offsets == [0] * server.streams
     server.offsets.clear()
+    monkeypatch.setattr(bigquery_faults, "ATTEMPTS", 3)
     server.breaks = 4  # more than the attempts, but each brings rows
     assert read(TableSource(path=EVENTS, columns=RENAMED)).equals(whole)
     assert sorted(server.offsets) == [0, 0, 0, 400, 800, 1200, 1500]
@@ -241,7 +241,7 @@ def test_a_stream_that_breaks_without_a_row_is_given_up(serve):
     server = serve({"events": events()}, broken=True)
     said = sentence(lambda: read(TableSource(path=EVENTS, columns=RENAMED)))
     assert f"{EVENTS}: cannot be read (503 the connection was lost)" in said
-    assert server.offsets == [0] * bigquery.ATTEMPTS
+    assert server.offsets == [0] * bigquery_faults.ATTEMPTS
 
 
 def test_a_stream_that_never_answers_ends_in_time(serve, monkeypatch):
@@ -252,7 +252,7 @@ def test_a_stream_that_never_answers_ends_in_time(serve, monkeypatch):
     assert f"{EVENTS}: cannot be read (504 Deadline Exceeded)" in said
     assert "check the connection" in said
     assert time.monotonic() - begun < 60
-    assert server.offsets == [0] * bigquery.ATTEMPTS
+    assert server.offsets == [0] * bigquery_faults.ATTEMPTS
 
 
 def test_a_stream_beyond_all_bounds_is_refused(serve, monkeypatch):

@@ -106,7 +106,8 @@ def test_up_with_kubeflow(bench: Bench):
         f"apply -k {source}/env/platform-agnostic?ref=2.17.0",
         "wait deployment --all --for=condition=Available --namespace kubeflow --timeout=20m",
     ]
-    assert version("kfp") == kind.KUBEFLOW, "the backend is that of the SDK"
+    minor = kind.KUBEFLOW.rpartition(".")[0]
+    assert version("kfp").rpartition(".")[0] == minor, "patches of SDK and backend come apart"
 
 
 def test_a_command_that_fails_ends_it(bench: Bench, monkeypatch):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
-from typing import get_args
+from typing import Any, get_args
 
 import requests  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
@@ -203,12 +203,16 @@ def _post(url: str, record: Record) -> None:
     # Slack reads these three as markup. & comes first, because the others are written with it.
     for character, escaped in {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.items():
         text = text.replace(character, escaped)
+    _request("POST", url, json={"text": text})
+
+
+def _request(method: str, url: str, **content: Any) -> None:  # noqa: ANN401 - what requests takes
+    """Send one request, again where the fault may pass."""
     with requests.Session() as session:
         adapter = requests.adapters.HTTPAdapter(max_retries=RETRIES)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        answer = session.post(url, json={"text": text}, timeout=ATTEMPT_TIMEOUT_SECONDS)
-        answer.raise_for_status()
+        session.request(method, url, timeout=ATTEMPT_TIMEOUT_SECONDS, **content).raise_for_status()
 
 
 def _push_metrics(url: str, record: Record) -> None:
@@ -233,10 +237,11 @@ def _push_metrics(url: str, record: Record) -> None:
     if isinstance(record, RunRecord) and record.outcome == "promoted" and record.revision:
         live = Gauge("setlist_live_revision", "The last revision made live.", registry=registry)
         live.set(record.revision)
-    pushadd_to_gateway(
-        url,
-        "setlist",
-        registry,
-        grouping_key={"name": record.name},
-        timeout=ATTEMPT_TIMEOUT_SECONDS,
-    )
+    pushadd_to_gateway(url, "setlist", registry, grouping_key={"name": record.name}, handler=_push)
+
+
+def _push(
+    url: str, method: str, _: float | None, headers: list[tuple[str, str]], data: bytes
+) -> Callable[[], None]:
+    """How Prometheus's client sends; its own way tries once."""
+    return lambda: _request(method, url, headers=dict(headers), data=data)

@@ -241,7 +241,11 @@ def _push_metrics(url: str, record: Record) -> None:
 
 
 def _push(
-    url: str, method: str, _: float | None, headers: list[tuple[str, str]], data: bytes
+    url: str,
+    method: str,
+    timeout: float | None,  # noqa: ARG001 - ours counts
+    headers: list[tuple[str, str]],
+    data: bytes,
 ) -> Callable[[], None]:
     """How Prometheus's client sends; its own way tries once."""
     return lambda: _request(method, url, headers=dict(headers), data=data)

@@ -1,6 +1,6 @@
 """Reads the logs of a run's steps from Kubeflow Pipelines, pod by pod.
 
-The v2beta1 API has no call for logs. The sources of the backend and of its web page show three
+The v2beta1 API has no call for logs. The sources of the backend and of its web page show four
 doors, which are tried in this order:
 
 - The API's server returns the log of a pod, or of its archive, at
@@ -8,6 +8,8 @@ doors, which are tried in this order:
 - The web page's server, which forwards only other paths to the API, returns it at /k8s/pod/logs.
 - Argo stores the log of a pod that has ended as its artifact `main-logs`, and the API's server
   returns that in Base64, also when pod and workflow are gone.
+- The launcher stores what the step prints as the artifact `executor-logs-0`. Argo does not know of
+  it, so the API's server does not return it (404): the web page's server does, at /artifacts/get.
 """
 
 import base64
@@ -26,6 +28,12 @@ from setlist_pipelines.kubeflow.run_steps import (
     read_plan,
     steps_of,
 )
+from setlist_pipelines.kubeflow.stored_workflow import (
+    OUT_OF_MEMORY,
+    pod_end,
+    published_log_address,
+    workflow_nodes,
+)
 
 TEMPLATE, RETRIED_TEMPLATE = "system-container-impl", "retry-system-container-impl"
 """Argo's templates of a container: for a step without retries, and for a step with retries."""
@@ -34,6 +42,17 @@ RUN_LABEL = "pipeline/runid"
 """The label that all pods of a run have."""
 FAULT = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\w*: (.+)")
 """The last line of a traceback."""
+LAUNCHER_FAULT = re.compile(
+    r"F\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] (?:failed to execute component: )?(.+)"
+)
+"""The last line of a launcher that fails."""
+OF_THE_STEP = re.compile(r"exit status \d+")
+"""What the launcher says of a step that failed by itself."""
+KILLED = "signal: killed"
+"""What it says of one that was killed, by Linux, beyond the memory of its container."""
+PAGE_SOURCES = {"minio": "minio", "s3": "s3", "gs": "gcs"}
+"""What the web page's server calls a store, by the scheme of an address."""
+LONGEST_REASON = 500
 
 
 def select_steps(kubeflow: Kubeflow, run: Json, name: str) -> list[Step]:
@@ -70,16 +89,54 @@ def step_logs(kubeflow: Kubeflow, run: Json, step: Step) -> Iterator[tuple[str, 
                 yield pod, log
                 break
         else:
-            if log := _stored_log(kubeflow, run, node):
+            log = _stored_log(kubeflow, run, node) or _published_log(kubeflow, run, node)
+            if log:
                 yield f"{workflow}-{templates[0]}-{node_hash}", log
 
 
-def last_words(kubeflow: Kubeflow, run: Json, step: Step) -> str:
-    """The sentence of the exception that ended a step, from its log; "" where there is none."""
-    logs = [log for _, log in step_logs(kubeflow, run, step)]
-    lines = logs[-1].splitlines() if logs else []
-    faults = (FAULT.fullmatch(line.strip()) for line in reversed(lines))
-    return next((fault[1] for fault in faults if fault), "")
+def reason_of_failure(kubeflow: Kubeflow, run: Json, step: Step) -> str:
+    """Why a step failed, in one line, and what to do where the step itself does not say so.
+
+    The step writes its sentence into the termination message of its pod, which Argo keeps. Where
+    there is none, the end of the log tells who ended it: the step, the launcher, or Linux.
+    """
+    node = step.pods[-1] if step.pods else ""
+    reason, words = pod_end(workflow_nodes(kubeflow, run), node)
+    memory = f"raise platform.steps.{step.task}.memory_limit"
+    if reason == OUT_OF_MEMORY:
+        return f"it needed more memory than it may have; {memory}"
+    if words:
+        return _short(words)
+    lines = next((log.splitlines() for _, log in reversed([*step_logs(kubeflow, run, step)])), [])
+    launcher = _last(LAUNCHER_FAULT, lines)
+    if launcher == KILLED:
+        return f"it was killed, most likely beyond its memory; {memory}"
+    if "upload" in launcher:
+        return (
+            f"its outputs could not be stored: {_short(launcher)}; see whether the bucket is full "
+            "or refuses, then submit again: the steps before it come from the cache"
+        )
+    if launcher and not OF_THE_STEP.fullmatch(launcher):
+        return f"the launcher of Kubeflow Pipelines failed: {_short(launcher)}"
+    if fault := _last(FAULT, lines):
+        return _short(fault)
+    if reason and reason != "Error":
+        return f"its pod: {_short(reason)}"
+    return (
+        "its log does not say why; a step beyond its memory is killed without a word: see "
+        f"`kubectl describe pod`, and {memory}"
+    )
+
+
+def _last(pattern: re.Pattern[str], lines: list[str]) -> str:
+    """The group of the last line that is of a pattern; "" for none."""
+    matches = (pattern.fullmatch(line.strip()) for line in reversed(lines))
+    return next((match[1] for match in matches if match), "")
+
+
+def _short(text: str) -> str:
+    """A text on one line, cut where it is long."""
+    return " ".join(text.split())[:LONGEST_REASON]
 
 
 def kubectl_logs_command(kubeflow: Kubeflow, run: Json) -> str:
@@ -122,3 +179,14 @@ def _stored_log(kubeflow: Kubeflow, run: Json, node: str) -> str:
         )
     except (ValueError, AttributeError, TypeError, binascii.Error):
         return ""
+
+
+def _published_log(kubeflow: Kubeflow, run: Json, node: str) -> str:
+    """What the launcher stored of a step's log, from the web page's server; "" for none."""
+    address = published_log_address(workflow_nodes(kubeflow, run), node)
+    scheme, _, place = address.partition("://")
+    bucket, _, key = place.partition("/")
+    if scheme not in PAGE_SOURCES or not key:
+        return ""
+    query = {"source": PAGE_SOURCES[scheme], "bucket": bucket, "key": key}
+    return without_error(kubeflow.text("artifacts/get", **query, **kubeflow.scope) or "")

@@ -19,7 +19,7 @@ from setlist.errors import (
 )
 from setlist_pipelines.kubeflow.api import CredentialsError, Json, Kubeflow
 from setlist_pipelines.kubeflow.packages import Package, check_arguments, ensure_version
-from setlist_pipelines.kubeflow.pod_logs import last_words
+from setlist_pipelines.kubeflow.pod_logs import RUN_LABEL, reason_of_failure
 from setlist_pipelines.kubeflow.run_records import RunStory
 from setlist_pipelines.kubeflow.run_steps import (
     ENDED_STATES,
@@ -219,13 +219,9 @@ def describe_end(kubeflow: Kubeflow, run: Json, plan: list[PlannedStep], story: 
         error = (run.get("error") or {}).get("message", "")
         return f"{state}: {error or 'no step failed; perhaps platform.deadline ended it'}"
     try:
-        words = last_words(kubeflow, run, step)
+        reason = reason_of_failure(kubeflow, run, step)
     except ClusterError:  # whoever may see runs may not be allowed to see logs
-        words = ""
-    reason = words or (
-        "its log does not say why; a step beyond its memory is killed without a word: see "
-        f"`kubectl describe pod`, and raise platform.steps.{step.task}.memory_limit"
-    )
+        reason = f"you may not see its log; ask for `kubectl logs -l {RUN_LABEL}={run['run_id']}`"
     return f"{state}: {step.name}: {reason}"
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.http_stub import Handler, served
 
@@ -44,6 +44,15 @@ def version_of(name: str) -> dict:
     return next((one for one in versions if one["pipeline_version_id"] == wanted), versions[0])
 
 
+def workflow_with_outputs() -> dict:
+    """The Workflow of a failed run, with the outputs of the nodes of `plan`."""
+    workflow = recording("workflow_failed")
+    for node, recorded in recording("workflow_failed_outputs").items():
+        assert workflow["status"]["nodes"][node]["name"] == recorded["name"]
+        workflow["status"]["nodes"][node]["outputs"] = recorded["outputs"]
+    return workflow
+
+
 @dataclass
 class Replay:
     """A server with one run, as it was recorded, and with the logs that a test gives it."""
@@ -53,9 +62,13 @@ class Replay:
     url: str = ""
     logs: dict[str, str] = field(default_factory=dict)  # by the name of the pod
     stored: dict[str, dict] = field(default_factory=dict)  # by the node: what `main-logs` answers
+    workflow: dict | None = None
+    """What the server keeps of the Workflow; it was not recorded how it is answered."""
+    page: dict[str, str] = field(default_factory=dict)
+    """What the web page's server has, by address; without, the server is the API's alone."""
     seen: list[tuple[str, str]] = field(default_factory=list)
 
-    def answer(self, method: str, path: str) -> tuple[int, str | dict]:
+    def answer(self, method: str, path: str, query: dict[str, str]) -> tuple[int, str | dict]:
         run = self.run["run_id"]
         reference = self.run["pipeline_version_reference"]
         version = "/apis/v2beta1/pipelines/{pipeline_id}/versions/{pipeline_version_id}"
@@ -73,6 +86,11 @@ class Replay:
             return 200, self.logs.get(parts[-2], missing)
         if path.endswith("/artifacts/main-logs:read") and parts[6] in self.stored:
             return 200, self.stored[parts[6]]
+        if path == f"/apis/v1beta1/runs/{run}" and self.workflow:
+            return 200, {"pipeline_runtime": {"workflow_manifest": json.dumps(self.workflow)}}
+        if path == "/artifacts/get" and self.page:
+            address = "{source}://{bucket}/{key}".format(**query)
+            return (200, self.page[address]) if address in self.page else (500, "no such key")
         return 404, body("run_unknown")
 
 
@@ -83,9 +101,9 @@ def replayed(name: str, version: bool = True) -> Iterator[Replay]:
 
     class Answers(Handler):
         def handle_one(self) -> None:
-            path = urlsplit(self.path).path
-            replay.seen.append((self.command, path))
-            status, answer = replay.answer(self.command, path)
+            url = urlsplit(self.path)
+            replay.seen.append((self.command, url.path))
+            status, answer = replay.answer(self.command, url.path, dict(parse_qsl(url.query)))
             text = isinstance(answer, str)
             kind = "text/plain; charset=utf-8" if text else "application/json"
             content = answer if isinstance(answer, str) else json.dumps(answer)

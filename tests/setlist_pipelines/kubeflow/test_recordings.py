@@ -13,6 +13,7 @@ from tests.setlist_pipelines.kubeflow.recordings import (
     recording,
     replayed,
     version_of,
+    workflow_with_outputs,
 )
 from tests.waiting import PATIENCE
 
@@ -22,6 +23,7 @@ from setlist_pipelines.kubeflow.argo_nodes import child_ids, fnv, node_names, ta
 from setlist_pipelines.kubeflow.pod_logs import without_error
 from setlist_pipelines.kubeflow.recurring_runs import COPIED_KEYS
 from setlist_pipelines.kubeflow.run_steps import planned_steps, steps_of, was_ended_by_hand
+from setlist_pipelines.kubeflow.stored_workflow import pod_end, published_log_address
 from setlist_pipelines.placement import pipeline_config
 from setlist_pipelines.settings.platform import Platform
 
@@ -31,7 +33,7 @@ BAD_PATH, BY_HAND = "run_failed_bad_path_failed", "run_ended_by_hand_or_failed_f
 TRACEBACK = """Traceback (most recent call last):
   File "/app/setlist/data/source.py", line 1, in listing
 setlist.errors.SettingsError: gs://setlist/nothing/here.parquet: there are no files in it.
-F1127 23:22:58.000000 main.go:62] failed to execute component: exit status 1
+F1127 23:22:58.000000      16 main.go:54] failed to execute component: exit status 1
 """
 
 
@@ -330,6 +332,131 @@ def test_the_log_that_argo_stored_is_read_when_the_pod_is_gone(setlist):
         replay.stored["retraining-2dglh-780220164"] = {"data": "no base64!"}
         assert setlist(replay, "runs", "logs", replay.run["run_id"], "plan")[0] == 1
     assert (code, printed.splitlines()[1]) == (0, "geplant, é")
+
+
+PLAN = "retraining-2dglh-780220164"
+PUBLISHED = (
+    "minio://mlpipeline/v2/artifacts/retraining/ba69707e-0114-4ae8-98cf-c52b55c092e9/plan/"
+    "31e48588-29d1-4768-beeb-380b1db0d070/executor-logs-0"
+)
+
+
+def test_argo_knows_of_its_own_copy_of_a_log_and_not_of_the_launchers():
+    for outputs in (each["outputs"] for each in recording("workflow_failed_outputs").values()):
+        assert [artifact["name"] for artifact in outputs["artifacts"]] == ["main-logs"]
+
+
+def test_the_address_of_the_launchers_log_stands_in_the_drivers_outputs():
+    nodes = workflow_with_outputs()["status"]["nodes"]
+    assert published_log_address(nodes, PLAN) == PUBLISHED
+    again = {**nodes, "x": {"name": nodes[PLAN]["name"].replace("executor(0)", "executor(1)")}}
+    assert published_log_address(again, "x") == f"{PUBLISHED.removesuffix('0')}1"
+    assert published_log_address(nodes, "retraining-2dglh-880681886") == "", "of announce-failure"
+    assert published_log_address({}, PLAN) == ""
+
+
+def test_the_launcher_names_its_log_as_the_address_says():
+    """The recorded log of another run's pod, where the launcher prints the address."""
+    log = recording("log_of_a_pod_0")["body"]
+    assert "executor-logs-0" in log
+
+
+@pytest.mark.parametrize(
+    "driver",
+    [
+        {},
+        {"outputs": None},
+        {"outputs": {"parameters": [None, {"name": "pod-spec-patch", "value": ""}]}},
+        {"outputs": {"parameters": [{"name": "pod-spec-patch", "value": "[" * 100_000}]}},
+        {"outputs": {"parameters": [{"name": "pod-spec-patch", "value": '{"containers": [7]}'}]}},
+        {"outputs": {"parameters": [{"name": "pod-spec-patch", "value": 7}]}},
+    ],
+)
+def test_a_driver_without_an_address_is_no_fault(driver):
+    nodes = {"a": {"name": "w(0).plan(0).executor(0)"}, "b": {"name": "w(0).plan-driver"} | driver}
+    assert published_log_address(nodes, "a") == ""
+
+
+def test_the_log_that_the_launcher_stored_is_read_behind_the_page(setlist):
+    with replayed(BAD_PATH) as replay:
+        replay.workflow = workflow_with_outputs()
+        replay.page = {PUBLISHED: "what the step printed\n"}
+        code, printed = setlist(replay, "runs", "logs", replay.run["run_id"], "plan")
+        assert (code, printed.splitlines()[1]) == (0, "what the step printed")
+        replay.page = {PUBLISHED: json.dumps({"error_message": "no", "error_details": "no"})}
+        code, printed = setlist(replay, "runs", "logs", replay.run["run_id"], "plan")
+        assert (code, "no log of plan" in printed) == (1, True)
+
+
+def test_the_server_of_the_api_alone_has_no_door_to_the_launchers_log(setlist):
+    with replayed(BAD_PATH) as replay:
+        replay.workflow = workflow_with_outputs()
+        code, printed = setlist(replay, "runs", "logs", replay.run["run_id"], "plan")
+    assert (code, "no log of plan" in printed) == (1, True)
+
+
+def test_why_a_step_failed_is_the_message_of_its_pod(setlist):
+    """Without any log: Argo keeps the termination message in the node."""
+    nodes = recording("workflow_failed")["status"]["nodes"]
+    words = "gs://setlist/nothing/here.parquet: there are no files in it; correct the path."
+    assert pod_end(nodes, PLAN) == ("Error", words)
+    with replayed(BAD_PATH) as replay:
+        replay.workflow = recording("workflow_failed")
+        printed = setlist(replay, "runs", "show", replay.run["run_id"])[1]
+        assert not [path for _, path in replay.seen if path.endswith("/log")]
+    assert f"state    FAILED: Plan the run: {words}" in printed
+
+
+TRAIN = "retraining-8pvxn-1143237835"
+OF_THE_LAUNCHER = "F1127 23:28:59.000000      16 main.go:54] failed to execute component: "
+
+
+@pytest.mark.parametrize(
+    ("message", "log", "words"),
+    [
+        # `inferFailedReason` of Argo 4.0.5 for the recorded end: OOMKilled, code 1, no message.
+        ("main: OOMKilled (exit code 1)", "", "it needed more memory than it may have; raise"),
+        ("main: Error (exit code 1)", "signal: killed", "it was killed, most likely beyond its"),
+        ("main: Error (exit code 1)", "exit status 1", "its log does not say why"),
+        (
+            "main: Error (exit code 1)",
+            'failed to upload output artifact "model" to remote storage URI "minio://m/k": '
+            "uploadFile(): unable to complete copying: QuotaExceeded",
+            'its outputs could not be stored: failed to upload output artifact "model"',
+        ),
+        (
+            "main: Error (exit code 1)",
+            'failed to download input artifact "events"',
+            'the launcher of Kubeflow Pipelines failed: failed to download input artifact "events"',
+        ),
+        ("pod deleted", "", "its pod: pod deleted"),
+        ("The node was low on resource: memory.", "", "its pod: The node was low on resource"),
+    ],
+)
+def test_what_ended_a_step_without_a_word_is_said_as_far_as_it_is_known(
+    setlist, message, log, words
+):
+    with replayed(MEMORY) as replay:
+        node = {"name": "x", "message": message}
+        replay.workflow = {"status": {"nodes": {TRAIN: node}}}
+        if log:
+            pod = "retraining-8pvxn-retry-system-container-impl-1143237835"
+            replay.logs[pod] = (
+                f"I1127 23:28:58.000000      16 x.go:1] begins\n{OF_THE_LAUNCHER}{log}\n"
+            )
+        printed = setlist(replay, "runs", "show", replay.run["run_id"])[1]
+    assert f"state    FAILED: Train the two-tower: {words}" in printed
+
+
+def test_who_may_see_runs_but_no_logs_is_told(setlist):
+    with replayed(BAD_PATH) as replay:
+        answer = replay.answer
+        replay.answer = lambda method, path, query: (
+            (403, {"message": "no"}) if "nodes" in path else answer(method, path, query)
+        )
+        code, printed = setlist(replay, "runs", "show", replay.run["run_id"])
+    assert code == 0
+    assert "Plan the run: you may not see its log; ask for `kubectl logs -l" in printed
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -1,11 +1,11 @@
 """`setlist submit`: a run on a Kubeflow cluster."""
 
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import ClusterError
+from setlist.errors import ClusterError, ClusterUnreachableError, SettingsError
 from setlist_pipelines.cli.connection import (
     Config,
     Cookies,
@@ -92,7 +92,7 @@ def submit(
         return
     try:
         state = _follow(kubeflow, submitted.run_id)
-    except ClusterError as fault:
+    except (ClusterError, SettingsError) as fault:
         again = submitted.name.removeprefix(f"{settings.name}-")
         sentence = (
             f"setlist: {fault.message}, and the run goes on; {fault.remedy}, then wait again with "
@@ -108,9 +108,10 @@ def submit(
 def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
     """Show the steps of a run as they begin and end, and return its last state."""
     from setlist_pipelines.cli.screen import StepProgress
+    from setlist_pipelines.kubeflow.api import ForbiddenError
     from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.run_steps import LEFT_OUT, NOT_BEGUN, read_plan, steps_of
-    from setlist_pipelines.kubeflow.submission import describe_end, run_link, watch_run
+    from setlist_pipelines.kubeflow.submission import describe_end, run_link, signed_in, watch_run
 
     run: Json = {}
     plan: list[PlannedStep] | None = None
@@ -118,9 +119,13 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
     with StepProgress() as progress:
         for run in watch_run(kubeflow, run_id):
             if plan is None:
-                with suppress(ClusterError):  # without it, the names are those of the backend
-                    plan = read_plan(kubeflow, run)
-            for step in steps_of(run, plan or []):
+                try:
+                    plan = signed_in(kubeflow, partial(read_plan, kubeflow, run))
+                except ForbiddenError:  # without it, the names are those of the backend
+                    plan = []
+                except ClusterUnreachableError:  # the next poll asks again
+                    continue
+            for step in steps_of(run, plan):
                 previous, states[step.task] = states.get(step.task), step.state
                 if step.state == previous or step.state in (LEFT_OUT, NOT_BEGUN):
                     continue
@@ -131,6 +136,10 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
                     # The word of `kfp.local` for a success; see StepProgress.
                     well = step.state in ("succeeded", "cached", "not known")
                     progress.show(step.name, "SUCCESS" if well else "FAILURE", step.seconds or 0.0)
-    say(f"ended     {describe_end(kubeflow, run, plan or [], read_story(run))}")
+    try:
+        end = signed_in(kubeflow, partial(describe_end, kubeflow, run, plan or [], read_story(run)))
+    except (ClusterError, SettingsError) as fault:  # the run has ended, whatever the reason was
+        end = f"{run.get('state')}: {fault.message}"
+    say(f"ended     {end}")
     say(f"link      {run_link(kubeflow, run_id)}")
     return str(run.get("state"))

@@ -37,6 +37,10 @@ class CredentialsError(ClusterError):
     """The server does not accept the credentials, or no longer."""
 
 
+class ForbiddenError(CredentialsError):
+    """The server knows who calls and refuses; some gateways answer an expired token so, too."""
+
+
 class _UnansweredError(ClusterUnreachableError):
     """A call without a response, or with one that says "not now".
 
@@ -273,7 +277,7 @@ class Kubeflow:
                 "set KFP_TOKEN, --token-file or --cookies anew",
             )
         if status == 403:
-            raise ClusterError(
+            raise ForbiddenError(
                 f"{host} does not allow this {reason}",
                 "ask for the rights, or name your --namespace",
             )
@@ -292,7 +296,7 @@ class Kubeflow:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise ClusterError(
+            raise CredentialsError(
                 f"{host} answers with something else than JSON, perhaps a login page",
                 "check --host and --cookies",
             )

@@ -1,6 +1,7 @@
 """Compiled pipelines, as they are uploaded: settings as defaults, every step in one image."""
 
 import hashlib
+import json
 import math
 import tempfile
 from collections.abc import Mapping
@@ -25,6 +26,13 @@ PARAMETER_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "STRUCT": ((dict,), "a mapping"),
 }
 """By the type of a parameter: the Python types of its values, and the words for a message."""
+MOST_ARGUMENT_BYTES = 100_000
+"""Of all arguments of a run, as JSON. The backend hands them to the first container of the run in
+one argument of its process, which Linux limits to 131,072 bytes (MAX_ARG_STRLEN); the rest is for
+what the backend adds for a step: the addresses of its artifacts, and the escapes of its JSON."""
+MOST_PIPELINE_BYTES = 700_000
+"""Of a compiled pipeline, as JSON. The backend makes one object of Kubernetes of it, which holds at
+most 1 MiB, and adds a template for each kind of node."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,28 @@ def check_arguments(arguments: Mapping[str, Any], parameters: Mapping[str, Json]
         fits = isinstance(value, types) and (bool in types or not isinstance(value, bool))
         if not fits or (isinstance(value, float) and not math.isfinite(value)):
             raise SettingsError(f"{key}: the pipeline takes {words} here, not {value!r:.60}.")
+
+
+def check_sizes(package: Package, arguments: Json) -> None:
+    """Refuse what no step could start with, before anything is sent.
+
+    Raises:
+        SettingsError: the arguments or the pipeline are too large; the largest part is named.
+    """
+    sizes = {name: len(json.dumps(value).encode()) for name, value in arguments.items()}
+    if (total := len(json.dumps(arguments).encode())) > MOST_ARGUMENT_BYTES:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise SettingsError(
+            f"the settings of a run are {total:,} bytes, of which {largest} has "
+            f"{sizes[largest]:,}, and a step of a cluster takes {MOST_ARGUMENT_BYTES:,}",
+            f"shorten {largest}, for example its lists of values",
+        )
+    documents = yaml.load_all(package.content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    if (size := sum(len(json.dumps(each)) for each in documents)) > MOST_PIPELINE_BYTES:
+        raise SettingsError(
+            f"the compiled pipeline is {size:,} bytes, and a cluster takes {MOST_PIPELINE_BYTES:,}",
+            "take out candidates, or values of `platform`",
+        )
 
 
 def ensure_version(kubeflow: Kubeflow, package: Package) -> tuple[Json, bool]:

@@ -13,6 +13,7 @@ from setlist_pipelines.kubeflow.api import Json, Kubeflow
 from setlist_pipelines.kubeflow.packages import (
     Package,
     check_arguments,
+    check_sizes,
     compile_package,
     ensure_version,
 )
@@ -147,6 +148,10 @@ def apply_schedules(
         show(name, "compiles the pipeline")
         packages[name] = schedule.package(image, partial(show, name))
         check_arguments(schedule.arguments, packages[name].parameters)
+        try:
+            check_sizes(packages[name], schedule.arguments)
+        except SettingsError as fault:
+            raise SettingsError(f"schedules.{name}: {fault.message}", fault.remedy) from fault
     existing = recurring_runs(kubeflow, settings.name, settings.store)
     for name, other in of_other_stores(kubeflow, settings.name, settings.store):
         show(

@@ -1,15 +1,12 @@
 """Runs on a Kubeflow cluster: each is submitted once, followed, and described afterwards."""
 
-import json
 import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
+from typing import Any, TypeVar
 
 from setlist.errors import (
     ClusterConflictError,
@@ -17,8 +14,13 @@ from setlist.errors import (
     ClusterUnreachableError,
     SettingsError,
 )
-from setlist_pipelines.kubeflow.api import CredentialsError, Json, Kubeflow
-from setlist_pipelines.kubeflow.packages import Package, check_arguments, ensure_version
+from setlist_pipelines.kubeflow.api import CredentialsError, ForbiddenError, Json, Kubeflow
+from setlist_pipelines.kubeflow.packages import (
+    Package,
+    check_arguments,
+    check_sizes,
+    ensure_version,
+)
 from setlist_pipelines.kubeflow.pod_logs import RUN_LABEL, reason_of_failure
 from setlist_pipelines.kubeflow.run_records import RunStory
 from setlist_pipelines.kubeflow.run_steps import (
@@ -29,19 +31,16 @@ from setlist_pipelines.kubeflow.run_steps import (
     was_ended_by_hand,
 )
 
+Result = TypeVar("Result")
+
 RUN_KEY = re.compile(r"[A-Za-z0-9._-]{1,60}")
 RUN_POLL_SECONDS = 5.0
 MOST_UNANSWERED_POLLS = 10
 """In a row. Each takes half a minute with its retries, so an upgrade of the server fits in."""
-MOST_REFUSED_POLLS = 2
+MOST_REFUSED_CALLS = 2
 """In a row, because of the credentials."""
-MOST_ARGUMENT_BYTES = 100_000
-"""Of all arguments of a run, as JSON. The backend hands them to the first container of the run in
-one argument of its process, which Linux limits to 131,072 bytes (MAX_ARG_STRLEN); the rest is for
-what the backend adds for a step: the addresses of its artifacts, and the escapes of its JSON."""
-MOST_PIPELINE_BYTES = 700_000
-"""Of a compiled pipeline, as JSON. The backend makes one object of Kubernetes of it, which holds at
-most 1 MiB, and adds a template for each kind of node."""
+MOST_REFUSED_CALLS_WITH_A_FILE = 13
+"""The same where a token file is named: whoever writes it has a minute for a new token."""
 
 
 @dataclass(frozen=True)
@@ -133,28 +132,6 @@ def submit_run(
     return Submitted(run["run_id"], body["display_name"], created, package.version, uploaded)
 
 
-def check_sizes(package: Package, arguments: Json) -> None:
-    """Refuse what no step could start with, before anything is sent.
-
-    Raises:
-        SettingsError: the arguments or the pipeline are too large; the largest part is named.
-    """
-    sizes = {name: len(json.dumps(value).encode()) for name, value in arguments.items()}
-    if (total := len(json.dumps(arguments).encode())) > MOST_ARGUMENT_BYTES:
-        largest = max(sizes, key=sizes.__getitem__)
-        raise SettingsError(
-            f"the settings of a run are {total:,} bytes, of which {largest} has "
-            f"{sizes[largest]:,}, and a step of a cluster takes {MOST_ARGUMENT_BYTES:,}",
-            f"shorten {largest}, for example its lists of values",
-        )
-    documents = yaml.load_all(package.content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    if (size := sum(len(json.dumps(each)) for each in documents)) > MOST_PIPELINE_BYTES:
-        raise SettingsError(
-            f"the compiled pipeline is {size:,} bytes, and a cluster takes {MOST_PIPELINE_BYTES:,}",
-            "take out candidates, or values of `platform`",
-        )
-
-
 def _contains(stored: Any, sent: Any) -> bool:  # noqa: ANN401 - any JSON
     """Whether a stored document has all that was sent; the server may add fields."""
     if isinstance(stored, dict) and isinstance(sent, dict):
@@ -162,30 +139,43 @@ def _contains(stored: Any, sent: Any) -> bool:  # noqa: ANN401 - any JSON
     return bool(stored == sent)
 
 
+def signed_in(kubeflow: Kubeflow, call: Callable[[], Result]) -> Result:
+    """The result of a call, which is repeated after a pause while the credentials are refused.
+
+    This signs in again, where it can: the token file is read for every call, and whoever writes it
+    gets the pauses to write a new token.
+
+    Raises:
+        CredentialsError: the credentials are refused too often in a row.
+        SettingsError: the same, and the token file cannot be read.
+        ClusterError: as the call itself.
+    """
+    with_file = kubeflow.access.token_file is not None
+    for _ in range((MOST_REFUSED_CALLS_WITH_A_FILE if with_file else MOST_REFUSED_CALLS) - 1):
+        try:
+            return call()
+        except (CredentialsError, SettingsError):
+            time.sleep(RUN_POLL_SECONDS)
+    return call()
+
+
 def watch_run(kubeflow: Kubeflow, run_id: str) -> Iterator[Json]:
     """The run as it is now and again every few seconds, for the last time when it has ended.
 
-    Where the credentials have expired, it signs in again once: the token file is read for every
-    call, and whoever writes it gets the pause of one poll to write a new one.
-
     Raises:
-        CredentialsError: the credentials are refused twice in a row; the run goes on.
+        CredentialsError, SettingsError: as `signed_in`; the run goes on.
         ClusterError: the server does not answer, or refuses the call; the run goes on.
     """
-    unanswered = refused = 0
+    unanswered = 0
     while True:
         try:
-            run = kubeflow.get(f"runs/{run_id}")
+            run = signed_in(kubeflow, lambda: kubeflow.get(f"runs/{run_id}"))
         except ClusterUnreachableError:
             unanswered += 1
             if unanswered == MOST_UNANSWERED_POLLS:
                 raise
-        except CredentialsError:
-            refused += 1
-            if refused == MOST_REFUSED_POLLS:
-                raise
         else:
-            unanswered = refused = 0
+            unanswered = 0
             yield run
             if run.get("state") in ENDED_STATES:
                 return
@@ -206,6 +196,9 @@ def describe_end(kubeflow: Kubeflow, run: Json, plan: list[PlannedStep], story: 
         run: its document.
         plan: the steps of the pipeline.
         story: what the run has written into its store.
+
+    Raises:
+        CredentialsError: the credentials are no longer accepted.
     """
     state = str(run.get("state"))
     if state == "SUCCEEDED":
@@ -220,8 +213,12 @@ def describe_end(kubeflow: Kubeflow, run: Json, plan: list[PlannedStep], story: 
         return f"{state}: {error or 'no step failed; perhaps platform.deadline ended it'}"
     try:
         reason = reason_of_failure(kubeflow, run, step)
-    except ClusterError:  # whoever may see runs may not be allowed to see logs
+    except ForbiddenError:  # whoever may see runs may not be allowed to see logs
         reason = f"you may not see its log; ask for `kubectl logs -l {RUN_LABEL}={run['run_id']}`"
+    except CredentialsError:
+        raise
+    except ClusterError as fault:
+        reason = f"its log cannot be read: {fault.message}"
     return f"{state}: {step.name}: {reason}"
 
 

@@ -11,7 +11,7 @@ import json
 import queue
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -178,6 +178,15 @@ class Stub:
     url: str = ""
     token: str = ""
     cookies: str = ""
+    expiry: str = ""
+    """Paths: the first call to one of them finds that the token has expired."""
+    next_token: str = ""
+    """What is accepted from then on."""
+    expired: int = 401
+    """What an expired token is answered; 302 leads to a login, as gateways do."""
+    on_refusal: Callable[[int], None] = lambda count: None
+    """Is told of each refusal, the first, the second and so on: a test writes a new token."""
+    refusals: int = 0
     outcome: str = "SUCCEEDED"
     pipelines: list[dict] = field(default_factory=list)
     versions: list[dict] = field(default_factory=list)
@@ -242,8 +251,12 @@ class Stub:
         return self.create(path, request.body)
 
     def check_caller(self, request: Seen) -> None:
+        if self.expiry and re.fullmatch(self.expiry, request.path):
+            self.expiry, self.token = "", self.next_token
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
-            raise RefusedError(401, "Unauthenticated")
+            self.refusals += 1
+            self.on_refusal(self.refusals)
+            raise RefusedError(self.expired, "Unauthenticated")
         if self.cookies and request.headers.get("Cookie") != self.cookies:
             raise RefusedError(401, "Unauthenticated")
 

@@ -710,6 +710,17 @@ def test_the_monitoring_pipeline_is_scheduled_beside_the_retraining(setlist, stu
     assert "there is no section `monitoring`" in " ".join(said.split())
 
 
+def test_a_schedule_that_no_step_could_take_is_refused_before_anything_is_sent(setlist, stub):
+    values = ", ".join(f"value-{number:04}" for number in range(9_000))
+    where = f"data.events.where: [[country, in, [{values}]]]"
+    schedules = ENTRIES.replace("}", f", set: {{{where}}}}}")
+    code, said = setlist("schedule", "apply", schedules=schedules)
+    assert code == 1
+    assert "schedules.daily: the settings of a run are" in " ".join(said.split())
+    assert "a step of a cluster takes 100,000; shorten data" in " ".join(said.split())
+    assert not stub.seen
+
+
 def run_parameters(recurring_run):
     return recurring_run["runtime_config"]["parameters"]
 

@@ -29,6 +29,7 @@ RETRY_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """The pause before each repetition of a call."""
 LONGEST_RETRY_AFTER_SECONDS = 60.0
 """A server may ask for a longer pause (Retry-After); this is the longest that is granted."""
+NAMESPACE_REMEDY = "where the server has profiles, set KFP_NAMESPACE or --namespace to yours"
 CREATION_ATTEMPTS = 3
 """How often the creation of an object is tried."""
 
@@ -279,7 +280,7 @@ class Kubeflow:
         if status == 403:
             raise ForbiddenError(
                 f"{host} does not allow this {reason}",
-                "ask for the rights, or name your --namespace",
+                "ask for the rights" if self.access.namespace else NAMESPACE_REMEDY,
             )
         if status == 404:
             raise ClusterNotFoundError(
@@ -290,7 +291,10 @@ class Kubeflow:
                 f"{path} exists at {host} already {reason}", "choose another name"
             )
         if status >= 400:
-            raise ClusterError(f"{host} refuses {path} {reason}", "correct what it names")
+            # With profiles, whatever needs a namespace says so in its refusal: 400, or 422.
+            nameless = "namespace" in reason and not self.access.namespace
+            remedy = NAMESPACE_REMEDY if nameless else "correct what it names"
+            raise ClusterError(f"{host} refuses {path} {reason}", remedy)
         try:
             document = response.json()
         except ValueError:

@@ -122,9 +122,10 @@ def reason_of_failure(kubeflow: Kubeflow, run: Json, step: Step) -> str:
         return _short(fault)
     if reason and reason != "Error":
         return f"its pod: {_short(reason)}"
+    nothing = "its log does not say why" if lines else "it left neither a sentence nor a log"
     return (
-        "its log does not say why; a step beyond its memory is killed without a word: see "
-        f"`kubectl describe pod`, and {memory}"
+        f"{nothing}: see `kubectl describe pod` for its reason; a step beyond its memory is killed "
+        f"without a word: then {memory}"
     )
 
 

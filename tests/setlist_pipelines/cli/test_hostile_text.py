@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.hostile_text import HOSTILE, LETTERS, check_plain, raw
-from tests.setlist_pipelines.kubeflow.kfp_stub import Stub, fnv, instant, serve
+from tests.setlist_pipelines.kubeflow.kfp_stories import fnv, instant
+from tests.setlist_pipelines.kubeflow.kfp_stub import Stub, serve
 from tests.waiting import PATIENCE
 
 from setlist.runs.record import RunRecord
@@ -191,7 +192,7 @@ def stub(monkeypatch, gcs_emulator):
         monkeypatch.setattr(
             Stub, "progress", lambda self, key: next(r for r in self.runs if r["run_id"] == key)
         )
-        monkeypatch.setattr(Stub, "log", lambda *_: f"first\n\x1b[31mred\x1b[0m {LETTERS} \x1b[2J")
+        monkeypatch.setattr(Stub, "door", lambda *_: f"first\n\x1b[31mred\x1b[0m {LETTERS} \x1b[2J")
         yield stub
 
 

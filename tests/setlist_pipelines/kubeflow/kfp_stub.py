@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.parser import BytesParser
 from functools import cache
@@ -25,14 +25,12 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tests.http_stub import Handler, served
+from tests.setlist_pipelines.kubeflow.kfp_profiles import Profiles, RefusedError
 from tests.setlist_pipelines.kubeflow.kfp_recurring import Clock, wrong
+from tests.setlist_pipelines.kubeflow.kfp_stories import Story, details, instant, manifest
 from tests.waiting import PATIENCE
 from urllib3 import Timeout
 
-WORKFLOW = "retraining-x7k2p"
-GROUP = f"{WORKFLOW}(0).root(0).exit-handler-1(0)"
-UNSET = "0001-01-01T00:00:00Z"
-"""The end of what goes on."""
 PAGE = 2
 """No page has more entries than this."""
 TYPES = {
@@ -44,6 +42,8 @@ TYPES = {
     "STRUCT": dict,
 }
 LOG = re.compile(r"/apis/v1alpha1/runs/([0-9a-f-]+)/nodes/([^/]+)/log")
+STORED = re.compile(r"runs/([0-9a-f-]+)/nodes/([^/]+)/artifacts/([^/]+):read")
+DETAIL = re.compile(r"/apis/v1beta1/runs/([0-9a-f-]+)")
 CALLS = {  # method and path: the generated method that makes it
     ("GET", "healthz"): ("HealthzServiceApi", "get_healthz"),
     ("GET", "pipelines"): ("PipelineServiceApi", "list_pipelines"),
@@ -70,12 +70,6 @@ CALLS = {  # method and path: the generated method that makes it
 
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}
 """Of gRPC, by the status of HTTP."""
-
-
-class RefusedError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Seen(NamedTuple):
@@ -200,9 +194,10 @@ class Stub:
     tag: str = "2.17.0"
     logs: dict[str, str] = field(default_factory=dict)  # of pods, by their names
     attempts: int = 1
-    """At `curate`."""
-    multi_user: bool = False
-    """Whether there are profiles: without, a namespace is dropped, as `ReplaceNamespace` does."""
+    """At `curate`, in runs without a story of their own."""
+    stories: dict[str, Story] = field(default_factory=dict)  # by the id of the run
+    profiles: Profiles | None = None
+    """Who may do what; None where all is one: then a namespace is dropped (`ReplaceNamespace`)."""
     ui: bool = False
     """Whether the API is reached through the server of its page, as behind a gateway."""
     done: "queue.SimpleQueue[bool]" = field(default_factory=queue.SimpleQueue)
@@ -226,7 +221,9 @@ class Stub:
         self.check_caller(request)
         self.clock.advance(timedelta(seconds=1))
         if request.path.startswith("/"):
-            return self.log(request)
+            return self.door(request)
+        if STORED.fullmatch(request.path):
+            raise RefusedError(404, "artifact not found")  # nothing is archived here
         kinds = "runs|pipelines|recurringruns"
         path = re.sub(rf"^({kinds})/[0-9a-f-]+\b(?=/|:|$)", r"\1/ID", request.path)
         path = re.sub(r"versions/[0-9a-f-]+$", "versions/ID", path)
@@ -236,6 +233,7 @@ class Stub:
             raise RefusedError(400, f"unknown parameter {key}")
         if path == "healthz":
             return self.healthz()
+        self.check_rights(request, path)
         if request.method == "GET" and path == "runs/ID":
             return self.progress(request.path.partition("/")[2])
         if path.startswith("runs/ID"):
@@ -260,40 +258,91 @@ class Stub:
         if self.cookies and request.headers.get("Cookie") != self.cookies:
             raise RefusedError(401, "Unauthenticated")
 
-    def check_namespace(self, given: dict) -> None:
-        if self.multi_user and not given.get("namespace"):
-            raise RefusedError(400, "cannot have an empty namespace in multi-user mode")
+    def namespace_of(self, kind: str, key: str) -> str:
+        """The namespace of an object; of a run it is that of its experiment."""
+        if kind == "runs":
+            runs = [*self.runs, *self.clock.fired]
+            key = next((run["experiment_id"] for run in runs if run["run_id"] == key), "")
+            kind = "experiments"
+        there = {"recurringruns": "recurring_run_id"}.get(kind, f"{kind.removesuffix('s')}_id")
+        objects = getattr(self, kind)
+        return next((one.get("namespace", "") for one in objects if one[there] == key), "")
+
+    def check_rights(self, request: Seen, path: str) -> None:
+        """Refuse whoever calls where there are profiles; unknown objects are refused later."""
+        if self.profiles is None:
+            return
+        own = self.profiles.caller(request.headers, self.ui)
+        kind, _, rest = path.partition("/")
+        key = re.sub(r"[:/].*", "", request.path.partition("/")[2])
+        given = request.body if isinstance(request.body, dict) else request.query
+        writes = request.method != "GET"
+        if path == "pipelines/upload_version":
+            namespace = self.namespace_of("pipelines", request.query.get("pipelineid", ""))
+            self.profiles.check_pipeline(own, namespace, writes=False)
+        elif kind == "pipelines":
+            namespace = self.namespace_of(kind, key) if rest else given.get("namespace", "")
+            self.profiles.check_pipeline(own, namespace, writes)
+        elif rest:
+            self.profiles.check(kind, own, self.namespace_of(kind, key) or own)
+        else:
+            namespace = given.get("namespace", "")
+            if experiment := given.get("experiment_id"):
+                there = self.namespace_of("experiments", experiment)
+                if writes and namespace not in ("", there):
+                    where = f"Experiment {experiment} belongs to namespace '{there}'"
+                    raise RefusedError(400, f"{where} instead of '{namespace}'")
+                namespace = there
+            self.profiles.check(kind, own, namespace)
 
     def healthz(self) -> dict:
         """As backend/src/apiserver/main.go writes it, and the page's handlers/healthz.ts."""
+        several = self.profiles is not None
         if self.ui:
-            return {"apiServerTagName": self.tag, "apiServerMultiUser": self.multi_user}
-        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": self.multi_user,
+            return {"apiServerReady": True, "apiServerTagName": self.tag,
+                    "apiServerMultiUser": several, "multi_user": several}  # fmt: skip
+        return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": several,
                 "pipeline_store": "database"}  # fmt: skip
 
-    def log(self, request: Seen) -> str:
-        """A pod's log: ReadRunLogV1 of the API's server, pod-logs.ts of the page's."""
+    def door(self, request: Seen) -> dict | str:
+        """What is not of the v2beta1 API: logs, and the v1beta1 document of a run.
+
+        ReadRunLogV1 and GetRunV1 of the API's server, pod-logs.ts of the page's.
+        """
         query, pod = request.query, LOG.fullmatch(request.path)
+        if detail := DETAIL.fullmatch(request.path):
+            self.check_rights(request, f"runs/{detail[1]}")
+            [run] = [one for one in self.runs if one["run_id"] == detail[1]] or [None]
+            if run is None:
+                raise RefusedError(404, "Run not found")
+            story = self.story(detail[1])
+            nodes = manifest(story, story.curate(run["state"]))
+            return {"run": {"id": detail[1]}, "pipeline_runtime": {"workflow_manifest": nodes}}
         if not self.ui and pod and any(run["run_id"] == pod[1] for run in self.runs):
-            # It writes the status before it looks for the log.
+            # It writes the status before it looks for the log; and it asks nobody for rights.
             missing = f"BadRequestError: Failed to read logs for run {pod[1]}"
             fault = json.dumps({"error_message": missing, "error_details": missing})
             return self.logs.get(pod[2], fault)
         if self.ui and request.path == "/k8s/pod/logs":
             if query.keys() - {"podname", "runid", "podnamespace", "createdat"}:
                 raise RefusedError(400, "unknown parameter")
-            # Its gateway tells who calls; to see what, a namespace has to be named.
-            if self.multi_user and not query.get("podnamespace"):
-                raise RefusedError(422, "podnamespace argument is required")
+            if self.profiles is not None:
+                own = self.profiles.caller(request.headers, self.ui)
+                # Its gateway tells who calls; to see what, a namespace has to be named.
+                if not query.get("podnamespace"):
+                    raise RefusedError(422, "podnamespace argument is required")
+                if query["podnamespace"] != own:
+                    raise RefusedError(403, "Access denied to namespace")
             if query["podname"] not in self.logs:
                 raise RefusedError(500, "Could not get main container logs")
             return self.logs[query["podname"]]
         raise RefusedError(404, "404 page not found")
 
+    def story(self, run_id: str) -> Story:
+        return self.stories.get(run_id) or Story(self.outcome, self.attempts)
+
     def page(self, path: str, request: Seen) -> dict:
         key = {"pipelines/ID/versions": "versions"}.get(path, path)
-        if key in ("experiments", "runs", "recurringruns") and "experiment_id" not in request.query:
-            self.check_namespace(request.query)
         found = list(getattr(self, key))
         if key == "runs":
             found = sorted(found + self.clock.seen(), key=lambda run: run["created_at"])
@@ -303,6 +352,16 @@ class Stub:
         if "experiment_id" in request.query:
             wanted = request.query["experiment_id"]
             found = [one for one in found if one["experiment_id"] == wanted]
+        if self.profiles is not None and key != "versions" and "experiment_id" not in request.query:
+            mine = request.query.get("namespace", "")
+            experiments = [
+                one["experiment_id"] for one in self.experiments if one["namespace"] == mine
+            ]
+            found = [
+                one for one in found
+                if (one["experiment_id"] in experiments if key == "runs"
+                    else one.get("namespace", "") == mine)
+            ]  # fmt: skip
         if "filter" in request.query:
             [equal] = json.loads(request.query["filter"])["predicates"]
             equal["string_value"] = equal.pop("stringValue")
@@ -330,10 +389,8 @@ class Stub:
         check(body, {"pipelines": "V2beta1Pipeline", "experiments": "V2beta1Experiment",
                      "recurringruns": "V2beta1RecurringRun"}.get(path, "V2beta1Run"))  # fmt: skip
         given = body.get("namespace", "")
-        if not self.multi_user:
+        if self.profiles is None:
             body = {key: value for key, value in body.items() if key != "namespace"}
-        if path == "experiments":
-            self.check_namespace(body)
         name = body.get("display_name")
         if not name or (path == "pipelines" and not body.get("name")):
             raise RefusedError(400, "name is required")
@@ -342,14 +399,17 @@ class Stub:
             if said := wrong(body):
                 raise RefusedError(400, said)
             self.check_run(body)
-            if given and not self.multi_user:
+            if given and self.profiles is None:
                 where = f"Experiment belongs to namespace '' instead of '{given}'"
                 raise RefusedError(400, f"invalid experimentId and namespace combination: {where}")
             # What the server fills in, and refuses when it is sent back.
             return self.clock.create(body | {"namespace": given or "kubeflow"})
         if path == "runs":
             self.check_run(body)
-        elif any(one["display_name"] == name for one in there):
+        elif any(
+            one["display_name"] == name and one.get("namespace") == body.get("namespace")
+            for one in there
+        ):
             raise RefusedError(409, "already exists")
         key = path.removesuffix("s") + "_id"
         made = body | {key: f"{len(there) + 1:08x}-0000", "created_at": instant(len(there))}
@@ -375,8 +435,7 @@ class Stub:
         elif action == "archive":
             mine[0]["storage_state"] = "ARCHIVED"
         else:
-            self.outcome = "FAILED"
-            mine[0]["stopped"] = True
+            self.stories[key] = replace(self.story(key), stopped=True)
         return {}
 
     def one(self, request: Seen) -> dict:
@@ -424,7 +483,8 @@ class Stub:
                 json_format.ParseDict(document, pipeline_spec_pb2.PlatformSpec())
         except json_format.ParseError as fault:
             raise RefusedError(400, str(fault)) from fault
-        if any(one["name"] == query["name"] for one in self.versions):
+        known = [(one["pipeline_id"], one["name"]) for one in self.versions]
+        if (query["pipelineid"], query["name"]) in known:
             raise RefusedError(409, "Failed to create a pipeline version")
         made = {
             "pipeline_id": query["pipelineid"],
@@ -445,82 +505,17 @@ class Stub:
                 break
         else:
             raise RefusedError(404, "Run not found")
-        answer = json.loads(json.dumps(run))
-        following = {"PENDING": "RUNNING", "RUNNING": self.outcome}
-        state = run["state"]
-        run["state"] = following.get(state, state)
-        ended = state not in following
-        if ended:
+        answer, story, state = dict(run), self.story(run_id), run["state"]
+        run["state"] = story.following(state)
+        if story.following(state) == state:
             answer["finished_at"] = "2026-01-01T01:00:00Z"
-        history = ["PENDING", "RUNNING", state][: 1 + ("PENDING", "RUNNING").index(state)
-                                                if state in following else 3]  # fmt: skip
-        if run.get("stopped"):
-            history.insert(2, "CANCELING")
-        answer.pop("stopped", None)
-        answer["state_history"] = [{"update_time": instant(0), "state": one} for one in history]
+        answer["state_history"] = story.history(state)
         answer |= {"storage_state": answer.get("storage_state", "AVAILABLE")}
         answer["scheduled_at"] = answer["created_at"]
         if state != "PENDING":
-            curate = self.outcome if ended else "RUNNING"
-            curate = "FAILED" if curate == "CANCELED" else curate
-            answer["run_details"] = {"task_details": details(run_id, curate, self.attempts)}
+            answer["run_details"] = {"task_details": details(run_id, story, story.curate(state))}
         check(answer, "V2beta1Run")
         return answer
-
-
-def details(run_id: str, curate: str, attempts: int) -> list[dict]:
-    """The tasks of a run that is at `curate`: every node of Argo is one that can be repeated."""
-    nodes = {WORKFLOW: curate}
-    for name, state in (
-        *((f"{WORKFLOW}(0).root-driver", "SUCCEEDED"), (f"{WORKFLOW}(0).root", curate)),
-        (f"{WORKFLOW}(0).root(0).exit-handler-1-driver", "SUCCEEDED"),
-        *((GROUP.removesuffix("(0)"), curate), (f"{GROUP}.plan-driver", "SUCCEEDED")),
-        *((f"{GROUP}.plan", "SUCCEEDED"), (f"{GROUP}.plan(0).executor", "SUCCEEDED")),
-        *((f"{GROUP}.curate-driver", "SUCCEEDED"), (f"{GROUP}.curate", curate)),
-        (f"{GROUP}.curate(0).executor", curate),
-    ):
-        nodes[name] = state
-    times = {"plan": (1, 5), "curate": (2, 5)}
-    made = []
-    for name, state in nodes.items():
-        last = name.rpartition(".")[2]
-        begin, end = times.get(re.sub(r"(\(0\))?$", "", last), (0, 5))
-        tries = attempts if name.endswith("curate(0).executor") else 1
-        repeated = [f"{name}({attempt})" for attempt in range(tries)]
-        below = [other for other in nodes if other.rpartition(".")[0] == f"{name}(0)"]
-        kept = {"run_id": run_id, "create_time": instant(0), "start_time": instant(begin)}
-        kept |= {"end_time": UNSET if state == "RUNNING" else instant(end), "state": state}
-        kept["state_history"] = [{"update_time": instant(begin), "state": state}]
-        entries = [(last, repeated), *((f"{last}({n})", below) for n in range(tries))]
-        for display_name, children in entries:
-            ids = [{"pod_name": f"{WORKFLOW}-{fnv(child)}"} for child in children]
-            made.append(
-                kept
-                | {"task_id": f"{len(made):08x}-2222", "display_name": display_name}
-                | ({"child_tasks": ids} if ids else {})
-            )
-    # What the launcher reports by itself has no name and no state.
-    unnamed = {key: kept[key] for key in ("run_id", "create_time", "start_time", "end_time")}
-    made.append(unnamed | {"task_id": "0000ffff-2222", "execution_id": "24"})
-    return made
-
-
-def pod(step: str, attempt: int = 0) -> str:
-    """What Argo names the pod of an attempt at a step; those of `plan` have no retries."""
-    template = ("retry-" if step not in ("plan", "curate") else "") + "system-container-impl"
-    return f"{WORKFLOW}-{template}-{fnv(f'{GROUP}.{step}(0).executor({attempt})')}"
-
-
-def fnv(text: str) -> int:
-    """FNV-1a of 32 bits, by which Argo tells nodes apart."""
-    found = 2166136261
-    for byte in text.encode():
-        found = (found ^ byte) * 16777619 % 2**32
-    return found
-
-
-def instant(number: int) -> str:
-    return f"2026-01-01T00:{number % 60:02d}:00Z"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from tests.emulator import make_bucket
 from tests.http_stub import Handler, served
+from tests.setlist_pipelines.kubeflow.kfp_profiles import Profiles
 from tests.setlist_pipelines.kubeflow.kfp_stub import Fault, serve
 from tests.waiting import PATIENCE
 
@@ -269,8 +270,9 @@ def test_a_wrong_token_is_told_and_no_secret_is_shown(doctor, stub, monkeypatch)
     assert "***" in said
 
 
-def test_where_there_are_profiles_one_is_named(doctor, stub):
-    stub.multi_user = True
+def test_where_there_are_profiles_one_is_named(doctor, stub, monkeypatch):
+    stub.profiles = Profiles({f"Bearer {TOKEN}": "team"})
+    monkeypatch.setenv("KFP_TOKEN", TOKEN)
     code, found, _ = doctor()
     assert code == 1
     assert "none is named → set KFP_NAMESPACE" in found["access"]

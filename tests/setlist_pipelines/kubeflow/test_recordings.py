@@ -282,7 +282,7 @@ def test_a_failed_run_says_step_reason_and_link(setlist):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        (MEMORY, "Train the two-tower: its log does not say why"),
+        (MEMORY, "Train the two-tower: it left neither a sentence nor a log: see"),
         (MEMORY, "raise platform.steps.train.memory_limit"),
         (BY_HAND, "it was ended by hand"),
         ("run_deadline_failed", "no step failed; perhaps platform.deadline ended it"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from croniter import croniter
+from tests.setlist_pipelines.kubeflow.kfp_profiles import Profiles
 from tests.setlist_pipelines.kubeflow.kfp_stub import Fault, serve
 
 from setlist.data.curation import WindowSettings, resolve_window
@@ -587,8 +588,8 @@ def test_resume_sends_nothing_back_that_the_server_filled_in(stub, client):
 
 
 def test_with_profiles_a_resumed_schedule_stays_in_its_own(stub, client):
-    stub.multi_user = True
-    there = Kubeflow(Access(stub.url, namespace="team"))
+    stub.profiles = Profiles({"Bearer mine": "team"})
+    there = Kubeflow(Access(stub.url, namespace="team", token="mine"))
     applied(there, settings())
     [one] = recurring_runs(there, "home", STORE)["daily"]
     recurring.pause(there, one)

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 import requests
 from tests.emulator import make_bucket
-from tests.setlist_pipelines.kubeflow.kfp_stub import PAGE, Fault, RefusedError, fnv, pod, serve
+from tests.setlist_pipelines.kubeflow.kfp_profiles import RefusedError
+from tests.setlist_pipelines.kubeflow.kfp_stories import fnv, pod
+from tests.setlist_pipelines.kubeflow.kfp_stub import PAGE, Fault, serve
 from tests.waiting import PATIENCE
 
 from setlist.errors import SetlistError
@@ -489,19 +491,6 @@ def test_wait_follows_the_run_and_ends_by_its_result(setlist, stub, outcome, cod
     assert "\x1b" not in said  # plain lines where there is no terminal
 
 
-def test_wait_says_that_a_run_was_ended_by_hand(setlist, stub):
-    stub.outcome = "FAILED"
-    progress = stub.progress
-
-    def stopped(run_id):
-        stub.runs[0]["stopped"] = True
-        return progress(run_id)
-
-    stub.progress = stopped
-    code, said = setlist("submit", "--set", STORE, "--wait")
-    assert (code, "ended     FAILED: it was ended by hand" in said) == (1, True)
-
-
 def test_stop_archive_and_delete_reach_the_server(setlist, stub):
     setlist("submit", "--set", STORE)
     key = stub.runs[0]["run_id"]
@@ -514,22 +503,6 @@ def test_stop_archive_and_delete_reach_the_server(setlist, stub):
     assert setlist("runs", "delete", key, "--yes")[0] == 0
     assert key not in [run["run_id"] for run in stub.runs]
     assert setlist("runs", "delete", key, "--yes")[0] == 1
-
-
-def test_two_runs_at_once_are_told_apart(setlist, stub):
-    setlist("submit", "--set", STORE, "--id", "a", "--wait")
-    setlist("submit", "--set", STORE, "--id", "b")
-    first, second = (run["run_id"] for run in stub.runs)
-    assert "succeeded" in setlist("runs", "show", first)[1]
-    assert "succeeded" not in setlist("runs", "show", second)[1]
-
-
-def test_a_lost_pod_is_an_attempt_and_its_log_is_shown(setlist, stub):
-    setlist("submit", "--set", STORE, "--wait")
-    stub.attempts = 2
-    row = next(line for line in setlist("runs", "show", stub.runs[0]["run_id"])[1].splitlines()
-               if "Curate the data" in line)  # fmt: skip
-    assert row.split()[-3:] == ["180", "2", "curate"]
 
 
 def test_without_wait_a_failing_run_is_not_followed(setlist, stub):
@@ -656,15 +629,6 @@ def test_a_token_file_that_is_not_there_is_one_sentence(stub, tmp_path):
         client.get("runs")
 
 
-def test_a_namespace_goes_into_what_is_scoped_by_it(compiled, stub):
-    stub.multi_user = True
-    started(stub, compiled, namespace="team")
-    assert stub.pipelines[0]["namespace"] == stub.experiments[0]["namespace"] == "team"
-    assert stub.calls("GET", "pipelines")[0].query["namespace"] == "team"
-    with pytest.raises(SetlistError, match="empty namespace in multi-user mode"):
-        started(stub, compiled)
-
-
 def test_list_shows_the_latest_runs_over_pages(setlist, stub):
     for number in range(PAGE + 2):
         setlist("submit", "--set", STORE, "--id", number)
@@ -739,20 +703,6 @@ def test_logs_prints_step_by_step_and_attempt_by_attempt(setlist, stub, ended, p
         "1,000 rows",
     ]
     assert setlist("runs", "logs", ended, "plan")[1].splitlines()[1:] == ["planned"]
-
-
-def test_behind_the_page_of_several_profiles_logs_are_asked_for_in_ones_own(setlist, stub):
-    """Read in the page's handlers/pod-logs.ts: 422 where no namespace is named."""
-    stub.multi_user = stub.ui = True
-    stub.cookies = "authservice_session=c00kie-value"
-    mine = ("--namespace", "team", "--cookies", stub.cookies)
-    assert setlist("submit", "--set", STORE, "--wait", *mine)[0] == 0
-    stub.logs = {pod("plan"): "planned\n"}
-    key = stub.runs[0]["run_id"]
-    code, said = setlist("runs", "logs", key, "plan", *mine)
-    assert (code, said.splitlines()[1]) == (0, "planned")
-    code, said = setlist("runs", "logs", key, "plan", "--cookies", stub.cookies)
-    assert (code, "podnamespace argument is required" in " ".join(said.split())) == (1, True)
 
 
 def test_a_log_that_is_gone_is_one_sentence_with_the_remedy(setlist, stub, ended):

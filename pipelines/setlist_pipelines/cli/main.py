@@ -118,7 +118,8 @@ def compile_(
         str | None,
         typer.Option(
             help="Write Pipeline and PipelineVersion resources for this namespace. They need the "
-            "CRDs of the Kubernetes-native installation, which the usual one does not have."
+            "CRDs of the Kubernetes-native installation, which the usual one does not have; "
+            "`setlist doctor` says which it is."
         ),
     ] = None,
     pipeline: PipelineOption = "retraining",
@@ -137,8 +138,10 @@ def compile_(
     if namespace is not None:
         typer.echo(
             "needs the CRDs pipelines.pipelines.kubeflow.org and pipelineversions.pipelines."
-            "kubeflow.org, of an installation that stores pipelines in Kubernetes; others "
-            "take `setlist submit`, or the file without --namespace"
+            "kubeflow.org, of an installation that stores pipelines in Kubernetes (Kubernetes-"
+            "native API mode, platform-agnostic-k8s-native in its manifests; its healthz says "
+            "`pipeline_store: kubernetes`); others take `setlist submit`, or the file without "
+            "--namespace"
         )
 
 

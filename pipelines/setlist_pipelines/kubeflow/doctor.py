@@ -172,8 +172,12 @@ def _version(kubeflow: Kubeflow, health: Json, run: str) -> Finding:
         )
     # The API's own server says tag_name, the server of its page apiServerTagName.
     tag = str(health.get("tag_name") or health.get("apiServerTagName") or "unknown")
+    # As with the version; only where it is Kubernetes, `setlist compile --namespace` is of use.
+    store = str(health.get("pipeline_store") or health.get("pipelineStore") or "")
+    stored = {"kubernetes": ", its pipelines in Kubernetes", "database": ", its pipelines in a "
+              "database"}.get(store, "")  # fmt: skip
     if tag.removeprefix("v").startswith(f"{KUBEFLOW_VERSION}."):
-        return Finding("Kubeflow", "ok", f"{host} has Kubeflow Pipelines {tag}")
+        return Finding("Kubeflow", "ok", f"{host} has Kubeflow Pipelines {tag}{stored}")
     return Finding(
         "Kubeflow",
         "unsure",

@@ -38,7 +38,7 @@ class Story:
         )
 
     def history(self, state: str) -> list[dict]:
-        """The states so far; the second entry has none, as recorded."""
+        """The states so far; the second entry has none, as in some of the recordings."""
         states: list[str | None] = ["PENDING", None, "RUNNING"]
         if state == "PENDING":
             states = ["PENDING"]

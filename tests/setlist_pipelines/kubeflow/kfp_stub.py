@@ -192,6 +192,7 @@ class Stub:
     lock: threading.Lock = field(default_factory=threading.Lock)
     clock: Clock = field(default_factory=Clock)
     tag: str = "2.17.0"
+    pipeline_store: str = "database"
     logs: dict[str, str] = field(default_factory=dict)  # of pods, by their names
     attempts: int = 1
     """At `curate`, in runs without a story of their own."""
@@ -300,9 +301,10 @@ class Stub:
         several = self.profiles is not None
         if self.ui:
             return {"apiServerReady": True, "apiServerTagName": self.tag,
-                    "apiServerMultiUser": several, "multi_user": several}  # fmt: skip
+                    "apiServerMultiUser": several, "multi_user": several,
+                    "pipelineStore": self.pipeline_store}  # fmt: skip
         return {"commit_sha": "0" * 40, "tag_name": self.tag, "multi_user": several,
-                "pipeline_store": "database"}  # fmt: skip
+                "pipeline_store": self.pipeline_store}  # fmt: skip
 
     def door(self, request: Seen) -> dict | str:
         """What is not of the v2beta1 API: logs, and the v1beta1 document of a run.

@@ -245,6 +245,16 @@ def test_another_version_is_a_warning(doctor, stub, ui):
     assert "2.5.1, and setlist is made for 2.17" in found["Kubeflow"]
 
 
+@pytest.mark.parametrize("ui", [False, True])
+@pytest.mark.parametrize(
+    ("store", "words"), [("database", "in a database"), ("kubernetes", "in Kubernetes")]
+)
+def test_where_the_server_stores_pipelines_is_told(doctor, stub, ui, store, words):
+    """What `setlist compile --namespace` writes is for the second only."""
+    stub.ui, stub.pipeline_store = ui, store
+    assert doctor()[1]["Kubeflow"].endswith(f"2.17.0, its pipelines {words}")
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_who_may_not_see_runs_is_told(doctor, stub, status):
     stub.faults = [Fault("GET", "runs", status)]

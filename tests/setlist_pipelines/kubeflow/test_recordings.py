@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import requests
+from tests.setlist_pipelines.kubeflow.kfp_stories import Story
 from tests.setlist_pipelines.kubeflow.kfp_stub import check, serve
 from tests.setlist_pipelines.kubeflow.recordings import (
     RUNS,
@@ -24,8 +25,6 @@ from setlist_pipelines.kubeflow.pod_logs import without_error
 from setlist_pipelines.kubeflow.recurring_runs import COPIED_KEYS
 from setlist_pipelines.kubeflow.run_steps import planned_steps, steps_of, was_ended_by_hand
 from setlist_pipelines.kubeflow.stored_workflow import pod_end, published_log_address
-from setlist_pipelines.placement import pipeline_config
-from setlist_pipelines.settings.platform import Platform
 
 PROMOTED, CACHED = "run_promoted_succeeded", "run_second_cached_succeeded"
 SEVERAL, MEMORY = "run_several_candidates_succeeded", "run_failed_out_of_memory_failed"
@@ -166,6 +165,31 @@ def test_an_end_by_hand_stands_in_the_history_alone():
     assert body(BY_HAND)["state"] == "FAILED"
 
 
+def test_an_end_by_hand_has_the_history_that_the_stand_in_tells():
+    def states(history):
+        # Some have an entry without a state after the first, and some have not.
+        return [entry["state"] for entry in history if entry.get("state")]
+
+    assert states(Story(stopped=True).history("FAILED")) == states(body(BY_HAND)["state_history"])
+    assert states(Story("FAILED").history("FAILED")) == states(body(BAD_PATH)["state_history"])
+
+
+def test_a_step_with_retries_that_failed_had_one_attempt():
+    """Of policy OnError, which the controller's defaults bring: see test_argo_merge.py."""
+    [train] = [step for step in steps_of(body(MEMORY), plan_of(MEMORY)) if step.task == "train"]
+    assert (train.state, len(train.pods), train.repeats) == ("failed", 1, True)
+
+
+def test_a_pod_that_was_deleted_may_leave_no_attempt_behind():
+    """Recorded: `train` was started again, and the run's tasks have no `executor(1)`."""
+    run = body("run_pod_killed_succeeded")
+    names = {str(task.get("display_name", "")) for task in task_details(run)}
+    assert not [name for name in names if name.endswith("(1)")]
+    steps = steps_of(run, plan_of("run_pod_killed_succeeded"))
+    [train] = [step for step in steps if step.task == "train"]
+    assert (train.state, len(train.pods)) == ("succeeded", 1)
+
+
 def test_what_the_server_fills_into_a_recurring_run_is_not_sent_back():
     document = body("recurringrun")
     assert document["namespace"] == "kubeflow"
@@ -177,35 +201,6 @@ def test_what_the_server_fills_into_a_recurring_run_is_not_sent_back():
 def test_what_is_unknown_is_404_with_a_message(name):
     assert recording(name)["status"] == 404
     assert "not found" in body(name)["message"]
-
-
-# The settings against the controller's defaults
-
-STOCK = {"secondsAfterCompletion": 3600, "secondsAfterSuccess": 3600, "secondsAfterFailure": 3600}
-"""`workflowDefaults.spec.ttlStrategy` of 2.17."""
-
-
-def test_the_time_to_live_wins_over_the_defaults_of_the_controller():
-    recorded = recording("workflow_failed")["spec"]["ttlStrategy"]
-    assert recorded == STOCK | {"secondsAfterCompletion": 604800}, "as the old code compiled it"
-    config = pipeline_config(Platform(ttl="7d"))
-    compiled = {
-        "secondsAfterCompletion": config.ttl_seconds_after_finished,
-        "secondsAfterSuccess": config.ttl_seconds_after_success,
-        "secondsAfterFailure": config.ttl_seconds_after_failure,
-    }
-    assert set((STOCK | compiled).values()) == {604800}
-
-
-def test_a_step_that_fails_is_not_repeated_whatever_is_compiled():
-    spec = recording("workflow_failed")["spec"]
-    [own] = [one["retryStrategy"] for one in spec["templates"] if "retryStrategy" in one]
-    merged = spec["templateDefaults"]["retryStrategy"] | own
-    assert "retryPolicy" not in own
-    assert merged["retryPolicy"] == "OnError"
-    assert merged["limit"] == own["limit"]
-    [train] = [step for step in steps_of(body(MEMORY), plan_of(MEMORY)) if step.task == "train"]
-    assert (train.state, len(train.pods), train.repeats) == ("failed", 1, True)
 
 
 # Every command that reads runs, over every run

@@ -108,7 +108,7 @@ def submit(
 def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
     """Show the steps of a run as they begin and end, and return its last state."""
     from setlist_pipelines.cli.screen import StepProgress
-    from setlist_pipelines.kubeflow.api import ForbiddenError
+    from setlist_pipelines.kubeflow.api import CredentialsError, ForbiddenError
     from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.run_steps import LEFT_OUT, NOT_BEGUN, read_plan, steps_of
     from setlist_pipelines.kubeflow.submission import describe_end, run_link, signed_in, watch_run
@@ -121,10 +121,14 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
             if plan is None:
                 try:
                     plan = signed_in(kubeflow, partial(read_plan, kubeflow, run))
-                except ForbiddenError:  # without it, the names are those of the backend
-                    plan = []
                 except ClusterUnreachableError:  # the next poll asks again
                     continue
+                except ClusterError as fault:
+                    if isinstance(fault, CredentialsError) and not isinstance(
+                        fault, ForbiddenError
+                    ):
+                        raise
+                    plan = []  # then the names are those of the backend
             for step in steps_of(run, plan):
                 previous, states[step.task] = states.get(step.task), step.state
                 if step.state == previous or step.state in (LEFT_OUT, NOT_BEGUN):

@@ -211,6 +211,8 @@ def describe_end(kubeflow: Kubeflow, run: Json, plan: list[PlannedStep], story: 
     if step is None:
         error = (run.get("error") or {}).get("message", "")
         return f"{state}: {error or 'no step failed; perhaps platform.deadline ended it'}"
+    if written := [failure for failure in story.failures if failure.task == step.task]:
+        return f"{state}: {written[-1].sentence}"
     try:
         reason = reason_of_failure(kubeflow, run, step)
     except ForbiddenError:  # whoever may see runs may not be allowed to see logs

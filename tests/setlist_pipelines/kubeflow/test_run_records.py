@@ -53,6 +53,7 @@ def test_a_run_that_goes_on_shows_what_its_steps_have_written(store, shown):
     printed = shown(MEMORY)
     assert "failed Train wide: no rows; mend it." in printed
     assert "outcome" not in printed
+    assert "state FAILED: Train wide: no rows; mend it." in printed, "before any record"
 
 
 def test_a_recorded_failure_is_the_reason_and_each_attempt_is_shown(store, shown):

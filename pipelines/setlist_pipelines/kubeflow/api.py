@@ -29,6 +29,10 @@ RETRY_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """The pause before each repetition of a call."""
 LONGEST_RETRY_AFTER_SECONDS = 60.0
 """A server may ask for a longer pause (Retry-After); this is the longest that is granted."""
+IDENTITY_REMEDY = (
+    "call the gateway of the profiles with --cookies, or set KFP_TOKEN to what `kubectl create "
+    "token default-editor -n NAMESPACE --audience pipelines.kubeflow.org` prints"
+)
 NAMESPACE_REMEDY = "where the server has profiles, set KFP_NAMESPACE or --namespace to yours"
 CREATION_ATTEMPTS = 3
 """How often the creation of an object is tried."""
@@ -273,9 +277,10 @@ class Kubeflow:
                 retry_after=min(retry_after, LONGEST_RETRY_AFTER_SECONDS),
             )
         if status == 401 or 300 <= status < 400:
+            nobody = "User identity is empty" in reason
             raise CredentialsError(
                 f"{host} does not accept the credentials {reason}",
-                "set KFP_TOKEN, --token-file or --cookies anew",
+                IDENTITY_REMEDY if nobody else "set KFP_TOKEN, --token-file or --cookies anew",
             )
         if status == 403:
             raise ForbiddenError(

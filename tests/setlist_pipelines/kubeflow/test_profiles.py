@@ -114,6 +114,7 @@ def test_whom_the_server_does_not_know_is_told_to_sign_in(profiles, mine):
     code, said = mine(COMMANDS["list"], session="session=expired")
     assert (code, "does not accept the credentials" in said) == (1, True)
     assert ("(302" in said) == profiles.ui
+    assert ("`kubectl create token default-editor" in said) != profiles.ui
 
 
 def test_a_header_of_ones_own_names_nobody_behind_the_gateway(profiles):

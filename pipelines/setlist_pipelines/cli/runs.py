@@ -110,7 +110,12 @@ def logs(
     The logs last as long as the pods do (platform.ttl), and longer where the cluster archives
     them. Ends with 1 when a step has no log.
     """
-    from setlist_pipelines.kubeflow.pod_logs import kubectl_logs_command, select_steps, step_logs
+    from setlist_pipelines.kubeflow.pod_logs import (
+        kubectl_logs_command,
+        log_address,
+        select_steps,
+        step_logs,
+    )
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
@@ -121,11 +126,14 @@ def logs(
             say(f"==> {task.task}  {task.state}  {pod}")
             typer.echo(lines(log).rstrip("\n"))
         if not pod:
-            steps_without_log.append(task.task)
+            steps_without_log.append(task)
     if steps_without_log:
+        names = ", ".join(task.task for task in steps_without_log)
+        address = log_address(kubeflow, run, steps_without_log[0])
+        stored = f"; {address} may hold it, which the page's server returns" if address else ""
         raise ClusterNotFoundError(
-            f"no log of {', '.join(steps_without_log)}: the pod is gone, or the step had no pod "
-            "because its result came from the cache",
+            f"no log of {names}: the pod is gone, or the step had no pod because its result came "
+            f"from the cache{stored}",
             f"see what is left with `{kubectl_logs_command(kubeflow, run)}`",
         )
 

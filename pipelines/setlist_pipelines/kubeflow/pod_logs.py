@@ -94,6 +94,14 @@ def step_logs(kubeflow: Kubeflow, run: Json, step: Step) -> Iterator[tuple[str, 
                 yield f"{workflow}-{templates[0]}-{node_hash}", log
 
 
+def log_address(kubeflow: Kubeflow, run: Json, step: Step) -> str:
+    """Where the launcher stored the log of the last attempt at a step; "" where that is not known.
+
+    It may be there although no server returned it: only that of the web page can.
+    """
+    return published_log_address(workflow_nodes(kubeflow, run), step.pods[-1]) if step.pods else ""
+
+
 def reason_of_failure(kubeflow: Kubeflow, run: Json, step: Step) -> str:
     """Why a step failed, in one line, and what to do where the step itself does not say so.
 

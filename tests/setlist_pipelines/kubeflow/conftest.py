@@ -31,7 +31,7 @@ def cluster():
 
 @pytest.fixture
 def on_cluster(
-    monkeypatch, capsys, cluster: Stub, packaged, tmp_path
+    monkeypatch, capsys, cluster: Stub, packaged, gcs_emulator, tmp_path
 ) -> Callable[..., tuple[int, str]]:
     """Runs a command of the line there; its exit code and all that it printed, on one line."""
     for module in (packages, schedule_sync):
@@ -43,6 +43,7 @@ def on_cluster(
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator)  # it lacks the bucket of the store
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", cluster.url)
     monkeypatch.setenv("SETLIST_IMAGE", IMAGE)
     file = tmp_path / "home.yaml"

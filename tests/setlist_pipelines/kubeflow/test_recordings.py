@@ -383,11 +383,12 @@ def test_the_log_that_the_launcher_stored_is_read_behind_the_page(setlist):
         assert (code, "no log of plan" in printed) == (1, True)
 
 
-def test_the_server_of_the_api_alone_has_no_door_to_the_launchers_log(setlist):
+def test_the_server_of_the_api_alone_has_no_door_to_it_and_the_address_is_told(setlist):
     with replayed(BAD_PATH) as replay:
         replay.workflow = workflow_with_outputs()
         code, printed = setlist(replay, "runs", "logs", replay.run["run_id"], "plan")
     assert (code, "no log of plan" in printed) == (1, True)
+    assert f"{PUBLISHED} may hold it, which the page's server returns" in " ".join(printed.split())
 
 
 def test_why_a_step_failed_is_the_message_of_its_pod(setlist):

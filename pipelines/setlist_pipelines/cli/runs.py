@@ -110,26 +110,21 @@ def logs(
     The logs last as long as the pods do (platform.ttl), and longer where the cluster archives
     them. Ends with 1 when a step has no log.
     """
-    from setlist_pipelines.kubeflow.pod_logs import (
-        kubectl_logs_command,
-        log_address,
-        select_steps,
-        step_logs,
-    )
+    from setlist_pipelines.kubeflow.pod_logs import RunLogs, kubectl_logs_command, select_steps
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
-    steps_without_log = []
+    of_run, steps_without_log = RunLogs(kubeflow, run), []
     for task in select_steps(kubeflow, run, step):
         pod = ""
-        for pod, log in step_logs(kubeflow, run, task):
+        for pod, log in of_run.of(task):
             say(f"==> {task.task}  {task.state}  {pod}")
             typer.echo(lines(log).rstrip("\n"))
         if not pod:
             steps_without_log.append(task)
     if steps_without_log:
         names = ", ".join(task.task for task in steps_without_log)
-        address = log_address(kubeflow, run, steps_without_log[0])
+        address = of_run.address(steps_without_log[0])
         stored = f"; {address} may hold it, which the page's server returns" if address else ""
         raise ClusterNotFoundError(
             f"no log of {names}: the pod is gone, or the step had no pod because its result came "

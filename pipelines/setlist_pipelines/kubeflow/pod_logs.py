@@ -17,6 +17,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 from setlist.errors import ClusterNotFoundError
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
@@ -76,65 +77,78 @@ def select_steps(kubeflow: Kubeflow, run: Json, name: str) -> list[Step]:
     return selected
 
 
-def step_logs(kubeflow: Kubeflow, run: Json, step: Step) -> Iterator[tuple[str, str]]:
-    """The name of the pod and its log, for each attempt at a step that left a log."""
-    if step.state == CACHED:
-        return
-    templates = (RETRIED_TEMPLATE, TEMPLATE) if step.repeats else (TEMPLATE, RETRIED_TEMPLATE)
-    for node in step.pods:
-        workflow, _, node_hash = node.rpartition("-")
-        for template in templates:
-            pod = f"{workflow}-{template}-{node_hash}"
-            if log := _pod_log(kubeflow, run, pod):
-                yield pod, log
-                break
-        else:
-            log = _stored_log(kubeflow, run, node) or _published_log(kubeflow, run, node)
-            if log:
-                yield f"{workflow}-{templates[0]}-{node_hash}", log
+class RunLogs:
+    """The logs of a run's steps; what Argo saw of its pods is read once, where it is needed."""
 
+    def __init__(self, kubeflow: Kubeflow, run: Json) -> None:
+        """Keep the API and the server's document of the run."""
+        self._kubeflow = kubeflow
+        self._run = run
 
-def log_address(kubeflow: Kubeflow, run: Json, step: Step) -> str:
-    """Where the launcher stored the log of the last attempt at a step; "" where that is not known.
+    @cached_property
+    def _nodes(self) -> dict[str, Json]:
+        return workflow_nodes(self._kubeflow, self._run)
 
-    It may be there although no server returned it: only that of the web page can.
-    """
-    return published_log_address(workflow_nodes(kubeflow, run), step.pods[-1]) if step.pods else ""
+    def of(self, step: Step) -> Iterator[tuple[str, str]]:
+        """The name of the pod and its log, for each attempt at a step that left a log."""
+        if step.state == CACHED:
+            return
+        templates = (RETRIED_TEMPLATE, TEMPLATE) if step.repeats else (TEMPLATE, RETRIED_TEMPLATE)
+        for node in step.pods:
+            workflow, _, node_hash = node.rpartition("-")
+            for template in templates:
+                pod = f"{workflow}-{template}-{node_hash}"
+                if log := _pod_log(self._kubeflow, self._run, pod):
+                    yield pod, log
+                    break
+            else:
+                log = _stored_log(self._kubeflow, self._run, node)
+                log = log or _published_log(
+                    self._kubeflow, published_log_address(self._nodes, node)
+                )
+                if log:
+                    yield f"{workflow}-{templates[0]}-{node_hash}", log
 
+    def address(self, step: Step) -> str:
+        """Where the launcher stored the log of the last attempt; "" where that is not known.
 
-def reason_of_failure(kubeflow: Kubeflow, run: Json, step: Step) -> str:
-    """Why a step failed, in one line, and what to do where the step itself does not say so.
+        It may be there although no server returned it: only that of the web page can.
+        """
+        return published_log_address(self._nodes, step.pods[-1]) if step.pods else ""
 
-    The step writes its sentence into the termination message of its pod, which Argo keeps. Where
-    there is none, the end of the log tells who ended it: the step, the launcher, or Linux.
-    """
-    node = step.pods[-1] if step.pods else ""
-    reason, words = pod_end(workflow_nodes(kubeflow, run), node)
-    memory = f"raise platform.steps.{step.task}.memory_limit"
-    if reason == OUT_OF_MEMORY:
-        return f"it needed more memory than it may have; {memory}"
-    if words:
-        return _short(words)
-    lines = next((log.splitlines() for _, log in reversed([*step_logs(kubeflow, run, step)])), [])
-    launcher = _last(LAUNCHER_FAULT, lines)
-    if launcher == KILLED:
-        return f"it was killed, most likely beyond its memory; {memory}"
-    if "upload" in launcher:
+    def reason_of_failure(self, step: Step) -> str:
+        """Why a step failed, in one line, and what to do where the step itself does not say so.
+
+        The step writes its sentence into the termination message of its pod, which Argo keeps.
+        Where there is none, the end of the log tells who ended it: the step, the launcher, or
+        Linux.
+        """
+        reason, words = pod_end(self._nodes, step.pods[-1] if step.pods else "")
+        memory = f"raise platform.steps.{step.task}.memory_limit"
+        if reason == OUT_OF_MEMORY:
+            return f"it needed more memory than it may have; {memory}"
+        if words:
+            return _short(words)
+        lines = next((log.splitlines() for _, log in reversed([*self.of(step)])), [])
+        launcher = _last(LAUNCHER_FAULT, lines)
+        if launcher == KILLED:
+            return f"it was killed, most likely beyond its memory; {memory}"
+        if "upload" in launcher:
+            return (
+                f"its outputs could not be stored: {_short(launcher)}; see whether the bucket is "
+                "full or refuses, then submit again: the steps before it come from the cache"
+            )
+        if launcher and not OF_THE_STEP.fullmatch(launcher):
+            return f"the launcher of Kubeflow Pipelines failed: {_short(launcher)}"
+        if fault := _last(FAULT, lines):
+            return _short(fault)
+        if reason and reason != "Error":
+            return f"its pod: {_short(reason)}"
+        nothing = "its log does not say why" if lines else "it left neither a sentence nor a log"
         return (
-            f"its outputs could not be stored: {_short(launcher)}; see whether the bucket is full "
-            "or refuses, then submit again: the steps before it come from the cache"
+            f"{nothing}: see `kubectl describe pod` for its reason; a step beyond its memory is "
+            f"killed without a word: then {memory}"
         )
-    if launcher and not OF_THE_STEP.fullmatch(launcher):
-        return f"the launcher of Kubeflow Pipelines failed: {_short(launcher)}"
-    if fault := _last(FAULT, lines):
-        return _short(fault)
-    if reason and reason != "Error":
-        return f"its pod: {_short(reason)}"
-    nothing = "its log does not say why" if lines else "it left neither a sentence nor a log"
-    return (
-        f"{nothing}: see `kubectl describe pod` for its reason; a step beyond its memory is killed "
-        f"without a word: then {memory}"
-    )
 
 
 def _last(pattern: re.Pattern[str], lines: list[str]) -> str:
@@ -190,9 +204,8 @@ def _stored_log(kubeflow: Kubeflow, run: Json, node: str) -> str:
         return ""
 
 
-def _published_log(kubeflow: Kubeflow, run: Json, node: str) -> str:
-    """What the launcher stored of a step's log, from the web page's server; "" for none."""
-    address = published_log_address(workflow_nodes(kubeflow, run), node)
+def _published_log(kubeflow: Kubeflow, address: str) -> str:
+    """The log that the launcher stored at an address, from the web page's server; "" for none."""
     scheme, _, place = address.partition("://")
     bucket, _, key = place.partition("/")
     if scheme not in PAGE_SOURCES or not key:

@@ -21,7 +21,7 @@ from setlist_pipelines.kubeflow.packages import (
     check_sizes,
     ensure_version,
 )
-from setlist_pipelines.kubeflow.pod_logs import RUN_LABEL, reason_of_failure
+from setlist_pipelines.kubeflow.pod_logs import RUN_LABEL, RunLogs
 from setlist_pipelines.kubeflow.run_records import RunStory
 from setlist_pipelines.kubeflow.run_steps import (
     ENDED_STATES,
@@ -214,7 +214,7 @@ def describe_end(kubeflow: Kubeflow, run: Json, plan: list[PlannedStep], story: 
     if written := [failure for failure in story.failures if failure.task == step.task]:
         return f"{state}: {written[-1].sentence}"
     try:
-        reason = reason_of_failure(kubeflow, run, step)
+        reason = RunLogs(kubeflow, run).reason_of_failure(step)
     except ForbiddenError:  # whoever may see runs may not be allowed to see logs
         reason = f"you may not see its log; ask for `kubectl logs -l {RUN_LABEL}={run['run_id']}`"
     except CredentialsError:

@@ -31,8 +31,8 @@ def explain_failure(
     pods = cluster.pods if cluster else ()
     if cluster and cluster.ended_by_hand:
         begun = [pod for pod in pods if not pod.succeeded]
-        steps = ", ".join(dict.fromkeys(pod.title for pod in begun))
-        return one_line(f"It was ended by hand{f' during: {steps}' if steps else ''}."), failures
+        steps = ", ".join(dict.fromkeys(pod.title for pod in begun)) or "no step was running"
+        return one_line(f"It was ended by hand ({steps})."), failures
     open_failures = [failure for failure in failures if not _was_repeated(failure, pods)]
     if open_failures:
         return open_failures[-1].sentence, failures

@@ -91,7 +91,7 @@ class RunPods:
     """What a cluster says of a run.
 
     Attributes:
-        pods: of its steps, the oldest first.
+        pods: of its steps, the oldest first, without the one that asks.
         ended_by_hand: whether somebody ended it.
         deadline: the seconds that it had, where they have passed; else None.
     """
@@ -137,7 +137,9 @@ def read_run_pods(run_id: str, namespace: str) -> RunPods | None:
     except (config.ConfigException, ApiException, HTTPError, OSError) as fault:
         print(f"what the pods of the run say is not known: {_short(fault)}", flush=True)
         return None
-    pods = sorted(filter(None, map(Pod.of, documents)), key=lambda pod: pod.started)
+    steps = filter(None, map(Pod.of, documents))
+    others = (pod for pod in steps if pod.task != os.environ.get(TASK_VARIABLE))
+    pods = sorted(others, key=lambda pod: pod.started)
     labels = (each["metadata"].get("labels") or {} for each in documents)
     workflow = next((each[WORKFLOW_LABEL] for each in labels if WORKFLOW_LABEL in each), None)
     if workflow is None:

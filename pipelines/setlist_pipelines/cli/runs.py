@@ -83,7 +83,8 @@ def show(
     if story.record:
         say(f"outcome  {story.record.line}")
     for failure in story.failures:
-        say(f"failed   {failure.sentence}")
+        if not (story.record and story.record.sentence == failure.sentence):
+            say(f"failed   {failure.sentence}")
     table = new_table("step", "state", "seconds", "attempts", "task")
     for step in steps_of(run, plan):
         attempts = str(len(step.pods)) if len(step.pods) > 1 else ""

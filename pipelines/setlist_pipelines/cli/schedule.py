@@ -171,9 +171,10 @@ def delete(
 
     settings, lines = _settings(config, change), _Lines()
     kubeflow = connect(host, namespace, token_file, cookies)
-    for recurring in recurring_runs(kubeflow, settings.name, settings.store).get(name, []):
+    found = recurring_runs(kubeflow, settings.name, settings.store).get(name, [])
+    for recurring in found:
         retire(kubeflow, recurring, partial(lines, name))
-    say(f"{name} is not on the cluster")
+    say(f"{name} is taken off the cluster" if found else f"{name} was not on the cluster")
 
 
 @schedule.command(epilog=examples("setlist schedule run-now daily --config home.yaml"))

@@ -140,10 +140,13 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
                     # The word of `kfp.local` for a success; see StepProgress.
                     well = step.state in ("succeeded", "cached", "not known")
                     progress.show(step.name, "SUCCESS" if well else "FAILURE", step.seconds or 0.0)
+    story = read_story(run)
     try:
-        end = signed_in(kubeflow, partial(describe_end, kubeflow, run, plan or [], read_story(run)))
+        end = signed_in(kubeflow, partial(describe_end, kubeflow, run, plan or [], story))
     except (ClusterError, SettingsError) as fault:  # the run has ended, whatever the reason was
         end = f"{run.get('state')}: {fault.message}"
     say(f"ended     {end}")
+    if story.record:
+        say(f"outcome   {story.record.line}")
     say(f"link      {run_link(kubeflow, run_id)}")
     return str(run.get("state"))

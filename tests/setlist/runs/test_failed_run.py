@@ -148,7 +148,8 @@ def test_somebody_ended_it():
     killed = pod(exit_code=143)
     told = sentence([], pod("plan", "Plan", succeeded=True, failed=False), killed,
                     ended_by_hand=True)  # fmt: skip
-    assert told == "It was ended by hand during: Train wide."
+    assert told == "It was ended by hand (Train wide)."
+    assert sentence([], ended_by_hand=True) == "It was ended by hand (no step was running)."
 
 
 def test_its_time_was_over():
@@ -212,9 +213,11 @@ def workflow(seconds, minutes_ago=5):
 
 def test_the_cluster_is_asked_for_the_pods_of_the_run_alone(tmp_path, monkeypatch):
     pods = [recorded_pod("OOMKilled"), recorded_pod("there are no files", "plan", "Plan")]
-    other = recorded_pod("OOMKilled")
-    other["spec"]["containers"][1]["env"] = []  # a driver of the backend
-    with kubernetes(tmp_path, monkeypatch, [*pods, other], workflow(7_200)) as asked:
+    driver = recorded_pod("OOMKilled")
+    driver["spec"]["containers"][1]["env"] = []
+    own = recorded_pod("OOMKilled", "announce-failure", "Look for a failure")
+    monkeypatch.setenv(TASK_VARIABLE, "announce-failure")
+    with kubernetes(tmp_path, monkeypatch, [*pods, driver, own], workflow(7_200)) as asked:
         read = read_run_pods(RUN, "team")
     assert read
     assert [each.title for each in read.pods] == ["Plan", "Train wide"], "by their beginning"

@@ -75,7 +75,7 @@ def test_a_recorded_failure_is_the_reason_and_each_attempt_is_shown(store, shown
             "Train wide: it needed more than its memory limit of 8Gi and was killed; raise "
             "platform.steps.train.memory_limit.",
         ),
-        (BY_HAND, {"ended_by_hand": True}, "It was ended by hand during: Train wide."),
+        (BY_HAND, {"ended_by_hand": True}, "It was ended by hand (Train wide)."),
     ],
 )
 def test_what_died_without_a_word_is_told_by_the_exit_handler(

@@ -15,7 +15,7 @@ from setlist.runs.failed_run import explain_failure
 from setlist.runs.run_pods import Pod, RunPods, read_run_pods
 from setlist.runs.step_failure import TASK_VARIABLE, TITLE_VARIABLE, StepFailure
 
-RECORDED = Path("tests/recordings/kfp/pods_failed.json.gz")
+RECORDINGS = Path("tests/recordings/kfp")
 RUN = "4c4f95e4-ea9e-4ce6-ab7d-b3170133e4da"
 
 
@@ -24,7 +24,7 @@ def recorded_pod(reason, task="train", title="Train wide", **metadata):
 
     The recording has no specification of the pod.
     """
-    pods = json.loads(gzip.decompress(RECORDED.read_bytes()))
+    pods = json.loads(gzip.decompress((RECORDINGS / "pods_failed.json.gz").read_bytes()))
     pod = next(
         each
         for each in pods
@@ -240,6 +240,40 @@ def test_who_ended_it_stands_in_the_workflow(
         read = read_run_pods(RUN, "team")
     assert read
     assert (read.ended_by_hand, read.deadline) == (ended_by_hand, deadline)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "out_of_memory",
+            "Train the two-tower: it needed more than its memory limit of 400Mi and was killed; "
+            "raise platform.steps.train.memory_limit.",
+        ),
+        ("by_hand", "It was ended by hand (no step was running)."),
+        (
+            "deadline",
+            "It was ended by its deadline of 60 seconds; raise platform.deadline, or see which "
+            "step took the time.",
+        ),
+        (
+            "bad_path",
+            "Plan the run: gs://setlist/nothing/here.parquet: there are no files in it; correct "
+            "the path.",
+        ),
+    ],
+)
+def test_what_a_real_cluster_says_of_runs_whose_steps_wrote_nothing(
+    tmp_path, monkeypatch, name, said
+):
+    """The last of them wrote its reason, too: its pod says the same."""
+    recorded = json.loads(gzip.decompress((RECORDINGS / f"story_{name}.json.gz").read_bytes()))
+    monkeypatch.setenv(TASK_VARIABLE, "announce-failure")
+    with kubernetes(tmp_path, monkeypatch, recorded["pods"]["items"], recorded["workflow"]):
+        read = read_run_pods(RUN, "kubeflow")
+    assert read
+    assert "announce-failure" not in {pod.task for pod in read.pods}
+    assert explain_failure(RUN, [], read)[0] == said
 
 
 def test_an_account_without_the_rights_is_a_line(tmp_path, monkeypatch, capsys):

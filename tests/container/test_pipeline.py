@@ -39,6 +39,19 @@ print(json.dumps({{
     "verdict": manifest.metadata["verdict"]["decision"],
 }}))
 """
+CHECKPOINT = """
+from setlist.models.two_tower import stages
+
+class Kept:
+    content = None
+    def read(self): return self.content
+    def write(self, content): self.content = content
+    def clear(self): pass
+
+kept, stages.SAVE_SECONDS = Kept(), 0.0
+stages.Stages(kept).trials.worth("settings", lambda: 0.25)
+print(stages.Stages(kept).trials.values)
+"""
 RECORDS = """
 import json
 from google.cloud.storage import Client
@@ -170,6 +183,11 @@ def test_what_they_wrote_is_theirs(first):
     written = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert len(written) > 20
     assert {path.stat().st_uid for path in written} == {USER}
+
+
+def test_a_training_is_taken_up_again_by_the_python_of_the_image(island):
+    """Which may be older than that of the other tests."""
+    assert island.python(CHECKPOINT).splitlines()[-1] == "{'settings': 0.25}"
 
 
 def test_the_candidate_is_live_in_the_bucket_and_whole(first, island):

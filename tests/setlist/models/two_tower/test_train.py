@@ -1,6 +1,8 @@
 """The two-tower finds what was planted, and says clearly when there is nothing to find."""
 
+import io
 import re
+import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -314,6 +316,19 @@ def test_a_damaged_checkpoint_is_named(features, tmp_path):
     memory = Memory()
     memory.content = b"half a file"
     with pytest.raises(SetlistError, match="the checkpoint of this training is damaged"):
+        train(features, ModelSettings(), tmp_path / "m", tmp_path / "r", checkpoint=memory)
+
+
+@pytest.mark.parametrize("kind", ["above", "link"])
+def test_a_checkpoint_with_other_than_files_is_refused(features, tmp_path, kind):
+    memory, content = Memory(), io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        entry = tarfile.TarInfo("../above" if kind == "above" else "link")
+        entry.type = tarfile.REGTYPE if kind == "above" else tarfile.SYMTYPE
+        entry.linkname = "/etc/passwd"
+        tar.addfile(entry)
+    memory.content = content.getvalue()
+    with pytest.raises(SetlistError, match="is no file of a checkpoint"):
         train(features, ModelSettings(), tmp_path / "m", tmp_path / "r", checkpoint=memory)
 
 

@@ -81,7 +81,6 @@ def monitoring(placement: Placement | None = None) -> GraphComponent:
             ).set_display_name("Announce the comparison").set_caching_options(False)
 
         if placement:
-            for task in Pipeline.get_default_pipeline().tasks.values():
-                placement.place(task)
+            placement.place(Pipeline.get_default_pipeline().tasks.values())
 
     return pipeline

@@ -1,12 +1,14 @@
 """Puts the `platform` settings on the tasks of a pipeline while it is compiled."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 from setlist.runs.announcement import PAGE_VARIABLE, PUSH_GATEWAY_VARIABLE, WEBHOOK_VARIABLE
-from setlist.runs.run_pods import NAMESPACE_VARIABLE, RUN_LABEL
+from setlist.runs.run_pods import NAMESPACE_VARIABLE, RUN_LABEL, TITLES_VARIABLE
 from setlist.runs.step_failure import (
     NAME_VARIABLE,
     STORE_VARIABLE,
@@ -29,6 +31,8 @@ SIGNING_FOLDER = "/etc/setlist/signing"
 """Where the step that pushes finds the key that signs."""
 ACCELERATOR_VARIABLE = "SETLIST_ACCELERATOR"
 """Tells a step which accelerator it was given, so that it fails if TensorFlow does not see it."""
+HANDLER = "announce-failure"
+"""The exit handler, which asks the cluster about steps that died without a word."""
 RETRY_PAUSES = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
 
 
@@ -59,10 +63,20 @@ class Placement:
     store: str
     name: str
 
-    def place(self, task: PipelineTask) -> None:
-        """Give a task all that it gets on a cluster."""
-        give(self.platform, task)
-        identify(self.store, self.name, task)
+    def place(self, tasks: Collection[PipelineTask]) -> None:
+        """Give the tasks of a pipeline all that they get on a cluster."""
+        for task in tasks:
+            give(self.platform, task)
+            identify(self.store, self.name, task)
+            if task.component_spec.name == HANDLER:
+                kubernetes.use_field_path_as_env(task, NAMESPACE_VARIABLE, "metadata.namespace")
+                titles = {each.name: title(each) for each in tasks}
+                task.set_env_variable(TITLES_VARIABLE, json.dumps(titles, sort_keys=True))
+
+
+def title(task: PipelineTask) -> str:
+    """The display name of a task, which kfp has no public way to read."""
+    return task._task_spec.display_name or task.name
 
 
 def identify(store: str, name: str, task: PipelineTask) -> None:
@@ -75,10 +89,7 @@ def identify(store: str, name: str, task: PipelineTask) -> None:
     task.set_env_variable(STORE_VARIABLE, store)
     task.set_env_variable(NAME_VARIABLE, name)
     task.set_env_variable(TASK_VARIABLE, task.name)
-    # kfp has no public way to read the display name.
-    task.set_env_variable(TITLE_VARIABLE, task._task_spec.display_name or task.name)
-    if task.component_spec.name == "announce-failure":
-        kubernetes.use_field_path_as_env(task, NAMESPACE_VARIABLE, "metadata.namespace")
+    task.set_env_variable(TITLE_VARIABLE, title(task))
 
 
 def give(platform: Platform, task: PipelineTask) -> None:

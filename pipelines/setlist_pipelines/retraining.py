@@ -242,7 +242,6 @@ def retraining(
                 ).set_caching_options(False)
 
         if placement:
-            for task in Pipeline.get_default_pipeline().tasks.values():
-                placement.place(task)
+            placement.place(Pipeline.get_default_pipeline().tasks.values())
 
     return pipeline

@@ -1,5 +1,6 @@
 """Each step knows where it is, and the cache does not: no argument says it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,10 @@ def test_every_step_has_its_names_the_run_and_the_store(compiled):
     }
     assert variables["exec-train"]["SETLIST_TASK_TITLE"] == "Train wide"
     assert all(each["SETLIST_RUN_STORE"] == "gs://bucket/setlist" for each in variables.values())
+    titles = json.loads(variables["exec-announce-failure"]["SETLIST_TITLES"])
+    assert titles["train-2"] == "Train narrow"
     tasks = [each["SETLIST_TASK"] for each in variables.values()]
+    assert titles.keys() == set(tasks)
     assert len(set(tasks)) == len(tasks)
 
 

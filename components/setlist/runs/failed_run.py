@@ -8,12 +8,14 @@ import re
 from datetime import datetime
 
 from setlist.printable import one_line
-from setlist.runs.run_pods import Pod, RunPods
+from setlist.runs.run_pods import GONE, Pod, RunPods
 from setlist.runs.step_failure import MOST_CHARACTERS, StepFailure
 
 OUT_OF_MEMORY, OUT_OF_TIME = "OOMKilled", "DeadlineExceeded"
-LOST = ("Evicted", "NodeLost", "Preempting", "Shutdown", "Terminated", "NodeShutdown")
-"""Reasons of a pod whose node took it away."""
+LOST = (GONE, "Evicted", "NodeLost", "Preempting", "Shutdown", "Terminated", "NodeShutdown")
+"""Reasons of a pod that was taken away."""
+ENDED_FROM_OUTSIDE = (128 + 15, 128 + 9)
+"""Exit codes of a process that got SIGTERM or SIGKILL."""
 NUMBER_OF_COPY = re.compile(r"-\d+$")
 """The second task of a component is NAME-2."""
 
@@ -76,9 +78,12 @@ def _of_pod(pod: Pod, pods: tuple[Pod, ...], run_id: str) -> StepFailure:
         reason, remedy = "it took longer than it may and was ended", f"raise {setting}.timeout"
     elif pod.reason in LOST:
         reason = f"its pod was lost ({pod.reason}{': ' * bool(pod.message)}{pod.message})"
-        remedy = f"start the run again, or raise {setting}.retries"
+        remedy = f"start the run again, or give it more {setting}.retries"
     elif pod.message:
         reason = pod.message
+    elif pod.exit_code in ENDED_FROM_OUTSIDE:
+        reason = f"its pod was ended from outside (exit code {pod.exit_code}), as in a drain"
+        remedy = "start the run again: what is finished comes from the cache"
     else:
         reason = f"it ended with exit code {pod.exit_code} and does not say why"
         remedy = f"look at its log with `setlist runs logs {run_id} {pod.task}`"

@@ -1,10 +1,12 @@
 """What the pods of a run say of their end: some die without a word, as when memory runs out.
 
 Only the exit handler asks, in a pod of the same run. Its account may get and list pods and get the
-run's Workflow (manifests/cluster/roles.yaml).
+run's Workflow (manifests/cluster/roles.yaml), which also knows of pods that are gone.
 """
 
+import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,13 +15,21 @@ from setlist.runs.step_failure import TASK_VARIABLE, TITLE_VARIABLE
 
 NAMESPACE_VARIABLE = "SETLIST_NAMESPACE"
 """The namespace of the exit handler's pod; only there are pods asked for."""
+TITLES_VARIABLE = "SETLIST_TITLES"
+"""The display names of all steps by their names in the compiled pipeline, in JSON."""
 RUN_LABEL, WORKFLOW_LABEL = "pipeline/runid", "workflows.argoproj.io/workflow"
+GONE = "Gone"
+"""Argo's reason where a pod was taken away before it had ended."""
 MAIN = "main"
 """The container that runs the step."""
 READ_SECONDS = 10
 MOST_PODS = 1_000
 """A run has 34 pods, and each retry of a step some more."""
 WORKFLOWS = ("argoproj.io", "v1alpha1")
+NODE_LABEL = "workflows.argoproj.io/node-name"
+STEP_NODE = re.compile(r"\.([a-z0-9-]+)(?:\(\d+\))?\.executor(?:\(\d+\))?")
+"""The end of the name of a node of Argo that is the pod of a step."""
+EXIT_CODE = re.compile(r"\(exit code (\d+)\)(?:: )?")
 EARLY = timedelta(seconds=5)
 """The controller ends a run by its own clock, which may be ahead of the one here."""
 
@@ -31,6 +41,7 @@ class Pod:
     Attributes:
         task: the step's name in the compiled pipeline.
         title: its display name.
+        node: the name of its node in the Workflow.
         started: when the pod was made.
         succeeded: whether it ended well.
         failed: whether it ended otherwise.
@@ -42,6 +53,7 @@ class Pod:
 
     task: str
     title: str
+    node: str
     started: datetime
     succeeded: bool
     failed: bool
@@ -76,6 +88,7 @@ class Pod:
         return cls(
             task=values[TASK_VARIABLE],
             title=values.get(TITLE_VARIABLE) or values[TASK_VARIABLE],
+            node=(document["metadata"].get("annotations") or {}).get(NODE_LABEL, ""),
             started=datetime.fromisoformat(document["metadata"]["creationTimestamp"]),
             succeeded=phase == "Succeeded" or code == 0,
             failed=bool(code) or lost,
@@ -83,6 +96,27 @@ class Pod:
             message=ended.get("message") or status.get("message") or waiting.get("message") or "",
             exit_code=code,
             memory_limit=str((main.get("resources") or {}).get("limits", {}).get("memory", "")),
+        )
+
+    @classmethod
+    def of_node(cls, node: dict[str, Any], titles: dict[str, str]) -> "Pod | None":
+        """Read a node of a Workflow, whose pod may be gone; None where it is no failed step."""
+        step = STEP_NODE.search(node.get("name", "")) if node.get("type") == "Pod" else None
+        if not step or step.end() != len(node["name"]) or node["phase"] not in ("Failed", "Error"):
+            return None
+        message = node.get("message", "")
+        code = EXIT_CODE.search(message)
+        return cls(
+            task=step[1],
+            title=titles.get(step[1], step[1]),
+            node=node["name"],
+            started=datetime.fromisoformat(node["startedAt"]),
+            succeeded=False,
+            failed=True,
+            reason=GONE if node["phase"] == "Error" else "",
+            message=message[code.end() :] if code else message,
+            exit_code=int(code[1]) if code else None,
+            memory_limit="",
         )
 
 
@@ -137,21 +171,29 @@ def read_run_pods(run_id: str, namespace: str) -> RunPods | None:
     except (config.ConfigException, ApiException, HTTPError, OSError) as fault:
         print(f"what the pods of the run say is not known: {_short(fault)}", flush=True)
         return None
-    steps = filter(None, map(Pod.of, documents))
-    others = (pod for pod in steps if pod.task != os.environ.get(TASK_VARIABLE))
-    pods = sorted(others, key=lambda pod: pod.started)
+    steps = [pod for pod in map(Pod.of, documents) if pod]
     labels = (each["metadata"].get("labels") or {} for each in documents)
     workflow = next((each[WORKFLOW_LABEL] for each in labels if WORKFLOW_LABEL in each), None)
     if workflow is None:
-        return RunPods(tuple(pods))
+        return RunPods(_in_order(steps))
     try:
         document = client.CustomObjectsApi(api).get_namespaced_custom_object(
             *WORKFLOWS, namespace, "workflows", workflow, _request_timeout=READ_SECONDS
         )
     except (ApiException, HTTPError, OSError) as fault:
         print(f"whether the run was ended by hand is not known: {_short(fault)}", flush=True)
-        return RunPods(tuple(pods))
-    return _with_deadline(tuple(pods), document)
+        return RunPods(_in_order(steps))
+    titles = json.loads(os.environ.get(TITLES_VARIABLE, "{}"))
+    nodes = (document.get("status") or {}).get("nodes") or {}
+    known = {pod.node for pod in steps}
+    gone = (Pod.of_node(node, titles) for node in nodes.values() if node.get("name") not in known)
+    return _with_deadline(_in_order([*steps, *(pod for pod in gone if pod)]), document)
+
+
+def _in_order(pods: list[Pod]) -> tuple[Pod, ...]:
+    """The oldest first, without the one that asks."""
+    others = (pod for pod in pods if pod.task != os.environ.get(TASK_VARIABLE))
+    return tuple(sorted(others, key=lambda pod: pod.started))
 
 
 def _with_deadline(pods: tuple[Pod, ...], workflow: dict[str, Any]) -> RunPods:

@@ -12,7 +12,7 @@ import yaml
 from tests.http_stub import Handler, served
 
 from setlist.runs.failed_run import explain_failure
-from setlist.runs.run_pods import Pod, RunPods, read_run_pods
+from setlist.runs.run_pods import TITLES_VARIABLE, Pod, RunPods, read_run_pods
 from setlist.runs.step_failure import TASK_VARIABLE, TITLE_VARIABLE, StepFailure
 
 RECORDINGS = Path("tests/recordings/kfp")
@@ -64,7 +64,7 @@ def recorded_pod(reason, task="train", title="Train wide", **metadata):
 def pod(task="train", title="Train wide", minute=0, **values):
     usual = {
         "succeeded": False, "failed": True, "reason": "Error", "message": "", "exit_code": 1,
-        "memory_limit": "8Gi",
+        "memory_limit": "8Gi", "node": "",
     }  # fmt: skip
     started = datetime(2026, 5, 1, 5, minute, tzinfo=UTC)
     return Pod(task=task, title=title, started=started, **(usual | values))
@@ -120,8 +120,8 @@ def test_a_recorded_pod_that_could_not_write_to_the_store_has_its_last_message()
 
 
 def test_a_pod_without_a_word_names_the_log():
-    assert sentence([], pod(exit_code=137)) == (
-        "Train wide: it ended with exit code 137 and does not say why; look at its log with "
+    assert sentence([], pod(exit_code=2)) == (
+        "Train wide: it ended with exit code 2 and does not say why; look at its log with "
         f"`setlist runs logs {RUN} train`."
     )
 
@@ -131,7 +131,7 @@ def test_a_pod_without_a_word_names_the_log():
     [
         (
             {"reason": "Evicted", "message": "low on memory", "exit_code": None},
-            "its pod was lost (Evicted: low on memory); start the run again, or raise "
+            "its pod was lost (Evicted: low on memory); start the run again, or give it more "
             "platform.steps.train.retries.",
         ),
         (
@@ -261,6 +261,11 @@ def test_who_ended_it_stands_in_the_workflow(
             "Plan the run: gs://setlist/nothing/here.parquet: there are no files in it; correct "
             "the path.",
         ),
+        (
+            "pod_deleted",
+            "Train the two-tower: its pod was ended from outside (exit code 143), as in a drain; "
+            "start the run again: what is finished comes from the cache.",
+        ),
     ],
 )
 def test_what_a_real_cluster_says_of_runs_whose_steps_wrote_nothing(
@@ -269,11 +274,35 @@ def test_what_a_real_cluster_says_of_runs_whose_steps_wrote_nothing(
     """The last of them wrote its reason, too: its pod says the same."""
     recorded = json.loads(gzip.decompress((RECORDINGS / f"story_{name}.json.gz").read_bytes()))
     monkeypatch.setenv(TASK_VARIABLE, "announce-failure")
+    monkeypatch.setenv(TITLES_VARIABLE, json.dumps({"train": "Train the two-tower"}))
     with kubernetes(tmp_path, monkeypatch, recorded["pods"]["items"], recorded["workflow"]):
         read = read_run_pods(RUN, "kubeflow")
     assert read
     assert "announce-failure" not in {pod.task for pod in read.pods}
     assert explain_failure(RUN, [], read)[0] == said
+
+
+def test_a_pod_that_was_taken_away_is_known_from_the_workflow(tmp_path, monkeypatch):
+    node = {
+        "name": "w(0).root(0).train-2(0).executor(0)",
+        "type": "Pod",
+        "phase": "Error",
+        "message": "pod deleted",
+        "startedAt": "2026-05-01T05:00:00Z",
+    }
+    group = node | {"name": "w(0).root(0).train-2(0).executor", "type": "Retry"}
+    driver = node | {"name": "w(0).root(0).train-2-driver(0)"}
+    document = workflow(7_200)
+    document["status"]["nodes"] = {"1": node, "2": group, "3": driver}
+    with kubernetes(tmp_path, monkeypatch, [recorded_pod("OOMKilled", "plan")], document):
+        read = read_run_pods(RUN, "team")
+    assert read
+    (gone, _) = read.pods
+    assert (gone.task, gone.exit_code) == ("train-2", None)
+    assert explain_failure(RUN, [], RunPods((gone,)))[0] == (
+        "train-2: its pod was lost (Gone: pod deleted); start the run again, or give it more "
+        "platform.steps.train.retries."
+    )
 
 
 def test_an_account_without_the_rights_is_a_line(tmp_path, monkeypatch, capsys):

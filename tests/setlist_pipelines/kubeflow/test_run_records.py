@@ -84,7 +84,7 @@ def test_what_died_without_a_word_is_told_by_the_exit_handler(
     killed = Pod(
         task="train", title="Train wide", started=datetime(2026, 11, 27, tzinfo=UTC),
         succeeded=False, failed=True, reason=pods.get("reason", "Error"), message="", exit_code=1,
-        memory_limit="8Gi",
+        memory_limit="8Gi", node="",
     )  # fmt: skip
     cluster = RunPods((killed,), ended_by_hand=pods.get("ended_by_hand", False))
     monkeypatch.setenv("SETLIST_NAMESPACE", "kubeflow")

@@ -20,6 +20,8 @@ MAY = [
     ("runner", "get", "", "configmaps:kfp-launcher", RUNS),
     ("runner", "get", "", "secrets:mlpipeline-minio-artifact", RUNS),
     ("runner", "get", "", "pods", RUNS),
+    ("runner", "list", "", "pods", RUNS),
+    ("runner", "get", ARGO, "workflows", RUNS),
     ("submitter", "create", PIPELINES, "runs", RUNS),
     ("submitter", "create", PIPELINES, "pipelines/versions", RUNS),
     ("submitter", "disable", PIPELINES, "jobs", RUNS),

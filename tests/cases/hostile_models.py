@@ -125,6 +125,11 @@ def write_dies_on(folder: Path, item: str = "poison") -> Path:
     return write(folder, _where(item, die))
 
 
+def write_fails_on(folder: Path, item: str = "poison") -> Path:
+    """An exception of TensorFlow, a row that is not there, once that id stands in a history."""
+    return write(folder, _where(item, lambda ids: tf.gather([0.0], 1 + tf.shape(ids)[1])))
+
+
 def write_hostile_name(folder: Path, name: str = HOSTILE_NAME) -> Path:
     """A name with what a terminal obeys: it clears the screen, ends the line, turns the text."""
     path = write_harmless(folder) / "model.json"

@@ -26,6 +26,8 @@ KUBERNETES = "1.34"
 COMPILED = {MANIFESTS / f"{pipeline}.yaml" for pipeline in ("retraining", "monitoring")}
 WORKFLOW = MANIFESTS / "ci" / "retraining.yaml"
 NIGHTLY = ROOT / ".github" / "workflows" / "nightly.yaml"
+PROMETHEUS = {MANIFESTS / "monitoring" / name for name in ("alerts.yaml", "prometheus.yaml")}
+"""No documents of Kubernetes; promtool looks at them in test_alerts.py."""
 OTHERS = {
     ("argoproj.io/v1alpha1", "Application"),
     ("kind.x-k8s.io/v1alpha4", "Cluster"),
@@ -39,7 +41,7 @@ OTHERS = {
 def documents() -> dict[str, dict]:
     """Every document with a kind, by its file and its number."""
     found = {}
-    for path in sorted(set(MANIFESTS.rglob("*.yaml")) - COMPILED - {WORKFLOW}):
+    for path in sorted(set(MANIFESTS.rglob("*.yaml")) - COMPILED - PROMETHEUS - {WORKFLOW}):
         for number, one in enumerate(yaml.safe_load_all(path.read_text("utf-8"))):
             found[f"{path.relative_to(MANIFESTS)}#{number}"] = one
     return found
@@ -203,10 +205,15 @@ def test_every_other_kind_is_there_and_no_more():
 
 def test_kustomizations_name_the_files_beside_them():
     for path in MANIFESTS.rglob("kustomization.yaml"):
-        listed = yaml.safe_load(path.read_text("utf-8"))["resources"]
+        kustomization = yaml.safe_load(path.read_text("utf-8"))
+        listed = kustomization.get("resources", [])
+        for generator in kustomization.get("configMapGenerator", []):
+            listed += generator["files"]
+        assert listed, path
         assert all((path.parent / name).is_file() for name in listed), path
         besides = {one.name for one in path.parent.glob("*.yaml")} - set(listed)
         allowed = {"kustomization.yaml", "cluster.yaml", "volume.yaml", "volume-static.yaml"}
+        allowed.add("prometheus.yaml")
         assert besides <= allowed, path
 
 

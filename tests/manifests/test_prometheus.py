@@ -50,6 +50,12 @@ class Watched:
         samples = self.prometheus.ask(series)
         return float(samples[0]["value"][1]) if samples else None
 
+    def wait_for_scrapes(self) -> None:
+        """Until each target was scraped three times more: all that there is now is in then."""
+        counted = "min(count_over_time(up[1h]))"
+        before = self.value(counted) or 0
+        until(lambda: (self.value(counted) or 0) >= before + 3)
+
     def swap(self, revision: int) -> None:
         """Make it live; returns once the server's word of it was scraped."""
         promote(self.store, revision)
@@ -150,7 +156,8 @@ def watched(tmp_path_factory) -> Iterator[Watched]:
             everything.swap(FRESH)
             everything.announce(run("promoted", FRESH))
             everything.announce(MonitoringRecord.of_failure("home", "m", ""))
-            until(lambda: everything.value("setlist_live_revision") == FRESH)
+            until(lambda: "setlist_shadow_overlap_count 0.0" not in server.get("/metrics")[1])
+            everything.wait_for_scrapes()
             yield everything
 
 
@@ -184,17 +191,17 @@ def test_every_series_that_a_rule_names_is_there(watched, rule):
     """With the values of its labels: some request was refused, late and failed."""
     names = SERIES.findall(rule["expr"])
     assert names
-    for name in names:
-        until(lambda name=name: watched.prometheus.ask(name))
+    assert [name for name in names if not watched.prometheus.ask(name)] == []
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 def test_every_panel_shows_something(watched, panel):
     for target in panel["targets"]:
         shown = target["expr"].replace("$name", ".*").replace("$__rate_interval", "5m")
-        until(lambda shown=shown: watched.prometheus.ask(shown))
+        samples = watched.prometheus.ask(shown)
+        assert samples, shown
         labels = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
-        for sample in watched.prometheus.ask(shown):
+        for sample in samples:
             assert labels <= sample["metric"].keys(), "its legend would have gaps"
 
 
@@ -232,8 +239,11 @@ def test_swaps_add_no_series(watched):
     turns = (OTHER, FRESH)
     for revision in turns:
         watched.swap(revision)
+    watched.wait_for_scrapes()
     before = watched.prometheus.series("setlist")
     for revision in turns * 3:
         watched.swap(revision)
+        assert watched.server.post({"k": 3})[0] == 200
+    watched.wait_for_scrapes()
     assert watched.prometheus.series("setlist") == before
     assert len(before) < 200

@@ -6,6 +6,11 @@ from typing import Annotated
 
 import typer
 
+from setlist_pipelines.cli.help_page import examples
+
+CLEAN_EXAMPLES = examples(
+    "setlist clean --keep 5 --dry-run", "setlist clean --store gs://bucket/setlist --name home"
+)
 KEPT_RUNS = 20
 """Runs that stay where nothing else is said: a folder of the sample's takes 8 MB."""
 

@@ -1,4 +1,4 @@
-"""What several commands share: options, connections, help and tables."""
+"""What several commands share: options and connections."""
 
 import shlex
 import socket
@@ -12,8 +12,6 @@ from setlist.printable import one_line
 from setlist_pipelines.settings.cron_schedule import PipelineName
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from setlist_pipelines.kubeflow.api import Kubeflow
 
 Config = Annotated[
@@ -68,11 +66,6 @@ Cookies = Annotated[
 ]
 
 
-def examples(*lines: str) -> str:
-    """The end of a command's help: example commands to copy."""
-    return "\n\n".join(("Examples:", *lines))
-
-
 def command(words: str, config: Path, change: list[str] | None) -> str:
     """A command line for the same settings, to copy."""
     options = ["--config", str(config)]
@@ -110,29 +103,6 @@ def bound_socket(host: str, port: int) -> socket.socket:
             f"{host}:{port}: cannot listen there ({fault.strerror or fault})", "name another"
         ) from fault
     return listener
-
-
-def new_table(*columns: str) -> "Table":
-    """A table without rows."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    for column in columns:
-        table.add_column(one_line(column), overflow="fold")
-    return table
-
-
-def add_row(table: "Table", *cells: object) -> None:
-    """Add a row of one line a cell and without markup; what is a `Text` already stays as it is."""
-    from rich.text import Text
-
-    table.add_row(
-        *(
-            cell if isinstance(cell, Text) else Text("" if cell is None else one_line(cell))
-            for cell in cells
-        )
-    )
 
 
 def say(line: object, err: bool = False) -> None:

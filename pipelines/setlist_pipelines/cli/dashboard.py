@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import EvaluationError, SetlistError, SettingsError
-from setlist_pipelines.cli.connection import (
-    VerifyOption,
-    bound_socket,
-    examples,
-    say,
-)
+from setlist_pipelines.cli.connection import VerifyOption, bound_socket, say
+from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
     from setlist.explorer.run_folder import RunFolders
 
-dashboards = typer.Typer()
+dashboards = Commands()
 
 
 @dashboards.command(

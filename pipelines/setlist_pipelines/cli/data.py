@@ -12,15 +12,24 @@ import typer
 
 from setlist.errors import SettingsError
 from setlist.printable import lines, one_line
-from setlist_pipelines.cli.connection import Config, Set, add_row, examples, new_table, say
+from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
+from setlist_pipelines.cli.connection import Config, Set, say
+from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
     from setlist.data.curation_report import CurationReport
     from setlist.data.schema import Window
     from setlist_pipelines.settings.file import Settings
 
-data = typer.Typer(no_args_is_help=True, help="Look at the tables before anything is trained.")
+data = Commands(
+    help="Look at the tables before anything is trained.",
+    epilog=examples("setlist data check --config settings.yaml"),
+)
 
+INIT_EXAMPLES = examples(
+    "setlist init plays.csv",
+    "setlist init plays.parquet --items songs.csv --users people.csv --output home.yaml",
+)
 STOP_EXIT_CODE = 3
 COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None]] = {
     "events": (("user_id", "item_id", "timestamp"), ("weight",)),
@@ -38,7 +47,7 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None]] = {
         "setlist data check --config settings.yaml --set data.events.timestamp_unit=ms",
     ),
 )
-def check(config: Config = None, change: Set = None) -> None:
+def check(config: Config = None, change: Set = None, json: JsonOption = False) -> None:
     """Show what each column is read as, what would be rejected and why, and the gate's verdict.
 
     Reads, curates and judges the tables as a run does, and writes nothing. Without a live model at
@@ -50,9 +59,10 @@ def check(config: Config = None, change: Set = None) -> None:
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     settings = read_settings(config or SAMPLE, change)
-    show_tables(settings)
-    if judge(settings) == "stop":
-        raise typer.Exit(STOP_EXIT_CODE)
+    with Answer(json) as answer:
+        show_tables(settings, answer)
+        if judge(settings, answer) == "stop":
+            raise typer.Exit(STOP_EXIT_CODE)
 
 
 @data.command(
@@ -112,72 +122,93 @@ def run_window(settings: "Settings") -> "Window":
     return resolve_window(settings.window, settings.as_of, pd.Timestamp.now("UTC"))
 
 
-def show_tables(settings: "Settings") -> None:
-    """Print a table for each table of the settings."""
+def show_tables(settings: "Settings", answer: Answer) -> None:
+    """Answer what each table of the settings holds."""
     from setlist.data.table_summary import summarise
-    from setlist_pipelines.cli.screen import screen
 
-    console = screen()
+    tables: list[dict[str, object]] = []
     for name, (required, optional) in COLUMNS.items():
         source = getattr(settings.data, name)
         if source is None:
             continue
         # Printed as it is found, so that a long table shows that something happens.
         summaries = summarise(
-            source, required, optional, lambda line: console.print(one_line(line), style="dim")
+            source,
+            required,
+            optional,
+            lambda line: answer.console.print(one_line(line), style="dim"),
         )
-        table = new_table(
-            "column", "read from", "read as", "examples", "range", "missing", "distinct"
+        rows = summaries[0].rows if summaries else 0
+        columns = Records(
+            {
+                "column": "column",
+                "read_from": "read from",
+                "read_as": "read as",
+                "examples": "examples",
+                "range": "range",
+                "missing": "missing",
+                "distinct": "distinct",
+            },
+            title=f"{name}: {rows:,} rows of {source.name}",
         )
-        table.title = one_line(
-            f"{name}: {summaries[0].rows if summaries else 0:,} rows of {source.name}"
-        )
-        table.title_justify = "left"
         for column in summaries:
-            add_row(
-                table,
+            columns.add(
                 column.name,
                 column.column,
                 column.read_as,
-                ", ".join(column.examples),
+                Cell(list(column.examples), ", ".join(column.examples)),
                 column.span,
-                f"{column.missing:,}" if column.missing else "",
-                f"{column.distinct:,}",
+                Cell(column.missing, f"{column.missing:,}" if column.missing else ""),
+                Cell(column.distinct, f"{column.distinct:,}"),
             )
-        console.print(table)
+        tables.append(
+            {"table": name, "source": source.name, "rows": rows, "columns": columns.values()}
+        )
+        answer.console.print(columns.table())
+    answer.put("tables", tables)
 
 
-def judge(settings: "Settings") -> str:
-    """Curate into a folder that is removed again, judge, and print; the decision."""
+def judge(settings: "Settings", answer: Answer) -> str:
+    """Curate into a folder that is removed again, judge, and answer; the decision."""
     from setlist.data.gate import judge_data
-    from setlist_pipelines.cli.screen import print_data_verdict, screen
+    from setlist_pipelines.cli.screen import print_data_verdict
 
-    console = screen()
     with curated(settings) as (dataset, window, report):
         policy, now = settings.policy.data, pd.Timestamp.now("UTC")
         verdict = judge_data(
             dataset, window, report, settings.inputs, None, policy, now, settings.engine
         )
-    table = new_table("rejected or left out", "rows", "first row", "what mends it")
+    removed = Records(
+        {
+            "rule": "rejected or left out",
+            "fate": None,
+            "rows": "rows",
+            "first_row": "first row",
+            "remedy": "what mends it",
+        }
+    )
     for count in report.counts:
         if count.removed:
             example = report.examples.get(count.rule)
-            add_row(
-                table,
-                f"{count.rule} ({count.fate})",
-                f"{count.removed:,}",
-                example.row if example else "",
-                example.remedy if example else "",
+            removed.add(
+                Cell(count.rule, f"{count.rule} ({count.fate})"),
+                count.fate,
+                Cell(count.removed, f"{count.removed:,}"),
+                example.row if example else None,
+                example.remedy if example else None,
             )
-    if table.row_count:
-        console.print(table)
-    console.print(
+    answer.put_rows("removed", removed)
+    kept = ("train", "test", "users", "items")
+    answer.put("kept", {key: getattr(report, key) for key in kept})
+    answer.say(
         f"{report.train:,} events in the training period, {report.test:,} in the test period, "
         f"{report.users:,} listeners and {report.items:,} items in the tables."
     )
+    answer.put("notes", list(report.notes))
     for note in report.notes:
-        console.print(one_line(f"note: {note}"), style="dim", soft_wrap=True)
-    print_data_verdict(console, verdict, "gate for data")
+        answer.console.print(one_line(f"note: {note}"), style="dim", soft_wrap=True)
+    answer.put("verdict", verdict.model_dump(mode="json"))
+    print_data_verdict(answer.console, verdict, "gate for data")
     return verdict.decision
 
 

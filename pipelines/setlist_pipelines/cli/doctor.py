@@ -1,9 +1,11 @@
 """`setlist doctor`: shows on one screen what is missing for a run on a cluster."""
 
+from dataclasses import asdict
 from functools import partial
 
 import typer
 
+from setlist_pipelines.cli.answer import Answer, JsonOption
 from setlist_pipelines.cli.connection import (
     Config,
     Cookies,
@@ -24,6 +26,7 @@ def doctor(
     namespace: Namespace = "",
     token_file: TokenFile = None,
     cookies: Cookies = "",
+    json: JsonOption = False,
 ) -> None:
     """Show what is missing for a run on the cluster, each with its remedy.
 
@@ -33,20 +36,15 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
-    from setlist_pipelines.cli.screen import screen
     from setlist_pipelines.kubeflow.doctor import examine
     from setlist_pipelines.settings.file import SAMPLE
 
     colours = {"ok": "green", "missing": "red", "unsure": "yellow", "not checked": "dim"}
-    console, missing = screen(), 0
-    with console.status("checks ..."):
-        for finding in examine(
-            config or SAMPLE,
-            change,
-            image,
-            partial(connect, host, namespace, token_file, cookies, retries=False),
-        ):
-            missing += finding.state == "missing"
+    checks: list[dict[str, object]] = []
+    access = partial(connect, host, namespace, token_file, cookies, retries=False)
+    with Answer(json) as answer, answer.console.status("checks ..."):
+        for finding in examine(config or SAMPLE, change, image, access):
+            checks.append(asdict(finding))
             line = Table.grid(padding=(0, 2, 0, 0))
             for width in (11, 14):
                 line.add_column(width=width, no_wrap=True)
@@ -55,7 +53,9 @@ def doctor(
             line.add_row(state, Text(finding.subject), Text(finding.message))
             if finding.remedy:
                 line.add_row("", "", Text(f"→ {finding.remedy}"))
-            console.print(line)
-    console.print(f"{missing} missing" if missing else "nothing is missing")
-    if missing:
-        raise typer.Exit(1)
+            answer.console.print(line)
+        missing = sum(check["state"] == "missing" for check in checks)
+        answer.put("checks", checks)
+        answer.put("missing", missing, f"{missing} missing" if missing else "nothing is missing")
+        if missing:
+            raise typer.Exit(1)

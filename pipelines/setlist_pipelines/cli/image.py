@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from setlist.errors import ClusterError
+from setlist_pipelines.cli.help_page import Commands, examples
 
-image = typer.Typer(
-    no_args_is_help=True,
+image = Commands(
     help="The image of all steps. What `setlist submit` is told is its digest, not its tag.",
+    epilog=examples("setlist image build registry.example/team/setlist:1"),
 )
 
 Name = Annotated[str, typer.Argument(help="registry/name:tag")]
@@ -21,7 +22,12 @@ Platform = Annotated[
 ]
 
 
-@image.command()
+@image.command(
+    epilog=examples(
+        "setlist image build",
+        "setlist image build registry.example/team/setlist:1 --platform linux/amd64",
+    )
+)
 def build(name: Name = "setlist:latest", base: Base = "", platform: Platform = "") -> None:
     """Build the image from this clone, labelled with its version and commit.
 
@@ -41,11 +47,11 @@ def build(name: Name = "setlist:latest", base: Base = "", platform: Platform = "
         _say(f"built {name}; next: setlist run --docker {name}, or setlist image push {name}")
 
 
-@image.command()
+@image.command(
+    epilog=examples("export SETLIST_IMAGE=$(setlist image push registry.example/team/setlist:1)")
+)
 def push(name: Name, base: Base = "", platform: Platform = "") -> None:
     """Push the image and print its reference by digest, which is all of the standard output.
-
-    export SETLIST_IMAGE=$(setlist image push registry.example/team/setlist:1)
 
     With --platform the image is built for these platforms, and they are pushed as one.
     `docker login REGISTRY` comes first.
@@ -72,12 +78,11 @@ def push(name: Name, base: Base = "", platform: Platform = "") -> None:
     _print(reference)
 
 
-@image.command()
+@image.command(
+    epilog=examples("export SETLIST_IMAGE=$(setlist image digest registry.example/team/setlist:1)")
+)
 def digest(name: Name) -> None:
-    """Print the reference by digest of what the registry has under this name now.
-
-    export SETLIST_IMAGE=$(setlist image digest registry.example/team/setlist:1)
-    """
+    """Print the reference by digest of what the registry has under this name now."""
     from setlist_pipelines.laptop.image import digest
 
     _print(digest(name))

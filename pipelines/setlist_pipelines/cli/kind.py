@@ -4,15 +4,19 @@ from typing import Annotated
 
 import typer
 
-kind = typer.Typer(
-    no_args_is_help=True,
+from setlist_pipelines.cli.help_page import Commands, examples
+
+kind = Commands(
     help="A cluster on this machine, to test every step on: up, load, test, down.",
+    epilog=examples(
+        "setlist kind up", "setlist kind load", "setlist kind test", "setlist kind down"
+    ),
 )
 
 Image = Annotated[str, typer.Argument(help="An image of this machine's engine.")]
 
 
-@kind.command()
+@kind.command(epilog=examples("setlist kind up --kubeflow"))
 def up(
     kubeflow: Annotated[
         bool, typer.Option("--kubeflow", help="Also install Kubeflow Pipelines, standalone.")
@@ -25,12 +29,9 @@ def up(
     typer.echo(f"kubectl's context {CONTEXT} is up; next: setlist kind load IMAGE", err=True)
 
 
-@kind.command()
+@kind.command(epilog=examples("export SETLIST_IMAGE=$(setlist kind load setlist:latest)"))
 def load(image: Image = "setlist:latest") -> None:
-    """Put the image on the cluster, and print its reference by digest.
-
-    export SETLIST_IMAGE=$(setlist kind load setlist:latest)
-    """
+    """Put the image on the cluster, and print its reference by digest."""
     from setlist_pipelines.laptop.kind import load
 
     typer.echo(load(image))
@@ -38,7 +39,9 @@ def load(image: Image = "setlist:latest") -> None:
 
 
 @kind.command(
-    name="test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+    name="test",
+    epilog=examples("setlist kind test setlist:latest -k push"),
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def suite(
     more: typer.Context,
@@ -57,7 +60,7 @@ def suite(
     raise typer.Exit(test(image, kubeflow, more.args))
 
 
-@kind.command()
+@kind.command(epilog=examples("setlist kind down"))
 def down() -> None:
     """Delete the cluster and all that is in it."""
     from setlist_pipelines.laptop.kind import down

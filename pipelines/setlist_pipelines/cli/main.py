@@ -11,14 +11,16 @@ from typing import Annotated, NoReturn
 import typer
 
 from setlist.errors import SetlistError, SettingsError, missing_extra
-from setlist_pipelines.cli.clean import KEPT_RUNS, clean
+from setlist_pipelines.cli.answer import Answer, JsonOption
+from setlist_pipelines.cli.clean import CLEAN_EXAMPLES, KEPT_RUNS, clean
 from setlist_pipelines.cli.connection import Config, PipelineOption, Set
 from setlist_pipelines.cli.dashboard import dashboards
-from setlist_pipelines.cli.data import data, init
+from setlist_pipelines.cli.data import INIT_EXAMPLES, data, init
+from setlist_pipelines.cli.help_page import Commands, examples, print_version
 from setlist_pipelines.cli.image import image
 from setlist_pipelines.cli.kind import kind
 from setlist_pipelines.cli.models import models
-from setlist_pipelines.cli.plan import EXAMPLES, plan
+from setlist_pipelines.cli.plan import PLAN_EXAMPLES, plan
 from setlist_pipelines.cli.report import reports
 from setlist_pipelines.cli.schedule import schedule
 from setlist_pipelines.cli.serving import serving
@@ -26,20 +28,34 @@ from setlist_pipelines.cli.skew import skew
 from setlist_pipelines.cli.submit import cluster
 from setlist_pipelines.laptop.step_main import put_working_folder_last
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
+app = Commands(
     help="Retrain a recommender and ship it only if it is better.",
-    pretty_exceptions_enable=False,
+    epilog=examples("setlist run", "setlist run --config home.yaml", "setlist models list"),
 )
 
 
-@app.command()
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """What stands before the commands."""
+
+
+@app.command(
+    epilog=examples(
+        "setlist run",
+        "setlist run --config home.yaml --set as_of=2026-04-24",
+        "setlist run --config home.yaml --quiet --fail-on refused",
+        "setlist run --resume",
+    )
+)
 def run(
     run_folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[RUN]", help="With --resume: the folder of the run."),
+        typer.Argument(metavar="RUN", help="With --resume: the folder of the run."),
     ] = None,
     config: Config = None,
     change: Set = None,
@@ -106,7 +122,10 @@ def _resumed(run_folder: Path | None, workdir: Path, changed: bool) -> Path:
     return left[0]
 
 
-@app.command(name="compile")
+@app.command(
+    name="compile",
+    epilog=examples("setlist compile --config home.yaml --output home-pipeline.yaml"),
+)
 def compile_(
     config: Config = None,
     change: Set = None,
@@ -145,7 +164,12 @@ def compile_(
         )
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "setlist gate .setlist/retraining-20260501-051234-42",
+        "setlist gate .setlist/retraining-20260501-051234-42 --policy strict.yaml --json",
+    )
+)
 def gate(
     evaluations: Annotated[
         list[Path],
@@ -154,27 +178,35 @@ def gate(
     policy: Annotated[
         Path | None, typer.Option(help="A policy file; the default policy if left out.")
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Judge evaluations that exist, without a pipeline and without pushing anything.
 
     Ends with 0 when every candidate would be promoted, else with 2.
     """
     from setlist.api import judge
-    from setlist_pipelines.cli.screen import print_verdict, screen
+    from setlist_pipelines.cli.screen import print_verdict
     from setlist_pipelines.settings.file import read_policy
 
     chosen = read_policy(policy) if policy else None
-    console, promoted = screen(), True
-    for folder in evaluations:
-        verdict = judge(folder, chosen)
-        promoted = promoted and verdict.ships == "candidate"
-        console.print(f"\n{folder}", soft_wrap=True)
-        print_verdict(console, verdict)
-    if not promoted:
-        raise typer.Exit(2)
+    verdicts = []
+    with Answer(json) as answer:
+        for folder in evaluations:
+            verdict = judge(folder, chosen)
+            verdicts.append({"evaluation": str(folder)} | verdict.model_dump(mode="json"))
+            answer.console.print(f"\n{folder}", soft_wrap=True)
+            print_verdict(answer.console, verdict)
+        answer.put("verdicts", verdicts)
+        if any(verdict["ships"] != "candidate" for verdict in verdicts):
+            raise typer.Exit(REFUSED_BY_GATE)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "setlist backtest --config home.yaml --cuts 6",
+        "setlist backtest --config home.yaml --policy strict.yaml --policy lenient.yaml",
+    )
+)
 def backtest(
     run: Annotated[
         Path | None,
@@ -194,6 +226,7 @@ def backtest(
     workdir: Annotated[Path, typer.Option(help="Folder for what is made; it is emptied.")] = Path(
         ".setlist/backtest"
     ),
+    json: JsonOption = False,
 ) -> None:
     """Replay the whole decision over past cuts: what would have been shipped when.
 
@@ -210,15 +243,18 @@ def backtest(
     policies = {path.stem: read_policy(path) for path in policy or []}
     for chosen in policies.values():
         check_policy(chosen, settings.evaluation.metric_infos())
-    with StepProgress() as progress:
+    with StepProgress(quiet=json) as progress:
         replayed = backtest(
             settings, policies or {"policy": settings.policy}, cuts, every, workdir, progress.show
         )
-    print_backtest(replayed)
-    typer.echo(f"all of it  {workdir / 'backtest.json'}")
+    with Answer(json) as answer:
+        for key, value in replayed.model_dump(mode="json").items():
+            answer.put(key, value)
+        print_backtest(answer.console, replayed)
+        answer.say(f"all of it  {workdir / 'backtest.json'}")
 
 
-@app.command(name="policy")
+@app.command(name="policy", epilog=examples("setlist policy > policy.schema.json"))
 def policy_schema() -> None:
     """Print the JSON schema of a policy file, for an editor or a check before a commit."""
     from setlist.evaluation.policy import schema
@@ -226,9 +262,12 @@ def policy_schema() -> None:
     typer.echo(schema(), nl=False)
 
 
-app.command(name="init")(init)
-app.command(name="clean")(clean)
-app.command(name="plan", epilog=EXAMPLES)(plan)
+for name, function, epilog in (
+    ("init", init, INIT_EXAMPLES),
+    ("clean", clean, CLEAN_EXAMPLES),
+    ("plan", plan, PLAN_EXAMPLES),
+):
+    app.command(name=name, epilog=epilog)(function)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(cluster)
@@ -241,6 +280,8 @@ app.add_typer(kind, name="kind")
 app.add_typer(image, name="image")
 
 
+REFUSED_BY_GATE = 2
+"""The exit code of `setlist gate` where a candidate would not be promoted."""
 EXTRA_OF_COMMAND = {"serve": "serve", "follow": "serve", "dashboard": "dashboard"}
 """The extra that a command needs, where several bring the package that is missing."""
 
@@ -254,7 +295,7 @@ def main() -> None:
     try:
         app()
     except ModuleNotFoundError as fault:
-        error = missing_extra(fault, EXTRA_OF_COMMAND.get(sys.argv[1], ""))
+        error = missing_extra(fault, EXTRA_OF_COMMAND.get("".join(sys.argv[1:2]), ""))
         if error is None:  # a metric of the user's own, or a fault of this package
             raise
         _end(error)

@@ -6,20 +6,17 @@ import typer
 
 from setlist.errors import SetlistError, SettingsError
 from setlist.printable import lines
-from setlist_pipelines.cli.connection import (
-    Config,
-    Set,
-    VerifyOption,
-    add_row,
-    examples,
-    new_table,
-    say,
-)
+from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
+from setlist_pipelines.cli.connection import Config, Set, VerifyOption, say
+from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
     from setlist.store.manifest import Manifest
 
-models = typer.Typer(no_args_is_help=True, help="The models of a store: a folder or a bucket.")
+models = Commands(
+    help="The models of a store: a folder or a bucket.",
+    epilog=examples("setlist models list", "setlist models show 7"),
+)
 
 Name = Annotated[str, typer.Option(help="The model's name in the store.")]
 Store = Annotated[
@@ -31,15 +28,25 @@ HOME, HERE = "home", ".setlist/store"
 
 
 @models.command(name="list", epilog=examples("setlist models list --store gs://bucket/setlist"))
-def list_(name: Name = HOME, store: Store = HERE) -> None:
+def list_(name: Name = HOME, store: Store = HERE, json: JsonOption = False) -> None:
     """List the revisions: which is live, which was before, which are pinned or only staged."""
     from setlist.store.pins import pins
     from setlist.store.reader import open_reader
-    from setlist_pipelines.cli.screen import screen
 
     place = open_reader(store)
     head, pinned, was = place.head(name), pins(place, name), place.promoted_revisions(name)
-    table = new_table("revision", "", "label", "created", "data until", "digest", "MB")
+    records = Records(
+        {
+            "revision": "revision",
+            "states": "",
+            "label": "label",
+            "created": "created",
+            "data_until": "data until",
+            "digest": "digest",
+            "bytes": "MB",
+            "run": None,
+        }
+    )
     for revision, manifest in place.manifests(name).items():
         marks = [
             *(["live"] if head and revision == head.live else []),
@@ -48,45 +55,58 @@ def list_(name: Name = HOME, store: Store = HERE) -> None:
             *(["staged"] if revision not in was else []),
         ]
         if isinstance(manifest, SetlistError):
-            add_row(table, revision, " ".join([*marks, "DAMAGED"]), "", "", "", "", "")
+            states = Cell([*marks, "damaged"], " ".join([*marks, "DAMAGED"]))
+            records.add(revision, states, *[None] * (len(records.columns) - 2))
             continue
-        add_row(
-            table, revision, " ".join(marks), manifest.metadata.get("label", ""),
-            manifest.created[:16], manifest.training_window.get("end", "")[:16],
-            manifest.digest[:12], f"{_size(manifest) / 1e6:,.1f}",
-        )  # fmt: skip
-    if not table.row_count:
+        until, size = manifest.training_window.get("end"), _size(manifest)
+        records.add(
+            revision,
+            Cell(marks, " ".join(marks)),
+            manifest.metadata.get("label"),
+            Cell(manifest.created, manifest.created[:16]),
+            Cell(until, (until or "")[:16]),
+            Cell(manifest.digest, manifest.digest[:12]),
+            Cell(size, f"{size / 1e6:,.1f}"),
+            manifest.run_id,
+        )
+    if not records.rows:
         raise SettingsError(f"store {store}: there is no revision under {name}", "check both")
-    screen().print(table)
+    with Answer(json) as answer:
+        answer.put_rows("revisions", records)
 
 
 @models.command(epilog=examples("setlist models show 7"))
-def show(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
+def show(
+    revision: Revision, name: Name = HOME, store: Store = HERE, json: JsonOption = False
+) -> None:
     """Show one revision: where it came from, its verdict, its files."""
     from setlist.store.reader import open_reader
-    from setlist_pipelines.cli.screen import screen
 
     manifest = open_reader(store).manifest(name, revision)
-    about, files = new_table("", ""), new_table("file", "bytes", "SHA-256")
-    for what, value in {
-        "model": f"{name}, revision {revision}",
+    data, size = manifest.training_window, _size(manifest)
+    facts = {
+        "model": Cell({"name": name, "revision": revision}, f"{name}, revision {revision}"),
         "run": manifest.run_id,
         "created": manifest.created,
         "digest": manifest.digest,
-        "data": " to ".join(manifest.training_window.get(end, "?") for end in ("start", "end")),
-        "size": f"{_size(manifest) / 1e6:,.1f} MB in {len(manifest.files)} files",
-    }.items():
-        add_row(about, what, value)
-    for key, entry in manifest.metadata.items():
-        if key == "verdict" and isinstance(entry, dict) and entry:
-            add_row(about, key, f"{entry.get('decision')}: {entry.get('sentence')}")
-        else:
-            add_row(about, key, entry)
+        "data": Cell(
+            {end: data.get(end) for end in ("start", "end")},
+            " to ".join(data.get(end, "?") for end in ("start", "end")),
+        ),
+        "bytes": Cell(size, f"{size:,} in {len(manifest.files)} files"),
+    }
+    metadata = {
+        key: Cell(entry, f"{entry.get('decision')}: {entry.get('sentence')}")
+        if key == "verdict" and isinstance(entry, dict) and entry
+        else entry
+        for key, entry in manifest.metadata.items()
+    }
+    files = Records({"path": "file", "bytes": "bytes", "sha256": "SHA-256"})
     for path, file in manifest.files.items():
-        add_row(files, path, f"{file.size:,}", file.sha256)
-    console = screen()
-    console.print(about)
-    console.print(files)
+        files.add(path, Cell(file.size, f"{file.size:,}"), file.sha256)
+    with Answer(json) as answer:
+        answer.put_facts(facts, metadata=metadata)
+        answer.put_rows("files", files)
 
 
 @models.command(name="verify", epilog=examples("setlist models verify 7", "setlist models verify"))
@@ -129,15 +149,17 @@ def diff(
     second: Annotated[int, typer.Argument(help="Another one.")],
     name: Name = HOME,
     store: Store = HERE,
+    json: JsonOption = False,
 ) -> None:
     """Show what differs between two revisions: data, settings, verdicts, files."""
-    from setlist.runs.revision_diff import compare_revisions
-    from setlist_pipelines.cli.screen import screen
+    from setlist.runs.revision_diff import ABSENT, compare_revisions
 
-    table = new_table("", f"revision {first}", f"revision {second}")
-    for line in compare_revisions(store, name, first, second):
-        add_row(table, *line)
-    screen().print(table)
+    records = Records({"what": "", "values": [f"revision {first}", f"revision {second}"]})
+    for what, *values in compare_revisions(store, name, first, second):
+        records.add(what, [Cell(None, ABSENT) if value == ABSENT else value for value in values])
+    with Answer(json) as answer:
+        answer.put("revisions", [first, second])
+        answer.put_rows("differences", records)
 
 
 @models.command(epilog=examples('setlist models promote 7 --why "looked at by the editors"'))
@@ -190,15 +212,14 @@ def rollback(
 
 
 @models.command(epilog=examples("setlist models history"))
-def history(name: Name = HOME, store: Store = HERE) -> None:
+def history(name: Name = HOME, store: Store = HERE, json: JsonOption = False) -> None:
     """Show what went live when, by whom, from which run and why; the latest last."""
     from setlist.store.reader import open_reader
-    from setlist_pipelines.cli.screen import screen
 
-    table = new_table("when", "revision", "", "who", "run", "why")
+    columns = {"when": "when", "revision": "revision", "action": ""}
+    records = Records(columns | {key: key for key in ("who", "run", "why")})
     for promotion in open_reader(store).history(name):
-        add_row(
-            table,
+        records.add(
             promotion.when,
             promotion.revision,
             promotion.action,
@@ -206,7 +227,8 @@ def history(name: Name = HOME, store: Store = HERE) -> None:
             promotion.run_id,
             promotion.why,
         )
-    screen().print(table)
+    with Answer(json) as answer:
+        answer.put_rows("history", records)
 
 
 @models.command(epilog=examples('setlist models pin 7 --why "the one of the audit"'))
@@ -276,7 +298,7 @@ def card(revision: Revision, name: Name = HOME, store: Store = HERE) -> None:
     typer.echo(lines(text), nl=False)
 
 
-@models.command()
+@models.command(epilog=examples("setlist models refresh-items --config home.yaml"))
 def refresh_items(
     config: Config = None,
     change: Set = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import SettingsError
-from setlist_pipelines.cli.connection import examples
+from setlist_pipelines.cli.help_page import examples
 
 if TYPE_CHECKING:
     from setlist_pipelines.settings.cost_table import Size
@@ -21,7 +21,7 @@ NAMES = {
     "pair": "listeners who are evaluated, times items",
 }
 """The fields of `setlist_pipelines.settings.cost_table.Line` in words."""
-EXAMPLES = examples(
+PLAN_EXAMPLES = examples(
     "setlist plan --listeners 1_000_000 --items 100_000 --plays 50_000_000",
     "setlist plan --listeners 1_000_000 --items 100_000 --plays 50_000_000 --memory 16",
 )

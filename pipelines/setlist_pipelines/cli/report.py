@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from setlist.errors import SettingsError
-from setlist_pipelines.cli.connection import examples, say
+from setlist_pipelines.cli.connection import say
+from setlist_pipelines.cli.help_page import Commands, examples
 
-reports = typer.Typer()
+reports = Commands()
 
 
 @reports.command(

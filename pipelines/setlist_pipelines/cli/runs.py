@@ -7,24 +7,16 @@ import typer
 
 from setlist.errors import ClusterNotFoundError, SettingsError
 from setlist.printable import lines
-from setlist_pipelines.cli.connection import (
-    Cookies,
-    Host,
-    Namespace,
-    TokenFile,
-    add_row,
-    connect,
-    examples,
-    new_table,
-    say,
-)
+from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
+from setlist_pipelines.cli.connection import Cookies, Host, Namespace, TokenFile, connect, say
+from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from setlist_pipelines.kubeflow.run_records import RunStory
 
-runs = typer.Typer(no_args_is_help=True, help="The runs on a Kubeflow cluster.")
+runs = Commands(
+    help="The runs on a Kubeflow cluster.", epilog=examples("setlist runs list --limit 5")
+)
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of the run.")]
 
@@ -38,23 +30,22 @@ def list_(
     namespace: Namespace = "",
     token_file: TokenFile = None,
     cookies: Cookies = "",
+    json: JsonOption = False,
 ) -> None:
     """List the latest runs with their states."""
-    from setlist_pipelines.cli.screen import screen
     from setlist_pipelines.kubeflow.run_steps import seconds_between
 
     kubeflow = connect(host, namespace, token_file, cookies)
-    table = new_table("run", "id", "state", "created", "seconds")
+    records = Records({key: key for key in ("run", "id", "state", "created", "seconds")})
     latest = kubeflow.pages(
         "runs", "runs", sort_by="created_at desc", page_size=min(limit, 100), **kubeflow.scope
     )
     for run in islice(latest, limit):
         seconds = seconds_between(run.get("created_at"), run.get("finished_at"))
-        add_row(
-            table, run.get("display_name"), run.get("run_id"), run.get("state"),
-            run.get("created_at"), _seconds(seconds),
-        )  # fmt: skip
-    screen().print(table)
+        names = (run.get(key) for key in ("display_name", "run_id", "state", "created_at"))
+        records.add(*names, Cell(seconds, _seconds(seconds)))
+    with Answer(json) as answer:
+        answer.put_rows("runs", records)
 
 
 @runs.command(epilog=examples("setlist runs show 5f0c2b1e-7a52-4c1e-9b0a-2f4d8a6f3c11"))
@@ -64,32 +55,47 @@ def show(
     namespace: Namespace = "",
     token_file: TokenFile = None,
     cookies: Cookies = "",
+    json: JsonOption = False,
 ) -> None:
     """Show a run: its state, its outcome, its steps and their states."""
-    from setlist_pipelines.cli.screen import screen
     from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.run_steps import read_plan, steps_of
     from setlist_pipelines.kubeflow.submission import describe_end, run_link
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
-    say(f"run      {run.get('display_name')} {run_id}")
-    plan = read_plan(kubeflow, run)
-    story = read_story(run)
-    over = run.get("state") == "FAILED"
-    say(f"state    {describe_end(kubeflow, run, plan, story) if over else run.get('state')}")
-    say(f"created  {run.get('created_at')}")
-    say(f"link     {run_link(kubeflow, run_id)}")
-    if story.record:
-        say(f"outcome  {story.record.line}")
-    for failure in story.failures:
-        if not (story.record and story.record.sentence == failure.sentence):
-            say(f"failed   {failure.sentence}")
-    table = new_table("step", "state", "seconds", "attempts", "task")
-    for step in steps_of(run, plan):
-        attempts = str(len(step.pods)) if len(step.pods) > 1 else ""
-        add_row(table, step.name, step.state, _seconds(step.seconds), attempts, step.task)
-    screen().print(table)
+    name, state = run.get("display_name"), run.get("state")
+    with Answer(json) as answer:
+        answer.put("run", name, f"run      {name} {run_id}")
+        answer.put("id", run_id)
+        plan = read_plan(kubeflow, run)
+        story = read_story(run)
+        answer.put("state", state)
+        end = describe_end(kubeflow, run, plan, story) if state == "FAILED" else state
+        answer.put("end", end, f"state    {end}")
+        answer.put("created", run.get("created_at"), f"created  {run.get('created_at')}")
+        link = run_link(kubeflow, run_id)
+        answer.put("link", link, f"link     {link}")
+        record = story.record
+        answer.put("outcome", record and record.outcome, record and f"outcome  {record.line}")
+        answer.put("revision", getattr(record, "revision", None))
+        answer.put("sentence", record and record.sentence)
+        answer.put("failures", [failure.sentence for failure in story.failures])
+        for failure in story.failures:
+            if not (record and record.sentence == failure.sentence):
+                answer.say(f"failed   {failure.sentence}")
+        steps = Records({key: key for key in ("step", "state", "seconds", "attempts", "task")})
+        for step in steps_of(run, plan):
+            seconds, attempts = step.seconds, len(step.pods)
+            shown = attempts if attempts > 1 else ""
+            steps.add(
+                step.name,
+                step.state,
+                Cell(seconds, _seconds(seconds)),
+                Cell(attempts, shown),
+                step.task,
+            )
+        answer.put_rows("steps", steps)
 
 
 @runs.command(
@@ -148,12 +154,12 @@ def compare(
     namespace: Namespace = "",
     token_file: TokenFile = None,
     cookies: Cookies = "",
+    json: JsonOption = False,
 ) -> None:
     """Show side by side in which arguments runs differ, and their outcomes, rule by rule.
 
     The outcomes are in the store of each run, so this machine needs access to it.
     """
-    from setlist_pipelines.cli.screen import screen
     from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.submission import flat_arguments
 
@@ -163,21 +169,23 @@ def compare(
     documents = [kubeflow.get(f"runs/{_id(run_id)}") for run_id in run_ids]
     names = [str(run.get("display_name")) for run in documents]
     arguments = [flat_arguments(run) for run in documents]
-    table = new_table("argument", *names)
-    add_row(table, "(state)", *(run.get("state") for run in documents))
+    differences = Records({"argument": "argument", "values": names})
+    differences.add("(state)", [run.get("state") for run in documents])
     versions = [run.get("pipeline_version_reference", {}) for run in documents]
-    add_row(table, "(version)", *(version.get("pipeline_version_id") for version in versions))
+    differences.add("(version)", [version.get("pipeline_version_id") for version in versions])
     equal = 0
     for key in sorted({key for of_run in arguments for key in of_run}):
         values = [of_run.get(key) for of_run in arguments]
         if len(set(values)) == 1:
             equal += 1
         else:
-            add_row(table, key, *values)
-    console = screen()
-    console.print(table)
-    console.print(f"equal in all: {equal} arguments")
-    console.print(_outcomes(names, [read_story(run) for run in documents]))
+            differences.add(key, values)
+    with Answer(json) as answer:
+        answer.put("runs", names)
+        answer.put("ids", run_ids)
+        answer.put_rows("arguments", differences)
+        answer.put("equal_arguments", equal, f"equal in all: {equal} arguments")
+        answer.put_rows("outcomes", _outcomes(names, [read_story(run) for run in documents]))
 
 
 Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -250,23 +258,29 @@ def _confirm(question: str, yes: bool) -> None:
     typer.confirm(question, abort=True)
 
 
-def _outcomes(names: list[str], stories: "list[RunStory]") -> "Table":
+def _outcomes(names: list[str], stories: "list[RunStory]") -> Records:
     """The outcomes of runs side by side, rule by rule; a text stands for an unknown outcome."""
-    table = new_table("outcome", *names)
+    rows = Records({"outcome": "outcome", "values": names})
     records = [story.record for story in stories]
     outcomes = [story.record.outcome if story.record else story.problem for story in stories]
-    add_row(table, "(outcome)", *outcomes)
-    add_row(table, "(revision)", *(getattr(record, "revision", None) for record in records))
+    rows.add("(outcome)", outcomes)
+    rows.add("(revision)", [getattr(record, "revision", None) for record in records])
     verdicts = [record and record.verdict for record in records]
     reasons = [
-        {reason.rule: f"{reason.outcome} {reason.value:.4f}" for reason in verdict.reasons}
+        {
+            reason.rule: Cell(
+                {"outcome": reason.outcome, "value": reason.value},
+                f"{reason.outcome} {reason.value:.4f}",
+            )
+            for reason in verdict.reasons
+        }
         if verdict
         else {}
         for verdict in verdicts
     ]
     for rule in dict.fromkeys(rule for by_rule in reasons for rule in by_rule):
-        add_row(table, rule, *(by_rule.get(rule) for by_rule in reasons))
-    return table
+        rows.add(rule, [by_rule.get(rule) for by_rule in reasons])
+    return rows
 
 
 def _id(run_id: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import ClusterNotFoundError
+from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
 from setlist_pipelines.cli.connection import (
     Cookies,
     Host,
@@ -14,13 +15,11 @@ from setlist_pipelines.cli.connection import (
     Namespace,
     Set,
     TokenFile,
-    add_row,
     command,
     connect,
-    examples,
-    new_table,
     say,
 )
+from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.api import Kubeflow
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.schedule_sync import DesiredSchedule
     from setlist_pipelines.settings.file import Settings
 
-schedule = typer.Typer(
-    no_args_is_help=True,
+schedule = Commands(
     help="The schedules of the settings on a cluster.",
     epilog=examples(
         "In home.yaml, at 05:00 UTC every day (second minute hour day month weekday):",
@@ -84,14 +82,12 @@ def list_(
     namespace: Namespace = "",
     token_file: TokenFile = None,
     cookies: Cookies = "",
+    json: JsonOption = False,
 ) -> None:
     """Show the schedules, when they run next, and whether the cluster is in step with the settings.
 
     Without an image, the versions of the pipeline are not compared.
     """
-    from rich.text import Text
-
-    from setlist_pipelines.cli.screen import screen
     from setlist_pipelines.kubeflow.recurring_runs import of_other_stores, recurring_runs
     from setlist_pipelines.kubeflow.schedule_sync import check_schedules
 
@@ -99,23 +95,24 @@ def list_(
     desired = check_schedules(settings)
     kubeflow = connect(host, namespace, token_file, cookies)
     existing = recurring_runs(kubeflow, settings.name, settings.store)
-    table = new_table("schedule", "cron", "next", "state", "in step", "last run")
+    columns = {"schedule": "schedule", "cron": "cron", "next": "next", "state": "state"}
+    records = Records(columns | {"in_step": "in step", "last_run": "last run"})
     for name in desired | existing:
         group, entry = existing.get(name, []), desired.get(name)
         current = group[-1] if group else None
         cron = current.cron if current else entry.schedule.cron if entry else ""
-        add_row(
-            table,
+        records.add(
             name,
             cron,
-            Text(_next_time(cron, entry.schedule.time_zone if entry else "UTC")),
+            _next_time(cron, entry.schedule.time_zone if entry else "UTC"),
             _state(group),
-            _in_step(current, entry, image),
+            _in_step(_fault(current, entry, image)),
             _last_run(kubeflow, current),
         )
     for name, other in of_other_stores(kubeflow, settings.name, settings.store):
-        add_row(table, name, other.cron, "", _state([other]), f"no: of {other.store}", "")
-    screen().print(table)
+        records.add(name, other.cron, None, _state([other]), _in_step(f"of {other.store}"), None)
+    with Answer(json) as answer:
+        answer.put_rows("schedules", records)
 
 
 @schedule.command(epilog=examples("setlist schedule pause daily --config home.yaml"))
@@ -244,15 +241,19 @@ def _current(
     return current
 
 
-def _next_time(cron: str, zone: str) -> str:
+def _next_time(cron: str, zone: str) -> Cell:
     from zoneinfo import ZoneInfo
+
+    from rich.text import Text
 
     from setlist_pipelines.kubeflow.recurring_runs import utc_now
     from setlist_pipelines.settings.cron_schedule import next_time
 
     moment = next_time(cron, utc_now())
     text = f"{moment:%a %Y-%m-%d %H:%M} UTC"
-    return text if zone == "UTC" else f"{text}\n{moment.astimezone(ZoneInfo(zone)):%a %H:%M %Z}"
+    if zone != "UTC":
+        text += f"\n{moment.astimezone(ZoneInfo(zone)):%a %H:%M %Z}"
+    return Cell(f"{moment:%Y-%m-%dT%H:%M:%SZ}", Text(text))
 
 
 def _state(group: "list[RecurringRun]") -> str:
@@ -261,19 +262,27 @@ def _state(group: "list[RecurringRun]") -> str:
     return "absent" if not group else "running" if group[0].enabled else "paused"
 
 
-def _in_step(current: "RecurringRun | None", desired: "DesiredSchedule | None", image: str) -> str:
+def _in_step(fault: str) -> Cell:
+    return Cell({"yes": not fault, "why_not": fault or None}, f"no: {fault}" if fault else "yes")
+
+
+def _fault(current: "RecurringRun | None", desired: "DesiredSchedule | None", image: str) -> str:
+    """Why a schedule is not in step with the settings; "" where it is."""
     from setlist_pipelines.kubeflow.schedule_sync import is_in_step
 
     if not desired:
-        return "no: not in the settings"
+        return "not in the settings"
     if not current:
-        return "no: apply"
+        return "apply"
     version = desired.package(image).version if image else ""
-    return "yes" if is_in_step(current, desired, version) else "no: apply"
+    return "" if is_in_step(current, desired, version) else "apply"
 
 
-def _last_run(kubeflow: "Kubeflow", current: "RecurringRun | None") -> str:
+def _last_run(kubeflow: "Kubeflow", current: "RecurringRun | None") -> Cell | None:
     from setlist_pipelines.kubeflow.recurring_runs import latest_run
 
     run = latest_run(kubeflow, current) if current else None
-    return f"{run.get('created_at')} {run.get('state')}" if run else ""
+    if not run:
+        return None
+    created, state = run.get("created_at"), run.get("state")
+    return Cell({"created": created, "state": state}, f"{created} {state}")

@@ -64,11 +64,16 @@ class PlainConsole(Console):
 
 
 class StepProgress:
-    """Shows one line for each step, and below them what the present step prints."""
+    """Shows one line for each step, and below them what the present step prints.
 
-    def __init__(self) -> None:
+    Args:
+        quiet: show nothing.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
         # The present standard output, because it is redirected while the pipeline runs.
         self.console = PlainConsole(sys.stdout)
+        self.console.quiet = quiet
         self.status = self.console.status("")
 
     def __enter__(self) -> Self:
@@ -275,9 +280,8 @@ def _cell(model: EvaluatedModel, metric: str, intervals: Intervals) -> Text:
     return Text.assemble(f"{interval.mean:.4f}\n", (f"±{half:.4f}", "dim"))
 
 
-def print_backtest(result: "Backtest") -> None:
+def print_backtest(console: Console, result: "Backtest") -> None:
     """Print what each course shipped at each cut, and what its listeners would have got."""
-    console = screen()
     for name, entries in result.courses.items():
         table = Table(
             title=f"\n{name}: {result.primary} by cut",

@@ -12,14 +12,10 @@ import typer
 
 from setlist.errors import SettingsError
 from setlist.printable import plain_output
-from setlist_pipelines.cli.connection import (
-    NameOption,
-    StoreOption,
-    VerifyOption,
-    bound_socket,
-)
+from setlist_pipelines.cli.connection import NameOption, StoreOption, VerifyOption, bound_socket
+from setlist_pipelines.cli.help_page import Commands, examples
 
-serving = typer.Typer()
+serving = Commands()
 
 SHUTDOWN_SECONDS = 6
 """Time for open requests at the end; the longest deadline of a request is 5 s."""
@@ -46,7 +42,13 @@ UNCHECKED = "signatures are not checked; --verify KEY refuses what that key has 
 EveryOption = Annotated[str, typer.Option(help="Time between two polls of HEAD, like 30s or 10m.")]
 
 
-@serving.command()
+@serving.command(
+    epilog=examples(
+        "setlist serve",
+        "setlist serve --store gs://bucket/setlist --host 0.0.0.0 --log gs://bucket/served",
+        "setlist serve --candidate 8 --share 0.1",
+    )
+)
 def serve(
     store: StoreOption = ".setlist/store",
     name: NameOption = "home",
@@ -151,7 +153,9 @@ def serve(
         DrainingServer(config, service).run([listener])
 
 
-@serving.command()
+@serving.command(
+    epilog=examples("setlist follow --store gs://bucket/setlist --to /models/home --port 8002")
+)
 def follow(
     to: Annotated[
         Path, typer.Option(help="The folder that holds the live revision, as DIR/REVISION/.")

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import SettingsError, StoreNotFoundError
-from setlist_pipelines.cli.connection import Set, add_row, examples, new_table, say
+from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
+from setlist_pipelines.cli.connection import Set
+from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
     from setlist.data.features import Features
     from setlist.serving.skew import FeatureSkew
     from setlist_pipelines.settings.file import Settings
 
-skew = typer.Typer()
+skew = Commands()
 
 ALERT_EXIT_CODE = 3
 
@@ -57,6 +59,7 @@ def skew_(
             help="Read this many of the newest days; monitoring.days of the settings, or all.",
         ),
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Compare what a model is asked in serving with what it was trained on.
 
@@ -76,7 +79,7 @@ def skew_(
     from setlist.data.policy import ServingBounds
     from setlist.serving.skew_check import compare_requests
     from setlist.store.reader import open_reader
-    from setlist_pipelines.cli.screen import print_data_verdict, screen
+    from setlist_pipelines.cli.screen import print_data_verdict
     from setlist_pipelines.settings.file import read_settings
 
     settings = read_settings(config, change) if config else None
@@ -105,27 +108,36 @@ def skew_(
         days,
         _features(settings) if settings else None,
     )
-    table = new_table(
-        "feature",
-        "distance",
-        "allowed",
-        "by chance",
-        "differs most",
-        "training",
-        "served",
-        "unknown",
+    features = Records(
+        {
+            "feature": "feature",
+            "distance": "distance",
+            "allowed": "allowed",
+            "chance": "by chance",
+            "value": "differs most",
+            "trained": "training",
+            "served": "served",
+            "unknown": "unknown",
+        }
     )
     for row in report.features:
-        add_row(
-            table, row.feature, f"{row.distance:.3f}", f"{row.allowed:.3f}", f"{row.chance:.3f}",
-            row.value, f"{row.trained:.1%}", f"{row.served:.1%}", _unknown(row),
-        )  # fmt: skip
-    console = screen()
-    console.print(table)
-    say(report.summary)
-    print_data_verdict(console, verdict, f"requests to revision {revision} of {name}")
-    if verdict.decision != "pass":
-        raise typer.Exit(ALERT_EXIT_CODE)
+        features.add(
+            row.feature,
+            *(Cell(number, f"{number:.3f}") for number in (row.distance, row.allowed, row.chance)),
+            row.value,
+            *(Cell(share, f"{share:.1%}") for share in (row.trained, row.served)),
+            Cell(row.unknown, _unknown(row)),
+        )
+    with Answer(json) as answer:
+        answer.put("name", name)
+        answer.put("revision", revision)
+        answer.put_rows("features", features)
+        answer.put("summary", report.summary, report.summary)
+        answer.put("verdict", verdict.model_dump(mode="json"))
+        subject = f"requests to revision {revision} of {name}"
+        print_data_verdict(answer.console, verdict, subject)
+        if verdict.decision != "pass":
+            raise typer.Exit(ALERT_EXIT_CODE)
 
 
 def _features(settings: "Settings") -> "Features":

@@ -16,10 +16,10 @@ from setlist_pipelines.cli.connection import (
     Set,
     TokenFile,
     connect,
-    examples,
     say,
 )
 from setlist_pipelines.cli.doctor import doctor
+from setlist_pipelines.cli.help_page import Commands, examples
 from setlist_pipelines.cli.runs import runs
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 UNFOLLOWED = 3
 """The exit code where a run goes on and cannot be followed."""
-cluster = typer.Typer()
+cluster = Commands()
 cluster.add_typer(runs, name="runs")
 cluster.command(
     epilog=examples(

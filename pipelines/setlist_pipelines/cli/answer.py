@@ -77,15 +77,19 @@ class Answer:
 
     At an error nothing is printed: the error goes to the standard error, and the exit code tells.
     An exit code that is an answer itself (`typer.Exit`) leaves the answer as it is.
+
+    Args:
+        as_json: for a script.
+        quiet: show nothing to a person either.
     """
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, quiet: bool = False) -> None:
         from setlist_pipelines.cli.screen import screen
 
         self.as_json = as_json
         self.document: dict[str, object] = {}
         self.console: Console = screen()
-        self.console.quiet = as_json
+        self.console.quiet = as_json or quiet
 
     def __enter__(self) -> Self:
         return self

@@ -27,6 +27,9 @@ Set = Annotated[
 PipelineOption = Annotated[
     PipelineName, typer.Option("--pipeline", help="Which of the two pipelines.")
 ]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print one line, the result; errors are printed, too.")
+]
 StoreOption = Annotated[
     str, typer.Option(envvar="SETLIST_STORE", help="A local folder or gs://bucket/prefix.")
 ]

@@ -10,9 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from setlist.errors import SetlistError, SettingsError, missing_extra
+from setlist.errors import SetlistError, missing_extra
 from setlist_pipelines.cli.answer import Answer, JsonOption
-from setlist_pipelines.cli.clean import CLEAN_EXAMPLES, KEPT_RUNS, clean
+from setlist_pipelines.cli.clean import CLEAN_EXAMPLES, clean
 from setlist_pipelines.cli.connection import Config, PipelineOption, Set
 from setlist_pipelines.cli.dashboard import dashboards
 from setlist_pipelines.cli.data import INIT_EXAMPLES, data, init
@@ -22,6 +22,7 @@ from setlist_pipelines.cli.kind import kind
 from setlist_pipelines.cli.models import models
 from setlist_pipelines.cli.plan import PLAN_EXAMPLES, plan
 from setlist_pipelines.cli.report import reports
+from setlist_pipelines.cli.run import RUN_EXAMPLES, run
 from setlist_pipelines.cli.schedule import schedule
 from setlist_pipelines.cli.serving import serving
 from setlist_pipelines.cli.skew import skew
@@ -42,84 +43,6 @@ def options(
     ] = False,
 ) -> None:
     """What stands before the commands."""
-
-
-@app.command(
-    epilog=examples(
-        "setlist run",
-        "setlist run --config home.yaml --set as_of=2026-04-24",
-        "setlist run --config home.yaml --quiet --fail-on refused",
-        "setlist run --resume",
-    )
-)
-def run(
-    run_folder: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN", help="With --resume: the folder of the run."),
-    ] = None,
-    config: Config = None,
-    change: Set = None,
-    workdir: Annotated[Path, typer.Option(help="Folder for the outputs of all runs.")] = Path(
-        ".setlist"
-    ),
-    docker: Annotated[
-        str, typer.Option(help="Run every step in a container of this image, without network.")
-    ] = "",
-    pipeline: PipelineOption = "retraining",
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Take up RUN, or the newest run that was not finished."),
-    ] = False,
-    keep: Annotated[
-        int, typer.Option(min=1, help="How many runs are kept; older ones are removed at the end.")
-    ] = KEPT_RUNS,
-) -> None:
-    """Run the whole pipeline on this machine and print what came of it.
-
-    Ends with 0 when the run finished, whatever the verdict, and with 1 when a step failed.
-    """
-    from setlist_pipelines.cli.screen import StepProgress, print_monitoring, print_summary
-    from setlist_pipelines.laptop.cleaning import clean_runs
-    from setlist_pipelines.laptop.metric_check import check_metrics
-    from setlist_pipelines.laptop.runner import resume_local, run_local
-    from setlist_pipelines.settings.file import SAMPLE, read_settings
-
-    if resume:
-        root = _resumed(run_folder, workdir, bool(config or change or docker))
-        workdir = root.parent
-        with StepProgress() as progress:
-            finished, settings = resume_local(root, progress.show)
-    elif run_folder:
-        raise SettingsError(f"{run_folder}: a run is named to take it up", "add --resume")
-    else:
-        settings = read_settings(config or SAMPLE, change)
-        if not docker:  # the image has modules of its own
-            check_metrics(settings)
-        with StepProgress() as progress:
-            finished = run_local(settings, workdir, progress.show, docker, pipeline=pipeline)
-    if finished.root.name.startswith("monitoring-"):
-        print_monitoring(finished)
-    else:
-        print_summary(finished, settings)
-    if removed := clean_runs(workdir, keep).removed:
-        typer.echo(f"cleaned  {len(removed)} older than the newest {keep} runs (--keep)")
-
-
-def _resumed(run_folder: Path | None, workdir: Path, changed: bool) -> Path:
-    """The run that `--resume` means."""
-    from setlist_pipelines.laptop.run_state import unfinished
-
-    if changed:
-        raise SettingsError(
-            "--resume goes on with the settings of the run, so --config, --set and --docker "
-            "change nothing",
-            "leave them out, or start a new run without --resume",
-        )
-    if run_folder:
-        return run_folder
-    if not (left := unfinished(workdir)):
-        raise SettingsError(f"{workdir} holds no run that was not finished", "leave out --resume")
-    return left[0]
 
 
 @app.command(
@@ -263,6 +186,7 @@ def policy_schema() -> None:
 
 
 for name, function, epilog in (
+    ("run", run, RUN_EXAMPLES),
     ("init", init, INIT_EXAMPLES),
     ("clean", clean, CLEAN_EXAMPLES),
     ("plan", plan, PLAN_EXAMPLES),

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setlist.errors import SettingsError
+from setlist_pipelines.cli.answer import Answer, JsonOption
 from setlist_pipelines.cli.help_page import examples
 
 if TYPE_CHECKING:
     from setlist_pipelines.settings.cost_table import Size
-    from setlist_pipelines.settings.costs import Limit, Machine
+    from setlist_pipelines.settings.costs import Limit, Machine, Need
 
 NAMES = {
     "base": "the start",
@@ -33,6 +34,7 @@ def plan(
     plays: Annotated[int, typer.Option(help="Plays of the training period.")],
     memory: Annotated[float, typer.Option(help="Gigabytes of memory that a step may use.")] = 64,
     hours: Annotated[float, typer.Option(help="Hours of CPU that a step may take.")] = 24,
+    json: JsonOption = False,
 ) -> None:
     """Show what a run of this size would cost, what to set for it, and what it meets first.
 
@@ -57,25 +59,62 @@ def plan(
         if value < least:
             raise SettingsError(f"--{name} {value:,}: {reason}", f"give at least {least:,}")
     size, machine = Size.of_run(listeners, items, plays), Machine(memory * 1e9, hours * 3600)
-    for part in (_costs, _settings, _limits):
-        typer.echo("\n".join([*part(size, machine), ""]))
-    typer.echo(_measurement())
+    with Answer(json) as answer:
+        if not json:
+            for part in (_costs, _settings, _limits):
+                typer.echo("\n".join([*part(size, machine), ""]))
+            typer.echo(_measurement())
+        _put_numbers(answer, size, machine)
+
+
+def _put_numbers(answer: Answer, size: "Size", machine: "Machine") -> None:
+    """Answer the same to a script."""
+    from setlist_pipelines.settings.cost_table import MEASURED_UP_TO, REQUEST_SECONDS
+    from setlist_pipelines.settings.costs import machine_limits, setting_limits, settings_for
+    from setlist_pipelines.settings.platform import Platform
+
+    keys = ("cpu_seconds", "memory_bytes", "disk_bytes")
+    answer.put(
+        "steps",
+        [{"step": step} | dict(zip(keys, own, strict=True)) for step, own in _needs(size).items()],
+    )
+    answer.put("run", dict(zip(keys, _total(_needs(size)), strict=True)))
+    answer.put("request_seconds", REQUEST_SECONDS.at(size))
+    answer.put("settings", settings_for(size, machine))
+    for key, limits in (
+        ("setting_limits", setting_limits(size, Platform())),
+        ("machine_limits", machine_limits(size, machine)),
+    ):
+        answer.put(key, [limit._asdict() for limit in limits])
+    answer.put("measured_up_to", str(MEASURED_UP_TO))
+
+
+def _needs(size: "Size") -> "dict[str, Need]":
+    """What each step needs."""
+    from setlist_pipelines.settings.cost_table import COSTS
+    from setlist_pipelines.settings.costs import need
+
+    return {step: need(step, size) for step in COSTS if step != "read"}
+
+
+def _total(needs: "dict[str, Need]") -> "tuple[float, float, float]":
+    """What all steps of a run need: one runs after the other; `serve` is none of them."""
+    run = [own for step, own in needs.items() if step != "serve"]
+    cpu, disk = (sum(getattr(own, field) for own in run) for field in ("cpu", "disk"))
+    return cpu, max(own.memory for own in run), disk
 
 
 def _costs(size: "Size", machine: "Machine") -> Iterator[str]:  # noqa: ARG001
     """A line for each step, and one for all."""
     from setlist_pipelines.settings.cost_table import COSTS, REQUEST_SECONDS
-    from setlist_pipelines.settings.costs import need
 
-    needs = {step: need(step, size) for step in COSTS if step != "read"}
+    needs = _needs(size)
     yield f"{size}\n"
     yield f"{'':<14}{'CPU hours':>12}{'memory GB':>12}{'disk GB':>12}   most of the CPU is for"
     for step, own in needs.items():
         mostly = NAMES[COSTS[step].cpu.mostly(COSTS[step].reads(size))]
         yield f"{step:<14}{_figures(*own)}   {mostly}"
-    run = [own for step, own in needs.items() if step != "serve"]
-    cpu, disk = (sum(getattr(own, field) for own in run) for field in ("cpu", "disk"))
-    yield f"{'a run':<14}{_figures(cpu, max(own.memory for own in run), disk)}"
+    yield f"{'a run':<14}{_figures(*_total(needs))}"
     yield f"\na request for one listener takes {1e3 * REQUEST_SECONDS.at(size):,.1f} ms"
 
 

@@ -13,6 +13,7 @@ from setlist_pipelines.cli.connection import (
     Image,
     Namespace,
     PipelineOption,
+    QuietOption,
     Set,
     TokenFile,
     connect,
@@ -54,12 +55,15 @@ def submit(
     ] = "",
     pipeline: PipelineOption = "retraining",
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    quiet: QuietOption = False,
     host: Host = "",
     namespace: Namespace = "",
     token_file: TokenFile = None,
     cookies: Cookies = "",
 ) -> None:
     """Start a run on a Kubeflow cluster and print its link.
+
+    With --quiet, one line is printed: the outcome with --wait, else the name and the id of the run.
 
     The pipeline is uploaded if the cluster does not have it. With --wait, ends with 0 when the run
     succeeded, with 1 when it did not, and with 3 when it can no longer be followed: the run goes
@@ -73,7 +77,7 @@ def submit(
 
     settings = read_settings(config or SAMPLE, change)
     check_schedules(settings)
-    limited = with_memory_limits(settings, pipeline, say)
+    limited = with_memory_limits(settings, pipeline, _say_nothing if quiet else say)
     package = compile_package(limited, image, pipeline)
     kubeflow = connect(host, namespace, token_file, cookies)
     submitted = submit_run(
@@ -84,14 +88,19 @@ def submit(
         key,
         settings.platform.service_account,
     )
-    say(f"pipeline  {package.name} {submitted.version}{'' if submitted.uploaded else ' (reused)'}")
+    uploaded = "" if submitted.uploaded else " (reused)"
     earlier = "" if submitted.created else " (started before)"
-    say(f"run       {submitted.name} {submitted.run_id}{earlier}")
-    say(f"link      {run_link(kubeflow, submitted.run_id)}")
+    started = f"run       {submitted.name} {submitted.run_id}{earlier}"
+    if not quiet:
+        say(f"pipeline  {package.name} {submitted.version}{uploaded}")
+        say(started)
+        say(f"link      {run_link(kubeflow, submitted.run_id)}")
+    elif not wait:
+        say(started)
     if not wait:
         return
     try:
-        state = _follow(kubeflow, submitted.run_id)
+        state = _follow(kubeflow, submitted.run_id, quiet)
     except (ClusterError, SettingsError) as fault:
         again = submitted.name.removeprefix(f"{settings.name}-")
         sentence = (
@@ -105,7 +114,11 @@ def submit(
         raise typer.Exit(1)
 
 
-def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
+def _say_nothing(line: object) -> None:
+    """Take a line that nobody asked for."""
+
+
+def _follow(kubeflow: "Kubeflow", run_id: str, quiet: bool) -> str:
     """Show the steps of a run as they begin and end, and return its last state."""
     from setlist_pipelines.cli.screen import StepProgress
     from setlist_pipelines.kubeflow.api import CredentialsError, ForbiddenError
@@ -116,7 +129,7 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
     run: Json = {}
     plan: list[PlannedStep] | None = None
     states: dict[str, str] = {}
-    with StepProgress() as progress:
+    with StepProgress(quiet) as progress:
         for run in watch_run(kubeflow, run_id):
             if plan is None:
                 try:
@@ -145,6 +158,9 @@ def _follow(kubeflow: "Kubeflow", run_id: str) -> str:
         end = signed_in(kubeflow, partial(describe_end, kubeflow, run, plan or [], story))
     except (ClusterError, SettingsError) as fault:  # the run has ended, whatever the reason was
         end = f"{run.get('state')}: {fault.message}"
+    if quiet:
+        say(story.record.line if story.record else end)
+        return str(run.get("state"))
     say(f"ended     {end}")
     if story.record:
         say(f"outcome   {story.record.line}")

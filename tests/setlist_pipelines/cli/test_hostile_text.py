@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE
 from setlist.runs.record import RunRecord
 from setlist.store.manifest import File, Manifest, PinObject, Pointer, Promotion
 from setlist.store.objects import open_objects
-from setlist_pipelines.cli.connection import add_row, new_table
+from setlist_pipelines.cli.answer import add_row, new_table
 from setlist_pipelines.cli.screen import PlainConsole
 from setlist_pipelines.kubeflow import api, submission
 

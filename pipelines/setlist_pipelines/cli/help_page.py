@@ -33,7 +33,7 @@ def examples(*lines: str) -> str:
 def type_word(name: str) -> str:
     """The word for a type as typer names it, such as `<list[int range]>`; choices stay."""
     bare = name.strip("<>").removeprefix("list[").removesuffix("]")
-    return WORDS.get(bare, name)
+    return WORDS.get(bare.lower(), name)
 
 
 class HelpPage(TyperCommand):

@@ -7,6 +7,7 @@ import pytest
 from tests.setlist.serving.models import promote, stage, write_towers
 from tests.setlist.serving.processes import serving
 from tests.setlist.serving.trained import features_of, listeners
+from tests.setlist_pipelines.cli.documented import read_answer
 
 from setlist_pipelines.settings.file import SAMPLE
 
@@ -62,6 +63,15 @@ def test_it_ends_with_3_and_names_what_is_wrong(setlist, store, logs):
     )
     assert reason.endswith("raise policy.data.serving where listeners have changed")
     assert decision == "requests to revision 1 of home: stop (3 of 4 rules pass)"
+
+
+def test_a_script_gets_the_same_numbers_and_the_same_code(setlist, store, logs):
+    done = setlist("skew", "--log", logs / "wrong", "--store", store, "--json")
+    assert done.code == 3
+    answer = read_answer("skew", done.out)
+    [country] = [row for row in answer["features"] if row["feature"] == "country"]
+    assert country["distance"] == 1
+    assert answer["verdict"]["decision"] == "stop"
 
 
 def test_the_bounds_are_those_of_the_settings(setlist, store, logs, tmp_path):

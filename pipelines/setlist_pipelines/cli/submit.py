@@ -118,7 +118,7 @@ def _say_nothing(line: object) -> None:
     """Take a line that nobody asked for."""
 
 
-def _follow(kubeflow: "Kubeflow", run_id: str, quiet: bool) -> str:
+def _follow(kubeflow: "Kubeflow", run_id: str, quiet: bool = False) -> str:
     """Show the steps of a run as they begin and end, and return its last state."""
     from setlist_pipelines.cli.screen import StepProgress
     from setlist_pipelines.kubeflow.api import CredentialsError, ForbiddenError

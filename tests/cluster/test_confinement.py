@@ -63,7 +63,7 @@ def test_each_step_gets_what_the_settings_say(first: Run, cluster: Cluster):
     platform = read_settings(SAMPLE, ["store=gs://a/b", *EVERYTHING]).platform
     for task, step in first.steps.items():
         spec = cluster.pod(first.ended[task].pod)["spec"]
-        main, own = spec["containers"][0], platform.of(step.name)
+        main, own = spec["containers"][0], platform.for_step(step.name)
         given = main["resources"]
         asked = [own.cpu_request, own.memory_request, own.memory_limit]
         seen = [*(given["requests"][kind] for kind in ("cpu", "memory")), given["limits"]["memory"]]

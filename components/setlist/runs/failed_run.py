@@ -32,6 +32,8 @@ def explain_failure(
     """
     pods = cluster.pods if cluster else ()
     if cluster and cluster.ended_by_hand:
+        if failures and not _was_repeated(failures[-1], pods):
+            return f"{failures[-1].sentence} (After that it was ended by hand.)", failures
         begun = [pod for pod in pods if not pod.succeeded]
         steps = ", ".join(dict.fromkeys(pod.title for pod in begun)) or "no step was running"
         return one_line(f"It was ended by hand ({steps})."), failures

@@ -4,9 +4,11 @@ Only the exit handler asks, in a pod of the same run. Its account may get and li
 run's Workflow (manifests/cluster/roles.yaml), which also knows of pods that are gone.
 """
 
+import base64
 import json
 import os
 import re
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +25,8 @@ GONE = "Gone"
 MAIN = "main"
 """The container that runs the step."""
 READ_SECONDS = 10
+MOST_BYTES = 64 << 20
+"""Of the nodes of a Workflow, unpacked."""
 MOST_PODS = 1_000
 """A run has 34 pods, and each retry of a step some more."""
 WORKFLOWS = ("argoproj.io", "v1alpha1")
@@ -102,18 +106,21 @@ class Pod:
     def of_node(cls, node: dict[str, Any], titles: dict[str, str]) -> "Pod | None":
         """Read a node of a Workflow, whose pod may be gone; None where it is no failed step."""
         step = STEP_NODE.search(node.get("name", "")) if node.get("type") == "Pod" else None
-        if not step or step.end() != len(node["name"]) or node["phase"] not in ("Failed", "Error"):
+        phase, started = node.get("phase"), node.get("startedAt")
+        if not (step and step.end() == len(node["name"]) and started):
             return None
-        message = node.get("message", "")
+        if phase not in ("Failed", "Error"):
+            return None
+        message = node.get("message") or ""
         code = EXIT_CODE.search(message)
         return cls(
             task=step[1],
             title=titles.get(step[1], step[1]),
             node=node["name"],
-            started=datetime.fromisoformat(node["startedAt"]),
+            started=datetime.fromisoformat(started),
             succeeded=False,
             failed=True,
-            reason=GONE if node["phase"] == "Error" else "",
+            reason=GONE if phase == "Error" else "",
             message=message[code.end() :] if code else message,
             exit_code=int(code[1]) if code else None,
             memory_limit="",
@@ -184,10 +191,22 @@ def read_run_pods(run_id: str, namespace: str) -> RunPods | None:
         print(f"whether the run was ended by hand is not known: {_short(fault)}", flush=True)
         return RunPods(_in_order(steps))
     titles = json.loads(os.environ.get(TITLES_VARIABLE, "{}"))
-    nodes = (document.get("status") or {}).get("nodes") or {}
+    nodes = nodes_of(document.get("status") or {})
     known = {pod.node for pod in steps}
     gone = (Pod.of_node(node, titles) for node in nodes.values() if node.get("name") not in known)
     return _with_deadline(_in_order([*steps, *(pod for pod in gone if pod)]), document)
+
+
+def nodes_of(status: dict[str, Any]) -> dict[str, Any]:
+    """The nodes of a Workflow by id; Argo packs more than a mebibyte of them. None if damaged."""
+    try:
+        if packed := status.get("compressedNodes"):
+            unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            text = unpacked.decompress(base64.b64decode(packed), MOST_BYTES)
+            return dict(json.loads(text))
+        return dict(status.get("nodes") or {})
+    except (ValueError, TypeError, zlib.error):
+        return {}
 
 
 def _in_order(pods: list[Pod]) -> tuple[Pod, ...]:

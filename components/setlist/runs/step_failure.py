@@ -58,8 +58,8 @@ class StepFailure(BaseModel):
             task=task,
             title=title,
             attempt=1,
-            reason=reason[:MOST_CHARACTERS],
-            remedy=remedy[:MOST_CHARACTERS],
+            reason=_text(reason),
+            remedy=_text(remedy),
             ended=datetime.now(UTC).strftime(TIME_FORMAT),
         )
 
@@ -139,8 +139,8 @@ def keep_failure(
         try:
             failure.write(store, name, run_id)
             problem = ""
-        except (SetlistError, OSError) as second:
-            problem = str(second)
+        except Exception as second:  # whatever it is, the step has failed already
+            problem = f"{type(second).__name__}: {second}"
 
     writer = Thread(target=write, daemon=True)
     writer.start()
@@ -153,6 +153,11 @@ def old_failures(objects: Objects, name: str, oldest: datetime) -> list[str]:
     """The keys of documents from before an instant, which the end of a run has left behind."""
     entries = objects.entries(f"{checked_name(name)}/{FOLDER}/")
     return [entry.key for entry in entries if entry.updated < oldest]
+
+
+def _text(text: str) -> str:
+    """What a document can hold: no halves of characters, and not without end."""
+    return text[:MOST_CHARACTERS].encode(errors="replace").decode()
 
 
 def _folder(name: str, run_id: str) -> str:

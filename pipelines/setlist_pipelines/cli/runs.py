@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import ClusterNotFoundError, SettingsError
+from setlist.errors import ClusterError, ClusterNotFoundError, SettingsError
 from setlist.printable import lines
 from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
 from setlist_pipelines.cli.connection import Cookies, Host, Namespace, TokenFile, connect, say
@@ -77,7 +77,8 @@ def show(
         link = run_link(kubeflow, run_id)
         answer.put("link", link, f"link     {link}")
         record = story.record
-        answer.put("outcome", record and record.outcome, record and f"outcome  {record.line}")
+        known = record.line if record else story.problem
+        answer.put("outcome", record and record.outcome, f"outcome  {known}")
         answer.put("revision", getattr(record, "revision", None))
         answer.put("sentence", record and record.sentence)
         answer.put("failures", [failure.sentence for failure in story.failures])
@@ -201,14 +202,20 @@ def stop(
     cookies: Cookies = "",
 ) -> None:
     """End a run that goes on; its exit handler still announces it."""
-    from setlist_pipelines.kubeflow.run_steps import ENDED_STATES
+    from setlist_pipelines.kubeflow.run_steps import BEING_ENDED, ENDED_STATES
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
     if run.get("state") in ENDED_STATES:
         raise SettingsError(f"{run_id} has ended already: {run.get('state')}.")
     _confirm(f"End {run.get('display_name')}? What it has not pushed is lost.", yes)
-    kubeflow.post_idempotent(f"runs/{run_id}:terminate")
+    if run.get("state") != BEING_ENDED:
+        try:
+            kubeflow.post_idempotent(f"runs/{run_id}:terminate")
+        except ClusterError:
+            # Asked a second time, because the answer was lost, the server refuses.
+            if kubeflow.get(f"runs/{run_id}").get("state") not in (BEING_ENDED, *ENDED_STATES):
+                raise
     say(f"{run.get('display_name')} is being ended")
 
 
@@ -236,11 +243,11 @@ def delete(
     cookies: Cookies = "",
 ) -> None:
     """Delete a run from the cluster with its pods; its record and its model stay in the store."""
-    from setlist_pipelines.kubeflow.run_steps import ENDED_STATES
+    from setlist_pipelines.kubeflow.run_steps import ENDED_STATES, is_stuck
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
-    if run.get("state") not in ENDED_STATES:
+    if run.get("state") not in ENDED_STATES and not is_stuck(run):
         raise SettingsError(f"{run_id} goes on", f"end it first: `setlist runs stop {run_id}`")
     _confirm(f"Delete {run.get('display_name')} with its pods and logs?", yes)
     kubeflow.delete(f"runs/{run_id}")

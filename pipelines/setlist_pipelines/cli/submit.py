@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import ClusterError, ClusterUnreachableError, SettingsError
+from setlist.errors import (
+    ClusterError,
+    ClusterNotFoundError,
+    ClusterUnreachableError,
+    SettingsError,
+)
 from setlist_pipelines.cli.connection import (
     Config,
     Cookies,
@@ -101,6 +106,11 @@ def submit(
         return
     try:
         state = _follow(kubeflow, submitted.run_id, quiet)
+    except ClusterNotFoundError as fault:
+        raise ClusterNotFoundError(
+            f"the run {submitted.name} was deleted while it was followed",
+            "the same command and --id starts another",
+        ) from fault
     except (ClusterError, SettingsError) as fault:
         again = submitted.name.removeprefix(f"{settings.name}-")
         sentence = (

@@ -110,6 +110,11 @@ def check_arguments(arguments: Mapping[str, Any], parameters: Mapping[str, Json]
             raise SettingsError(f"{key}: the pipeline needs this argument", "give it a value")
         types, words = PARAMETER_TYPES[declaration["parameterType"]]
         value = arguments[key]
+        if "{{" in json.dumps(value, ensure_ascii=False):
+            raise SettingsError(
+                f"{key}: a value holds {{{{, which Argo would replace by another text",
+                "write it without",
+            )
         # In Python, True is an int, too.
         fits = isinstance(value, types) and (bool in types or not isinstance(value, bool))
         if not fits or (isinstance(value, float) and not math.isfinite(value)):

@@ -46,6 +46,8 @@ QUIET_BEFORE, QUIET_AFTER = timedelta(seconds=60), timedelta(seconds=120)
 a replacement needs some calls."""
 QUIET_AFTER_CREATION = timedelta(seconds=30)
 """How far the next fire time has to be once the new one is created, and two calls are left."""
+LONGEST_RUN = timedelta(days=1)
+"""After which a run that a schedule has begun is waited for no longer."""
 LATE_RUN_TIMEOUT = timedelta(minutes=10)
 """After this time, a run that was due and has not started points to a broken controller."""
 SCHEDULE_POLL_SECONDS = 5.0
@@ -233,10 +235,21 @@ def resume(kubeflow: Kubeflow, recurring: RecurringRun, show: ShowLine) -> None:
 
 
 def retire(kubeflow: Kubeflow, recurring: RecurringRun, show: ShowLine) -> None:
-    """Delete a recurring run once its runs have ended; these, their pods and logs stay."""
+    """Delete a recurring run once its runs have ended; these, their pods and logs stay.
+
+    Raises:
+        ClusterError: one goes on for LONGEST_RUN.
+    """
     if recurring.enabled:
         pause(kubeflow, recurring)
+    since = utc_now()
     while run := _ongoing(_runs(kubeflow, recurring)):
+        if utc_now() - since > LONGEST_RUN:
+            raise ClusterError(
+                f"the run {run['display_name']} has not ended in a day",
+                f"end it with `setlist runs stop {run['run_id']}` and delete it with `setlist runs "
+                f"delete {run['run_id']}`, then repeat this command",
+            )
         show(f"waits: its run {run['display_name']} goes on, and the deletion would end it")
         sleep(SCHEDULE_POLL_SECONDS)
     kubeflow.delete(f"recurringruns/{recurring.id}", propagation_policy="ORPHAN")

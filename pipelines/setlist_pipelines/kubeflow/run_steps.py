@@ -8,13 +8,16 @@ their display names.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from setlist.errors import ClusterNotFoundError
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
 from setlist_pipelines.kubeflow.argo_nodes import ATTEMPT, node_names, task_details
 
 ENDED_STATES = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+BEING_ENDED = "CANCELING"
+LONGEST_END = timedelta(minutes=10)
+"""From `runs stop` to the end of a run, with its exit handler."""
 POD_SECONDS = 3.0
 """No pod starts and ends in less; a step that took its result from the cache has no pod."""
 LEFT_OUT, CACHED, UNKNOWN, NOT_BEGUN = "left out", "cached", "not known", "not begun"
@@ -120,9 +123,18 @@ def failed_step(steps: list[Step]) -> Step | None:
     return next((step for step in steps if step.state == "failed"), None)
 
 
+def is_stuck(run: Json) -> bool:
+    """Whether somebody ended the run a while ago, and it does not end: its Workflow is gone."""
+    history = run.get("state_history") or ()
+    since = [each.get("update_time") for each in history if each.get("state") == BEING_ENDED]
+    if run.get("state") != BEING_ENDED or not since:
+        return False
+    return datetime.now(UTC) - datetime.fromisoformat(str(since[0])) > LONGEST_END
+
+
 def was_ended_by_hand(run: Json) -> bool:
     """Whether somebody ended the run, which the server then calls FAILED."""
-    return any(entry.get("state") == "CANCELING" for entry in run.get("state_history") or ())
+    return any(entry.get("state") == BEING_ENDED for entry in run.get("state_history") or ())
 
 
 def seconds_between(start: str | None, end: str | None) -> float | None:

@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any
 
+from setlist.runs.run_pods import nodes_of
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
 from setlist_pipelines.kubeflow.argo_nodes import ATTEMPT
 
@@ -25,9 +26,8 @@ def workflow_nodes(kubeflow: Kubeflow, run: Json) -> dict[str, Json]:
     """The nodes of a run's Workflow by id; none where the server does not have them."""
     document = _parsed(kubeflow.text(f"apis/v1beta1/runs/{run['run_id']}"))
     workflow = _parsed(_below(document, "pipeline_runtime", "workflow_manifest"))
-    nodes = _below(workflow, "status", "nodes")
-    if not isinstance(nodes, dict):
-        return {}
+    status = _below(workflow, "status")
+    nodes = nodes_of(status) if isinstance(status, dict) else {}
     return {str(key): node for key, node in nodes.items() if isinstance(node, dict)}
 
 

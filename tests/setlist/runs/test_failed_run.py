@@ -1,5 +1,6 @@
 """Why a run failed: what its pods say, as a real cluster has them, and which reason counts."""
 
+import base64
 import gzip
 import json
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import yaml
 from tests.http_stub import Handler, served
 
 from setlist.runs.failed_run import explain_failure
-from setlist.runs.run_pods import TITLES_VARIABLE, Pod, RunPods, read_run_pods
+from setlist.runs.run_pods import TITLES_VARIABLE, Pod, RunPods, nodes_of, read_run_pods
 from setlist.runs.step_failure import TASK_VARIABLE, TITLE_VARIABLE, StepFailure
 
 RECORDINGS = Path("tests/recordings/kfp")
@@ -150,6 +151,18 @@ def test_somebody_ended_it():
                     ended_by_hand=True)  # fmt: skip
     assert told == "It was ended by hand (Train wide)."
     assert sentence([], ended_by_hand=True) == "It was ended by hand (no step was running)."
+
+
+def test_somebody_ended_it_after_it_had_failed():
+    told = sentence([failure()], pod(), ended_by_hand=True)
+    assert told == "Train wide: no rows (After that it was ended by hand.)"
+
+
+def test_nodes_that_argo_has_packed_are_read():
+    nodes = {"1": {"name": "w.root.train.executor", "type": "Pod"}}
+    packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
+    assert nodes_of({"compressedNodes": packed}) == nodes_of({"nodes": nodes}) == nodes
+    assert nodes_of({"compressedNodes": "half"}) == nodes_of({}) == {}
 
 
 def test_its_time_was_over():
@@ -292,8 +305,9 @@ def test_a_pod_that_was_taken_away_is_known_from_the_workflow(tmp_path, monkeypa
     }
     group = node | {"name": "w(0).root(0).train-2(0).executor", "type": "Retry"}
     driver = node | {"name": "w(0).root(0).train-2-driver(0)"}
+    never_begun = node | {"name": "w(0).root(0).train(0).executor(0)", "startedAt": None}
     document = workflow(7_200)
-    document["status"]["nodes"] = {"1": node, "2": group, "3": driver}
+    document["status"]["nodes"] = {"1": node, "2": group, "3": driver, "4": never_begun}
     with kubernetes(tmp_path, monkeypatch, [recorded_pod("OOMKilled", "plan")], document):
         read = read_run_pods(RUN, "team")
     assert read

@@ -124,6 +124,11 @@ def test_a_fault_without_end_is_cut_and_foreign_text_is_plain(store, place):
     check_plain(failure.sentence)
 
 
+def test_half_a_character_is_no_reason_to_say_nothing(store, place):
+    keep_failure("train", ValueError("a\ud800b"), place)
+    assert kept(store)[0].reason == "ValueError: a?b"
+
+
 def test_another_document_in_its_place_is_named(store, place):
     keep_failure("train", DataError("no"), place)
     key = "home/failures/run-1/train-2-2.json"

@@ -6,6 +6,7 @@ Every run has two steps that begin, `plan` and `curate`; a story says what befal
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 WORKFLOW = "retraining-x7k2p"
 GROUP = f"{WORKFLOW}(0).root(0).exit-handler-1(0)"
@@ -45,7 +46,12 @@ class Story:
         elif state != "RUNNING":
             states += ["CANCELING"] if self.stopped else []
             states += [] if state == "CANCELING" else [state]
-        return [{"update_time": instant(0)} | ({"state": each} if each else {}) for each in states]
+        now = datetime.now(UTC).isoformat()
+        return [
+            {"update_time": now if each == "CANCELING" else instant(0)}
+            | ({"state": each} if each else {})
+            for each in states
+        ]
 
     def curate(self, state: str) -> str:
         """The state of `curate` in a run of this state."""

@@ -197,6 +197,10 @@ class Stub:
     attempts: int = 1
     """At `curate`, in runs without a story of their own."""
     stories: dict[str, Story] = field(default_factory=dict)  # by the id of the run
+    without_workflow: dict[str, str] = field(default_factory=dict)
+    """Runs whose Workflow is gone, with the time at which somebody ended them; seen on 2.17.0."""
+    deleted_at_once: bool = False
+    """Whether somebody deletes each run before it is looked at."""
     profiles: Profiles | None = None
     """Who may do what; None where all is one: then a namespace is dropped (`ReplaceNamespace`)."""
     ui: bool = False
@@ -437,6 +441,9 @@ class Stub:
         elif action == "archive":
             mine[0]["storage_state"] = "ARCHIVED"
         else:
+            # Seen on 2.17.0: a run that is being ended is not ended again.
+            if self.story(key).stopped or key in self.without_workflow:
+                raise RefusedError(400, "Failed to terminate the run: Row not found")
             self.stories[key] = replace(self.story(key), stopped=True)
         return {}
 
@@ -502,11 +509,16 @@ class Stub:
 
     def progress(self, run_id: str) -> dict:
         """The run, one state further than at the last look."""
+        if self.deleted_at_once:
+            self.runs.clear()
         for run in self.runs:
             if run["run_id"] == run_id:
                 break
         else:
             raise RefusedError(404, "Run not found")
+        if since := self.without_workflow.get(run_id):
+            history = [{"state": "CANCELING", "update_time": since}]
+            return run | {"state": "CANCELING", "state_history": history}
         answer, story, state = dict(run), self.story(run_id), run["state"]
         run["state"] = story.following(state)
         if story.following(state) == state:

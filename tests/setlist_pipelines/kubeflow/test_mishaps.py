@@ -1,5 +1,7 @@
 """What befalls runs on a cluster, and what each command says of it."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from tests.setlist_pipelines.kubeflow.kfp_stories import Story, pod
 
@@ -79,6 +81,32 @@ def test_a_run_that_is_being_ended_has_not_ended(cluster, on_cluster):
     assert (code, "goes on" in said) == (1, True)
 
 
+def test_to_end_a_run_twice_is_to_end_it(cluster, on_cluster):
+    """Seen: the second call is refused with 400, and a lost answer makes us ask twice."""
+    assert on_cluster(SUBMIT)[0] == 0
+    for _ in range(2):
+        code, said = on_cluster(f"runs stop {FIRST} --yes")
+        assert (code, "is being ended" in said) == (0, True)
+
+
+def test_a_run_whose_workflow_is_gone_can_be_deleted_after_a_while(cluster, on_cluster):
+    """Seen: such a run says CANCELING for ever, and its deletion works."""
+    assert on_cluster(SUBMIT)[0] == 0
+    for minutes, code in ((1, 1), (11, 0)):
+        then = datetime.now(UTC) - timedelta(minutes=minutes)
+        cluster.without_workflow = {FIRST: then.isoformat()}
+        assert on_cluster(f"runs stop {FIRST} --yes")[0] == 0
+        assert on_cluster(f"runs delete {FIRST} --yes")[0] == code
+    assert cluster.runs == []
+
+
+def test_a_run_that_is_deleted_while_it_is_followed_is_no_run_that_goes_on(cluster, on_cluster):
+    cluster.deleted_at_once = True
+    code, said = on_cluster(f"{SUBMIT} --wait")
+    assert (code, "was deleted while it was followed" in said) == (1, True)
+    assert "goes on" not in said
+
+
 # A node that goes away
 
 
@@ -130,3 +158,10 @@ def test_a_full_bucket_whose_pod_is_gone_leaves_no_log_and_no_guess(on_cluster, 
     assert end.startswith("FAILED: Curate the data: it left neither a sentence nor a log: see")
     code, said = on_cluster(f"runs logs {FIRST} curate")
     assert (code, "no log of curate: the pod is gone" in said) == (1, True)
+
+
+def test_a_value_that_argo_would_replace_is_refused_before_it_is_sent(cluster, on_cluster):
+    """Seen: `{{workflow.name}}` in a path became the name of the Workflow."""
+    code, said = on_cluster(SUBMIT, "--set", 'data.events.path="gs://b/{{workflow.name}}"')
+    assert (code, "data: a value holds {{, which Argo would replace" in said) == (1, True)
+    assert cluster.runs == []

@@ -52,7 +52,7 @@ def test_a_run_that_goes_on_shows_what_its_steps_have_written(store, shown):
     failure("no rows").write(store, "home", run_id(MEMORY))
     printed = shown(MEMORY)
     assert "failed Train wide: no rows; mend it." in printed
-    assert "outcome" not in printed
+    assert "outcome no record yet" in printed
     assert "state FAILED: Train wide: no rows; mend it." in printed, "before any record"
 
 

@@ -82,6 +82,8 @@ class Verdict(BaseModel):
     """What each model was in this evaluation, by label: candidate, heuristic, live or anchor."""
     values: dict[str, dict[str, FiniteFloat]] = {}
     """Model label -> metric -> value as judged, so that it outlives the evaluation."""
+    not_asked: list[str] = []
+    """What could not be asked of the candidate, a sentence each; [] of a model."""
 
     def write(self, path: Path) -> None:
         """Write the verdict as JSON."""

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
 from setlist.evaluation.requests import sample_requests, write_answers, write_requests
 from setlist.evaluation.results import (
     LEARNED_ROLES,
+    LISTENER_SLICE,
     SHARED_PART,
     EvaluatedModel,
     Evaluation,
@@ -88,11 +89,13 @@ class HeldOut:
         events: user_id, item_id, weight.
         users: user_id and the slices.
         window: of the evaluation's document; {} where it is not known.
+        left_out: what took no part before, by reason.
     """
 
     events: pd.DataFrame
     users: pd.DataFrame
     window: Mapping[str, str]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, dataset: Path, features: Features) -> "HeldOut":
@@ -179,12 +182,17 @@ def evaluate_on(
         shelf=settings.shelf,
         window=dict(test.window),
         metrics=settings.metric_infos(),
-        slices=slice_columns(features, settings),
+        # Without any play before the test, all listeners are of one kind, which says nothing.
+        slices=tuple(
+            name
+            for name in slice_columns(features, settings)
+            if name != LISTENER_SLICE or len(features.plays)
+        ),
         k=setup.k,
         listeners=len(setup.people.users),
         sampled_from=setup.people.sampled_from,
         catalogue=setup.catalogue.size,
-        left_out=setup.people.left_out,
+        left_out={**test.left_out, **setup.people.left_out},
         models=[
             model.model_copy(update={"inspection": inspections.get(model.label)})
             for model in evaluated
@@ -311,7 +319,9 @@ def _examine(
     )
 
 
-def _examine_lists(contender: AnyContender, setup: EvaluationSetup, output: Path) -> EvaluatedModel:
+def _examine_lists(
+    contender: ListContender, setup: EvaluationSetup, output: Path
+) -> EvaluatedModel:
     """`_examine` for lists that were given."""
     began = time.monotonic()
     people = setup.people

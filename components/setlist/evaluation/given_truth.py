@@ -25,6 +25,7 @@ MAX_GROUPS = 50
 """The most values of a column of users by which listeners are grouped unasked."""
 NEEDS_TAGS = ("intra_list_diversity", "serendipity", "calibration")
 NEEDS_HISTORY = ("popularity_lift", "popularity", "novelty")
+NEEDS_CATALOGUE = ("coverage", "gini")
 NO_TAGS = "how diverse its lists are: no tags are given (items)"
 NO_HISTORY = "whether it lists what is popular anyway: no plays before it are given (history)"
 NO_KINDS = (
@@ -43,14 +44,12 @@ class GivenTruth:
     Attributes:
         settings: those that were given, or defaults without what the tables cannot tell.
         not_asked: what they cannot tell, a sentence each.
-        left_out: rows of the tables that take no part, by reason.
     """
 
     features: Features
     test: HeldOut
     settings: EvaluationSettings
     not_asked: tuple[str, ...]
-    left_out: dict[str, int]
 
 
 def read_truth(
@@ -91,7 +90,7 @@ def read_truth(
     catalogue = _catalogue(items, [*(table.items for table in lists)], test, before)
     size = len(before)
     before = before[before["item_id"].isin(catalogue["item_id"])]
-    left_out = {"plays of the history on items that are not in the catalogue": size - len(before)}
+    stray = {"plays of the history on items that are not in the catalogue": size - len(before)}
     item_code = pd.Index(catalogue["item_id"])
     past = pd.Index(sorted(set(before["user_id"])))
     plays = pd.DataFrame(
@@ -115,16 +114,20 @@ def read_truth(
         inputs=(),
     )
     tags = bool(catalogue["tags"].map(len).any())
+    vacuous = (
+        *(() if tags else NEEDS_TAGS),
+        *(() if size else NEEDS_HISTORY),
+        *(() if items is not None else NEEDS_CATALOGUE),
+    )
     return GivenTruth(
         features=features,
-        test=HeldOut(test, people, {}),
-        settings=_settings(settings, columns, bool(size), tags),
+        test=HeldOut(test, people, {}, stray if size else {}),
+        settings=_settings(settings, columns, vacuous, bool(size)),
         not_asked=(
             *(() if tags else (NO_TAGS,)),
             *(() if size else (NO_HISTORY, NO_KINDS)),
             *(() if items is not None else (NO_CATALOGUE,)),
         ),
-        left_out={reason: count for reason, count in left_out.items() if count},
     )
 
 
@@ -187,7 +190,10 @@ def _distinct(table: GivenTable, name: str) -> np.ndarray:
 
 
 def _settings(
-    settings: EvaluationSettings | None, columns: tuple[str, ...], history: bool, tags: bool
+    settings: EvaluationSettings | None,
+    columns: tuple[str, ...],
+    vacuous: tuple[str, ...],
+    history: bool,
 ) -> EvaluationSettings:
     given = settings or EvaluationSettings()
     changes: dict[str, object] = {}
@@ -202,7 +208,6 @@ def _settings(
             )
         changes["shelf"] = "shortcuts"
     if "metrics" not in given.model_fields_set:
-        vacuous = (*(() if tags else NEEDS_TAGS), *(() if history else NEEDS_HISTORY))
         changes["metrics"] = tuple(
             text for text in given.metrics if text.partition("@")[0] not in vacuous
         )

@@ -5,7 +5,9 @@ policy asks over heuristics.
 """
 
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,16 +53,18 @@ class ListEvaluation:
             object where no folder was named.
     """
 
-    def __init__(
-        self,
-        evaluation: Evaluation,
-        folder: Path,
-        scratch: "tempfile.TemporaryDirectory[str] | None" = None,
-    ) -> None:
-        """Hold an evaluation that was written."""
+    def __init__(self, evaluation: Evaluation, folder: Path, scratch: Path | None = None) -> None:
+        """Hold an evaluation that was written.
+
+        Args:
+            evaluation: as in the folder.
+            folder: of the evaluation.
+            scratch: a folder to remove with this object; None for none.
+        """
         self.evaluation = evaluation
         self.folder = folder
-        self._scratch = scratch
+        if scratch:
+            weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
 
     def table(self) -> pd.DataFrame:
         """One row a table of lists or model, one column a metric."""
@@ -253,11 +257,14 @@ def _evaluated(
     settings: EvaluationSettings,
     output: str | Path | None,
 ) -> ListEvaluation:
-    scratch = None
-    if output is None:
-        scratch = tempfile.TemporaryDirectory(prefix="setlist-", ignore_cleanup_errors=True)
-        folder = Path(scratch.name) / "evaluation"
-    else:
+    if output is not None:
         folder = Path(output)
-    evaluation = evaluate_on(test, contenders, features, settings, folder)
+        return ListEvaluation(evaluate_on(test, contenders, features, settings, folder), folder)
+    scratch = Path(tempfile.mkdtemp(prefix="setlist-"))
+    try:
+        folder = scratch / "evaluation"
+        evaluation = evaluate_on(test, contenders, features, settings, folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
     return ListEvaluation(evaluation, folder, scratch)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from setlist.data.features import Features
-from setlist.data.schema import Window
+from setlist.data.schema import Window, tie_order
 from setlist.errors import DataError, SettingsError
 from setlist.evaluation.evaluator import HeldOut
 from setlist.evaluation.given_lists import GivenLists
@@ -88,6 +88,18 @@ def read_truth(
     before = _history(history)
     people, columns = _users(users)
     catalogue = _catalogue(items, [*(table.items for table in lists)], test, before)
+    if not test["item_id"].isin(catalogue["item_id"]).any():
+        raise DataError(
+            f"{played.label}: no item of it stands in items; it has ids such as "
+            f"{test['item_id'].iloc[0][:60]!r}, items has ids such as "
+            f"{catalogue['item_id'].iloc[0][:60]!r}",
+            "write the same ids into both",
+        )
+    if (settings or EvaluationSettings()).newcomers is False and before.empty:
+        raise SettingsError(
+            "evaluation.newcomers: without plays before the test, all listeners are newcomers",
+            "give plays as history, or leave it out",
+        )
     size = len(before)
     before = before[before["item_id"].isin(catalogue["item_id"])]
     stray = {"plays of the history on items that are not in the catalogue": size - len(before)}
@@ -160,7 +172,7 @@ def _catalogue(
     test: pd.DataFrame,
     before: pd.DataFrame,
 ) -> pd.DataFrame:
-    """The columns of `Features.items` but for the counts, in the order of the ids."""
+    """The columns of `Features.items` but for the counts."""
     if items is None:
         ids = set(test["item_id"]) | set(before["item_id"])
         ids = ids.union(*(column.categories for column in listed))
@@ -171,7 +183,8 @@ def _catalogue(
         table = pd.DataFrame({"item_id": _distinct(given, "item_id")})
         table["title"] = given.labels("title") if "title" in given else table["item_id"]
         table["tags"] = given.tags() if "tags" in given else [[] for _ in range(len(table))]
-        table = table.sort_values("item_id", ignore_index=True)
+    # The order of the codes is that of a run, so that equal scores and parts are the same.
+    table = table.set_index("item_id").loc[tie_order(table["item_id"])].reset_index()
     table["released"] = pd.Series(pd.NaT, table.index, "datetime64[us, UTC]")
     return table
 

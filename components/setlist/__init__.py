@@ -3,14 +3,15 @@
 The names below are the public interface. Everything else, in this package and in its modules, is
 private and may change in any release.
 
-evaluate        ask model folders the same questions, and write an evaluation folder
+evaluate        evaluate lists of any recommender, or ask model folders the same questions
 judge           the verdict of a policy on an evaluation, or on a run
 open_store      a model store: a local folder, or gs://bucket/prefix
 ModelFollower   a thread that fetches each new live model of a store and hands it over
 metric          makes a metric of a function
 
 EvaluationSettings, Policy                  what `evaluate` and `judge` read
-Evaluation, Verdict, Reason                 what they return
+Evaluation, ListEvaluation                  what `evaluate` returns
+Verdict, Reason                             what `judge` returns
 Ranking                                     what a metric reads
 Features, HeuristicSettings, Recommender    what a heuristic reads and returns
 ModelSettings, TrainingRecord, Epoch        what a trainer reads and returns beside these
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from setlist.evaluation.ranking import Ranking
     from setlist.evaluation.results import Evaluation, EvaluationSettings
     from setlist.evaluation.verdict import Reason, Verdict
+    from setlist.list_evaluation import ListEvaluation
     from setlist.models.recommender import Recommender
     from setlist.models.settings import HeuristicSettings, ModelSettings
     from setlist.models.training_record import Epoch, TrainingRecord
@@ -94,6 +96,7 @@ __all__ = [
     "EvaluationSettings",
     "Features",
     "HeuristicSettings",
+    "ListEvaluation",
     "MissingExtraError",
     "ModelError",
     "ModelFollower",
@@ -127,6 +130,7 @@ _MODULES = {
     "EvaluationSettings": "evaluation.results",
     "Features": "data.features",
     "HeuristicSettings": "models.settings",
+    "ListEvaluation": "list_evaluation",
     "ModelFollower": "serving.follower",
     "ModelSettings": "models.settings",
     "Policy": "evaluation.policy",

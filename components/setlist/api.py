@@ -1,18 +1,96 @@
-"""Evaluating and judging model folders without a pipeline: the functions of `import setlist`."""
+"""Evaluating and judging without a pipeline: the functions of `import setlist`."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, overload
 
 from setlist.data.features import Features
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate as evaluate_contenders
 from setlist.evaluation.gate import gate
+from setlist.evaluation.given_tables import Given
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation, EvaluationSettings, read_evaluation
 from setlist.evaluation.verdict import SeenHead, Verdict
+from setlist.list_evaluation import ListEvaluation, Lists, evaluate_lists
+
+OF_MODELS = {"candidate", "heuristics", "features", "dataset"}
+"""Arguments that only the evaluation of model folders has."""
 
 
+@overload
 def evaluate(
+    lists: Lists,
+    truth: Given,
+    *,
+    items: Given | None = None,
+    users: Given | None = None,
+    history: Given | None = None,
+    settings: EvaluationSettings | None = None,
+    output: str | Path | None = None,
+) -> ListEvaluation: ...
+
+
+@overload
+def evaluate(
+    candidate: str | Path,
+    heuristics: Sequence[str | Path],
+    features: str | Path,
+    dataset: str | Path,
+    output: str | Path,
+    *,
+    live: str | Path | None = None,
+    revision: int = 1,
+    settings: EvaluationSettings | None = None,
+    operations: Sequence[str] = (),
+) -> Evaluation: ...
+
+
+def evaluate(*arguments: Any, **named: Any) -> Evaluation | ListEvaluation:
+    """Evaluate lists of any recommender, or the model folders of a run.
+
+    Lists are a table of user_id, item_id and rank or score: a data frame, or a Parquet or CSV file.
+    The first table is the candidate, the others are what it has to beat:
+
+    >>> import pandas as pd
+    >>> truth = pd.DataFrame({"user_id": ["ann", "bob"], "item_id": ["x", "y"]})
+    >>> mine = truth.assign(rank=1)
+    >>> theirs = pd.DataFrame({"user_id": ["ann", "bob"], "item_id": ["x", "x"], "rank": [1, 1]})
+    >>> settings = setlist.EvaluationSettings(metrics=("ndcg@10",))
+    >>> lists = setlist.evaluate({"mine": mine, "theirs": theirs}, truth, settings=settings)
+    mine: 2 lists are shorter than 10, and their open positions count as misses
+    evaluated mine in ... s
+    theirs: 2 lists are shorter than 10, and their open positions count as misses
+    evaluated theirs in ... s
+    >>> lists.table()["ndcg@10"].to_dict()
+    {'mine': 1.0, 'theirs': 0.5}
+    >>> verdict = lists.judge()  # as a pipeline judges; lists.report("report.html") is the page
+    >>> verdict.decision, verdict.ships
+    ('undecided', '')
+    >>> verdict.not_asked[0]
+    'whether it serves as evaluated, and how fast: there is no model'
+
+    With the arguments of `evaluate_models` it evaluates model folders, and returns an `Evaluation`.
+
+    Args:
+        *arguments: `lists`, a table or tables by name, and `truth`, a table of user_id, item_id and
+            perhaps weight: what is relevant to whom. Or those of `evaluate_models`.
+        **named: `items`, the catalogue: item_id, title, tags; without it, whatever stands in any
+            table. `users`: user_id and columns by which listeners are grouped. `history`: user_id
+            and item_id of plays before. `settings`: metrics, shelf and slices. `output`: a folder
+            to keep. Or those of `evaluate_models`.
+
+    Raises:
+        DataError: when a table cannot be read, or its ids are not those of the others.
+        SettingsError: when a metric or slice does not exist, or cannot be told from the tables.
+        SetlistError: of `evaluate_models`, with its arguments.
+    """
+    if len(arguments) > 2 or OF_MODELS & set(named):
+        return evaluate_models(*arguments, **named)
+    return evaluate_lists(*arguments, **named)
+
+
+def evaluate_models(
     candidate: str | Path,
     heuristics: Sequence[str | Path],
     features: str | Path,

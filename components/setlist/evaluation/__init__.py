@@ -8,7 +8,10 @@ ranking          the input of every metric: lists, truth, history and catalogue
 tag_similarity   sums of Jaccard indices between the tags of items
 catalogue        the catalogue of an evaluation, and its parts
 audience         the listeners who are evaluated, with their truth and history
-contenders       the models of a run, and their roles
+contenders       the models of a run, or lists in place of a model, and their roles
+given_tables     tables that somebody gives: data frames and files
+given_lists      lists that somebody gives, as codes of a catalogue
+given_truth      what listeners played, as tables that somebody gives
 lists            the lists that a model recommends to the audience
 requests         the requests that are kept, to be repeated in a fresh process
 latency          whether a model answers in time on a node that it shares
@@ -24,4 +27,5 @@ policy           what the gate demands
 rules            the rules of the policy, applied to an evaluation
 gate             the decision which model of an evaluation goes live
 verdict          the document with this decision
+notebook         results as a notebook shows them
 """

@@ -8,6 +8,7 @@ from pydantic import RootModel, StringConstraints
 
 from setlist.documents import read_document
 from setlist.errors import ModelError
+from setlist.evaluation.given_lists import GivenLists
 from setlist.evaluation.results import Role
 
 RivalName = Annotated[str, StringConstraints(pattern=r"^(live|anchor)-\d+$")]
@@ -22,6 +23,24 @@ class Contender:
     label: str
     role: Role
     revision: int | None = None
+
+
+@dataclass(frozen=True)
+class ListContender:
+    """Lists that somebody gives, evaluated as those of a model; nothing of them can be pushed.
+
+    Attributes:
+        not_asked: what else cannot be asked of it, a sentence each, because of what is not given.
+    """
+
+    lists: GivenLists
+    label: str
+    role: Role
+    not_asked: tuple[str, ...] = ()
+    revision: int | None = None
+
+
+AnyContender = Contender | ListContender
 
 
 def read_rivals(live: Path) -> list[str]:

@@ -6,19 +6,22 @@ The folder that it writes is described in `setlist.evaluation.results`.
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from setlist.arrays import Bools, Float64s, Int64s, Ragged
+from setlist.arrays import Bools, Float32s, Float64s, Int32s, Int64s, Ragged
 from setlist.data.features import Features
 from setlist.data.schema import parse_instant
 from setlist.errors import EvaluationError, ModelError, SetlistError
 from setlist.evaluation.audience import Audience, select_audience, slice_columns
 from setlist.evaluation.catalogue import catalogue_of, parts_of
-from setlist.evaluation.contenders import Contender
+from setlist.evaluation.contenders import AnyContender, Contender, ListContender
+from setlist.evaluation.given_lists import code_lists
 from setlist.evaluation.inspection import inspect_models
 from setlist.evaluation.intervals import primary_metric, write_intervals
 from setlist.evaluation.lists import count_excluded, top_lists, without_repeats
@@ -27,6 +30,7 @@ from setlist.evaluation.ranking import FOREIGN, Catalogue, Ranking
 from setlist.evaluation.requests import sample_requests, write_answers, write_requests
 from setlist.evaluation.results import (
     LEARNED_ROLES,
+    LISTENER_SLICE,
     SHARED_PART,
     EvaluatedModel,
     Evaluation,
@@ -69,10 +73,56 @@ class EvaluationSetup:
     requests: Int64s
 
 
+NOT_ASKED_OF_LISTS = (
+    "whether it serves as evaluated, and how fast: there is no model",
+    "whether it lists the whole catalogue when lists are long enough",
+    "what it answers to listeners and items that it does not know",
+)
+"""What the gate asks of a model only."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What listeners went on to play, and the tables that describe them.
+
+    Attributes:
+        events: user_id, item_id, weight.
+        users: user_id and the slices.
+        window: of the evaluation's document; {} where it is not known.
+        left_out: what took no part before, by reason.
+    """
+
+    events: pd.DataFrame
+    users: pd.DataFrame
+    window: Mapping[str, str]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, dataset: Path, features: Features) -> "HeldOut":
+        """That of a curated dataset."""
+        return cls(
+            pd.read_parquet(dataset / "test.parquet"),
+            pd.read_parquet(dataset / "users.parquet"),
+            features.window.to_json(),
+        )
+
+
 def evaluate(
-    models: Sequence[Contender],
+    models: Sequence[AnyContender],
     features: Features,
     dataset: Path,
+    settings: EvaluationSettings,
+    output: Path,
+    allowed: Collection[str] = (),
+) -> Evaluation:
+    """Evaluate every model and write the evaluation folder: `evaluate_on` of a curated dataset."""
+    return evaluate_on(HeldOut.read(dataset, features), models, features, settings, output, allowed)
+
+
+def evaluate_on(
+    test: HeldOut,
+    models: Sequence[AnyContender],
+    features: Features,
     settings: EvaluationSettings,
     output: Path,
     allowed: Collection[str] = (),
@@ -80,13 +130,14 @@ def evaluate(
     """Evaluate every model and write the evaluation folder.
 
     What the run may ship (the candidate, and the heuristics while nothing is live) is then loaded
-    again in a fresh process and gets valid and broken requests (`setlist.evaluation.inspection`).
-    Last come the intervals of what the report will show (`setlist.evaluation.intervals`).
+    again in a fresh process and gets valid and broken requests (`setlist.evaluation.inspection`);
+    beside lists in place of a candidate nothing can be shipped. Last come the intervals of what
+    the report will show (`setlist.evaluation.intervals`).
 
     Args:
+        test: the plays of the test period.
         models: each with its role.
         features: what the models know of the listeners and items.
-        dataset: with the plays of the test period.
         settings: metrics, shelf and slices.
         output: the folder to write.
         allowed: operations that a model may have beside the usual ones (`policy.operations`).
@@ -102,27 +153,46 @@ def evaluate(
         raise EvaluationError(f"{output} is not empty", "remove it, or name another folder")
     if twice := first_repeated([contender.label for contender in models]):
         raise EvaluationError(f"two models are called {twice}", "rename one of the folders")
-    with ModelHost() as host:  # it starts while the tables are read
-        setup = prepare_setup(models, features, dataset, settings)
+    asked = any(isinstance(model, Contender) for model in models)
+    # The host starts while the tables are read; lists need none.
+    with ModelHost() if asked else nullcontext() as host:
+        setup = _set_up(models, features, test, settings)
         output.mkdir(parents=True, exist_ok=True)
         _write_tables(setup, features, settings, output)
-        evaluated = [
-            _examine(contender, setup, features.window.cutoff, output, host, allowed)
-            for contender in models
-        ]
-    candidates = [model for model in models if model.role == "candidate"]
-    heuristics = [model for model in models if model.role == "heuristic" and setup.shared is None]
+        evaluated = []
+        for contender in models:
+            if isinstance(contender, ListContender):
+                evaluated.append(_examine_lists(contender, setup, output))
+            elif host:
+                cutoff = features.window.cutoff
+                evaluated.append(_examine(contender, setup, cutoff, output, host, allowed))
+    candidates = [
+        model for model in models if model.role == "candidate" and isinstance(model, Contender)
+    ]
+    heuristics = [
+        model
+        for model in models
+        if model.role == "heuristic"
+        and isinstance(model, Contender)
+        and candidates
+        and setup.shared is None
+    ]
     inspections = inspect_models(output, candidates + heuristics, allowed)
     evaluation = Evaluation(
         shelf=settings.shelf,
-        window=features.window.to_json(),
+        window=dict(test.window),
         metrics=settings.metric_infos(),
-        slices=slice_columns(features, settings),
+        # Without any play before the test, all listeners are of one kind, which says nothing.
+        slices=tuple(
+            name
+            for name in slice_columns(features, settings)
+            if name != LISTENER_SLICE or len(features.plays)
+        ),
         k=setup.k,
         listeners=len(setup.people.users),
         sampled_from=setup.people.sampled_from,
         catalogue=setup.catalogue.size,
-        left_out=setup.people.left_out,
+        left_out={**test.left_out, **setup.people.left_out},
         models=[
             model.model_copy(update={"inspection": inspections.get(model.label)})
             for model in evaluated
@@ -153,21 +223,25 @@ def _write_tables(
 
 
 def prepare_setup(
-    models: Sequence[Contender], features: Features, dataset: Path, settings: EvaluationSettings
+    models: Sequence[AnyContender], features: Features, dataset: Path, settings: EvaluationSettings
 ) -> EvaluationSetup:
     """Prepare what all models of the run share."""
+    return _set_up(models, features, HeldOut.read(dataset, features), settings)
+
+
+def _set_up(
+    models: Sequence[AnyContender],
+    features: Features,
+    test: HeldOut,
+    settings: EvaluationSettings,
+) -> EvaluationSetup:
     metrics = [parse_metric(text) for text in settings.metrics]
-    people = select_audience(
-        features,
-        pd.read_parquet(dataset / "test.parquet"),
-        pd.read_parquet(dataset / "users.parquet"),
-        settings,
-    )
+    people = select_audience(features, test.events, test.users, settings)
     item_ids = pd.Index(features.items["item_id"])
     known = {
         contender.role: item_ids.isin(read_catalogue(contender.folder))
         for contender in models
-        if contender.role in LEARNED_ROLES
+        if contender.role in LEARNED_ROLES and isinstance(contender, Contender)
     }
     catalogue = catalogue_of(features)
     return EvaluationSetup(
@@ -229,11 +303,59 @@ def _examine(
             )
     except SetlistError as fault:
         raise ModelError(f"{contender.label}: {fault.message}", fault.remedy) from fault
-    # Metrics read the lists without repeats; `excluded` below counts what the model answered.
-    top = without_repeats(answered)
     parts = dict(setup.parts)
     if setup.shared is not None and contender.role in LEARNED_ROLES:
         parts[SHARED_PART] = setup.shared
+    return EvaluatedModel(
+        label=contender.label,
+        role=contender.role,
+        kind=info.kind,
+        digest=folder_digest(contender.folder),
+        content=folder_digest(contender.folder / "saved_model"),
+        revision=contender.revision,
+        training_window=info.training_window,
+        known=float(setup.item_ids.isin(read_catalogue(contender.folder)).mean()),
+        **_measure(contender, setup, parts, answered, scores, output, began),
+    )
+
+
+def _examine_lists(
+    contender: ListContender, setup: EvaluationSetup, output: Path
+) -> EvaluatedModel:
+    """`_examine` for lists that were given."""
+    began = time.monotonic()
+    people = setup.people
+    coded = code_lists(contender.lists, people.users["user_id"], setup.item_ids, setup.k)
+    for note in coded.notes:
+        print(f"{contender.label}: {note}", flush=True)
+    return EvaluatedModel(
+        label=contender.label,
+        role=contender.role,
+        kind="lists",
+        digest="",
+        content="",
+        training_window={},
+        known=coded.known,
+        source="lists",
+        notes=coded.notes,
+        not_asked=[*NOT_ASKED_OF_LISTS, *contender.not_asked],
+        **_measure(contender, setup, setup.parts, coded.top, coded.scores, output, began),
+    )
+
+
+def _measure(
+    contender: AnyContender,
+    setup: EvaluationSetup,
+    parts: Mapping[str, Bools],
+    answered: Int32s,
+    scores: Float32s,
+    output: Path,
+    began: float,
+) -> dict[str, Any]:
+    """Write the tables of one contender's lists, and return what the evaluation says of them."""
+    people = setup.people
+    # Metrics read the lists without repeats; `excluded` below counts what the model answered.
+    top = without_repeats(answered)
     ranking = Ranking(top, people.truth, people.history, setup.catalogue, people.gains)
     per_user, corpus = compute_metrics(ranking, setup.metrics, parts)
     folder = output / contender.label
@@ -243,22 +365,14 @@ def _examine(
     write_answers(folder, top[setup.requests], scores[setup.requests], setup.item_ids)
     seconds = time.monotonic() - began
     print(f"evaluated {contender.label} in {seconds:.1f} s", flush=True)
-    return EvaluatedModel(
-        label=contender.label,
-        role=contender.role,
-        kind=info.kind,
-        digest=folder_digest(contender.folder),
-        content=folder_digest(contender.folder / "saved_model"),
-        revision=contender.revision,
-        training_window=info.training_window,
-        corpus=corpus,
-        foreign=int((answered == FOREIGN).sum()),
-        excluded=count_excluded(answered, people.history, setup.catalogue)
+    return {
+        "corpus": corpus,
+        "foreign": int((answered == FOREIGN).sum()),
+        "excluded": count_excluded(answered, people.history, setup.catalogue)
         if setup.shelf == "discovery"
         else 0,
-        known=float(setup.item_ids.isin(read_catalogue(contender.folder)).mean()),
-        seconds=round(seconds, 2),
-    )
+        "seconds": round(seconds, 2),
+    }
 
 
 def compute_metrics(

@@ -58,7 +58,10 @@ def gate(
     decision = decide(reasons)
     ships: EvaluatedModel | None = case.candidate if decision == "promote" else None
     sentence = _sentence(decision, reasons)
-    if ships is None and head is None and policy.bootstrap == "heuristic":
+    if case.candidate.source == "lists":
+        ships = None
+        sentence += " It is a table of lists and no model, so nothing can be pushed."
+    elif ships is None and head is None and policy.bootstrap == "heuristic":
         ships = _bootstrapped(case)
         if ships is None:
             sentence += " Nothing is live yet, and no heuristic is fit to serve."
@@ -87,6 +90,7 @@ def gate(
         window=evaluation.window,
         roles={model.label: model.role for model in evaluation.models},
         values={model.label: _values(folder, evaluation, model) for model in evaluation.models},
+        not_asked=case.candidate.not_asked,
     )
 
 
@@ -115,7 +119,10 @@ def _case(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead |
     if len(by_role.get("candidate", [])) != 1:
         raise EvaluationError(f"{folder}: the gate needs exactly one candidate.")
     if not by_role.get("heuristic"):
-        raise EvaluationError(f"{folder}: the gate needs at least one heuristic.")
+        raise EvaluationError(
+            f"{folder}: the gate needs at least one heuristic, or lists to compare with",
+            "evaluate one beside the candidate",
+        )
     anchors = by_role.get("anchor", []) if policy.anchor else []
     needed = {"live": head and head.live, "anchor": head and policy.anchor and head.anchor}
     for role, models in (("live", by_role.get("live", [])), ("anchor", anchors)):
@@ -142,7 +149,8 @@ def _bootstrapped(case: Case) -> EvaluatedModel | None:
     fit = [
         heuristic
         for heuristic in case.heuristics
-        if case.mean(heuristic) > 0
+        if heuristic.source == "model"
+        and case.mean(heuristic) > 0
         and decide(_conclude(SERVING_RULES, replace(case, candidate=heuristic))) == "promote"
     ]
     return max(fit, key=case.mean, default=None)

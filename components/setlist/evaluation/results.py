@@ -186,6 +186,12 @@ class EvaluatedModel(BaseModel):
     )
     """None for a model that cannot be shipped by this run."""
     seconds: float
+    source: Literal["model", "lists"] = "model"
+    """Lists were given in place of a model: nothing can be pushed."""
+    notes: list[str] = []
+    """What is odd about the lists that were given, a sentence each."""
+    not_asked: list[str] = []
+    """What the rules of a policy ask, and what cannot be asked here, a sentence each."""
 
 
 class Evaluation(BaseModel):

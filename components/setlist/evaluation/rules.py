@@ -66,6 +66,8 @@ def honours_exclusions(case: Case) -> Iterator[Reason]:
 def knows_the_catalogue(case: Case) -> Iterator[Reason]:
     """The candidate knows nearly every item, and lists it when lists are long enough."""
     candidate, needed = case.candidate, case.policy.catalogue
+    if candidate.source == "lists":  # "not asked", in the verdict
+        return
     # The share of the catalogue that it knows, times the share of its own that it lists.
     value = candidate.known * (candidate.inspection.reach if candidate.inspection else 0)
     yield Reason(
@@ -201,6 +203,8 @@ def fit_to_serve(case: Case) -> Iterator[Reason]:
         EvaluationError: when the candidate was not inspected.
     """
     inspection, limits = case.candidate.inspection, case.policy.limits
+    if case.candidate.source == "lists":  # "not asked", in the verdict
+        return
     if inspection is None:
         raise EvaluationError(
             f"{case.folder / 'evaluation.json'}: {case.candidate.label} was not inspected in a "

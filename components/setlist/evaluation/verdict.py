@@ -1,5 +1,6 @@
 """What the gate says, in a form that push checks and a person reads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from setlist.documents import read_document
 from setlist.errors import EvaluationError
+from setlist.evaluation.notebook import html_line, html_table
 
 Decision = Literal["promote", "reject", "undecided"]
 Outcome = Literal["pass", "fail", "undecided"]
@@ -82,6 +84,17 @@ class Verdict(BaseModel):
     """What each model was in this evaluation, by label: candidate, heuristic, live or anchor."""
     values: dict[str, dict[str, FiniteFloat]] = {}
     """Model label -> metric -> value as judged, so that it outlives the evaluation."""
+    not_asked: list[str] = []
+    """What could not be asked of the candidate, a sentence each; [] of a model."""
+
+    def _repr_html_(self) -> str:
+        """The verdict as a notebook shows it."""
+        rows: list[Sequence[str]] = [
+            (reason.outcome, reason.rule, reason.sentence) for reason in self.reasons
+        ]
+        rows.extend(("not asked", "", sentence) for sentence in self.not_asked)
+        table = html_table(("outcome", "rule", "in words"), rows)
+        return f"{html_line(f'{self.decision}: {self.sentence}')}{table}"
 
     def write(self, path: Path) -> None:
         """Write the verdict as JSON."""

@@ -103,7 +103,8 @@ class Glance:
             tops: int32[listeners, depth] of each model that lists anything.
         """
         plays = items["plays"].to_numpy(np.int64)
-        popularity = Popularity.of(tops, plays, "candidate")
+        candidates = [model.label for model in evaluation.models if model.role == "candidate"]
+        popularity = Popularity.of(tops, plays, candidates[0])
         tags = Tags([list(item_tags) for item_tags in items["tags"]])
         learned = [model.label for model in evaluation.models if model.role in LEARNED_ROLES]
         learned = [label for label in learned if label in tops]

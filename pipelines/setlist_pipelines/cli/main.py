@@ -16,6 +16,7 @@ from setlist_pipelines.cli.clean import CLEAN_EXAMPLES, clean
 from setlist_pipelines.cli.connection import Config, PipelineOption, Set
 from setlist_pipelines.cli.dashboard import dashboards
 from setlist_pipelines.cli.data import INIT_EXAMPLES, data, init
+from setlist_pipelines.cli.evaluate import evaluations
 from setlist_pipelines.cli.help_page import Commands, examples, print_version
 from setlist_pipelines.cli.image import image
 from setlist_pipelines.cli.kind import kind
@@ -194,6 +195,7 @@ for name, function, epilog in (
     app.command(name=name, epilog=epilog)(function)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
+app.add_typer(evaluations)
 app.add_typer(cluster)
 app.add_typer(reports)
 app.add_typer(dashboards)

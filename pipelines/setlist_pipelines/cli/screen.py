@@ -19,7 +19,7 @@ from rich.text import Text
 from setlist.data.verdict import DataVerdict
 from setlist.evaluation.groups import EVERYBODY
 from setlist.evaluation.intervals import Intervals, Quantity, read_intervals, wanted_of_models
-from setlist.evaluation.results import EvaluatedModel, read_evaluation
+from setlist.evaluation.results import EvaluatedModel, Evaluation, read_evaluation
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL
 from setlist.evaluation.verdict import Verdict, decide
 from setlist.models.selection import chosen, differences
@@ -139,23 +139,7 @@ def print_summary(run: "Run", settings: "Settings") -> None:
     if len(settings.labels) > 1:
         print_candidates(console, run.output(training_step(settings), "training"))
 
-    table = Table(
-        title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
-        f"{evaluation.shelf} shelf, {CONFIDENCE_LEVEL:.0%} intervals",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
-    intervals = read_intervals(evaluation_folder, evaluation, wanted_of_models(evaluation))
-    table.add_column("model", no_wrap=True)
-    for metric in evaluation.metrics:
-        # The space is where a narrow column may break: "ndcg" over "@10".
-        table.add_column(metric.label.replace("_", " ").replace("@", " @"), justify="right")
-    for model in evaluation.models:
-        table.add_row(
-            Text(one_line(model.label), "bold" if model.role == "candidate" else ""),
-            *(_cell(model, metric.name, intervals) for metric in evaluation.metrics),
-        )
-    console.print(table)
+    print_models(console, evaluation_folder, evaluation)
 
     print_verdict(console, verdict)
     pushed = run.output("push", "pushed")
@@ -185,6 +169,27 @@ def print_summary(run: "Run", settings: "Settings") -> None:
         console.print(f"pushed   nothing; {settings.name} stays as it was")
     console.print(f"report   {run.root / 'report.html'}", soft_wrap=True)
     console.print(f"log      {run.log}", soft_wrap=True)
+
+
+def print_models(console: Console, folder: Path, evaluation: Evaluation) -> None:
+    """Print the models of an evaluation folder with their metrics."""
+    table = Table(
+        title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
+        f"{evaluation.shelf} shelf, {CONFIDENCE_LEVEL:.0%} intervals",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    intervals = read_intervals(folder, evaluation, wanted_of_models(evaluation))
+    table.add_column("model", no_wrap=True)
+    for metric in evaluation.metrics:
+        # The space is where a narrow column may break: "ndcg" over "@10".
+        table.add_column(metric.label.replace("_", " ").replace("@", " @"), justify="right")
+    for model in evaluation.models:
+        table.add_row(
+            Text(one_line(model.label), "bold" if model.role == "candidate" else ""),
+            *(_cell(model, metric.name, intervals) for metric in evaluation.metrics),
+        )
+    console.print(table)
 
 
 def print_data_warnings(console: Console, verdict: DataVerdict) -> None:
@@ -260,6 +265,8 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
         outcome = OUTCOME_TEXTS.get(reason.outcome, Text(reason.outcome, "yellow"))
         sentence = one_line(f": {reason.sentence}")
         reasons.add_row(outcome, Text.assemble((one_line(reason.rule), "bold"), sentence))
+    for sentence in verdict.not_asked:
+        reasons.add_row(Text("not asked", "dim"), Text(one_line(sentence)))
     colour = DECISION_COLOURS[verdict.decision]
     console.print(
         Panel(

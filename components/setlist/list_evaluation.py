@@ -1,0 +1,270 @@
+"""Evaluating lists of any recommender, without a model and without a pipeline.
+
+The first table of lists is the candidate. The others are what it has to beat, by the margin that a
+policy asks over heuristics.
+"""
+
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from setlist.data.features import Features
+from setlist.errors import EvaluationError, SettingsError
+from setlist.evaluation.contenders import AnyContender, Contender, ListContender
+from setlist.evaluation.evaluator import HeldOut, evaluate_on
+from setlist.evaluation.gate import gate
+from setlist.evaluation.given_lists import GivenLists
+from setlist.evaluation.given_tables import Given
+from setlist.evaluation.given_truth import read_truth
+from setlist.evaluation.groups import EVERYBODY
+from setlist.evaluation.intervals import (
+    Quantity,
+    primary_metric,
+    read_intervals,
+    wanted_of_models,
+)
+from setlist.evaluation.notebook import html_line, html_table
+from setlist.evaluation.policy import Policy
+from setlist.evaluation.results import Evaluation, EvaluationSettings, read_values
+from setlist.evaluation.verdict import Verdict
+
+LABEL = re.compile(r"\w[\w.-]{0,99}")
+FILES = (".parquet", ".json")
+"""Ends of names that files of an evaluation folder have."""
+MAX_TABLES = 16
+"""Of lists, in one evaluation."""
+CANDIDATE = "candidate"
+"""The label of lists that are given without one."""
+
+Lists = Given | Mapping[str, Given]
+
+
+class ListEvaluation:
+    """An evaluation of lists: its numbers, the verdict of a policy on it, and its report.
+
+    Attributes:
+        evaluation: what was evaluated, on what.
+        folder: the evaluation folder, which `setlist.judge` reads too; it is removed with this
+            object where no folder was named.
+    """
+
+    def __init__(self, evaluation: Evaluation, folder: Path, scratch: Path | None = None) -> None:
+        """Hold an evaluation that was written.
+
+        Args:
+            evaluation: as in the folder.
+            folder: of the evaluation.
+            scratch: a folder to remove with this object; None for none.
+        """
+        self.evaluation = evaluation
+        self.folder = folder
+        if scratch:
+            weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+
+    def table(self) -> pd.DataFrame:
+        """One row a table of lists or model, one column a metric."""
+        names = [metric.name for metric in self.evaluation.metrics]
+        return pd.DataFrame.from_dict(
+            {
+                model.label: {
+                    name: value
+                    for name, value in read_values(self.folder, model).items()
+                    if name in names
+                }
+                for model in self.evaluation.models
+            },
+            orient="index",
+            columns=names,
+        )
+
+    def judge(self, policy: Policy | None = None) -> Verdict:
+        """The verdict of a policy: the rules of a pipeline, as far as lists can be asked.
+
+        Args:
+            policy: what the candidate has to show; None for the default policy, without guardrails
+                on metrics that are not evaluated here.
+
+        Raises:
+            EvaluationError: when there is nothing to compare with.
+            SettingsError: when the policy reads what is not evaluated.
+        """
+        names = {metric.name for metric in self.evaluation.metrics}
+        chosen, left_out = policy, []
+        if chosen is None:
+            default = Policy()
+            chosen = default.model_copy(
+                update={
+                    "primary": default.primary
+                    if default.primary in names
+                    else primary_metric(self.evaluation),
+                    "guardrails": tuple(
+                        rule for rule in default.guardrails if rule.metric in names
+                    ),
+                }
+            )
+            left_out = [
+                f"the guardrail on {rule.metric}: it is not evaluated"
+                for rule in default.guardrails
+                if rule.metric not in names
+            ]
+        if not any(model.role == "heuristic" for model in self.evaluation.models):
+            raise EvaluationError(
+                "the candidate is evaluated alone, so there is nothing to judge it against",
+                "give a second table of lists, such as what people get now or the most played "
+                "items",
+            )
+        verdict = gate(self.folder, chosen, None, self.evaluation)
+        return verdict.model_copy(update={"not_asked": [*verdict.not_asked, *left_out]})
+
+    def report(self, path: str | Path, policy: Policy | None = None) -> Path:
+        """Write the report as one HTML file, with the verdict of the policy; its path.
+
+        Args:
+            path: the file.
+            policy: as for `judge`.
+
+        Raises:
+            EvaluationError: when there is nothing to compare with.
+            SettingsError: when the page cannot be written there, or `judge` raises it.
+        """
+        # Imported here: a notebook that draws nothing needs no templates and no drawing library.
+        from setlist.report.page import write_report
+
+        page, verdict = Path(path), self.folder / "verdict.json"
+        if page.is_dir():
+            raise SettingsError(
+                f"{page} is a folder", f"name a file in it, such as {page / 'report.html'}"
+            )
+        self.judge(policy).write(verdict)
+        write_report(self.folder, verdict, page)
+        return page
+
+    def _repr_html_(self) -> str:
+        evaluation = self.evaluation
+        intervals = read_intervals(self.folder, evaluation, wanted_of_models(evaluation))
+        rows = []
+        for model in evaluation.models:
+            cells = [model.label]
+            for metric in evaluation.metrics:
+                if metric.per == "corpus":
+                    cells.append(f"{model.corpus[metric.name]:.4f}")
+                else:
+                    interval = intervals.of(EVERYBODY, Quantity(metric.name, model.label))
+                    cells.append(f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})")
+            rows.append(cells)
+        about = (
+            f"{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
+            f"{evaluation.shelf} shelf"
+        )
+        notes = "".join(
+            html_line(f"{model.label}: {note}")
+            for model in evaluation.models
+            for note in model.notes
+        )
+        head = ["lists", *(metric.label for metric in evaluation.metrics)]
+        return html_line(about) + html_table(head, rows) + notes
+
+
+def evaluate_lists(
+    lists: Lists,
+    truth: Given,
+    *,
+    items: Given | None = None,
+    users: Given | None = None,
+    history: Given | None = None,
+    settings: EvaluationSettings | None = None,
+    output: str | Path | None = None,
+) -> ListEvaluation:
+    """`setlist.evaluate` for tables of lists and a table of what listeners played."""
+    tables = named_lists(lists)
+    given = read_truth(list(tables.values()), truth, items, users, history, settings)
+    contenders = list_contenders_of(tables, given.not_asked)
+    return _evaluated(given.test, contenders, given.features, given.settings, output)
+
+
+def evaluate_lists_on(
+    lists: Lists,
+    features: Path,
+    dataset: Path,
+    heuristics: Sequence[Path],
+    settings: EvaluationSettings,
+    output: str | Path | None = None,
+) -> ListEvaluation:
+    """Evaluate lists on the data of a pipeline, beside heuristics.
+
+    Args:
+        lists: a table, or tables by name; the first is the candidate.
+        features: the folder that `transform` wrote.
+        dataset: the folder that `curate` wrote.
+        heuristics: model folders; their names become labels.
+        settings: metrics, shelf and slices.
+        output: the evaluation folder; None for one that is removed with what is returned.
+
+    Raises:
+        SetlistError: as `evaluate_lists`.
+    """
+    table = Features.read(features)
+    contenders: list[AnyContender] = [
+        *list_contenders_of(named_lists(lists), ()),
+        *(Contender(folder, folder.name, "heuristic") for folder in heuristics),
+    ]
+    return _evaluated(HeldOut.read(dataset, table), contenders, table, settings, output)
+
+
+def named_lists(lists: Lists) -> dict[str, GivenLists]:
+    """The tables of lists by name, each read.
+
+    Raises:
+        DataError: when a table cannot be read.
+        SettingsError: for a name that is none, no table or too many.
+    """
+    tables = dict(lists) if isinstance(lists, Mapping) else {CANDIDATE: lists}
+    if not 0 < len(tables) <= MAX_TABLES:
+        raise SettingsError(
+            f"lists: there are {len(tables)} tables of lists", f"give 1 to {MAX_TABLES}"
+        )
+    for label in tables:
+        if not LABEL.fullmatch(str(label)) or str(label).lower().endswith(FILES):
+            raise SettingsError(
+                f"lists: {str(label)[:60]!r} is no name for lists",
+                "use up to 100 letters, digits, _, - and ., and no end of a file's name",
+            )
+    return {label: GivenLists.read(table, label) for label, table in tables.items()}
+
+
+def list_contenders_of(
+    tables: Mapping[str, GivenLists], not_asked: Sequence[str]
+) -> list[ListContender]:
+    """The first as candidate, the others as what it has to beat."""
+    first = next(iter(tables))
+    return [
+        ListContender(
+            table, label, "candidate" if label == first else "heuristic", tuple(not_asked)
+        )
+        for label, table in tables.items()
+    ]
+
+
+def _evaluated(
+    test: HeldOut,
+    contenders: Sequence[AnyContender],
+    features: Features,
+    settings: EvaluationSettings,
+    output: str | Path | None,
+) -> ListEvaluation:
+    if output is not None:
+        folder = Path(output)
+        return ListEvaluation(evaluate_on(test, contenders, features, settings, folder), folder)
+    scratch = Path(tempfile.mkdtemp(prefix="setlist-"))
+    try:
+        folder = scratch / "evaluation"
+        evaluation = evaluate_on(test, contenders, features, settings, folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return ListEvaluation(evaluation, folder, scratch)

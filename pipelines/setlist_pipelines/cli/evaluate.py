@@ -1,0 +1,197 @@
+"""`setlist evaluate`: lists of any recommender through the evaluation, the gate and the report."""
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from setlist.errors import SettingsError
+from setlist.printable import one_line
+from setlist_pipelines.cli.connection import Set, say
+from setlist_pipelines.cli.data import curated
+from setlist_pipelines.cli.help_page import Commands, examples
+
+if TYPE_CHECKING:
+    from setlist.list_evaluation import ListEvaluation
+    from setlist_pipelines.settings.file import Settings
+
+evaluations = Commands()
+
+REFUSED_EXIT_CODE = 2
+"""As of `setlist gate`."""
+WITH_TRUTH = "Columns user_id and item_id"
+
+
+@evaluations.command(
+    epilog=examples(
+        "setlist evaluate mine.parquet --truth truth.parquet",
+        "setlist evaluate mine.parquet --against theirs.csv --truth truth.csv --items items.csv",
+        "setlist evaluate mine.parquet --against theirs.parquet --data home.yaml",
+        "setlist evaluate mine.csv --data home.yaml --policy policy.yaml --report report.html",
+    )
+)
+def evaluate(
+    lists: Annotated[
+        Path,
+        typer.Argument(
+            help="The lists to judge, as Parquet, CSV or JSON: user_id, item_id, and rank (1 is "
+            "first) or score (the highest is first)."
+        ),
+    ],
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Lists that they have to beat (can be repeated)."),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help=f"{WITH_TRUTH}, and perhaps weight: what listeners went on to play."),
+    ] = None,
+    items: Annotated[
+        Path | None, typer.Option(help="With --truth, the catalogue: item_id, title, tags.")
+    ] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(help="With --truth: user_id, and columns by which listeners are grouped."),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help=f"With --truth. {WITH_TRUTH} of plays before the lists.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A settings file in place of --truth: its tables are curated and cut in time as "
+            "a run does, and its heuristics have to be beaten, too."
+        ),
+    ] = None,
+    change: Set = None,
+    heuristics: Annotated[
+        bool, typer.Option(help="With --data: whether the heuristics are evaluated beside.")
+    ] = True,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="A policy file; that of --data, or the default one, if left out."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Keep the evaluation in this folder.")
+    ] = None,
+) -> None:
+    """Evaluate and judge lists of any recommender, as a pipeline does its candidate.
+
+    What cannot be asked of lists, such as whether a model serves, is printed as not asked. Nothing
+    is pushed.
+
+    Ends with 0 when the lists would be promoted, or when there is nothing to judge them against;
+    with 2 when they would not, and with 1 on an error.
+    """
+    from setlist.evaluation.policy import Policy, check_policy
+    from setlist_pipelines.cli.screen import print_models, print_verdict, screen
+    from setlist_pipelines.settings.file import read_policy, read_settings
+
+    _check_options(truth, data, {"--items": items, "--users": users, "--history": history}, change)
+    if report and report.is_dir():
+        raise SettingsError(f"{report} is a folder", "name a file in it, such as report.html")
+    tables = _labelled([lists, *(against or [])])
+    chosen: Policy | None = read_policy(policy) if policy else None
+    if data:
+        settings = read_settings(data, change)
+        chosen = chosen or settings.policy
+        check_policy(chosen, settings.evaluation.metric_infos())  # before the long work
+        evaluated = _on_dataset(tables, settings, heuristics, output)
+    else:
+        from setlist.list_evaluation import evaluate_lists
+
+        with _progress():
+            evaluated = evaluate_lists(
+                dict(tables),
+                truth or Path(),
+                items=items,
+                users=users,
+                history=history,
+                output=output,
+            )
+    console = screen()
+    print_models(console, evaluated.folder, evaluated.evaluation)
+    for model in evaluated.evaluation.models:
+        for note in model.notes:
+            console.print(one_line(f"{model.label}: {note}"), style="dim", soft_wrap=True)
+    rivals = any(model.role == "heuristic" for model in evaluated.evaluation.models)
+    if not rivals and not policy and not report:
+        say("not judged: there is nothing to compare the lists with; name some with --against")
+        return
+    verdict = evaluated.judge(chosen)
+    print_verdict(console, verdict)
+    if report:
+        say(f"report   {evaluated.report(report, chosen)}")
+    if verdict.decision != "promote":
+        raise typer.Exit(REFUSED_EXIT_CODE)
+
+
+def _check_options(
+    truth: Path | None,
+    data: Path | None,
+    of_truth: dict[str, Path | None],
+    change: Sequence[str] | None,
+) -> None:
+    if (truth is None) == (data is None):
+        raise SettingsError(
+            "what listeners went on to play is to be given once",
+            "give either --truth or --data",
+        )
+    if data and (named := [name for name, path in of_truth.items() if path]):
+        raise SettingsError(
+            f"{', '.join(named)}: the settings file names these tables", "leave them out"
+        )
+    if truth and change:
+        raise SettingsError("--set changes a setting of --data", "leave it out")
+
+
+def _labelled(paths: Sequence[Path]) -> dict[str, Path]:
+    """The files by the names that stand in tables: those of the files without their ends."""
+    tables: dict[str, Path] = {}
+    for path in paths:
+        label = re.sub(r"[^\w-]+", "_", path.name.partition(".")[0]).lstrip("-")[:100] or "lists"
+        if label in tables:
+            raise SettingsError(
+                f"{tables[label]} and {path} would both be called {label}", "rename one of them"
+            )
+        tables[label] = path
+    return tables
+
+
+def _on_dataset(
+    tables: dict[str, Path], settings: "Settings", heuristics: bool, output: Path | None
+) -> "ListEvaluation":
+    """Curate, cut and fit as a run does, in folders that are removed again, and evaluate."""
+    from setlist.data.transformation import transform
+    from setlist.list_evaluation import evaluate_lists_on, named_lists
+
+    named_lists(dict(tables))  # a fault in them is told before the long work
+    with (
+        tempfile.TemporaryDirectory(prefix="setlist-") as scratch,
+        _progress(),
+        curated(settings) as (dataset, window, _),
+    ):
+        features, models = Path(scratch) / "features", Path(scratch) / "models"
+        transform(dataset, window, settings.inputs, features, settings.engine)
+        fitted: list[Path] = []
+        if heuristics:
+            from setlist.models.heuristics import fit_heuristics
+
+            fit_heuristics(features, settings.heuristics, models, settings.engine)
+            fitted = sorted(path for path in models.iterdir() if path.is_dir())
+        return evaluate_lists_on(
+            dict(tables), features, dataset, fitted, settings.evaluation, output
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    """What the steps print goes to standard error, so that the results stand alone."""
+    with redirect_stdout(sys.stderr):
+        yield

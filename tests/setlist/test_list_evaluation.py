@@ -1,0 +1,352 @@
+"""Lists from any recommender: numbers by hand, and the same numbers as a model that lists them."""
+
+import gc
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+from tests.hostile_text import HOSTILE, raw
+
+import setlist
+from setlist.evaluation.contenders import Contender
+from setlist.evaluation.evaluator import evaluate as evaluate_models
+from setlist.evaluation.ranking import EMPTY
+from setlist.evaluation.results import EvaluationSettings, read_per_user, read_users
+from setlist.list_evaluation import evaluate_lists_on
+from setlist.runs.promotion import push
+
+D2 = 1 / np.log2(3)  # the discount of the second rank
+LENIENT = setlist.Policy(guardrails=(), believable=None)
+TRUTH = pd.DataFrame(
+    [("ann", "a"), ("ann", "b"), ("bob", "c"), ("cid", "a")], columns=["user_id", "item_id"]
+)
+MINE = pd.DataFrame(
+    [("ann", "x", 1), ("ann", "a", 2), ("bob", "c", 1), ("bob", "c", 2), ("eve", "a", 1)],
+    columns=["user_id", "item_id", "rank"],
+)
+
+
+def of(*metrics, **more) -> EvaluationSettings:
+    return EvaluationSettings(metrics=metrics, **more)
+
+
+def many(listeners: int = 200) -> pd.DataFrame:
+    """Two relevant items of ten for each listener."""
+    return pd.DataFrame(
+        [
+            (f"u{number:03}", f"i{(number + step) % 10}")
+            for number in range(listeners)
+            for step in range(2)
+        ],
+        columns=["user_id", "item_id"],
+    )
+
+
+def ranked(truth: pd.DataFrame, shift: int, k: int = 4) -> pd.DataFrame:
+    """A list of k items for each listener, in which the relevant ones come after `shift` others."""
+    return pd.DataFrame(
+        [
+            (user, f"i{(int(user[1:]) - shift + place) % 10}", place + 1)
+            for user in truth["user_id"].unique()
+            for place in range(k)
+        ],
+        columns=["user_id", "item_id", "rank"],
+    )
+
+
+def test_metrics_by_hand():
+    evaluated = setlist.evaluate(
+        MINE,
+        TRUTH,
+        items=pd.DataFrame({"item_id": list("abcd")}),
+        settings=of("ndcg@2", "recall@2", "precision@2", "hit_rate@1", "mrr@2", "coverage@2"),
+    )
+    per_user = read_per_user(evaluated.folder, "candidate")
+    users = read_users(evaluated.folder, evaluated.evaluation)
+    assert users["user_id"].tolist() == ["ann", "bob", "cid"]
+    # ann: a miss, then a hit of two; bob: a hit of one, then the same again; cid: no list.
+    assert per_user["ndcg@2"].tolist() == pytest.approx([D2 / (1 + D2), 1, 0])
+    assert per_user["recall@2"].tolist() == [0.5, 1, 0]
+    assert per_user["precision@2"].tolist() == [0.5, 0.5, 0]
+    assert per_user["hit_rate@1"].tolist() == [0, 1, 0]
+    assert per_user["mrr@2"].tolist() == [0.5, 1, 0]
+    table = evaluated.table()
+    assert table.loc["candidate", "recall@2"] == 0.5
+    assert table.loc["candidate", "coverage@2"] == 0.5, "a and c of four items"
+    model = evaluated.evaluation.model("candidate")
+    assert (model.foreign, model.excluded, model.source) == (1, 0, "lists")
+    assert len(model.notes) == 4
+
+
+def test_weights_and_a_history_by_hand():
+    evaluated = setlist.evaluate(
+        MINE,
+        TRUTH.assign(weight=[1, 3, 1, 1]),
+        history=pd.DataFrame({"user_id": ["cid", "cid", "dee"], "item_id": ["a", "a", "c"]}),
+        settings=of("ndcg_graded@2", "popularity@2"),
+    )
+    assert evaluated.evaluation.shelf == "discovery"
+    assert evaluated.evaluation.left_out["listeners without a relevant item"] == 1
+    per_user = read_per_user(evaluated.folder, "candidate")
+    users = read_users(evaluated.folder, evaluated.evaluation)
+    assert users["user_id"].tolist() == ["ann", "bob"], "what cid plays was played before"
+    # ann: an item of gain 1 at the second rank, where 3 and 1 would be ideal.
+    assert per_user["ndcg_graded@2"].tolist() == pytest.approx([D2 / (3 + D2), 1])
+    # One listener of the history played a, one c, nobody x.
+    assert per_user["popularity@2"].tolist() == [0.5, 1]
+
+
+def test_without_a_catalogue_it_is_all_that_stands_in_any_table():
+    evaluated = setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2"))
+    assert evaluated.evaluation.catalogue == 4, "a, b, c and x"
+    assert evaluated.evaluation.model("candidate").foreign == 0
+
+
+def lists_of(folder: Path, label: str) -> pd.DataFrame:
+    """The lists that a model gave in an evaluation, as a table."""
+    top = np.load(folder / label / "top.npy")
+    users = pd.read_parquet(folder / "users.parquet")["user_id"].to_numpy()
+    items = pd.read_parquet(folder / "items.parquet")["item_id"].to_numpy()
+    rows, places = np.nonzero(top != EMPTY)
+    return pd.DataFrame(
+        {"user_id": users[rows], "item_id": items[top[rows, places]], "rank": places + 1}
+    )
+
+
+@pytest.fixture(scope="module")
+def of_models(small_run, tmp_path_factory) -> Path:
+    """The evaluation of two models of a run, as a pipeline makes it."""
+    folder = tmp_path_factory.mktemp("models") / "evaluation"
+    evaluate_models(
+        [
+            Contender(small_run / "train" / "candidate", "candidate", "candidate"),
+            Contender(small_run / "resolve-live" / "live" / "live-3", "popular", "heuristic"),
+        ],
+        setlist.Features.read(small_run / "transform" / "features"),
+        small_run / "curate" / "dataset",
+        EvaluationSettings(),
+        folder,
+    )
+    return folder
+
+
+@pytest.mark.parametrize("source", ["dataset", "tables"])
+def test_the_lists_of_a_model_have_exactly_the_metrics_of_the_model(small_run, of_models, source):
+    lists = {
+        "candidate": lists_of(of_models, "candidate"),
+        "popular": lists_of(of_models, "popular"),
+    }
+    dataset, features = small_run / "curate" / "dataset", small_run / "transform" / "features"
+    if source == "dataset":
+        evaluated = evaluate_lists_on(lists, features, dataset, (), EvaluationSettings())
+    else:
+        evaluated = setlist.evaluate(
+            lists,
+            pd.read_parquet(dataset / "test.parquet"),
+            items=dataset / "items.parquet",
+            users=dataset / "users.parquet",
+            history=dataset / "train.parquet",
+        )
+    models = json.loads((of_models / "evaluation.json").read_text("utf-8"))
+    assert evaluated.evaluation.shelf == models["shelf"] == "discovery"
+    assert [metric.name for metric in evaluated.evaluation.metrics] == [
+        metric["name"] for metric in models["metrics"]
+    ]
+    assert evaluated.evaluation.slices == ("listener",)
+    for model in models["models"]:
+        mine = evaluated.evaluation.model(model["label"])
+        assert_frame_equal(
+            read_per_user(evaluated.folder, mine.label), read_per_user(of_models, mine.label)
+        )
+        assert mine.corpus == model["corpus"]
+        assert (mine.foreign, mine.excluded) == (model["foreign"], model["excluded"])
+    names = ["user_id", "relevant", "history", "listener"]
+    assert_frame_equal(
+        pd.read_parquet(evaluated.folder / "users.parquet")[names],
+        pd.read_parquet(of_models / "users.parquet")[names],
+    )
+    # The paired rules come to the same numbers, too.
+    of_lists, of_model = evaluated.judge(LENIENT), setlist.judge(of_models, LENIENT)
+    rules = {reason.rule: reason for reason in of_model.reasons}
+    compared = [reason for reason in of_lists.reasons if reason.low is not None]
+    assert [reason.rule for reason in compared] == ["better than popular"]
+    for reason in of_lists.reasons:
+        assert reason == rules[reason.rule]
+    assert {*rules} - {reason.rule for reason in of_lists.reasons} == {
+        "knows the catalogue",
+        "serves as evaluated",
+        "p99 latency at most",
+        "size at most",
+    }
+
+
+def test_lists_stand_beside_the_heuristics_of_a_run(small_run, of_models):
+    evaluated = evaluate_lists_on(
+        {"mine": lists_of(of_models, "candidate")},
+        small_run / "transform" / "features",
+        small_run / "curate" / "dataset",
+        [small_run / "fit-heuristics" / "models" / "most_popular"],
+        of("ndcg@10"),
+    )
+    models = [(model.label, model.role, model.source) for model in evaluated.evaluation.models]
+    assert models == [("mine", "candidate", "lists"), ("most_popular", "heuristic", "model")]
+    assert all(model.inspection is None for model in evaluated.evaluation.models)
+    verdict = evaluated.judge(LENIENT)
+    assert (verdict.decision, verdict.ships) == ("promote", "")
+    worse = {"mine": lists_of(of_models, "candidate").iloc[:1]}
+    evaluated = evaluate_lists_on(
+        worse,
+        small_run / "transform" / "features",
+        small_run / "curate" / "dataset",
+        [small_run / "resolve-live" / "live" / "live-3"],
+        of("ndcg@10"),
+    )
+    verdict = evaluated.judge(LENIENT)
+    assert verdict.ships == "", "no heuristic goes live in place of lists"
+
+
+def test_the_better_lists_are_promoted_and_nothing_can_be_pushed(tmp_path):
+    truth = many()
+    evaluated = setlist.evaluate(
+        {"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}, truth, output=tmp_path / "kept"
+    )
+    verdict = evaluated.judge()
+    assert verdict.decision == "promote"
+    assert (verdict.ships, verdict.ships_digest) == ("", "")
+    assert "no model, so nothing can be pushed" in verdict.sentence
+    assert verdict.not_asked[:3] == [
+        "whether it serves as evaluated, and how fast: there is no model",
+        "whether it lists the whole catalogue when lists are long enough",
+        "what it answers to listeners and items that it does not know",
+    ]
+    assert "the guardrail on coverage@10: it is not evaluated" in verdict.not_asked
+    assert setlist.judge(tmp_path / "kept", LENIENT).ships == ""
+    other = setlist.evaluate({"theirs": ranked(truth, 2), "mine": ranked(truth, 0)}, truth).judge()
+    assert other.decision == "reject"
+    assert other.ships == ""
+
+
+def test_push_refuses_a_verdict_on_lists(tmp_path, small_run):
+    truth = many()
+    evaluated = setlist.evaluate({"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}, truth)
+    verdict = evaluated.judge()
+    assert verdict.decision == "promote"
+    models = small_run / "fit-heuristics" / "models"
+    with pytest.raises(setlist.EvaluationError, match="so nothing is pushed"):
+        push(
+            str(tmp_path / "store"), "home", "r", small_run / "train" / "candidate", models, verdict
+        )
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_policy_that_reads_what_is_not_evaluated_is_refused():
+    truth = many()
+    evaluated = setlist.evaluate({"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}, truth)
+    with pytest.raises(setlist.SettingsError, match="coverage@10 is not evaluated"):
+        evaluated.judge(setlist.Policy())
+
+
+def test_lists_alone_are_evaluated_and_not_judged():
+    evaluated = setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2"))
+    assert evaluated.table().shape == (1, 1)
+    for call in (evaluated.judge, lambda: evaluated.report("page.html")):
+        with pytest.raises(setlist.EvaluationError, match="give a second table of lists"):
+            call()
+
+
+def test_a_group_that_is_served_worse_is_seen():
+    truth = many()
+    users = pd.DataFrame({"user_id": truth["user_id"].unique()})
+    users["region"] = np.where(users.index % 4 == 0, "north", "south")
+    mine, theirs = ranked(truth, 0), ranked(truth, 1)
+    north = mine["user_id"].isin(users["user_id"][users["region"] == "north"])
+    mine = mine[~north | (mine["rank"] > 9)]  # nothing for the north
+    verdict = setlist.evaluate({"mine": mine, "theirs": theirs}, truth, users=users).judge(LENIENT)
+    failed = [reason.rule for reason in verdict.reasons if reason.outcome == "fail"]
+    assert "no group by region worse off than with theirs" in failed
+
+
+def test_what_the_tables_cannot_tell_is_not_evaluated_unasked():
+    truth = many()
+    names = {metric.name for metric in setlist.evaluate(ranked(truth, 0), truth).evaluation.metrics}
+    assert names == {"ndcg@10", "ndcg@100", "recall_capped@20"}
+    items = pd.DataFrame({"item_id": [f"i{n}" for n in range(10)], "tags": [["x"]] * 10})
+    full = setlist.evaluate(ranked(truth, 0), truth, items=items, history=truth.iloc[:9])
+    assert {metric.name for metric in full.evaluation.metrics} == {*EvaluationSettings().metrics}
+    assert len(full.evaluation.model("candidate").not_asked) == 3
+    with pytest.raises(setlist.SettingsError, match="give them as history"):
+        setlist.evaluate(ranked(truth, 0), truth, settings=of("ndcg@10", shelf="discovery"))
+
+
+def test_tables_that_are_refused():
+    def refused(match, **more):
+        arguments = {"lists": MINE, "truth": TRUTH} | more
+        with pytest.raises(setlist.SetlistError, match=match):
+            setlist.evaluate(**arguments)
+
+    twice = pd.DataFrame({"item_id": ["a", "b", "a"]})
+    refused("item_id a stands 2 times", items=twice)
+    refused("user_id ann stands 2 times", users=pd.DataFrame({"user_id": ["ann", "ann"]}))
+    refused("a weight is below 0", truth=TRUTH.assign(weight=-1))
+    refused("there is no column item_id", truth=TRUTH[["user_id"]])
+    refused("no name for lists", lists={"../x": MINE})
+    refused("no name for lists", lists={"users.parquet": MINE})
+    refused("there are 0 tables of lists", lists={})
+    refused("there are 17 tables", lists={f"l{number}": MINE for number in range(17)})
+    refused("no item of it stands in items", items=pd.DataFrame({"item_id": ["q"]}))
+    refused("no item of the lists", items=pd.DataFrame({"item_id": ["b"]}), lists=MINE[:1])
+    refused("all listeners are newcomers", settings=of("ndcg@2", newcomers=False))
+
+
+def test_the_report_and_the_notebook_hold_no_markup_of_the_tables(tmp_path):
+    truth = many()
+    users = pd.DataFrame({"user_id": truth["user_id"].unique(), "<script>region": HOSTILE})
+    users.loc[::2, "<script>region"] = "<b>north"
+    items = pd.DataFrame(
+        {"item_id": [f"i{n}" for n in range(10)], "title": HOSTILE, "tags": [[HOSTILE, "<u>"]] * 10}
+    )
+    evaluated = setlist.evaluate(
+        {"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}, truth, items=items, users=users
+    )
+    page = evaluated.report(tmp_path / "report.html", LENIENT)
+    text = page.read_text("utf-8")
+    assert raw(text, keep="\n\t") == ""
+    for sentence in ("Report on lists", "Not asked", "there is no model", "Lists were judged"):
+        assert sentence in text
+    assert "Retraining report" not in text
+    verdict = evaluated.judge(LENIENT)
+    for html in (text, evaluated._repr_html_(), verdict._repr_html_()):
+        for markup in ("<script>alert", "<b>north", "<script>region", "<u>"):
+            assert markup not in html
+    assert "&lt;b&gt;north" in text
+    assert "mine: 200 lists are shorter than 100" in evaluated._repr_html_()
+    assert "not asked" in verdict._repr_html_()
+    hostile = verdict.model_copy(update={"sentence": HOSTILE, "not_asked": [HOSTILE]})
+    assert "<script>" not in hostile._repr_html_()
+    assert raw(hostile._repr_html_(), keep="") == ""
+
+
+def test_a_page_that_cannot_be_written(tmp_path):
+    truth = many()
+    evaluated = setlist.evaluate({"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}, truth)
+    with pytest.raises(setlist.SettingsError, match="is a folder"):
+        evaluated.report(tmp_path)
+    with pytest.raises(setlist.SettingsError, match="cannot be written"):
+        evaluated.report(tmp_path / "none" / "report.html")
+
+
+def test_the_folder_goes_with_the_evaluation_unless_it_was_named(tmp_path):
+    evaluated = setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2"))
+    folder = evaluated.folder
+    assert folder.is_dir()
+    del evaluated
+    gc.collect()
+    assert not folder.exists()
+    setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2"), output=tmp_path / "kept")
+    gc.collect()
+    assert (tmp_path / "kept" / "evaluation.json").is_file()
+    with pytest.raises(setlist.EvaluationError, match="is not empty"):
+        setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2"), output=tmp_path / "kept")

@@ -23,7 +23,13 @@ from setlist.runs.cleaning import clean_after_run
 from setlist.runs.failed_run import explain_failure
 from setlist.runs.record import Kind, MonitoringRecord, Record, RunRecord, write_missing_records
 from setlist.runs.run_pods import NAMESPACE_VARIABLE, read_run_pods
-from setlist.runs.step_failure import StepFailure, read_failures, remove_failures
+from setlist.runs.step_failure import (
+    NAME_VARIABLE,
+    STORE_VARIABLE,
+    StepFailure,
+    read_failures,
+    remove_failures,
+)
 from setlist.store.model_store import open_store
 from setlist.store.objects import open_objects
 
@@ -114,10 +120,10 @@ def announce_failure(
         # It may have done what it was to do, and been killed before it could say so.
         record = recorded or _made_up(store, name, run_id, kind)
         if record is None:
-            failures = read_failures(open_objects(store), name, run_id)
+            failures = _failures(store, name, run_id)
             record = _of_failure(kind, name, run_id, message, failures)
             record.write(store)
-            remove_failures(open_objects(store), name, run_id)
+            _remove_failures(store, name, run_id)
     except StoreError as fault:
         # The store may be the reason of the failure; then people have to hear of it all the more.
         print(f"not recorded: {fault}", flush=True)
@@ -145,13 +151,34 @@ def _of_failure(
 
 def _write(record: Kind, store: str) -> Kind:
     """Write a record with the steps that failed and were repeated; return it."""
-    objects = open_objects(store)
-    failures = read_failures(objects, record.name, record.run_id)
+    failures = _failures(store, record.name, record.run_id)
     update = {"failures": tuple(failures), "link": _link(record.run_id)}
     record = record.model_copy(update=update)
     record.write(store)
-    remove_failures(objects, record.name, record.run_id)
+    _remove_failures(store, record.name, record.run_id)
     return record
+
+
+def _places(store: str, name: str) -> list[tuple[str, str]]:
+    """Where the steps of a run write: into the store for which it was compiled.
+
+    A run that was started with another one as an argument has two.
+    """
+    compiled = (os.environ.get(STORE_VARIABLE) or store, os.environ.get(NAME_VARIABLE) or name)
+    return list(dict.fromkeys([(store, name), compiled]))
+
+
+def _failures(store: str, name: str, run_id: str) -> list[StepFailure]:
+    return [
+        failure
+        for place, model in _places(store, name)
+        for failure in read_failures(open_objects(place), model, run_id)
+    ]
+
+
+def _remove_failures(store: str, name: str, run_id: str) -> None:
+    for place, model in _places(store, name):
+        remove_failures(open_objects(place), model, run_id)
 
 
 def _link(run_id: str) -> str:

@@ -148,6 +148,16 @@ def test_a_run_that_succeeded_tells_which_steps_were_repeated(store, verdict):
     assert failures(store) == []
 
 
+def test_a_run_with_another_store_than_was_compiled_finds_its_failures(
+    store, tmp_path, monkeypatch
+):
+    compiled = str(tmp_path / "compiled")
+    written = failed(compiled)
+    monkeypatch.setenv("SETLIST_RUN_STORE", compiled)
+    assert announce_failure(store, "home", "a", "").failures == (written,)
+    assert failures(compiled) == []
+
+
 def test_a_run_without_failures_has_a_record_as_before(store, verdict):
     announce(store, "home", "a", verdict, None)
     stored = json.loads(open_objects(store).read("home/runs/a.json")[0])

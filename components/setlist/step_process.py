@@ -11,10 +11,8 @@ from collections.abc import Callable
 
 from setlist.memory import MemoryUse, memory_use
 from setlist.printable import plain_output
-from setlist.termination import explain_exit
+from setlist.termination import RUN_VARIABLE, explain_exit
 
-RUN_VARIABLE = "SETLIST_RUN"
-"""The id of the run. On a cluster a label of the pod: an argument would end all caching."""
 NEAR_SHARE = 0.9
 """Of the memory, from which a step says that it nears the end."""
 POLL_SECONDS = 1.0

@@ -9,6 +9,8 @@ from types import TracebackType
 from setlist.errors import SetlistError
 from setlist.printable import lines
 
+RUN_VARIABLE = "SETLIST_RUN"
+"""The id of the run. On a cluster a label of the pod: an argument would end all caching."""
 TERMINATION_LOG = Path("/dev/termination-log")
 """The file that Kubernetes shows for a failed pod, and Kubeflow beside the step; only in pods."""
 MAX_MESSAGE_BYTES = 4096

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from setlist.documents import parse_document
 from setlist.errors import SetlistError, StoreDamagedError
 from setlist.printable import one_line
-from setlist.step_process import RUN_VARIABLE
+from setlist.termination import RUN_VARIABLE
 from setlist.store.objects import Objects, open_objects
 from setlist.store.race import Race
 from setlist.store.reader import checked_name

@@ -22,7 +22,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 from setlist import errors
 from setlist.errors import SetlistError
 from setlist.runs.step_failure import NAME_VARIABLE, STORE_VARIABLE
-from setlist.step_process import RUN_VARIABLE
+from setlist.termination import RUN_VARIABLE
 from setlist_pipelines.laptop.kfp_patches import (
     name_run,
     supervise_containers,

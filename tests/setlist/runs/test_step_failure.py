@@ -20,7 +20,7 @@ from setlist.runs.step_failure import (
     read_failures,
     remove_failures,
 )
-from setlist.step_process import RUN_VARIABLE
+from setlist.termination import RUN_VARIABLE
 from setlist.store.objects import open_objects
 
 STEP = """

@@ -15,8 +15,8 @@ from setlist.runs.step_failure import (
     TASK_VARIABLE,
     TITLE_VARIABLE,
 )
-from setlist.termination import RUN_VARIABLE
 from setlist.store.signing import KEY_VARIABLE, PASSWORD_VARIABLE
+from setlist.termination import RUN_VARIABLE
 from setlist_pipelines.settings.platform import Platform, parse_seconds
 
 NOTIFICATION_ADDRESSES = "setlist-notifications"

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from setlist.documents import parse_document
 from setlist.errors import SetlistError, StoreDamagedError
 from setlist.printable import one_line
-from setlist.termination import RUN_VARIABLE
 from setlist.store.objects import Objects, open_objects
 from setlist.store.race import Race
 from setlist.store.reader import checked_name
+from setlist.termination import RUN_VARIABLE
 
 STORE_VARIABLE, NAME_VARIABLE = "SETLIST_RUN_STORE", "SETLIST_RUN_NAME"
 """The store of the run, and the name of the model in it."""

@@ -18,10 +18,10 @@ from setlist.runs.cleaning import clean_store, clean_with_key
 from setlist.runs.promotion import prune_models, push, rollback
 from setlist.runs.record import RunRecord, write_missing_records
 from setlist.runs.step_failure import NAME_VARIABLE, STORE_VARIABLE, keep_failure
-from setlist.termination import RUN_VARIABLE
 from setlist.store.manifest import Claim
 from setlist.store.model_store import open_store
 from setlist.store.signing import KEY_VARIABLE
+from setlist.termination import RUN_VARIABLE
 
 
 @pytest.fixture

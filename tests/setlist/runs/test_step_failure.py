@@ -20,8 +20,8 @@ from setlist.runs.step_failure import (
     read_failures,
     remove_failures,
 )
-from setlist.termination import RUN_VARIABLE
 from setlist.store.objects import open_objects
+from setlist.termination import RUN_VARIABLE
 
 STEP = """
 from setlist.step_process import begin_step

@@ -59,7 +59,7 @@ def show(
 ) -> None:
     """Show a run: its state, its outcome, its steps and their states."""
     from setlist_pipelines.kubeflow.run_records import read_story
-    from setlist_pipelines.kubeflow.run_steps import read_plan, steps_of
+    from setlist_pipelines.kubeflow.run_steps import read_plan, steps_of, with_defaults
     from setlist_pipelines.kubeflow.submission import describe_end, run_link
 
     kubeflow = connect(host, namespace, token_file, cookies)
@@ -69,7 +69,7 @@ def show(
         answer.put("run", name, f"run      {name} {run_id}")
         answer.put("id", run_id)
         plan = read_plan(kubeflow, run)
-        story = read_story(run)
+        story = read_story(with_defaults(kubeflow, run))
         answer.put("state", state)
         end = describe_end(kubeflow, run, plan, story) if state == "FAILED" else state
         answer.put("end", end, f"state    {end}")
@@ -162,12 +162,13 @@ def compare(
     The outcomes are in the store of each run, so this machine needs access to it.
     """
     from setlist_pipelines.kubeflow.run_records import read_story
+    from setlist_pipelines.kubeflow.run_steps import with_defaults
     from setlist_pipelines.kubeflow.submission import flat_arguments
 
     if len(run_ids) < 2:
         raise SettingsError("a comparison needs two runs", "give two ids or more")
     kubeflow = connect(host, namespace, token_file, cookies)
-    documents = [kubeflow.get(f"runs/{_id(run_id)}") for run_id in run_ids]
+    documents = [with_defaults(kubeflow, kubeflow.get(f"runs/{_id(run_id)}")) for run_id in run_ids]
     names = [str(run.get("display_name")) for run in documents]
     arguments = [flat_arguments(run) for run in documents]
     differences = Records({"argument": "argument", "values": names})

@@ -94,6 +94,26 @@ def planned_steps(spec: Json) -> list[PlannedStep]:
 
 def read_plan(kubeflow: Kubeflow, run: Json) -> list[PlannedStep]:
     """The steps of a run's pipeline; none where the server no longer has the version."""
+    spec = _specification(kubeflow, run)
+    return planned_steps(spec) if spec else []
+
+
+def with_defaults(kubeflow: Kubeflow, run: Json) -> Json:
+    """A run's document with the arguments that it took from its version, as one of the page may."""
+    configuration = run.get("runtime_config") or {}
+    given = configuration.get("parameters") or {}
+    if "store" in given:
+        return run
+    root = _specification(kubeflow, run).get("root") or {}
+    declared = (root.get("inputDefinitions") or {}).get("parameters") or {}
+    defaults = {
+        key: each["defaultValue"] for key, each in declared.items() if "defaultValue" in each
+    }
+    return run | {"runtime_config": configuration | {"parameters": defaults | given}}
+
+
+def _specification(kubeflow: Kubeflow, run: Json) -> Json:
+    """The compiled pipeline of a run; empty where the server no longer has the version."""
     reference = run.get("pipeline_version_reference") or {}
     pipeline, version = reference.get("pipeline_id"), reference.get("pipeline_version_id")
     spec = run.get("pipeline_spec")
@@ -101,10 +121,10 @@ def read_plan(kubeflow: Kubeflow, run: Json) -> list[PlannedStep]:
         try:
             spec = kubeflow.get(f"pipelines/{pipeline}/versions/{version}").get("pipeline_spec")
         except ClusterNotFoundError:
-            return []
+            return {}
     # With settings of a platform, the specification is one of two parts.
-    spec = (spec or {}).get("pipeline_spec", spec)
-    return planned_steps(spec) if spec else []
+    whole: Json = spec or {}
+    return dict(whole.get("pipeline_spec") or whole)
 
 
 def steps_of(run: Json, plan: list[PlannedStep]) -> list[Step]:

@@ -93,6 +93,20 @@ def test_what_died_without_a_word_is_told_by_the_exit_handler(
     assert f"state FAILED: {sentence}" in shown(name)
 
 
+def test_a_run_that_took_the_settings_of_its_version_has_a_story(store, capsys):
+    """As the page, or the plain client without arguments, starts it."""
+    failure("no rows").write(store, "home", run_id(MEMORY))
+    with replayed(MEMORY) as replay:
+        replay.run["runtime_config"] = {}
+        spec = replay.version["pipeline_spec"]
+        spec = spec.get("pipeline_spec", spec)
+        spec["root"]["inputDefinitions"] = {
+            "parameters": {"store": {"defaultValue": store}, "name": {"defaultValue": "home"}}
+        }
+        show(replay.run["run_id"], replay.url, "", None, "")
+    assert "failed   Train wide: no rows; mend it." in capsys.readouterr().out
+
+
 def test_a_store_that_cannot_be_read_is_a_problem_in_words(store):
     run = {"run_id": "r", "runtime_config": {"parameters": {"store": store, "name": "no name!"}}}
     assert read_story(run).problem.startswith("not known: ")

@@ -168,10 +168,10 @@ def delete(
 
     settings, lines = _settings(config, change), _Lines()
     kubeflow = connect(host, namespace, token_file, cookies)
-    found = recurring_runs(kubeflow, settings.name, settings.store).get(name, [])
-    for recurring in found:
+    existing = recurring_runs(kubeflow, settings.name, settings.store).get(name, [])
+    for recurring in existing:
         retire(kubeflow, recurring, partial(lines, name))
-    say(f"{name} is taken off the cluster" if found else f"{name} was not on the cluster")
+    say(f"{name} is taken off the cluster" if existing else f"{name} was not on the cluster")
 
 
 @schedule.command(epilog=examples("setlist schedule run-now daily --config home.yaml"))

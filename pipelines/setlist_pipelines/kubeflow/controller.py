@@ -4,15 +4,17 @@ Kubeflow Pipelines 2.17 comes with `templateDefaults.retryStrategy` of policy On
 it into every template while a run goes on, and a compiled pipeline cannot name a policy: a step
 whose pod is lost is started again, and a step that fails is not. Without these defaults it is the
 other way round, since Argo's documentation names OnFailure as its own policy. Always would repeat
-the steps that are given no retries, too. None of this was tried on a cluster.
+the steps that are given no retries, too. What OnError does was seen on a cluster (docs/cluster.md);
+the other policies were not tried there.
 """
 
 import json
-import os
 import shlex
 from typing import Any
 
 import yaml
+
+from setlist.runs.run_pods import kubernetes_client
 
 CONFIGURATION = "workflow-controller-configmap"
 STOCK: dict[str, Any] = {
@@ -35,16 +37,8 @@ def workflow_defaults(namespace: str = "kubeflow") -> dict[str, Any] | None:
     from kubernetes.client.exceptions import ApiException  # type: ignore[import-untyped]
     from urllib3.exceptions import HTTPError
 
-    settings = client.Configuration()
     try:
-        # The library reads the variable once, when it is imported.
-        if path := os.environ.get("KUBECONFIG"):
-            config.load_kube_config(config_file=path, client_configuration=settings)
-        else:
-            config.load_config(client_configuration=settings)
-        settings.retries = False
-        core = client.CoreV1Api(client.ApiClient(settings))
-        stored = core.read_namespaced_config_map(
+        stored = client.CoreV1Api(kubernetes_client()).read_namespaced_config_map(
             CONFIGURATION, namespace, _request_timeout=READ_SECONDS
         )
         defaults = yaml.safe_load((stored.data or {}).get("workflowDefaults") or "{}")

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from setlist.errors import ClusterNotFoundError
+from setlist.runs.failed_run import OUT_OF_MEMORY
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
 from setlist_pipelines.kubeflow.run_steps import (
     CACHED,
@@ -30,7 +31,6 @@ from setlist_pipelines.kubeflow.run_steps import (
     steps_of,
 )
 from setlist_pipelines.kubeflow.stored_workflow import (
-    OUT_OF_MEMORY,
     pod_end,
     published_log_address,
     workflow_nodes,

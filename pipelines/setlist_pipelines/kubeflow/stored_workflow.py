@@ -19,7 +19,6 @@ PUBLISHED_LOG = "executor-logs"
 """The artifact that the launcher makes of a step's log; "-0", "-1" and so on for its attempts."""
 EXIT = re.compile(r"main: (?P<reason>\w+) \(exit code -?\d+\)(?:: (?P<words>.+))?", re.DOTALL)
 """How Argo writes down the end of a container that failed: reason, code, termination message."""
-OUT_OF_MEMORY = "OOMKilled"
 
 
 def workflow_nodes(kubeflow: Kubeflow, run: Json) -> dict[str, Json]:

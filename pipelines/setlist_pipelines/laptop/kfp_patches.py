@@ -55,13 +55,15 @@ def supervise_containers(supervisor: Supervisor) -> None:
         step = StepCommand.parse(command)
         own = {"environment": supervisor.environment(step) | arguments.pop("environment", {})}
         return supervisor.attempt(
-            step, lambda: run_container(client, image, command, volumes, **arguments, **own)
+            step,
+            lambda: run_container(supervisor, client, image, command, volumes, **arguments, **own),
         )
 
     docker_task_handler.run_docker_container = attempt
 
 
 def run_container(
+    supervisor: Supervisor,
     client: docker.DockerClient,
     image: str,
     command: list[str],
@@ -71,8 +73,9 @@ def run_container(
     """Run a container to its end, print what it prints, remove it, and return its exit code."""
     container = client.containers.run(image, command, detach=True, volumes=volumes, **arguments)
     try:
-        for line in container.logs(stream=True):
+        for line in supervisor.waited(container.logs(stream=True)):
             print(line.decode(), end="")  # noqa: T201 - the runner turns it into progress
-        return int(container.wait()["StatusCode"])
+        with supervisor.waiting():
+            return int(container.wait()["StatusCode"])
     finally:
         container.remove(force=True)

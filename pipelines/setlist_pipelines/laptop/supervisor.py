@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, MappingProxyType
+from typing import TypeVar
 
 from setlist.runs.step_failure import TASK_VARIABLE, TITLE_VARIABLE
 from setlist_pipelines.laptop import step_main
@@ -21,6 +22,7 @@ GRACE_SECONDS = 10
 PATIENT_SIGNALS = 3
 """The signal at which this process ends at once, if it has not ended yet."""
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+Line = TypeVar("Line", str, bytes)
 FINISHED_BEFORE = "was finished before, and is not done again"
 
 
@@ -40,6 +42,10 @@ class Supervisor:
         variables: of the environment of every step.
         titles: the display names of steps, by their names.
         process: of the step that runs now.
+
+    A signal is noted whenever it comes, and raised only while this process waits for a step:
+    raised in the middle of starting a step or of cleaning up, it would leave the step behind, or
+    meet an object that is half made.
     """
 
     def __init__(
@@ -50,13 +56,15 @@ class Supervisor:
     ) -> None:
         self.state, self.variables, self.titles = state, variables, titles
         self.process: subprocess.Popen[str] | None = None
-        self._signals = 0
+        self._signals: list[int] = []
+        self._waits = False
 
     @contextmanager
     def interrupted_by_signals(self) -> Iterator[None]:
         """Have SIGTERM, SIGINT and SIGHUP end what runs in this block; in the main thread.
 
-        The first raises `Interrupted`, the next kills a step that is slow to end.
+        The first raises `Interrupted` where a step is waited for, and before the next step is
+        started; the next kills a step that is slow to end.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -73,13 +81,42 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _interrupt(self, number: int, _: FrameType | None) -> None:
-        self._signals += 1
-        if self._signals == 1:
-            raise Interrupted(number)
-        if self.process:
+        self._signals.append(number)
+        if len(self._signals) > 1:
             self._signal_step(signal.SIGKILL)
-        if self._signals >= PATIENT_SIGNALS:
+        elif self._waits:
+            raise Interrupted(number)
+        if len(self._signals) >= PATIENT_SIGNALS:
             os._exit(1)  # the kernel closes the lifeline of whatever still runs
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Have a signal raised that comes in this block, or has come before it.
+
+        Raises:
+            Interrupted: a signal has come.
+        """
+        self._waits = True
+        try:
+            if self._signals:
+                raise Interrupted(self._signals[0])
+            yield
+        finally:
+            self._waits = False
+
+    def waited(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """The lines of a step; a signal interrupts the wait for the next of them.
+
+        Raises:
+            Interrupted: a signal has come.
+        """
+        following = iter(lines)
+        while True:
+            with self.waiting():
+                line = next(following, None)
+            if line is None:
+                return
+            yield line
 
     def run_step(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
         """Run the process of a step to its end, print what it prints, and return its exit code.
@@ -112,6 +149,8 @@ class Supervisor:
         Raises:
             OSError: the folder of the run cannot be written.
         """
+        with self.waiting():
+            pass
         if self.state.is_finished(step):
             print(FINISHED_BEFORE)  # noqa: T201 - the runner turns it into progress
             return 0
@@ -156,12 +195,14 @@ class Supervisor:
             watcher.start()
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             with process.stdout as lines:
-                for line in lines:
+                for line in self.waited(lines):
                     print(line, end="")  # noqa: T201 - the runner turns it into progress
-            return process.wait()
+            with self.waiting():
+                return process.wait()
         finally:
             self._end(process)
-            watcher.join()
+            if watcher.is_alive():
+                watcher.join()
             self.process = None
 
     def _end(self, process: "subprocess.Popen[str]") -> None:

@@ -7,6 +7,7 @@ from kfp import dsl, local
 from kfp.local import docker_task_handler, executor_input_utils, placeholder_utils
 
 from setlist_pipelines.laptop.kfp_patches import name_run, run_container
+from setlist_pipelines.laptop.supervisor import Supervisor
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,7 @@ class Engine:
 @pytest.mark.parametrize("code", [0, 1, 137])
 def test_the_exit_code_is_read_before_the_container_is_removed(code, capsys):
     container = Container(code)
-    assert run_container(Engine(container), "image", ["true"], {}) == code
+    assert run_container(Supervisor(None), Engine(container), "image", ["true"], {}) == code
     assert container.calls == ["logs", "wait", "remove"]
     assert capsys.readouterr().out == "a line\n"
 

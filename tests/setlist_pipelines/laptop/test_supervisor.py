@@ -20,7 +20,7 @@ STUBBORN = """
 import os, signal, subprocess, time
 
 def stubborn():
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: open("asked", "w").close())
     subprocess.Popen(["sleep", "1000"])
     print("deaf", flush=True)
     time.sleep(1000)
@@ -31,13 +31,67 @@ import subprocess
 def leaves():
     subprocess.Popen(["sleep", "1000"])
 """
+ENDS = """
+def ends():
+    print("up", flush=True)
+"""
+AT_EVERY_LINE = """
+import json, os, signal, sys, threading
+from pathlib import Path
+from setlist_pipelines.laptop import supervisor as tested
+from setlist_pipelines.laptop.run_state import STATE_FOLDER, RunState
+from setlist_pipelines.laptop.supervisor import Interrupted, Supervisor
+from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+state = RunState.create(Path.cwd(), "retraining", "", read_settings(SAMPLE))
+command = json.loads(Path("command.json").read_text())
+command[5] = command[5].replace("ROOT", str(state.root))
+files = (tested.__file__, threading.__file__)
+
+def run_with_signal(place):
+    "Run the step, with a signal at that line of those that are run; None where they are fewer."
+    left = place
+
+    def trace(frame, event, _):
+        nonlocal left
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGHUP)
+        return trace
+
+    supervisor = Supervisor(state)
+    with supervisor.interrupted_by_signals():
+        try:
+            sys.settrace(trace)
+            supervisor.run_step(command)
+            sys.settrace(None)
+            with supervisor.waiting():
+                return None if left > 0 else "the signal was lost"
+        except Interrupted as ended:
+            return ended.word
+        finally:
+            sys.settrace(None)
+
+place = 1
+while answer := run_with_signal(place):
+    assert answer == "SIGHUP", (place, answer)
+    for mark in (state.root / STATE_FOLDER / "finished").iterdir():
+        mark.unlink()
+    place += 1
+print(place)
+"""
 DRIVER = """
 import json, sys
 from pathlib import Path
 from setlist_pipelines.laptop.run_state import RunState
+from setlist_pipelines.laptop import supervisor as tested
 from setlist_pipelines.laptop.supervisor import Interrupted, Supervisor
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
+tested.GRACE_SECONDS = 1000
 state = RunState.create(Path.cwd(), "retraining", "", read_settings(SAMPLE))
 supervisor = Supervisor(state)
 command = json.loads(Path("command.json").read_text())
@@ -77,11 +131,11 @@ def state(tmp_path):
     made.close()
 
 
-def driven(folder: Path, source: str, function: str) -> subprocess.Popen:
+def driven(folder: Path, source: str, function: str, driver: str = DRIVER) -> subprocess.Popen:
     """A supervisor in a process of its own, on one step."""
     (folder / "command.json").write_text(json.dumps(command("ROOT", source, function)))
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER],
+        [sys.executable, "-c", driver],
         cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -94,8 +148,18 @@ def test_a_step_that_is_deaf_is_killed_at_the_second_signal(tmp_path):
     while run.stdout.readline() != "deaf\n":
         pass
     run.send_signal(signal.SIGINT)
+    until((tmp_path / "asked").exists)  # to end, which it does not
     run.send_signal(signal.SIGINT)
     assert run.communicate(timeout=PATIENCE)[0] == "Ctrl-C\n"
+    until(lambda: not processes_in(tmp_path))
+
+
+def test_a_signal_ends_the_step_and_is_not_lost_wherever_the_supervisor_is(tmp_path):
+    """Also while a thread is starting, which cannot be joined then."""
+    run = driven(tmp_path, ENDS, "ends", AT_EVERY_LINE)
+    places = int(run.communicate(timeout=PATIENCE)[0].split()[-1])
+    assert run.returncode == 0
+    assert places > 50
     until(lambda: not processes_in(tmp_path))
 
 

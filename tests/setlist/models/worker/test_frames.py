@@ -88,7 +88,7 @@ def test_one_byte_now_and_then_does_not_pass_the_deadline(pair):
     ended = threading.Event()
 
     def drip():
-        packed = frames.pack(Message({"text": "x" * 1_000}))
+        packed = frames.pack(Message({"text": "x" * 10_000}))
         for byte in packed:
             if ended.wait(0.02):
                 return
@@ -96,12 +96,11 @@ def test_one_byte_now_and_then_does_not_pass_the_deadline(pair):
 
     dripping = threading.Thread(target=drip)
     dripping.start()
-    began = time.monotonic()
     with pytest.raises(TimeoutError):
-        frames.receive(ours, began + 0.3)
+        frames.receive(ours, time.monotonic() + 0.3)
+    assert dripping.is_alive(), "it goes on for minutes"
     ended.set()
     dripping.join()
-    assert time.monotonic() - began < 5
 
 
 def test_who_does_not_read_does_not_hold_the_sender(pair):

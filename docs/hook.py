@@ -1,9 +1,14 @@
-"""What mkdocs does beside its own work: links that leave the docs are for the forge."""
+"""What mkdocs does beside its own work.
+
+Parts of pages are made from the code. A link to a file of the repository is for the forge; the site
+names the file instead.
+"""
 
 import logging
 import re
 from pathlib import Path, PurePosixPath
 
+from generator import filled
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
@@ -25,4 +30,4 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         named = f"`{path}`"
         return named if text.strip("`") == str(path) else f"{text} ({named})"
 
-    return LINK.sub(shown, markdown)
+    return LINK.sub(shown, filled(markdown))

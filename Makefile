@@ -31,6 +31,10 @@ check: .venv/.installed-dev ## Check the formatting, lint, types and imports onl
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: docs
+docs: .venv/.installed-dev ## Build the documentation site into build/docs; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 .PHONY: coverage
 coverage: .venv/.installed-dev ## Run the tests and show which lines they reach, those of started processes included
 	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
@@ -48,7 +52,7 @@ benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed and qual
 	$(BIN)/python tests/benchmarks/training_size.py 30_000x41_000x810_000 50_000x32_000x730_000 70_000x25_000x650_000
 	$(BIN)/python tests/benchmarks/size.py 1_000_000 10_000_000
 	$(BIN)/python tests/benchmarks/gate.py
-	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/gate-power.svg
+	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/pictures/gate-power.svg
 
 .PHONY: compare
 compare: .venv/.installed-dev ## Hold the two-tower against rules and learners on six tables (40 minutes)
@@ -75,7 +79,7 @@ lock: .venv/.uv-$(UV_VERSION) ## Bring all locks in line with pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-base.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements.lock -c requirements-base.lock --extra train --extra kubeflow --extra serve --extra bigquery --extra spark --extra sign --group build pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-all.lock --extra all --group build -c requirements.lock pyproject.toml
-	@$(COMPILE_LOCK) -o requirements-dev.lock --extra all --group build --group dev -c requirements-all.lock pyproject.toml
+	@$(COMPILE_LOCK) -o requirements-dev.lock --extra all --group build --group dev --group docs -c requirements-all.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-spark.lock -c requirements-base.lock requirements-spark.in
 	@$(COMPILE_LOCK) -o requirements-peers.lock requirements-peers.in
 COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \

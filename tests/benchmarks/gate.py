@@ -5,8 +5,8 @@
 Each evaluation (populations.py) goes through `setlist.evaluation.gate.gate`; its tables come
 from memory, and the evaluations of as many listeners share the resamples and the flips, which are
 the same for all of them. Markdown is printed. FOLDER (build/gate) keeps the populations, which are
-made where they are missing, and `results.json`, from which plot_gate.py draws docs/gate-power.svg.
-Two processes. Fails where a rate is above nominal.
+made where they are missing, and `results.json`, from which plot_gate.py draws
+docs/pictures/gate-power.svg. Two processes. Fails where a rate is above nominal.
 """
 
 import argparse

@@ -1,6 +1,8 @@
-"""Draw docs/gate-power.svg from what gate.py left; needs matplotlib, which the peers' Python has.
+"""Draw docs/pictures/gate-power.svg from what gate.py left; needs matplotlib.
 
-.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/gate-power.svg
+The peers' Python has it:
+.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json \\
+  docs/pictures/gate-power.svg
 """
 
 import json

@@ -12,7 +12,7 @@ from playwright.sync_api import FloatRect, Page, sync_playwright
 from tests.browser.conftest import CHROMIUM, QUIET
 from tests.browser.explored import EARLIER, FLOODED, explorer, run, settled
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "pictures"
 WIDTH = 1280
 ELSEWHERE = "L0790"
 """A listener who does not live where the flood comes from."""

@@ -1,4 +1,7 @@
-"""The commands in docs/cost.md and what they print: `python tests/cases/cost_page.py` writes it."""
+"""The commands in docs/explanation/cost.md and what they print.
+
+`python tests/cases/cost_page.py` writes it.
+"""
 
 import re
 import shlex
@@ -8,7 +11,7 @@ from typer.testing import CliRunner
 
 from setlist_pipelines.cli.main import app
 
-PAGE = Path(__file__).parents[2] / "docs" / "cost.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "cost.md"
 BLOCK = re.compile(r"```console\n\$ setlist (.+)\n(?:.*\n)*?```")
 
 

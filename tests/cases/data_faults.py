@@ -2,7 +2,7 @@
 
 A model was trained a week before, on the tables as they were then. Every fault changes the tables
 of today, and the gate has to name it. Every harmless change is one that weeks bring, and must not
-stop a run. `tests/benchmarks/data_gate.py` prints the table of docs/data-gate.md.
+stop a run. `tests/benchmarks/data_gate.py` prints the table of docs/explanation/data-gate.md.
 """
 
 import tempfile

@@ -2,7 +2,7 @@
 
 The requests are made here from the raw tables, row by row, and not by the transformation: what a
 service would send that reads the same rows. `tests/benchmarks/data_gate.py` prints the table of
-docs/data-gate.md.
+docs/explanation/data-gate.md.
 """
 
 import tempfile

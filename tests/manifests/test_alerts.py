@@ -103,7 +103,9 @@ def test_panels_ask_the_data_source_that_was_chosen_and_nothing_of_where_it_was_
 
 
 def test_the_command_of_the_page_makes_a_resource_of_the_rules():
-    page = (MONITORING.parents[1] / "docs" / "serving.md").read_text("utf-8")
+    page = (MONITORING.parents[1] / "docs" / "how-to" / "dashboard-and-alerts.md").read_text(
+        "utf-8"
+    )
     [command] = re.findall(r"```bash\n +(\{ printf .*?)\| kubectl apply -f -", page, re.DOTALL)
     made = subprocess.run(
         ["bash", "-ec", command], cwd=MONITORING.parents[1], capture_output=True, check=True
@@ -114,7 +116,11 @@ def test_the_command_of_the_page_makes_a_resource_of_the_rules():
 
 
 def test_the_page_names_every_alert():
-    page = (MONITORING.parents[1] / "docs" / "serving.md").read_text("utf-8")
-    table = page.partition("## Dashboard and alerts")[2].partition("\n\nThe bounds")[0]
+    page = (MONITORING.parents[1] / "docs" / "how-to" / "dashboard-and-alerts.md").read_text(
+        "utf-8"
+    )
+    table = page.partition("# Watch it with Prometheus and Grafana")[2].partition("\n\nThe bounds")[
+        0
+    ]
     assert set(re.findall(r"`(Setlist\w+)`", table)) == {rule["alert"] for rule in RULES}
     assert f"has {len(RULES)} alert rules" in table

@@ -279,8 +279,8 @@ def test_resources_for_gitops_name_no_image_by_its_tag(tmp_path):
 
 
 def test_the_picture_shows_the_graph(spec):
-    """Every arrow of docs/pipeline.dot is a dependency, and every dependency an arrow."""
-    picture = (MANIFEST.parents[1] / "docs" / "pipeline.dot").read_text()
+    """Every arrow of docs/pictures/pipeline.dot is a dependency, and every dependency an arrow."""
+    picture = (MANIFEST.parents[1] / "docs" / "pictures" / "pipeline.dot").read_text()
     assert set(re.findall(r'"([\w-]+)" -> "([\w-]+)"', picture)) == set(edges(spec))
 
 

@@ -33,8 +33,11 @@ class ExpectedColumn(Section):
 
     kind: Literal["category", "number", "text"]
     values: list[str] = Field([], max_length=MAX_VALUES)
+    """All that a category may have."""
     low: float = 0
+    """The least number."""
     high: float = 0
+    """The greatest number."""
     missing: Share
 
     @model_validator(mode="after")

@@ -38,8 +38,8 @@ REACH_CELLS = 2_000_000
 """Positions in all lists of the whole catalogue, which are as many Python strings: some 200 MB. Of
 more than 250,000 items fewer listeners are asked, of more than 2 million one."""
 OCCASION_SECONDS = 120.0
-"""A thousand requests at once to the largest model in docs/model.md take 51 s of processor time; a
-busy node needs longer. The requests that are timed are one occasion together."""
+"""A thousand requests at once to the largest model in docs/explanation/model.md take 51 s of
+processor time; a busy node needs longer. The requests that are timed are one occasion together."""
 LIMITS = Limits(processor_seconds=1_200)
 """For each model: of the same one the whole inspection takes 70 s, so that is ample even where many
 cores spin. Of memory it has as much as it will have in the server."""

@@ -61,7 +61,9 @@ class Guardrail(Part):
 
     metric: str = Field(description="e.g. coverage@10; it has to be evaluated")
     at_least: float | None = Field(None, ge=-MOST, le=MOST)
+    """The lower bound."""
     at_most: float | None = Field(None, ge=-MOST, le=MOST)
+    """The upper bound."""
     of: Literal["", "live", "best_heuristic"] = Field(
         "",
         description="the bound is a multiple of this model's value; while nothing is live, the "

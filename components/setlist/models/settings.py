@@ -53,9 +53,11 @@ class HeuristicSettings(Section):
     """Rules and learners: built-in names and entry points (`setlist.plugins`); empty for all
     built-in ones that the data allow."""
     recent_days: Days = 7
+    """How many of the newest days of training `recently_popular` counts."""
     segment: str = ""
     """The users' column of `popular_by_segment`; "" for the first of `inputs`."""
     neighbours: int = Field(default=100, ge=1, le=100_000)
+    """How many neighbours of each item `co_visited` keeps."""
     most_plays: int = Field(default=MOST_PLAYS, ge=1, le=MOST)
     """As `model.most_plays`, for the learners among them."""
 
@@ -83,11 +85,13 @@ class ModelSettings(Section):
     batch: int | None = Field(default=None, ge=1, le=1_000_000)
     """Listeners in a batch; left out, it grows with their number (16 to 256)."""
     history_length: int = Field(default=200, ge=1, le=100_000)
+    """How many of the newest plays of a listener the model reads."""
     learning_rate: float = Field(default=0.01, gt=0, le=100)
     """Of the first epoch."""
     recency_days: tuple[Days, ...] = Field(default=(3.0, 30.0), max_length=MAX_NAMES)
-    """Half-lives of the recency in the prior, which is fitted on the held-out plays; () for no
-    prior."""
+    """Half-lives of the recency in the prior, which is fitted on the held-out plays; an
+    empty list for no prior."""
     approximate_items: int | None = Field(default=None, ge=1, le=MOST)
-    """Beyond so many items the served lists are retrieved approximately; None: always exactly."""
+    """Beyond so many items the served lists are retrieved approximately; left out: never."""
     seed: int = Field(default=1, ge=0, lt=2**32)
+    """Of all random numbers of the training."""

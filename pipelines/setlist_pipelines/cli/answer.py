@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object for scripts; docs/json.md names keys.")
+    bool,
+    typer.Option(
+        "--json", help="Print one JSON object for scripts; docs/reference/json.md names keys."
+    ),
 ]
 
 

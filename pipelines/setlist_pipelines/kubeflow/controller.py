@@ -4,8 +4,8 @@ Kubeflow Pipelines 2.17 comes with `templateDefaults.retryStrategy` of policy On
 it into every template while a run goes on, and a compiled pipeline cannot name a policy: a step
 whose pod is lost is started again, and a step that fails is not. Without these defaults it is the
 other way round, since Argo's documentation names OnFailure as its own policy. Always would repeat
-the steps that are given no retries, too. What OnError does was seen on a cluster (docs/cluster.md);
-the other policies were not tried there.
+the steps that are given no retries, too. What OnError does was seen on a cluster
+(docs/explanation/kubeflow.md); the other policies were not tried there.
 """
 
 import json

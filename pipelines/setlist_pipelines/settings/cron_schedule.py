@@ -48,6 +48,7 @@ class Schedule(Section):
     )
     time_zone: str = Field("UTC", description="in which times are also shown; cron is in UTC")
     pipeline: PipelineName = "retraining"
+    """Which of the two pipelines runs."""
     set: dict[str, Any] = Field(
         {}, max_length=MAX_NAMES, description="settings of these runs, by their dotted keys"
     )

@@ -98,6 +98,7 @@ class Settings(Section):
     curation: CurationSettings = CurationSettings()
     engine: EngineSettings = EngineSettings()
     inputs: tuple[str, ...] = Field((), max_length=MAX_NAMES)
+    """Columns of the users table that the models may read."""
     heuristics: HeuristicSettings = HeuristicSettings()
     model: ModelSettings = ModelSettings()
     candidates: dict[str, ModelSettings] = Field({}, max_length=MAX_CANDIDATES)

@@ -94,7 +94,14 @@ Variables = Annotated[dict[str, str], Field(max_length=MAX_NAMES)]
 
 
 class Toleration(Section):
-    """A toleration as in the specification of a pod."""
+    """A toleration as in the specification of a pod.
+
+    Attributes:
+        key, value: of the taint.
+        operator: whether the value counts, or only that there is such a key.
+        effect: of the taint; all of them if left out.
+        toleration_seconds: how long a taint that evicts is tolerated.
+    """
 
     key: str | None = None
     operator: Literal["Equal", "Exists"] | None = None
@@ -104,14 +111,25 @@ class Toleration(Section):
 
 
 class Accelerator(Section):
-    """Devices of one kind, e.g. nvidia.com/gpu."""
+    """Devices of one kind.
+
+    Attributes:
+        type: the name of the resource, e.g. nvidia.com/gpu.
+        count: how many a pod gets.
+    """
 
     type: str = Field(min_length=1)
     count: int = Field(1, ge=1, le=1_000)
 
 
 class StepPlatform(Section):
-    """What one step gets; `Platform.for_step` completes it."""
+    """What one step gets; `Platform.for_step` completes it.
+
+    Attributes:
+        cpu_request, cpu_limit, memory_request, memory_limit: as in the specification of a pod.
+        timeout: of the step.
+        node_selector: the labels of the nodes that it may run on.
+    """
 
     cpu_request: Cpu | None = None
     cpu_limit: Cpu | None = None
@@ -174,6 +192,7 @@ class Platform(Section):
     )
     deadline: Duration | None = Field(None, description="the longest time of a whole run")
     image_pull_secrets: tuple[ObjectName, ...] = Field((), max_length=MAX_NAMES)
+    """Secrets with the logins of registries."""
     secrets: dict[ObjectName, Variables] = Field(
         {},
         max_length=MAX_NAMES,
@@ -191,6 +210,7 @@ class Platform(Section):
         StepPlatform(), description="for all steps, where STEP_NEEDS has no value for a step"
     )
     steps: dict[str, StepPlatform] = Field({}, max_length=MAX_NAMES)
+    """By the name of a step: what it gets, before all defaults."""
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:

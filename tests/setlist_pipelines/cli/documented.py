@@ -1,4 +1,4 @@
-"""All commands, and the keys that docs/json.md promises to scripts of what they print."""
+"""All commands, and the keys that docs/reference/json.md promises to scripts of what they print."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import typer
 
 from setlist_pipelines.cli.main import app
 
-PAGE = Path(__file__).parents[3] / "docs" / "json.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "json.md"
 
 
 def commands(group=None, words=()):

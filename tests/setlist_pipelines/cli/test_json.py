@@ -1,4 +1,4 @@
-"""`--json`: what scripts read of each command, held to docs/json.md."""
+"""`--json`: what scripts read of each command, held to docs/reference/json.md."""
 
 import json
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -19,7 +19,7 @@ def rows(page: str, heading: str) -> list[str]:
     return text.partition(f"| {heading} |")[2].partition("\n\n")[0].splitlines()[2:]
 
 
-@pytest.mark.parametrize(("page", "least"), [("SECURITY.md", 20), ("cluster.md", 40)])
+@pytest.mark.parametrize(("page", "least"), [("SECURITY.md", 20), ("explanation/kubeflow.md", 40)])
 def test_every_test_that_a_page_names_is_there(page: str, least: int):
     names = NAMED.findall((ROOT / "docs" / page).read_text("utf-8"))
     assert len(names) > least
@@ -42,7 +42,7 @@ def test_every_row_of_the_defences_names_a_test():
 
 def test_every_row_on_the_backend_says_how_it_is_known():
     """What was seen or is played by a stand-in has a test; what was only read has none."""
-    table = [row.split("|") for row in rows("cluster.md", "what the backend does")]
+    table = [row.split("|") for row in rows("explanation/kubeflow.md", "what the backend does")]
     assert len(table) > 20
     tested, untested = {"seen", "seen, not recorded", "stand-in"}, {"read", "open"}
     assert {cells[2].strip() for cells in table} <= tested | untested
@@ -51,7 +51,7 @@ def test_every_row_on_the_backend_says_how_it_is_known():
 
 
 def test_every_fault_of_a_cluster_names_its_test_and_what_it_is_over():
-    table = [row.split("|") for row in rows("cluster.md", "what went wrong")]
+    table = [row.split("|") for row in rows("explanation/kubeflow.md", "what went wrong")]
     assert len(table) > 10
     assert [cells[1] for cells in table if not NAMED.search(cells[2])] == []
     assert {cells[3].strip() for cells in table} == {"recording", "stand-in"}

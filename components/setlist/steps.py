@@ -354,7 +354,7 @@ def gate(
     head: dict[str, Any],
     verdict: Output[Artifact],
 ) -> str:
-    """Judge the candidate: promote, reject or undecided, with the reasons in the verdict.
+    """Judge the candidate, and say what goes live: candidate, heuristic, staged or unchanged.
 
     One unnamed output, because kfp.local resolves no other in a `dsl.If`.
     """
@@ -374,7 +374,7 @@ def gate(
         SeenHead.model_validate(head) if head else None,
     )
     judged.write(Path(verdict.path))
-    return judged.decision
+    return judged.live
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

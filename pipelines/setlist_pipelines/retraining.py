@@ -157,7 +157,8 @@ def retraining(
                     .outputs["evaluations"]
                 )
 
-                # 6. Verdict: promote, reject or undecided, each reason with its number.
+                # 6. Verdict: what becomes of the candidate, each reason with its number, and what
+                # goes live.
                 judged = steps.gate(
                     evaluations=evaluations, policy=policy, head=plan.outputs["head"]
                 ).set_display_name("Judge the candidate")
@@ -176,7 +177,7 @@ def retraining(
                     name=name,
                 ).set_display_name("Write the report")
 
-                with dsl.If(judged.outputs["Output"] == "promote", name="promoted"):
+                with dsl.If(judged.outputs["Output"] != "unchanged", name="promoted"):
                     # 8. Refit, where it is asked for: the winner once more, on all days.
                     ships = {}
                     if refit:

@@ -22,10 +22,16 @@ statistics       intervals and tests over listeners
 groups           groups of listeners that are compared one by one
 intervals        the intervals of an evaluation, computed once and kept in its folder
 progress         how far a long computation is
-harm             the search for a group of listeners whom a candidate serves worse
 policy           what the gate demands
-rules            the rules of the policy, applied to an evaluation
-gate             the decision which model of an evaluation goes live
-verdict          the document with this decision
+case             what a rule of the policy looks at
+integrity        rules that no metric makes up for
+comparison       paired comparisons with the heuristics, the live model and the anchor
+harm             the search for a group of listeners whom a candidate serves worse
+guardrails       bounds on further metrics
+fitness          whether a model is fit to serve
+rules            all rules of the policy, with those of installed packages
+going_live       what goes live: the candidate, a heuristic in its place, or nothing
+gate             the verdict of a policy on an evaluation
+verdict          the document that says what becomes of the candidate, and what goes live
 notebook         results as a notebook shows them
 """

@@ -57,6 +57,22 @@ class Case:
         """The table of listeners, one row each, with the slices."""
         return read_users(self.folder, self.evaluation)
 
+    @cached_property
+    def tagged(self) -> bool:
+        """Whether any item has a tag; True where the folder has no table of items, too.
+
+        Raises:
+            EvaluationError: when the table cannot be read.
+        """
+        path = self.folder / "items.parquet"
+        if not path.is_file():
+            return True
+        try:
+            tags = pd.read_parquet(path, columns=["tags"])["tags"]
+        except (OSError, ValueError) as fault:
+            raise EvaluationError(f"{path} is damaged", "evaluate the models again") from fault
+        return bool(tags.map(len).any())
+
     def values(self, model: EvaluatedModel, metric: str) -> Float64s:
         """float64[listeners]: the values of a per-listener metric, in the order of `users`.
 

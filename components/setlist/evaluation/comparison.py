@@ -6,6 +6,8 @@ margin, and the smallest lift that they could have shown is stated. With fewer t
 listeners it is always undecided.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from setlist.evaluation.case import Case
@@ -17,6 +19,20 @@ from setlist.evaluation.statistics import (
     smallest_detectable_lift,
 )
 from setlist.evaluation.verdict import Outcome, Reason
+
+
+def better_than_heuristics(case: Case) -> Iterator[Reason]:
+    """The candidate is better than every heuristic by the margin."""
+    factor = 1 + case.policy.over_heuristics
+    for heuristic in case.heuristics:
+        yield compare(case, f"better than {heuristic.label}", heuristic, factor)
+
+
+def not_worse_than_rivals(case: Case) -> Iterator[Reason]:
+    """The candidate is worse than the live model and the anchor by no more than the tolerance."""
+    factor = 1 - case.policy.under_live
+    for rival in case.rivals:
+        yield compare(case, f"not worse than {rival.label}", rival, factor)
 
 
 def surpasses(case: Case, rival: EvaluatedModel) -> bool:

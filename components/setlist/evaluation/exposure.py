@@ -13,7 +13,7 @@ BLOCK_CELLS = 2**20
 """Shares of tags that are held of the lists that are worked on at a time."""
 
 
-@metric(reads_truth=False)
+@metric(reads_truth=False, reads_tags=True)
 def intra_list_diversity(ranking: Ranking, k: int) -> Float64s:
     """Mean of 1 - Jaccard of the tags over the pairs of the list (Ziegler et al. 2005).
 
@@ -28,7 +28,7 @@ def intra_list_diversity(ranking: Ranking, k: int) -> Float64s:
     return np.maximum(distances, 0) / np.maximum(pairs, 1)
 
 
-@metric()
+@metric(reads_tags=True)
 def serendipity(ranking: Ranking, k: int) -> Float64s:
     """Sum over the list of rel_i * (1 - mean similarity of i to the history), over k (Zhang 2012).
 
@@ -40,7 +40,7 @@ def serendipity(ranking: Ranking, k: int) -> Float64s:
     return np.bincount(rows, surprise, minlength=len(ranking.top)) / k
 
 
-@metric(better="lower", reads_truth=False)
+@metric(better="lower", reads_truth=False, reads_tags=True)
 def calibration(ranking: Ranking, k: int) -> Float64s:
     """KL(p || (1 - a) q + a p), a = 0.01: p the tags of the history, q of the list (Steck 2018).
 

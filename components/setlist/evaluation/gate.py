@@ -7,14 +7,13 @@ closed.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
 from setlist.errors import EvaluationError
 from setlist.evaluation.case import Case
 from setlist.evaluation.comparison import surpasses
+from setlist.evaluation.going_live import going_live
 from setlist.evaluation.intervals import check_intervals
 from setlist.evaluation.policy import Policy, check_policy
 from setlist.evaluation.results import (
@@ -24,8 +23,8 @@ from setlist.evaluation.results import (
     read_evaluation,
     read_values,
 )
-from setlist.evaluation.rules import RULES, SERVING_RULES, Rule
-from setlist.evaluation.verdict import Decision, Outcome, Reason, SeenHead, Verdict, decide
+from setlist.evaluation.rules import RULES
+from setlist.evaluation.verdict import Decision, Reason, SeenHead, Verdict, decide
 
 
 def gate(
@@ -54,23 +53,10 @@ def gate(
             f"{folder}: no heuristic has a {policy.primary} above 0, so there is nothing to beat",
             "fit one that has an answer on this shelf, such as most_popular",
         )
-    reasons = _conclude(RULES, case)
+    reasons = [reason for rule in RULES for reason in rule(case)]
     decision = decide(reasons)
-    ships: EvaluatedModel | None = case.candidate if decision == "promote" else None
-    sentence = _sentence(decision, reasons)
-    if case.candidate.source == "lists":
-        ships = None
-        sentence += " It is a table of lists and no model, so nothing can be pushed."
-    elif ships is None and head is None and policy.bootstrap == "heuristic":
-        ships = _bootstrapped(case)
-        if ships is None:
-            sentence += " Nothing is live yet, and no heuristic is fit to serve."
-        else:
-            sentence += (
-                f" Nothing is live yet, so the best heuristic, {ships.label} "
-                f"({policy.primary} {case.mean(ships):.4f}), goes live in its place."
-            )
-            decision = "promote"
+    live = going_live(case, decision)
+    ships = live.model
     stands = case.anchor or case.live
     return Verdict(
         decision=decision,
@@ -78,7 +64,8 @@ def gate(
         primary=policy.primary,
         ships=ships.label if ships else "",
         ships_digest=ships.digest if ships else "",
-        sentence=sentence,
+        sentence=_sentence(decision, reasons),
+        live_sentence=live.sentence,
         reasons=reasons,
         # Under a policy without anchor, each revision would name the one before as such.
         anchor=None
@@ -92,10 +79,6 @@ def gate(
         values={model.label: _values(folder, evaluation, model) for model in evaluation.models},
         not_asked=case.candidate.not_asked,
     )
-
-
-def _conclude(rules: Sequence[Rule], case: Case) -> list[Reason]:
-    return [reason for rule in rules for reason in rule(case)]
 
 
 def _digest(policy: Policy) -> str:
@@ -144,23 +127,15 @@ def _case(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead |
     )
 
 
-def _bootstrapped(case: Case) -> EvaluatedModel | None:
-    """The best heuristic that has an answer and is fit to serve."""
-    fit = [
-        heuristic
-        for heuristic in case.heuristics
-        if heuristic.source == "model"
-        and case.mean(heuristic) > 0
-        and decide(_conclude(SERVING_RULES, replace(case, candidate=heuristic))) == "promote"
-    ]
-    return max(fit, key=case.mean, default=None)
-
-
 def _sentence(decision: Decision, reasons: list[Reason]) -> str:
-    if decision == "promote":
-        return "The candidate beats every heuristic, and breaks no rule of the policy."
-    kind: Outcome = "fail" if decision == "reject" else "undecided"
-    broken = [reason.rule for reason in reasons if reason.outcome == kind]
+    """What becomes of the candidate, and why."""
+    broken = ", ".join(
+        reason.rule
+        for reason in reasons
+        if reason.outcome == ("fail" if decision == "reject" else "undecided")
+    )
     if decision == "reject":
-        return f"The candidate is refused; it broke: {', '.join(broken)}."
-    return f"The evaluation cannot settle: {', '.join(broken)}; the candidate is not pushed."
+        return f"The candidate is rejected; it broke: {broken}."
+    if decision == "undecided":
+        return f"The candidate is undecided; the evaluation cannot settle: {broken}."
+    return "The candidate beats every heuristic, and breaks no rule of the policy."

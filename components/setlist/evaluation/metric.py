@@ -41,6 +41,7 @@ class Metric:
         per: whether each listener has a value, or only all lists together.
         better: whether a higher or a lower value is good.
         reads_truth: whether it differs on a part of the truth, e.g. on plays of new items.
+        reads_tags: whether it says nothing where items have no tags.
         k: the list length where the settings name none; 0 for a metric without a default.
     """
 
@@ -50,6 +51,7 @@ class Metric:
     better: Better
     reads_truth: bool
     k: int
+    reads_tags: bool = False
 
     def __call__(self, ranking: Ranking, k: int) -> Float64s:
         """float64[listeners], or float64[] for a corpus-level metric.
@@ -94,6 +96,7 @@ def metric(
     better: Better = "higher",
     reads_truth: bool = True,
     k: int = 0,
+    reads_tags: bool = False,
 ) -> Callable[[Function], Metric]:
     """Make a metric of a function; see `Metric` for the arguments.
 
@@ -102,7 +105,9 @@ def metric(
     """
 
     def wrap(function: Function) -> Metric:
-        wrapped = Metric(function, name or function.__name__, per, better, reads_truth, k)
+        wrapped = Metric(
+            function, name or function.__name__, per, better, reads_truth, k, reads_tags
+        )
         functools.update_wrapper(wrapped, function)
         return wrapped
 

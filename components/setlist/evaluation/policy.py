@@ -89,6 +89,15 @@ class SliceRule(Part):
         le=MOST,
         description="groups with fewer listeners are too few to say anything about",
     )
+    doubt: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="a group that seems to lose more than the tolerance, though among so many it "
+        "is not shown to, leaves the verdict undecided if its own p-value is at most this: 0.05 "
+        "is what it would fail at if it were the only group. 0 for never; 1 for every such group, "
+        "and for groups with too few listeners",
+    )
     columns: Annotated[tuple[str, ...], Field(max_length=MAX_NAMES)] | None = Field(
         None,
         description="slices of the evaluation; left out, all of its groups of listeners. item_part "
@@ -155,6 +164,13 @@ class Policy(Part):
     data: DataPolicy = DataPolicy()
     bootstrap: Literal["none", "heuristic"] = Field(
         "heuristic", description="whether the best heuristic may go live while nothing else is"
+    )
+    bootstrap_at_least: int = Field(
+        30,
+        ge=1,
+        le=MOST,
+        description="it has to be evaluated on so many listeners, and its interval has to be "
+        "above 0",
     )
     mode: Mode = Field("auto", description="manual stages the revision, and a person makes it live")
 

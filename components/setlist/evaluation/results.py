@@ -53,6 +53,8 @@ class MetricInfo(BaseModel):
     per: Per
     better: Better
     reads_truth: bool
+    reads_tags: bool = False
+    """False in evaluations of older versions, which did not say."""
     meaning: str
     """The first line of its docstring."""
 
@@ -74,6 +76,7 @@ class MetricInfo(BaseModel):
             per=metric.per,
             better=metric.better,
             reads_truth=metric.reads_truth,
+            reads_tags=metric.reads_tags,
             meaning=(metric.__doc__ or "").strip().partition("\n")[0],
         )
 

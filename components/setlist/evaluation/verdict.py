@@ -1,18 +1,28 @@
-"""What the gate says, in a form that push checks and a person reads."""
+"""What the gate says, in a form that push checks and a person reads.
 
-from collections.abc import Sequence
+A verdict makes two statements. `decision` says what becomes of the candidate, `live` what goes
+live, which may be a heuristic while the candidate is rejected. Each has one word for each case,
+and a sentence.
+"""
+
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import BaseModel, ConfigDict, FiniteFloat, computed_field, model_validator
 
 from setlist.documents import read_document
 from setlist.errors import EvaluationError
 from setlist.evaluation.notebook import html_line, html_table
 
 Decision = Literal["promote", "reject", "undecided"]
-Outcome = Literal["pass", "fail", "undecided"]
+Outcome = Literal["pass", "fail", "undecided", "unproven", "not_asked"]
+"""`unproven` and `not_asked` neither promote nor reject: nothing speaks against the candidate, but
+nobody has shown that the rule holds."""
+Live = Literal["candidate", "heuristic", "staged", "unchanged"]
 Mode = Literal["auto", "manual"]
+OUTCOME_WORDS = {"unproven": "not shown to lose", "not_asked": "not asked"}
+"""For people, where the outcome is not its own word."""
 
 
 class SeenHead(BaseModel):
@@ -54,11 +64,22 @@ class Reason(BaseModel):
     """The groups of a slice that have too few listeners to be compared; [] in older verdicts."""
     sentence: str
 
+    @property
+    def word(self) -> str:
+        """The outcome, for people."""
+        return OUTCOME_WORDS.get(self.outcome, self.outcome)
+
+    @property
+    def breaks(self) -> bool:
+        """Whether the candidate is not promoted because of this rule."""
+        return self.outcome in ("fail", "undecided")
+
 
 class Verdict(BaseModel):
     """What push needs to know, and what a person wants to read."""
 
     decision: Decision
+    """What becomes of the candidate."""
     mode: Mode
     """`auto` lets push make the model live; `manual` puts it into the store and leaves that step to
     a person."""
@@ -69,6 +90,9 @@ class Verdict(BaseModel):
     ships_digest: str = ""
     """The digest of its model folder; "" for none."""
     sentence: str
+    """Why the candidate is promoted, rejected or neither."""
+    live_sentence: str = ""
+    """What goes live, and why; "" in older verdicts, whose `sentence` says both."""
     reasons: list[Reason]
     anchor: int | None = None
     """The anchor of the next runs: the revision that their candidates must not be worse than; None
@@ -87,14 +111,55 @@ class Verdict(BaseModel):
     not_asked: list[str] = []
     """What could not be asked of the candidate, a sentence each; [] of a model."""
 
+    @model_validator(mode="after")
+    def _of_the_candidate(self) -> Self:
+        # An older verdict says `promote` where a heuristic goes live; its reasons are those of the
+        # candidate.
+        if self._ships_heuristic:
+            self.decision = decide(self.reasons)
+        return self
+
+    @computed_field  # type: ignore[prop-decorator] # https://github.com/python/mypy/issues/1362
+    @property
+    def live(self) -> Live:
+        """What goes live; `staged` waits until a person makes it live, `unchanged` is nothing."""
+        if not self.ships:
+            return "unchanged"
+        if self.mode == "manual":
+            return "staged"
+        return "heuristic" if self._ships_heuristic else "candidate"
+
+    @property
+    def _ships_heuristic(self) -> bool:
+        if not self.ships:
+            return False
+        # Older verdicts have no roles.
+        default = "candidate" if self.ships == "candidate" else "heuristic"
+        return self.roles.get(self.ships, default) == "heuristic"
+
+    @property
+    def live_words(self) -> str:
+        """`live` in a few words, with the name of a heuristic."""
+        if not self.ships:
+            return "nothing changes"
+        model = f"heuristic {self.ships}" if self._ships_heuristic else "candidate"
+        return f"{model}, staged" if self.mode == "manual" else model
+
+    @property
+    def sentences(self) -> str:
+        """Both statements: the reason for the decision, and what goes live."""
+        return f"{self.sentence} {self.live_sentence}".strip()
+
     def _repr_html_(self) -> str:
         """The verdict as a notebook shows it."""
         rows: list[Sequence[str]] = [
-            (reason.outcome, reason.rule, reason.sentence) for reason in self.reasons
+            (reason.word, reason.rule, reason.sentence) for reason in self.reasons
         ]
         rows.extend(("not asked", "", sentence) for sentence in self.not_asked)
         table = html_table(("outcome", "rule", "in words"), rows)
-        return f"{html_line(f'{self.decision}: {self.sentence}')}{table}"
+        statements = [f"candidate: {self.decision}. {self.sentence}"]
+        statements.append(f"live: {self.live_words}. {self.live_sentence}".strip())
+        return "".join(map(html_line, statements)) + table
 
     def write(self, path: Path) -> None:
         """Write the verdict as JSON."""
@@ -110,7 +175,7 @@ class Verdict(BaseModel):
         return read_document(path, cls, EvaluationError, "run the gate again")
 
 
-def decide(reasons: list[Reason]) -> Decision:
+def decide(reasons: Iterable[Reason]) -> Decision:
     """`reject` where any rule fails, else `undecided` where any cannot be settled, else `promote`.
 
     Without any reason it is `promote`.

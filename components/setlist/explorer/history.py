@@ -13,7 +13,7 @@ from typing import Literal, Self
 from pydantic import ValidationError
 
 from setlist.errors import SetlistError, StoreError
-from setlist.evaluation.verdict import Verdict, decide
+from setlist.evaluation.verdict import Verdict
 from setlist.explorer.live_age import LiveAge, instant, live_age
 from setlist.runs.promotion import REFRESH_OF
 from setlist.runs.record import PAGE_RECORDS, RecordPage, RunRecord
@@ -83,12 +83,9 @@ class HistoryEntry:
         """
         if self.verdict is None:
             return ""
-        decision = self.verdict.decision
-        if self.verdict.roles.get(self.verdict.ships) == "heuristic":
-            decision = decide(self.verdict.reasons)
-        if decision == "promote":
+        if self.verdict.decision == "promote":
             return "staged" if self.verdict.mode == "manual" else "promoted"
-        return "refused" if decision == "reject" else "undecided"
+        return "refused" if self.verdict.decision == "reject" else "undecided"
 
 
 @dataclass
@@ -274,7 +271,7 @@ def _entries(
         if refreshed is not None:
             sentence = f"Revision {refreshed} with a new item table; nothing was trained or judged."
         else:
-            sentence = verdict.sentence if verdict else "The store has no record of this run."
+            sentence = verdict.sentences if verdict else "The store has no record of this run."
         yield HistoryEntry(
             when=instant(manifest.created, f"{source} revision {manifest.revision}: created"),
             outcome="promoted" if manifest.revision in promoted_by_run else "staged",

@@ -30,12 +30,12 @@ def draw_forest(reasons: Sequence[Reason], primary: str) -> str:
         axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1, linestyle=":")
         for place, (reason, low, high) in enumerate(paired):
-            colour = OUTCOME_COLOURS[reason.outcome]
+            colour = OUTCOME_COLOURS.get(reason.outcome, OUTCOME_COLOURS["undecided"])
             axes.plot([low, high], [place, place], color=colour, linewidth=2.5)
             axes.plot(reason.value, place, "o", color=colour, markersize=7)
             axes.plot(reason.needed, place, "|", color=INK, markersize=13, markeredgewidth=2)
         names = [
-            f"{clip(reason.rule, RULE_NAME_LENGTH)} ({reason.outcome})" for reason, _, _ in paired
+            f"{clip(reason.rule, RULE_NAME_LENGTH)} ({reason.word})" for reason, _, _ in paired
         ]
         axes.set_yticks(range(len(paired)), names)
         axes.set_ylim(len(paired) - 0.5, -0.5)  # the first rule at the top
@@ -46,7 +46,7 @@ def draw_forest(reasons: Sequence[Reason], primary: str) -> str:
         add_grid(axes)
         description = " ".join(
             f"{reason.rule}: {reason.value:+.4f}, {low:+.4f} to {high:+.4f}, needed above "
-            f"{reason.needed:+.4f}, {reason.outcome}."
+            f"{reason.needed:+.4f}, {reason.word}."
             for reason, low, high in paired
         )
         title = f"Difference in {primary} between the candidate and each other model, with interval"

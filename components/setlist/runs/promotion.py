@@ -114,12 +114,12 @@ def push(
         The revision.
 
     Raises:
-        EvaluationError: the verdict is no promotion, or names a model that the run does not have.
+        EvaluationError: by the verdict nothing goes live, or it names a model that the run does not have.
         ModelError: the model is not the judged model or its refit.
         StoreConflictError: HEAD moved since the plan; the revision is staged, and not promoted.
         StoreError: the store refuses the revision, or cannot be written.
     """
-    if verdict.decision != "promote" or not verdict.ships:
+    if verdict.live == "unchanged":
         raise EvaluationError(f"the verdict is {verdict.decision}, so nothing is pushed.")
     folders = {"candidate": candidate}
     folders |= {folder.name: folder for folder in model_folders(heuristics)}
@@ -156,7 +156,7 @@ def push(
     if verdict.mode == "manual":
         print(f"{verdict.ships} is revision {revision} of {name}, staged", flush=True)
         return revision
-    models.promote(name, revision, expected=_judged_head(verdict), why=verdict.sentence)
+    models.promote(name, revision, expected=_judged_head(verdict), why=verdict.sentences)
     print(f"{verdict.ships} is revision {revision} of {name}, and live", flush=True)
     return revision
 

@@ -257,7 +257,7 @@ class RunRecord(Record):
             name=name,
             run_id=run_id,
             outcome=outcome if revision else "refused",
-            sentence=judged.sentence,
+            sentence=judged.sentences,
             revision=revision,
             ended=_now(),
             verdict=judged,
@@ -303,7 +303,7 @@ class RunRecord(Record):
                 name=name,
                 run_id=promotion.run_id,
                 outcome="staged" if verdict.mode == "manual" else "promoted",
-                sentence=verdict.sentence,
+                sentence=verdict.sentences,
                 revision=promotion.revision,
                 ended=ended.strftime(TIME_FORMAT),
                 verdict=verdict,
@@ -313,11 +313,17 @@ class RunRecord(Record):
 
     @property
     def line(self) -> str:
-        """The record in one line, for a log or a message."""
+        """The record in one line, for a log or a message.
+
+        With a verdict it makes both statements: what became of the candidate, and what went live.
+        """
         pushed = f" as revision {self.revision}" if self.revision else ""
         warnings = self.data_verdict.with_outcome("warn") if self.data_verdict else []
         data = f" The data: {'; '.join(each.sentence for each in warnings)}." if warnings else ""
         outcome = self.outcome.replace("_", " ")
+        if self.verdict and self.outcome != "failed":
+            live = self.verdict.live_words
+            outcome = f"candidate: {self.verdict.decision}; live: {live}"
         return one_line(f"{self.name}: {outcome}{pushed}. {self.sentence}{data}")
 
 

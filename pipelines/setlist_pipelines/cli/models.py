@@ -96,7 +96,11 @@ def show(
         "bytes": Cell(size, f"{size:,} in {len(manifest.files)} files"),
     }
     metadata = {
-        key: Cell(entry, f"{entry.get('decision')}: {entry.get('sentence')}")
+        key: Cell(
+            entry,
+            f"candidate: {entry.get('decision')}. {entry.get('sentence')} "
+            f"{entry.get('live_sentence', '')}".strip(),
+        )
         if key == "verdict" and isinstance(entry, dict) and entry
         else entry
         for key, entry in manifest.metadata.items()

@@ -1,0 +1,66 @@
+"""Rules that no metric makes up for: a candidate that breaks one is rejected however good it is."""
+
+from collections.abc import Iterator
+
+from setlist.evaluation.case import Case
+from setlist.evaluation.verdict import Reason
+
+
+def another_model(case: Case) -> Iterator[Reason]:
+    """The candidate's SavedModel is not that of the live model or the anchor."""
+    for rival in case.rivals:
+        same = case.candidate.content == rival.content
+        yield Reason(
+            rule=f"another model than {rival.label}",
+            outcome="fail" if same else "pass",
+            value=float(same),
+            needed=0,
+            sentence=f"its SavedModel is {'the same as' if same else 'not that of'} {rival.label}.",
+        )
+
+
+def honours_exclusions(case: Case) -> Iterator[Reason]:
+    """Nothing is listed that the caller excluded."""
+    excluded = case.candidate.excluded
+    yield Reason(
+        rule="lists nothing excluded",
+        outcome="fail" if excluded else "pass",
+        value=excluded,
+        needed=0,
+        sentence=f"{excluded:,} positions of its lists hold an excluded item.",
+    )
+
+
+def knows_the_catalogue(case: Case) -> Iterator[Reason]:
+    """The candidate knows nearly every item, and lists it when lists are long enough."""
+    candidate, needed = case.candidate, case.policy.catalogue
+    if candidate.source == "lists":  # "not asked", in the verdict
+        return
+    # The share of the catalogue that it knows, times the share of its own that it lists.
+    value = candidate.known * (candidate.inspection.reach if candidate.inspection else 0)
+    yield Reason(
+        rule="knows the catalogue",
+        outcome="pass" if value >= needed else "fail",
+        value=value,
+        needed=needed,
+        sentence=f"it lists {value:.1%} of {case.evaluation.catalogue:,} items in lists of any "
+        f"length, {needed:.1%} are needed.",
+    )
+
+
+def believable(case: Case) -> Iterator[Reason]:
+    """The candidate is not too good to be true (Twyman's law)."""
+    policy = case.policy
+    if policy.believable is None:
+        return
+    bound = policy.believable * case.mean(case.best)
+    value = case.mean(case.candidate)
+    yield Reason(
+        rule="not too good to be true",
+        outcome="pass" if value <= bound else "fail",
+        value=value,
+        needed=bound,
+        sentence=f"{policy.primary} {value:.4f}, at most {bound:.4f} is believed "
+        f"({policy.believable:g} times {case.best.label}); beyond that the test period has "
+        "leaked into training, or the data are not what they seem.",
+    )

@@ -19,6 +19,7 @@ inspection       the check that a model gives the same answers in a fresh proces
 evaluator        evaluates every model of a run
 results          the evaluation folder, and how it is read
 statistics       intervals and tests over listeners
+silent_models    heuristics that list nothing, and would be zeros in any table
 groups           groups of listeners that are compared one by one
 intervals        the intervals of an evaluation, computed once and kept in its folder
 progress         how far a long computation is

@@ -126,7 +126,8 @@ def harm_reasons(
     The p-values of the one-sided paired sign-flip test are corrected over all groups of all slices
     (Holm), because harm is searched for. A slice passes where each of its groups keeps what it has
     but for the tolerance. Where a group does not, and is not shown to lose either, the slice is
-    undecided or unproven, as the policy says; so it is where a group has too few listeners.
+    undecided or unproven, as the policy says; so it is where a group has too few listeners. In a
+    group without any, nobody loses.
 
     Args:
         groups: of all slices.
@@ -134,6 +135,7 @@ def harm_reasons(
         metric: the name of the primary metric.
         rival: the label of the model that listeners would have otherwise.
     """
+    groups = [group for group in groups if group.size]
     tested = _test([group for group in groups if group.size >= policy.at_least], policy.tolerance)
     for name in dict.fromkeys(group.slice for group in groups):
         small = [group for group in groups if group.slice == name and group.size < policy.at_least]
@@ -179,6 +181,7 @@ def _reason(
         outcome = "undecided"
     elif open_questions:
         outcome = "unproven"
+    why = f"; slices.doubt {policy.doubt:g} leaves it undecided" if outcome == "undecided" else ""
     if not tested:
         return Reason(
             rule=rule,
@@ -186,12 +189,12 @@ def _reason(
             value=0,
             needed=0,
             too_small=[group.value for group in small],
-            sentence=f"{few}.",
+            sentence=f"{few}{why}.",
         )
     # Where p-values are equal, the larger loss decides.
     worst = min(tested, key=lambda entry: (entry.p, entry.group.differences.mean()))
     if worst.corrected <= 1 - CONFIDENCE_LEVEL:
-        outcome = "fail"
+        outcome, why = "fail", ""
     group, lift = worst.group, float(worst.group.differences.mean())
     needed = -policy.tolerance * float(group.rival_values[group.members].mean())
     detectable = smallest_detectable_lift(group.differences)
@@ -206,5 +209,5 @@ def _reason(
         sentence=f"of {len(tested)} groups {group.value or 'not known'} ({group.size:,} "
         f"listeners) fares worst: {metric} {lift:+.4f}, where {needed:+.4f} is tolerated "
         f"(p {worst.corrected:.2g}, corrected{alone}; a difference of {detectable:.4f} could be "
-        f"detected){'; ' + few if few else ''}.",
+        f"detected){'; ' + few if few else ''}{why}.",
     )

@@ -36,6 +36,7 @@ from setlist.evaluation.results import (
     read_per_user,
     read_users,
 )
+from setlist.evaluation.silent_models import describe_silence, silent_heuristics
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Verdict
 from setlist.models.selection import chosen, differences
@@ -166,6 +167,7 @@ def write_report(
     scores = {model.label: read_per_user(evaluations, model.label) for model in evaluation.models}
     tops = {model.label: _top(evaluations / model.label / "top.npy") for model in evaluation.models}
     silent = {label for label, top in tops.items() if (top < 0).all()}
+    folded = silent_heuristics(evaluations, evaluation)
     listing = {label: top for label, top in tops.items() if label not in silent}
     candidates = Candidates.read(training) if training else None
     live = next((model for model in evaluation.models if model.role == "live"), None)
@@ -192,11 +194,13 @@ def write_report(
             primary=primary,
             level=f"{CONFIDENCE_LEVEL:.0%}",
             silent=silent,
-            table=metric_table(evaluation, intervals, silent),
+            silence=describe_silence(evaluation, folded),
+            shown=[model for model in evaluation.models if model.label not in folded],
+            table=metric_table(evaluation, intervals, silent, folded),
             shared=shared_truth(evaluation, scores, intervals, primary),
             forest=_trusted_markup(draw_forest(judged.reasons, primary)),
             glance=Glance.of(evaluations, evaluation, users, items, listing),
-            slices=slices(evaluation, compared, intervals, live=True),
+            slices=slices(evaluation, compared, intervals, live=True, folded=folded),
             listeners=listener_cards(evaluations, users, tops, scores, primary, per_segment),
             changes=changes_since_live(
                 evaluation,

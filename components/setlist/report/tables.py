@@ -106,7 +106,10 @@ class Slice:
 
 
 def metric_table(
-    evaluation: Evaluation, intervals: Intervals, silent: Collection[str]
+    evaluation: Evaluation,
+    intervals: Intervals,
+    silent: Collection[str],
+    folded: Collection[str] = (),
 ) -> MetricTable:
     """Tabulate all models by all metrics.
 
@@ -114,6 +117,7 @@ def metric_table(
         evaluation: of the run.
         intervals: `wanted_of_models`.
         silent: labels of models that list nothing; none of them is marked as the best.
+        folded: labels of models that are left out.
     """
     rows = {
         model.label: [
@@ -123,6 +127,7 @@ def metric_table(
             for metric in evaluation.metrics
         ]
         for model in evaluation.models
+        if model.label not in folded
     }
     return _mark_best(list(evaluation.metrics), rows, silent)
 
@@ -190,6 +195,7 @@ def slices(
     compared: Sequence[ComparedSlice],
     intervals: Intervals,
     live: bool = False,
+    folded: Collection[str] = (),
 ) -> list[Slice]:
     """Compare all models in every group of every slice, and by part of the catalogue.
 
@@ -199,11 +205,12 @@ def slices(
         intervals: `wanted_of_groups`.
         live: whether the live model is the reference, if there is one; else it is the best
             heuristic of each group.
+        folded: labels of models that are left out, heuristics that list nothing.
     """
     return [
         Slice(
             part.name,
-            [_slice_group(evaluation, group, intervals, live) for group in part.groups],
+            [_slice_group(evaluation, group, intervals, live, folded) for group in part.groups],
             part.hidden,
         )
         for part in compared
@@ -211,15 +218,29 @@ def slices(
 
 
 def _slice_group(
-    evaluation: Evaluation, compared: ComparedGroup, intervals: Intervals, live: bool
+    evaluation: Evaluation,
+    compared: ComparedGroup,
+    intervals: Intervals,
+    live: bool,
+    folded: Collection[str],
 ) -> SliceGroup:
     value = clip(compared.group.value, VALUE_LENGTH) or "not known"
     if not len(compared.means):
         return SliceGroup(value, compared.listeners, [])
     labels = [model.label for model in evaluation.models]
-    reference = compared.reference([model.role for model in evaluation.models], live)
+    roles = [model.role for model in evaluation.models]
+    reference = marked = compared.reference(roles, live)
+    if labels[reference] in folded:
+        # Where no heuristic has a hit, the first is the reference; of those that are shown, too.
+        shown = [
+            label not in folded and role == "heuristic"
+            for label, role in zip(labels, roles, strict=True)
+        ]
+        marked = shown.index(True) if any(shown) else reference
     cells = []
     for place, label in enumerate(labels):
+        if label in folded:
+            continue
         quantity = Quantity(compared.metric, label, labels[reference])
         interval = intervals.of(compared.group, quantity)
         cells.append(
@@ -227,7 +248,7 @@ def _slice_group(
                 mean=float(compared.means[place]),
                 difference=interval.mean,
                 settled=interval.low > 0 or interval.high < 0,
-                reference=place == reference,
+                reference=place == marked,
             )
         )
     return SliceGroup(value, compared.listeners, cells)

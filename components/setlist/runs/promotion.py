@@ -114,7 +114,7 @@ def push(
         The revision.
 
     Raises:
-        EvaluationError: by the verdict nothing goes live, or it names a model that the run does not have.
+        EvaluationError: nothing goes live, or what does is no model of the run.
         ModelError: the model is not the judged model or its refit.
         StoreConflictError: HEAD moved since the plan; the revision is staged, and not promoted.
         StoreError: the store refuses the revision, or cannot be written.

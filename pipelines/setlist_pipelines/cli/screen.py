@@ -20,8 +20,9 @@ from setlist.data.verdict import DataVerdict
 from setlist.evaluation.groups import EVERYBODY
 from setlist.evaluation.intervals import Intervals, Quantity, read_intervals, wanted_of_models
 from setlist.evaluation.results import EvaluatedModel, Evaluation, read_evaluation
+from setlist.evaluation.silent_models import describe_silence, silent_heuristics
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL
-from setlist.evaluation.verdict import Verdict, decide
+from setlist.evaluation.verdict import Verdict
 from setlist.models.selection import chosen, differences
 from setlist.models.training_record import CHECK_K, read_training_records
 from setlist.printable import lines, one_line
@@ -39,7 +40,13 @@ PROGRESS_LINE = re.compile(r"(\d{1,3})% (.+)")
 BAR_WIDTH = 24
 LOG_WIDTH = 120
 """The width where the output is no terminal; rich would take 80 columns and cut the numbers."""
-OUTCOME_TEXTS = {"pass": Text("pass", "green"), "fail": Text("FAIL", "red")}
+OUTCOME_TEXTS = {
+    "pass": Text("pass", "green"),
+    "fail": Text("FAIL", "red"),
+    "not_asked": Text("not asked", "dim"),
+}
+OUTCOME_WIDTH = len("undecided")
+"""Of the column; the longest outcome breaks into two lines."""
 DECISION_COLOURS = {"promote": "green", "reject": "red", "undecided": "yellow"}
 
 
@@ -180,16 +187,21 @@ def print_models(console: Console, folder: Path, evaluation: Evaluation) -> None
         padding=(0, 1),
     )
     intervals = read_intervals(folder, evaluation, wanted_of_models(evaluation))
+    silent = silent_heuristics(folder, evaluation)
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
         # The space is where a narrow column may break: "ndcg" over "@10".
         table.add_column(metric.label.replace("_", " ").replace("@", " @"), justify="right")
     for model in evaluation.models:
-        table.add_row(
-            Text(one_line(model.label), "bold" if model.role == "candidate" else ""),
-            *(_cell(model, metric.name, intervals) for metric in evaluation.metrics),
-        )
+        if model.label not in silent:
+            table.add_row(
+                Text(one_line(model.label), "bold" if model.role == "candidate" else ""),
+                *(_cell(model, metric.name, intervals) for metric in evaluation.metrics),
+            )
     console.print(table)
+    if silent:
+        line = one_line(describe_silence(evaluation, silent))
+        console.print(line, style="dim", soft_wrap=True)
 
 
 def print_data_warnings(console: Console, verdict: DataVerdict) -> None:
@@ -259,19 +271,28 @@ def print_candidates(console: Console, folder: Path) -> None:
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
-    """Print the verdict with its reasons."""
+    """Print the two statements of the verdict, and the reasons for the first."""
     reasons = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    reasons.add_column(max_width=OUTCOME_WIDTH)
+    reasons.add_column()
     for reason in verdict.reasons:
-        outcome = OUTCOME_TEXTS.get(reason.outcome, Text(reason.outcome, "yellow"))
+        outcome = OUTCOME_TEXTS.get(reason.outcome, Text(reason.word, "yellow"))
         sentence = one_line(f": {reason.sentence}")
         reasons.add_row(outcome, Text.assemble((one_line(reason.rule), "bold"), sentence))
     for sentence in verdict.not_asked:
         reasons.add_row(Text("not asked", "dim"), Text(one_line(sentence)))
     colour = DECISION_COLOURS[verdict.decision]
+    statements = [Text(one_line(verdict.sentence), "bold")]
+    if verdict.live_sentence:  # not in older verdicts
+        statements.append(Text(one_line(verdict.live_sentence)))
     console.print(
         Panel(
-            Group(Text(one_line(verdict.sentence), "bold"), "", reasons),
-            title=Text(verdict.decision.upper(), f"bold {colour}"),
+            Group(*statements, "", reasons),
+            title=Text.assemble(
+                ("candidate: ", ""),
+                (verdict.decision.upper(), f"bold {colour}"),
+                (f", live: {one_line(verdict.live_words)}", ""),
+            ),
             border_style=colour,
         )
     )
@@ -296,15 +317,12 @@ def print_backtest(console: Console, result: "Backtest") -> None:
             padding=(0, 1),
             title_justify="left",
         )
-        for column in ("as of", "candidate", "best heuristic", "verdict", "live from then on"):
+        for column in ("as of", "candidate", "best heuristic", "decision", "live from then on"):
             table.add_column(column, no_wrap=True)
         table.add_column("listeners got", justify="right", no_wrap=True)
         for cut, entry in zip(result.cuts, entries, strict=True):
             heuristic = cut.best_heuristic
             decision: str = entry.verdict.decision if entry.verdict else "-"
-            # A verdict that ships a heuristic is a promotion; what the candidate got is shown too.
-            if entry.verdict and entry.ships not in ("", "candidate"):
-                decision = f"heuristic, {decide(entry.verdict.reasons)}"
             table.add_row(
                 cut.as_of[:10],
                 f"{cut.values['candidate']:.4f}",
@@ -318,7 +336,7 @@ def print_backtest(console: Console, result: "Backtest") -> None:
             for reason in entry.verdict.reasons if entry.verdict else []:
                 if reason.outcome == "pass":
                     continue
-                sentence = one_line(f"{reason.outcome:<9}  {reason.rule}: {reason.sentence}")
+                sentence = one_line(f"{reason.word:<9}  {reason.rule}: {reason.sentence}")
                 console.print(f"  {cut.as_of[:10]}  {sentence}")
 
     # The last period has not been lived through: its models are not evaluated later.

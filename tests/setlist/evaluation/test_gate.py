@@ -174,7 +174,7 @@ def test_reject(tmp_path):
     assert (verdict.ships, verdict.ships_digest) == ("", "")
     assert outcomes(verdict) == {"better than most_popular": "fail"}
     assert reason_of(verdict, "better").value == -0.25
-    assert verdict.sentence == "The candidate is refused; it broke: better than most_popular."
+    assert verdict.sentence == "The candidate is rejected; it broke: better than most_popular."
 
 
 def test_undecided(tmp_path):
@@ -192,7 +192,9 @@ def test_undecided(tmp_path):
     assert reason.detectable == pytest.approx(0.112153, abs=1e-6)
     assert "these 40 listeners cannot settle it" in reason.sentence
     assert "a difference of 0.1122 could be detected" in reason.sentence
-    assert "better than most_popular" in verdict.sentence
+    assert verdict.sentence == (
+        "The candidate is undecided; the evaluation cannot settle: better than most_popular."
+    )
 
 
 def test_the_interval_is_that_of_the_paired_differences(tmp_path):
@@ -260,14 +262,12 @@ def test_the_best_heuristic_goes_live_where_nothing_is(tmp_path):
     models = against(0.25).add("recently_popular", 0.75)
     policy = PLAIN.model_copy(update={"bootstrap": "heuristic"})
     verdict = gate(models.write(tmp_path), policy, None)
-    assert verdict.decision == "promote"
+    assert (verdict.decision, verdict.live) == ("reject", "heuristic")
     assert (verdict.ships, verdict.ships_digest) == (
         "recently_popular",
         "digest of recently_popular",
     )
     assert set(outcomes(verdict).values()) == {"fail"}
-    assert "the best heuristic, recently_popular (ndcg@10 0.7500), goes live" in verdict.sentence
-    assert "The candidate is refused" in verdict.sentence
 
 
 def test_a_good_candidate_goes_live_instead_of_a_heuristic(tmp_path):
@@ -287,6 +287,138 @@ def test_no_heuristic_replaces_a_live_model(tmp_path, candidate):
     assert verdict.decision in ("reject", "undecided")
     assert verdict.ships == ""
     assert verdict.head == HEAD
+
+
+BOOTSTRAP = PLAIN.model_copy(update={"bootstrap": "heuristic"})
+
+
+@pytest.mark.parametrize("listeners", [2, 29, 30])
+def test_a_few_listeners_are_no_evidence_for_a_heuristic(tmp_path, listeners):
+    models = Models(listeners).add("candidate", 0.25).add("most_popular", 0.5)
+    verdict = gate(models.write(tmp_path), BOOTSTRAP, None)
+    if listeners < 30:
+        assert (verdict.ships, verdict.live) == ("", "unchanged")
+        assert verdict.live_sentence == (
+            "Nothing changes: the best heuristic, most_popular, has too little evidence to go "
+            f"live: {listeners} listeners, 30 are needed (bootstrap_at_least)."
+        )
+    else:
+        assert (verdict.ships, verdict.live) == ("most_popular", "heuristic")
+    lenient = BOOTSTRAP.model_copy(update={"bootstrap_at_least": listeners})
+    assert gate(tmp_path, lenient, None).ships == "most_popular"
+
+
+@pytest.mark.parametrize("hits", [3, 8])
+def test_a_heuristic_whose_interval_reaches_0_does_not_go_live(tmp_path, hits):
+    """Of 40 listeners 3 have a hit: mean .075, error .0422, and 2.02 errors reach below 0."""
+    values = np.r_[np.ones(hits), np.zeros(LISTENERS - hits)]
+    models = Models().add("candidate", 0.0).add("most_popular", values)
+    verdict = gate(models.write(tmp_path), BOOTSTRAP, None)
+    if hits == 8:  # mean .2, error .0640
+        assert verdict.ships == "most_popular"
+    else:
+        assert verdict.ships == ""
+        assert verdict.live_sentence.startswith(
+            "Nothing changes: the best heuristic, most_popular, has too little evidence to go "
+            "live: ndcg@10 0.0750 [-0.01"
+        )
+        assert verdict.live_sentence.endswith("may be nothing.")
+
+
+# Two statements: what becomes of the candidate, and what goes live.
+
+MANUAL = {"mode": "manual"}
+BETTER = "The candidate beats every heuristic, and breaks no rule of the policy."
+WORSE = "The candidate is rejected; it broke: better than most_popular."
+OPEN = "The candidate is undecided; the evaluation cannot settle: better than most_popular."
+LIVE_STAYS = "Nothing changes: revision 3 stays live."
+
+
+@pytest.mark.parametrize(
+    ("candidate", "head", "change", "words"),
+    [
+        (0.75, None, {}, ("promote", BETTER, "candidate", "The candidate goes live.")),
+        (0.75, FIRST, {}, ("promote", BETTER, "candidate", "The candidate goes live.")),
+        (
+            0.75,
+            FIRST,
+            MANUAL,
+            (
+                "promote",
+                BETTER,
+                "candidate, staged",
+                "The candidate is staged; it goes live when a person promotes it.",
+            ),
+        ),
+        (0.25, FIRST, {}, ("reject", f"{WORSE[:-1]}, not worse than live-3.", None, LIVE_STAYS)),
+        (0.625 + SWING, FIRST, {}, ("undecided", OPEN, None, LIVE_STAYS)),
+        (
+            0.25,
+            None,
+            {},
+            (
+                "reject",
+                WORSE,
+                "heuristic most_popular",
+                "The best heuristic, most_popular (ndcg@10 0.5000), goes live, because nothing is "
+                "live yet.",
+            ),
+        ),
+        (
+            0.625 + SWING,
+            None,
+            MANUAL,
+            (
+                "undecided",
+                OPEN,
+                "heuristic most_popular, staged",
+                "The best heuristic, most_popular (ndcg@10 0.5000), is staged, because nothing is "
+                "live yet; it goes live when a person promotes it.",
+            ),
+        ),
+        (
+            0.25,
+            None,
+            {"bootstrap": "none"},
+            (
+                "reject",
+                WORSE,
+                None,
+                "Nothing changes: the policy lets no heuristic go live (bootstrap: none).",
+            ),
+        ),
+    ],
+)
+def test_a_verdict_makes_two_statements(tmp_path, candidate, head, change, words):
+    models = against(candidate)
+    if head:
+        models.add("live-3", 0.5)
+    verdict = gate(models.write(tmp_path), BOOTSTRAP.model_copy(update=change), head)
+    decision, sentence, live_words, live_sentence = words
+    assert (verdict.decision, verdict.sentence) == (decision, sentence)
+    assert (verdict.live_words, verdict.live_sentence) == (
+        live_words or "nothing changes",
+        live_sentence,
+    )
+    assert verdict.sentences == f"{sentence} {live_sentence}"
+    kinds = {None: "unchanged", "candidate": "candidate", "heuristic most_popular": "heuristic"}
+    assert verdict.live == kinds.get(live_words, "staged")
+    assert json.loads(verdict.model_dump_json())["live"] == verdict.live
+    html = verdict._repr_html_()
+    assert f"<p>candidate: {decision}. {sentence}</p>" in html
+    assert f"<p>live: {verdict.live_words}. {live_sentence}</p>" in html
+
+
+@pytest.mark.parametrize("roles", [True, False])
+def test_an_older_verdict_that_promotes_a_heuristic_rejects_the_candidate(tmp_path, roles):
+    document = gate(against(0.25).write(tmp_path), BOOTSTRAP, None).model_dump()
+    del document["live"], document["live_sentence"]
+    if not roles:
+        document["roles"] = {}
+    older = Verdict.model_validate(document | {"decision": "promote", "sentence": "Both."})
+    assert (older.decision, older.live) == ("reject", "heuristic")
+    assert older.live_words == "heuristic most_popular"
+    assert older.sentences == "Both."
 
 
 # Beside the live model and the anchor.
@@ -378,6 +510,49 @@ def test_a_relative_guardrail_waits_for_a_live_model(tmp_path):
     assert outcomes(verdict) == {"better than most_popular": "pass"}
 
 
+@pytest.mark.parametrize("tags", [[], ["folk"], None])
+def test_diversity_is_not_asked_where_items_have_no_tags(tmp_path, tags):
+    """Without any tag a list is as diverse as can be, whatever it holds."""
+    models = against(0.75)
+    for table in models.tables.values():
+        table["intra_list_diversity@10"] = 1.0
+    folder = models.write(tmp_path)
+    metric = MetricInfo.of("intra_list_diversity@10").model_dump()
+    edit(lambda document: document["metrics"].append(metric))(folder)
+    if tags is not None:
+        pd.DataFrame({"tags": [[], tags]}).to_parquet(folder / "items.parquet")
+    guardrail = Guardrail(metric="intra_list_diversity@10", at_least=0.2)
+    verdict = gate(folder, PLAIN.model_copy(update={"guardrails": (guardrail,)}), None)
+    reason = reason_of(verdict, "intra_list_diversity@10")
+    assert verdict.decision == "promote"
+    if tags == []:
+        assert (reason.outcome, reason.word) == ("not_asked", "not asked")
+        assert reason.sentence == "items have no tags."
+        assert "<td>not asked</td>" in verdict._repr_html_()
+    else:
+        assert reason.outcome == "pass", "older folders have no table of items"
+
+
+def test_a_table_of_items_that_cannot_be_read_is_refused(tmp_path):
+    models = against(0.75)
+    for table in models.tables.values():
+        table["intra_list_diversity@10"] = 1.0
+    folder = models.write(tmp_path)
+    metric = MetricInfo.of("intra_list_diversity@10").model_dump()
+    edit(lambda document: document["metrics"].append(metric))(folder)
+    (folder / "items.parquet").write_bytes(b"PAR1 and no more")
+    guardrail = Guardrail(metric="intra_list_diversity@10", at_least=0.2)
+    policy = PLAIN.model_copy(update={"guardrails": (guardrail,)})
+    assert "items.parquet is damaged" in refusal(folder, policy)
+
+
+def test_which_metrics_say_nothing_without_tags():
+    metrics = ("intra_list_diversity@10", "serendipity@10", "calibration@10", "novelty@10")
+    assert [MetricInfo.of(text).reads_tags for text in metrics] == [True, True, True, False]
+    older = MetricInfo.of("calibration@10").model_dump(exclude={"reads_tags"})
+    assert MetricInfo.model_validate(older).reads_tags is False
+
+
 @pytest.mark.parametrize("bounds", [{}, {"at_least": 0.1, "at_most": 0.2}])
 def test_a_guardrail_has_one_bound(bounds):
     with pytest.raises(ValidationError, match="either at_least or at_most"):
@@ -422,6 +597,9 @@ def test_a_policy_that_cannot_be_judged(tmp_path, policy, says):
         {"anchor": "sometimes"},
         {"believable": 1},
         {"slices": {"at_least": 5}},
+        {"slices": {"doubt": -0.01}},
+        {"slices": {"doubt": 1.01}},
+        {"bootstrap_at_least": 0},
         {"limits": {"p99_ms": 0}},
         {"mode": "maybe"},
         {"bootstrap": "candidate"},
@@ -724,6 +902,7 @@ def test_the_digests_tell_what_was_judged_by_what(tmp_path):
         {"anchor": False},
         {"mode": "manual"},
         {"slices": SliceRule()},
+        {"bootstrap_at_least": 31},
         {"limits": Limits(p50_ms=5)},
         {"bootstrap": "heuristic"},
         {"primary": "mrr@10"},
@@ -824,7 +1003,9 @@ def test_a_busy_node_neither_refuses_nor_promotes(tmp_path):
     models.models[0] |= {"inspection": BUSY}
     verdict = gate(models.write(tmp_path / "a"), PLAIN, HEAD)
     assert (verdict.decision, verdict.ships) == ("undecided", "")
-    assert verdict.sentence.startswith("The evaluation cannot settle: p99 latency at most; ")
+    assert verdict.sentence == (
+        "The candidate is undecided; the evaluation cannot settle: p99 latency at most."
+    )
     policy = PLAIN.model_copy(update={"bootstrap": "heuristic"})
     models = Models().add("candidate", 0.25).add("best", 0.75, inspection=BUSY)
     assert gate(models.write(tmp_path / "b"), policy, None).ships == "", "nor a heuristic"
@@ -914,7 +1095,7 @@ def test_plays_of_a_part_of_the_catalogue_are_groups_too(tmp_path):
     assert reason.outcome == "fail"
     assert (reason.value, reason.needed) == (pytest.approx(-0.1), pytest.approx(-0.02))
     assert "of 2 groups tail (60 listeners)" in reason.sentence
-    assert reason.sentence.endswith("; too few to say: torso (0), new (29).")
+    assert reason.sentence.endswith("; too few to say: new (29).")
     # Left out of the policy, they are not asked for.
     assert gate(folder, sliced("listener"), None).decision == "promote"
 
@@ -944,7 +1125,7 @@ def test_a_heuristic_that_cannot_serve_does_not_go_live(tmp_path):
     models = Models().add("candidate", 0.25).add("best", 0.75, inspection=broken)
     verdict = gate(models.write(tmp_path / "b"), policy, None)
     assert (verdict.decision, verdict.ships) == ("reject", "")
-    assert verdict.sentence.endswith("no heuristic is fit to serve.")
+    assert verdict.live_sentence == "Nothing changes: no heuristic is fit to serve."
 
 
 def test_the_mode_is_handed_on(tmp_path):

@@ -18,7 +18,7 @@ from setlist.evaluation.results import (
     Inspection,
     MetricInfo,
 )
-from setlist.evaluation.verdict import SeenHead
+from setlist.evaluation.verdict import Mode, SeenHead
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, TrainingRecord
 
@@ -32,7 +32,9 @@ ITEMS = 14
 UNTAGGED, NEW = 5, 6
 
 
-def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) -> tuple[Path, Path]:
+def build(
+    folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE, mode: Mode = "auto"
+) -> tuple[Path, Path]:
     """An evaluation of 76 listeners and the gate's verdict about it.
 
     The values of a model are the same for everybody but a fixed ripple, so its mean is exact.
@@ -126,6 +128,7 @@ def build(folder: Path, live: bool = True, titles: tuple[str, ...] = HOSTILE) ->
     policy = Policy(
         guardrails=(Guardrail(metric="gini@10", at_most=0.2),),
         slices=SliceRule(columns=("country", "listener", "item_part")),
+        mode=mode,
     )
     verdict = folder / "verdict"
     gate(evaluations, policy, SeenHead(live=7, version="1") if live else None).write(verdict)

@@ -57,8 +57,8 @@ class Trial:
 
 
 def broken(verdict: Verdict) -> set[str]:
-    """The rules that did not pass."""
-    return {reason.rule for reason in verdict.reasons if reason.outcome != "pass"}
+    """The rules for which it is not promoted."""
+    return {reason.rule for reason in verdict.reasons if reason.breaks}
 
 
 def without(case: Case, reasons: list[Reason]) -> str:

@@ -115,7 +115,7 @@ class Verdict(BaseModel):
     def _of_the_candidate(self) -> Self:
         # An older verdict says `promote` where a heuristic goes live; its reasons are those of the
         # candidate.
-        if self._ships_heuristic:
+        if self.ships_heuristic:
             self.decision = decide(self.reasons)
         return self
 
@@ -127,10 +127,11 @@ class Verdict(BaseModel):
             return "unchanged"
         if self.mode == "manual":
             return "staged"
-        return "heuristic" if self._ships_heuristic else "candidate"
+        return "heuristic" if self.ships_heuristic else "candidate"
 
     @property
-    def _ships_heuristic(self) -> bool:
+    def ships_heuristic(self) -> bool:
+        """Whether a heuristic goes live, in place of the candidate."""
         if not self.ships:
             return False
         # Older verdicts have no roles.
@@ -142,7 +143,7 @@ class Verdict(BaseModel):
         """`live` in a few words, with the name of a heuristic."""
         if not self.ships:
             return "nothing changes"
-        model = f"heuristic {self.ships}" if self._ships_heuristic else "candidate"
+        model = f"heuristic {self.ships}" if self.ships_heuristic else "candidate"
         return f"{model}, staged" if self.mode == "manual" else model
 
     @property

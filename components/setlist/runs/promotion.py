@@ -119,7 +119,7 @@ def push(
         StoreConflictError: HEAD moved since the plan; the revision is staged, and not promoted.
         StoreError: the store refuses the revision, or cannot be written.
     """
-    if verdict.live == "unchanged":
+    if not verdict.ships or not (verdict.decision == "promote" or verdict.ships_heuristic):
         raise EvaluationError(f"the verdict is {verdict.decision}, so nothing is pushed.")
     folders = {"candidate": candidate}
     folders |= {folder.name: folder for folder in model_folders(heuristics)}

@@ -321,9 +321,9 @@ class RunRecord(Record):
         warnings = self.data_verdict.with_outcome("warn") if self.data_verdict else []
         data = f" The data: {'; '.join(each.sentence for each in warnings)}." if warnings else ""
         outcome = self.outcome.replace("_", " ")
-        if self.verdict and self.outcome != "failed":
-            live = self.verdict.live_words
-            outcome = f"candidate: {self.verdict.decision}; live: {live}"
+        if self.verdict:
+            live = self.verdict.live_words if self.revision else "nothing changes"
+            outcome = f"candidate: {self.verdict.decision}, live: {live}"
         return one_line(f"{self.name}: {outcome}{pushed}. {self.sentence}{data}")
 
 

@@ -114,7 +114,8 @@ def test_it_says_what_the_model_is_and_what_it_is_worth(model, evaluations):
     text = card(model, evaluations, verdict(model, evaluations), data_fingerprint="f00")
     for words in (
         "# home, revision 7\n",
-        "Verdict: The candidate is better.",
+        "\nCandidate: promote. The candidate is better.\n",
+        "\nLive: candidate.\n",
         "plays from 2026-01-01T00:00 to 2026-04-01T00:00 |",
         "| compared with | revision 3, which was live |",
         "| trained by run | run-1 |",

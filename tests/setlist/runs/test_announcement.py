@@ -14,7 +14,7 @@ from tests.waiting import PATIENCE, until
 
 from setlist.data.verdict import DataReason, DataVerdict
 from setlist.errors import SetlistError
-from setlist.evaluation.verdict import Verdict
+from setlist.evaluation.verdict import Reason, Verdict
 from setlist.runs import announcement
 from setlist.runs.announcement import announce, announce_failure, notify
 from setlist.runs.record import RunRecord
@@ -233,6 +233,35 @@ def record(outcome="promoted", revision=7, sentence="Better."):
         revision=revision,
         ended="2026-05-01T00:00:00Z",
     )
+
+
+@pytest.mark.parametrize(
+    ("decision", "ships", "mode", "said"),
+    [
+        ("promote", "candidate", "auto", "candidate: promote, live: candidate as revision 7."),
+        ("promote", "candidate", "manual", "candidate: promote, live: candidate, staged as rev"),
+        ("reject", "plays", "auto", "candidate: reject, live: heuristic plays as revision 7."),
+        ("undecided", "plays", "manual", "candidate: undecided, live: heuristic plays, staged as"),
+        ("reject", "", "auto", "candidate: reject, live: nothing changes."),
+        ("undecided", "", "auto", "candidate: undecided, live: nothing changes."),
+    ],
+)
+def test_a_message_makes_two_statements_that_do_not_quarrel(
+    store, verdict, pushed, decision, ships, mode, said
+):
+    outcome = {"reject": "fail", "undecided": "undecided"}.get(decision)
+    reasons = [Reason(rule="r", outcome=outcome, value=0, needed=1, sentence="")] if outcome else []
+    update = {"decision": decision, "ships": ships, "mode": mode, "reasons": reasons}
+    update |= {"sentence": "Of the candidate.", "live_sentence": "Of what is live."}
+    Verdict.read(verdict).model_copy(update=update).write(verdict)
+    with recipient() as (url, heard):
+        environment = {announcement.WEBHOOK_VARIABLE: f"{url}/secret"}
+        record = announce(store, "home", "a", verdict, pushed if ships else None)
+        notify(record, environment)
+    text = json.loads(heard[0][2])["text"]
+    assert text.startswith(f"home: {said}")
+    assert text.endswith(". Of the candidate. Of what is live. (run a)")
+    assert record.sentence == "Of the candidate. Of what is live."
 
 
 def test_the_webhook_gets_one_message_with_markup_escaped():

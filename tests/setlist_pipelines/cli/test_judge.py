@@ -15,7 +15,7 @@ def test_another_policy_may_have_another_verdict(tmp_path, write_evaluation):
     folder = write_evaluation(tmp_path, {"candidate": 0.75, "most_popular": 0.5})
     assert judge(folder, LENIENT).ships == "candidate"
     strict = judge(folder, STRICT)
-    assert strict.decision == "promote"
+    assert (strict.decision, strict.live) == ("reject", "heuristic")
     assert strict.ships == "most_popular", "nothing is live in this evaluation"
     assert strict.head is None
 

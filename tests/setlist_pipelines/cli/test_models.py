@@ -277,7 +277,7 @@ def test_prune_keeps_what_the_gate_and_people_need(models, pushed, uri):  # noqa
 def test_card_prints_the_card(models, pushed, uri, tmp_path):  # noqa: F811
     pushed("run-1")
     out = well(models("card", 1))
-    assert out.startswith("# home, revision 1\n\nVerdict: run-1 is better.\n")
+    assert out.startswith("# home, revision 1\n\nCandidate: promote. run-1 is better.\n")
     assert out == open_store(uri).card("home", 1)
     assert "| trained by run | run-1 |" in out
     assert r"**better than \[most_popular\]**: it is, says run-1." in out

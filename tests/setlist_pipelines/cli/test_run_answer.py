@@ -52,9 +52,15 @@ def ends_as(tmp_path, write_evaluation, monkeypatch):
     return ending
 
 
-PROMOTED = "home: promoted as revision 4. The candidate beats every heuristic"
-REFUSED = "home: refused. The candidate"
-HEURISTIC = "home: promoted as revision 4. "
+PROMOTED = (
+    "home: candidate: promote, live: candidate as revision 4. The candidate beats every heuristic, "
+    "and breaks no rule of the policy. The candidate goes live."
+)
+REFUSED = "home: candidate: reject, live: nothing changes. The candidate is rejected; it broke: "
+HEURISTIC = (
+    "home: candidate: reject, live: heuristic most_popular as revision 4. "
+    "The candidate is rejected; it broke: "
+)
 NOTHING = "home: nothing new. There is no new data since the live model"
 
 
@@ -94,7 +100,9 @@ def test_json_is_all_that_is_printed(setlist, ends_as, quiet, tmp_path):
     assert (done.code, done.err) == (4, "")
     answer = read_answer("run", done.out)
     assert (answer["outcome"], answer["refused"], answer["revision"]) == ("promoted", True, 4)
-    assert answer["verdict"]["ships"] == "most_popular"
+    verdict = answer["verdict"]
+    assert (verdict["decision"], verdict["live"]) == ("reject", "heuristic")
+    assert verdict["ships"] == "most_popular"
     assert answer["run"] == str(tmp_path / "retraining-20260501-051234-42")
     assert answer["report"] is None
 

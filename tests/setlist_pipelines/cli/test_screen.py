@@ -3,18 +3,23 @@
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from setlist.api import judge
 from setlist.data.verdict import DataReason, DataVerdict
 from setlist.evaluation.policy import Policy
+from setlist.evaluation.results import read_evaluation
+from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, TrainingRecord
 from setlist_pipelines.cli.screen import (
     StepProgress,
     print_candidates,
+    print_models,
     print_summary,
+    print_verdict,
     progress_text,
     screen,
 )
@@ -46,7 +51,8 @@ def summary(tmp_path, write_evaluation, capsys):
 
 def test_a_promotion_says_where_the_model_is(summary, tmp_path):
     out = summary(0.75)
-    assert "PROMOTE" in out
+    assert " candidate: PROMOTE, live: candidate " in out
+    assert "│ The candidate goes live. " in out
     assert "40 listeners, 100 items, discovery shelf, 95% intervals" in " ".join(out.split())
     assert "pushed   candidate as revision 4 of home in /models\n" in out
     assert f"report   {tmp_path / 'report.html'}\n" in out
@@ -55,12 +61,14 @@ def test_a_promotion_says_where_the_model_is(summary, tmp_path):
 
 def test_in_mode_manual_it_says_how_to_make_it_live(summary):
     out = summary(0.75, POLICY.model_copy(update={"mode": "manual"}))
+    assert " candidate: PROMOTE, live: candidate, staged " in out
     assert "staged   to make it live: setlist models promote --store /models --name home 4\n" in out
 
 
 def test_a_refusal_says_that_nothing_moved(summary):
     out = summary(0.25)
-    assert "REJECT" in out
+    assert " candidate: REJECT, live: nothing changes " in out
+    assert "│ Nothing changes: revision 3 stays live. " in out
     assert "pushed   nothing; home stays as it was" in out
     assert "no group by history length worse off than with live-3" in out
 
@@ -82,6 +90,57 @@ def test_warnings_about_the_data_stand_above_the_table(summary, tmp_path):
     out = summary(0.75)
     assert out.startswith("data     spelling: [red]se[/] and SE; write them alike\n")
     assert "all there" not in out
+
+
+def test_each_outcome_has_its_word(capsys):
+    sentences = dict.fromkeys(("pass", "fail", "undecided", "unproven", "not_asked"), "as it is.")
+    verdict = Verdict(
+        decision="reject",
+        mode="auto",
+        primary="ndcg@10",
+        sentence="[b]Rejected.",
+        reasons=[
+            Reason(rule=f"rule {place}", outcome=outcome, value=0, needed=0, sentence=sentence)
+            for place, (outcome, sentence) in enumerate(sentences.items())
+        ],
+        evaluation_digest="",
+        policy_digest="",
+        head=None,
+    )
+    print_verdict(screen(), verdict)
+    lines = [line.strip("│ ") for line in capsys.readouterr().out.splitlines()]
+    assert " candidate: REJECT, live: nothing changes " in lines[0]
+    assert lines[1:-1] == [
+        "[b]Rejected.",
+        "",
+        "pass       rule 0: as it is.",
+        "FAIL       rule 1: as it is.",
+        "undecided  rule 2: as it is.",
+        "not shown  rule 3: as it is.",
+        "to lose",
+        "not asked  rule 4: as it is.",
+    ]
+
+
+def test_a_heuristic_that_lists_nothing_is_named_and_not_shown(tmp_path, write_evaluation, capsys):
+    values = {"candidate": 0.0, "most_popular": 0.5, "relisten": 0.0, "co_visited": 0.0}
+    folder = write_evaluation(tmp_path, values)
+    for label in values:
+        lists = np.full((40, 10), 1 if label == "most_popular" else -1, np.int32)
+        if label != "co_visited":  # an older folder may not hold the lists
+            np.save(folder / label / "top.npy", lists)
+    print_models(screen(), folder, read_evaluation(folder))
+    out = capsys.readouterr().out
+    shown = [line.split()[0] for line in out.splitlines() if "0.0000" in line or "0.5000" in line]
+    assert [label for label in shown if label in values] == [
+        "candidate",
+        "most_popular",
+        "co_visited",
+    ]
+    assert out.endswith(
+        "Not shown: relisten, which lists nothing on the discovery shelf (this shelf leaves out "
+        "what a listener has played before).\n"
+    )
 
 
 # Several candidates.

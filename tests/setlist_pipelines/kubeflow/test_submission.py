@@ -769,6 +769,7 @@ def test_compare_and_show_say_what_came_of_runs(setlist, stub, tmp_path, monkeyp
                 decision="promote" if outcome == "pass" else "reject",
                 mode="auto",
                 primary="ndcg@10",
+                ships="candidate" if outcome == "pass" else "",
                 sentence="Why.",
                 reasons=[
                     Reason(
@@ -791,7 +792,10 @@ def test_compare_and_show_say_what_came_of_runs(setlist, stub, tmp_path, monkeyp
     assert rows["(outcome)"] == ["promoted", "refused", "no", "record", "yet"]
     assert rows["(revision)"] == ["4"]
     assert rows["better than co_visited"] == ["pass", "0.1483", "fail", "0.1101"]
-    assert "outcome  home: promoted as revision 4. Why." in setlist("runs", "show", ids[0])[1]
+    assert (
+        "outcome  home: candidate: promote, live: candidate as revision 4. Why."
+        in setlist("runs", "show", ids[0])[1]
+    )
 
 
 def test_compare_without_the_store_says_so_and_still_compares(

@@ -139,11 +139,12 @@ def verdicts(
         }
     )
     head = SeenHead(live=2, version="", anchor=1 if ANCHOR in labels else None)
+    policy = people.policy.model_copy(update={"bootstrap": "none"})  # only candidates are counted
     local = threading.local()
 
     def once(number: int) -> Verdict:
         local.users, local.tables = draw(people, truth, listeners, (seed, number))
-        return gate(people.folder, people.policy, head if LIVE in labels else None, evaluation)
+        return gate(people.folder, policy, head if LIVE in labels else None, evaluation)
 
     parties = max(1, min(times, THREADS, HELD // listeners))
     while times % parties:

@@ -73,7 +73,8 @@ class TestFirstRun:
     def test_gate(self, first: Run, cluster: Cluster, tmp_path):
         judged = left(first, "gate")
         verdict = Verdict.read(cluster.fetch(judged.artifacts["verdict"], tmp_path))
-        assert verdict.decision == judged.parameters["Output"] == "promote"
+        assert verdict.decision == "promote"
+        assert verdict.live == judged.parameters["Output"] == "candidate"
 
     def test_report(self, first: Run, cluster: Cluster, tmp_path):
         page = cluster.fetch(left(first, "report").artifacts["page"], tmp_path)

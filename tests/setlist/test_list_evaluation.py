@@ -196,6 +196,7 @@ def test_lists_stand_beside_the_heuristics_of_a_run(small_run, of_models):
     assert all(model.inspection is None for model in evaluated.evaluation.models)
     verdict = evaluated.judge(LENIENT)
     assert (verdict.decision, verdict.ships) == ("promote", "")
+    assert verdict.live == "unchanged"
     worse = {"mine": lists_of(of_models, "candidate").iloc[:1]}
     evaluated = evaluate_lists_on(
         worse,
@@ -216,7 +217,10 @@ def test_the_better_lists_are_promoted_and_nothing_can_be_pushed(tmp_path):
     verdict = evaluated.judge()
     assert verdict.decision == "promote"
     assert (verdict.ships, verdict.ships_digest) == ("", "")
-    assert "no model, so nothing can be pushed" in verdict.sentence
+    assert verdict.live_words == "nothing changes"
+    assert verdict.live_sentence == (
+        "Nothing changes: a table of lists is no model, so nothing can be pushed."
+    )
     assert verdict.not_asked[:3] == [
         "whether it serves as evaluated, and how fast: there is no model",
         "whether it lists the whole catalogue when lists are long enough",
@@ -324,7 +328,9 @@ def test_the_report_and_the_notebook_hold_no_markup_of_the_tables(tmp_path):
     assert "&lt;b&gt;north" in text
     assert "mine: 200 lists are shorter than 100" in evaluated._repr_html_()
     assert "not asked" in verdict._repr_html_()
-    hostile = verdict.model_copy(update={"sentence": HOSTILE, "not_asked": [HOSTILE]})
+    hostile = verdict.model_copy(
+        update={"sentence": HOSTILE, "live_sentence": HOSTILE, "not_asked": [HOSTILE]}
+    )
     assert "<script>" not in hostile._repr_html_()
     assert raw(hostile._repr_html_(), keep="") == ""
 

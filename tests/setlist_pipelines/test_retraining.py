@@ -143,7 +143,7 @@ def conditions(spec):
 
 def test_push_stands_behind_the_gate_and_all_but_the_plan_behind_the_news(spec):
     asked = conditions(spec)
-    assert asked["promoted"].endswith("== 'promote'")
+    assert asked["promoted"].endswith("!= 'unchanged'")
     assert asked["new-data"].endswith("== 'new'")
     assert asked["refused"] == f"!({asked['promoted']})"
     assert asked["nothing-new"] == f"!({asked['new-data']})"

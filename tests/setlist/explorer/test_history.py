@@ -86,9 +86,9 @@ class Runs:
         head = open_store(self.store).head("home")
         verdict = gate(home / "evaluations", policy, SeenHead(**vars(head)) if head else None)
         if sentence:
-            verdict = verdict.model_copy(update={"sentence": sentence})
+            verdict = verdict.model_copy(update={"sentence": sentence, "live_sentence": ""})
         pushed = None
-        if verdict.decision == "promote":
+        if verdict.ships:
             heuristics = home / "heuristics"
             revision = push(self.store, "home", run_id, folders["candidate"], heuristics, verdict)
             pushed = home / "pushed"

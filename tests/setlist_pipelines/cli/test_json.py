@@ -93,7 +93,7 @@ def test_gate_keeps_its_exit_code(setlist, run_folder, tmp_path):
     assert done.code == 2
     [verdict] = read_answer("gate", done.out)["verdicts"]
     assert verdict["evaluation"] == str(run_folder)
-    assert verdict["decision"] == "reject"
+    assert (verdict["decision"], verdict["live"]) == ("reject", "unchanged")
 
 
 def test_data_check(setlist, tmp_path):

@@ -61,7 +61,9 @@ def test_gate_ends_with_2_where_only_a_heuristic_would_go_live(
     folder = write_evaluation(tmp_path / "first", {"candidate": 0.25, "most_popular": 0.5})
     done = setlist("gate", folder, "--policy", policy())
     assert done.code == 2
-    assert "goes live in its place" in done.out.replace("\n", " ")
+    assert " candidate: REJECT, live: heuristic most_popular " in done.out
+    assert "│ The candidate is rejected; it broke: better than most_popular." in done.out
+    assert "│ The best heuristic, most_popular (ndcg@10 0.5000), goes live, because" in done.out
 
 
 def test_gate_judges_several_evaluations_and_one_refusal_decides(

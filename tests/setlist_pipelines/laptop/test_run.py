@@ -297,9 +297,9 @@ def test_another_model_is_refused_as_a_refit(several):
 def test_a_refused_candidate_lets_the_best_heuristic_start(work, first):
     assert first.code == 0, first.out + first.err
     verdict = first.verdict
-    assert verdict.decision == "promote"
+    assert (verdict.decision, verdict.live) == ("reject", "heuristic")
     assert verdict.ships in {"spectral", "item_item", "ials"}
-    assert "goes live in its place" in first.out.replace("\n", " ")
+    assert f" candidate: REJECT, live: heuristic {verdict.ships} " in first.out
     assert f"pushed   {verdict.ships} as revision 1 of home" in first.out
     assert open_store(str(work / "store")).history("home")[0].revision == 1
 

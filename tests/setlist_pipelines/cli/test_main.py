@@ -62,7 +62,7 @@ def test_gate_ends_with_2_where_only_a_heuristic_would_go_live(
     done = setlist("gate", folder, "--policy", policy())
     assert done.code == 2
     assert " candidate: REJECT, live: heuristic most_popular " in done.out
-    assert "│ The candidate is rejected; it broke: better than most_popular." in done.out
+    assert "│ The candidate is rejected; it broke: better than most_popular, " in done.out
     assert "│ The best heuristic, most_popular (ndcg@10 0.5000), goes live, because" in done.out
 
 

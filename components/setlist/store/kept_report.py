@@ -11,6 +11,7 @@ import hashlib
 import html
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from setlist.printable import one_line
@@ -58,7 +59,7 @@ def address(uri: str, key: str) -> str:
     """What opens an object of a store in a browser: an address, or the path in a local folder."""
     if uri.startswith("gs://"):
         return GOOGLE_PAGE + quote(f"{uri.removeprefix('gs://')}/{key}")
-    return f"{uri}/{key}"
+    return str(Path(uri).absolute() / key)
 
 
 def page_base(uri: str, name: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from setlist.errors import StoreNotFoundError
 from setlist.runs.promotion import REFRESH_OF
-from setlist.runs.record import RunRecord
+from setlist.runs.record import MonitoringRecord, RunRecord
 from setlist.store.kept_report import REPORT_SHA256, address, revision_path
 from setlist.store.manifest import Manifest
 from setlist.store.reader import StoreReader, open_reader
@@ -12,7 +12,7 @@ from setlist.store.reader import StoreReader, open_reader
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A run of the retraining pipeline, by what its store holds.
+    """A run, by what its store holds.
 
     Attributes:
         record: what came of it.
@@ -20,7 +20,7 @@ class KeptRun:
         page: the report itself, verified; None where none is kept.
     """
 
-    record: RunRecord
+    record: RunRecord | MonitoringRecord
     report: str
     page: bytes | None
 
@@ -39,6 +39,8 @@ def read_kept_run(store: str, name: str, run_id: str) -> KeptRun:
         missing = RunRecord.missing(models, name, ())
         record = next((each for each in missing if each.run_id == run_id), None)
     if record is None:
+        if monitored := MonitoringRecord.read(store, name, run_id):
+            return KeptRun(monitored, "", None)
         raise StoreNotFoundError(
             f"store {store}: there is no record of run {run_id} of {name}",
             "name another with --store and --name, or look for it with `setlist models history`",

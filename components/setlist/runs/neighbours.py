@@ -1,6 +1,8 @@
 """The reports that stand beside that of a run: of what is live, and of the run before."""
 
-from setlist.errors import StoreError
+import sys
+
+from setlist.errors import StoreError, StoreNotFoundError
 from setlist.evaluation.verdict import Verdict
 from setlist.printable import one_line
 from setlist.runs.record import RunRecord
@@ -27,14 +29,17 @@ def read_neighbours(store: str, name: str, run_id: str, verdict: Verdict) -> lis
         neighbours = [_live(models, name, verdict.head.live)] if verdict.head else []
         before = _run_before(models, name, run_id)
     except StoreError as fault:
-        print(one_line(f"the report names no others: {fault}"), flush=True)
+        print(one_line(f"the report names no others: {fault}"), file=sys.stderr, flush=True)
         return []
     return [*neighbours, *([before] if before else [])]
 
 
 def _live(models: StoreReader, name: str, revision: int) -> Neighbour:
     """What was live when the run was planned, whatever is live by now."""
-    manifest = models.manifest(name, revision)
+    try:
+        manifest = models.manifest(name, revision)
+    except StoreNotFoundError:
+        return Neighbour("live before", f"revision {revision}, which is pruned")
     path = revision_path(revision) if REPORT_SHA256 in manifest.metadata else ""
     return Neighbour("live before", f"revision {revision} of run {manifest.run_id}", path)
 

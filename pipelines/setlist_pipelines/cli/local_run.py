@@ -56,7 +56,7 @@ def show_local_run(run_id: str, workdir: Path, store: str, name: str, json: bool
         known = record.line if record else "its store has no record of it"
         answer.put("outcome", record and record.outcome, f"outcome  {known}")
         answer.put("sentence", record and record.sentence)
-        answer.put("revision", record and record.revision)
+        answer.put("revision", getattr(record, "revision", None))
         answer.put("failures", [each.sentence for each in record.failures] if record else [])
         answer.put("report", report or None, f"report   {report or 'none is kept'}")
         if folder:

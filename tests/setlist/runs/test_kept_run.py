@@ -149,7 +149,7 @@ def test_a_store_that_cannot_be_read_leaves_the_page_without_neighbours(
 ):  # fmt: skip
     (tmp_path / "file").write_text("")
     assert read_neighbours(str(tmp_path / "file"), "home", "run-1", verdict(candidate)) == []
-    assert "the report names no others: " in capsys.readouterr().out
+    assert "the report names no others: " in capsys.readouterr().err
 
 
 def test_old_records_go_with_their_reports(store, run, monkeypatch):  # noqa: F811

@@ -1,4 +1,4 @@
-"""One id for a run, in its folder, its store and its page; from a live model to its report and back.
+"""One id for a run in its folder, its store and its page; from a live model to its run and back.
 
 Two runs on one store, on real parts: the first is pushed, the second is pushed over it.
 """
@@ -17,15 +17,16 @@ from setlist_pipelines.laptop.run_state import RUN_ID
 
 pytestmark = pytest.mark.slow
 
-EASY = ("policy.over_heuristics=0", "policy.over_live=-1", "policy.slices=null")
+EASY = ("policy.over_heuristics=0", "policy.under_live=0.99", "policy.slices=null",
+        "policy.anchor=false")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     settings = write_settings(folder)
-    for _ in range(2):
-        changes = [word for change in EASY for word in ("--set", change)]
+    for seed in (1, 2):  # from another one, another model
+        changes = [word for change in (*EASY, f"model.seed={seed}") for word in ("--set", change)]
         assert finish(folder, "run", "--config", settings, *changes)[0] == 0, shown(folder)
     return folder
 

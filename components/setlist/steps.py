@@ -387,17 +387,23 @@ def report(
     live: Input[Model],
     store: str,
     name: str,
+    run_id: str,
     page: Output[HTML],
 ) -> None:
-    """Write the page that shows the models side by side, and what they would recommend."""
+    """Write the page that shows the models side by side, and names its run. Never cached."""
     from setlist.step_process import begin_step
 
     begin_step("report")
 
+    from datetime import UTC, datetime
     from pathlib import Path
 
+    from setlist.evaluation.verdict import Verdict
+    from setlist.report.identity import Identity
     from setlist.report.page import write_report
+    from setlist.runs.neighbours import read_neighbours
 
+    judged = Verdict.read(Path(verdict.path))
     write_report(
         Path(evaluations.path),
         Path(verdict.path),
@@ -406,8 +412,13 @@ def report(
         curation=curation.metadata.get("counts", ""),
         data_verdict=Path(data_verdict.path),
         live_models=Path(live.path),
-        store=store,
-        name=name,
+        identity=Identity(
+            name,
+            run_id,
+            store,
+            datetime.now(UTC),
+            read_neighbours(store, name, run_id, judged),
+        ),
     )
 
 
@@ -468,13 +479,15 @@ def push(
     evaluations: Input[Artifact],
     training: Input[Artifact],
     verdict: Input[Artifact],
+    report: Input[HTML],
     data_fingerprint: str,
     verify: list[Any],
     pushed: Output[Artifact],
     card: Output[Markdown],
+    page: Output[HTML],
     refitted: Input[Model] = None,
 ) -> None:
-    """Put the winner into the store with its model card and make it live. Never cached."""
+    """Put the winner into the store with its card and its report; make it live. Never cached."""
     from setlist.step_process import begin_step
 
     begin_step("push")
@@ -485,7 +498,7 @@ def push(
     from setlist.report.card import render_card
     from setlist.runs.cleaning import clean_with_key
     from setlist.runs.plan import DATA_FINGERPRINT
-    from setlist.runs.promotion import push
+    from setlist.runs.promotion import describe_push, push
 
     judged = Verdict.read(Path(verdict.path))
     revision = push(
@@ -510,8 +523,10 @@ def push(
         ),
         Path(card.path),
         verify,
+        Path(report.path),
+        Path(page.path),
     )
-    record = {"store": store, "name": name, "revision": revision}
+    record = describe_push(store, name, revision)
     Path(pushed.path).write_text(json.dumps(record) + "\n", "utf-8")
     clean_with_key(store, name)
 
@@ -524,6 +539,7 @@ def announce(
     verdict: Input[Artifact] = None,
     data_verdict: Input[Artifact] = None,
     pushed: Input[Artifact] = None,
+    report: Input[HTML] = None,
 ) -> None:
     """Record what came of the run and tell it to whoever listens. Never cached."""
     from setlist.step_process import begin_step
@@ -534,10 +550,11 @@ def announce(
 
     from setlist.runs.announcement import announce
 
-    verdict_path, data_path, pushed_path = (
-        Path(artifact.path) if artifact else None for artifact in (verdict, data_verdict, pushed)
+    verdict_path, data_path, pushed_path, report_path = (
+        Path(artifact.path) if artifact else None
+        for artifact in (verdict, data_verdict, pushed, report)
     )
-    announce(store, name, run_id, verdict_path, pushed_path, data_path)
+    announce(store, name, run_id, verdict_path, pushed_path, data_path, report_path)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -164,8 +164,8 @@ def retraining(
                 ).set_display_name("Judge the candidate")
                 verdict = judged.outputs["verdict"]
 
-                # 7. Report: what people look at, whatever the verdict. The announcement waits for
-                # it, so that nothing can fail after it.
+                # 7. Report: what people look at, whatever the verdict. It is kept in the store, so
+                # nothing goes live without it. Never cached, because it names its run.
                 shown = steps.report(
                     evaluations=evaluations,
                     verdict=verdict,
@@ -175,7 +175,9 @@ def retraining(
                     live=live,
                     store=store,
                     name=name,
+                    run_id=run,
                 ).set_display_name("Write the report")
+                shown.set_caching_options(False)
 
                 with dsl.If(judged.outputs["Output"] != "unchanged", name="promoted"):
                     # 8. Refit, where it is asked for: the winner once more, on all days.
@@ -212,6 +214,7 @@ def retraining(
                         evaluations=evaluations,
                         training=training,
                         verdict=verdict,
+                        report=shown.outputs["page"],
                         data_fingerprint=plan.outputs["data_fingerprint"],
                         verify=verify,
                         **ships,
@@ -225,7 +228,7 @@ def retraining(
                         data_verdict=checked.outputs["verdict"],
                         pushed=pushed.outputs["pushed"],
                     ).set_display_name("Announce the promotion")
-                    announced.after(shown).set_caching_options(False)
+                    announced.set_caching_options(False)
 
                 with dsl.Else(name="refused"):
                     announced = steps.announce(
@@ -234,8 +237,9 @@ def retraining(
                         run_id=run,
                         verdict=verdict,
                         data_verdict=checked.outputs["verdict"],
+                        report=shown.outputs["page"],
                     ).set_display_name("Announce the refusal")
-                    announced.after(shown).set_caching_options(False)
+                    announced.set_caching_options(False)
 
             with dsl.Else(name="nothing-new"):
                 steps.announce(store=store, name=name, run_id=run).set_display_name(

@@ -79,7 +79,7 @@ def people(seen: Seen) -> pd.DataFrame:
 
 def named(run: Path) -> str:
     """What the sidebar calls a run."""
-    return run.name.removeprefix("retraining-")
+    return run.name
 
 
 def heads(page: Page) -> list[str]:

@@ -126,7 +126,8 @@ def test_what_looks_at_the_world_or_changes_it_is_never_cached(spec):
     cached = {name: task["cachingOptions"].get("enableCache") for name, task in tasks.items()}
     never = {name for name, one in cached.items() if not one}
     assert never == {
-        *("plan", "news", "check-data", "push", "announce", "announce-2", "announce-3")
+        *("plan", "news", "check-data", "report", "push"),
+        *("announce", "announce-2", "announce-3"),
     }
     assert set(cached) == set(STEP_NAMES)
 
@@ -159,7 +160,7 @@ def test_every_way_to_the_end_is_announced_last(spec):
     assert within(spec, "promoted")["announce"]["dependentTasks"] == ["push"]
     told = {name: set(task["inputs"].get("artifacts", {})) for name, task in tasks_of(spec).items()}
     assert told["announce"] == {"verdict", "data_verdict", "pushed"}
-    assert told["announce-2"] == {"verdict", "data_verdict"}
+    assert told["announce-2"] == {"verdict", "data_verdict", "report"}
     assert told["announce-3"] == set()
     handler = spec["root"]["dag"]["tasks"]["announce-failure"]
     assert handler["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
@@ -177,6 +178,11 @@ def test_nothing_can_fail_once_an_end_is_announced(which, request):
             before |= more
         assert before >= set(within(spec, behind))
         assert before >= {one for one in within(spec, "new-data") if one in tasks_of(spec)}
+
+
+def test_nothing_goes_live_without_its_report(spec):
+    assert "report" in tasks_of(spec)["push"]["inputs"]["artifacts"]
+    assert "run_id" in tasks_of(spec)["report"]["inputs"]["parameters"]
 
 
 def test_nothing_is_transformed_before_the_gate_for_data_has_passed(spec):

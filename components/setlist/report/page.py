@@ -44,6 +44,7 @@ from setlist.models.training_record import CHECK_K, TrainingRecord, read_trainin
 from setlist.report.changes import changes_since_live, live_settings
 from setlist.report.curves import draw_curves
 from setlist.report.forest import draw_forest
+from setlist.report.identity import Identity
 from setlist.report.listeners import DEPTH, LISTENERS_PER_SEGMENT, listener_cards
 from setlist.report.popularity import Popularity
 from setlist.report.tables import metric_table, shared_truth, slices
@@ -128,8 +129,7 @@ def write_report(
     curation: str = "",
     data_verdict: Path | None = None,
     live_models: Path | None = None,
-    store: str = "",
-    name: str = "",
+    identity: Identity | None = None,
     per_segment: int = LISTENERS_PER_SEGMENT,
 ) -> None:
     """Write the report of a run: verdict, models, their lists, and the data.
@@ -144,8 +144,8 @@ def write_report(
         curation: the account of the curation as JSON; "" if it is not available.
         data_verdict: the verdict of the gate for data; None if it is not available.
         live_models: the folder into which `resolve_live` fetched; None if it is not available.
-        store: where the settings of the live model are looked up; "" for nowhere.
-        name: of the model in the store.
+        identity: of the run; None for lists that somebody gave. The settings of the live model are
+            looked up in its store.
         per_segment: how many listeners of each segment are shown.
 
     Raises:
@@ -154,6 +154,7 @@ def write_report(
         ModelError: when a training record is missing or damaged.
         SettingsError: when the page cannot be written there.
     """
+    identity = identity or Identity()
     evaluation = read_evaluation(evaluations)
     judged = Verdict.read(verdict)
     evaluation_digest = hashlib.sha256((evaluations / "evaluation.json").read_bytes()).hexdigest()
@@ -189,6 +190,7 @@ def write_report(
         _page_environment()
         .get_template("report.html.j2")
         .render(
+            identity=identity,
             evaluation=evaluation,
             verdict=judged,
             primary=primary,
@@ -209,7 +211,9 @@ def write_report(
                 items,
                 candidates.chosen.settings.model_dump(mode="json") if candidates else {},
                 live_models / live.label if live_models and live else None,
-                live_settings(store, name, live.revision or 0) if store and live else None,
+                live_settings(identity.store, identity.name, live.revision or 0)
+                if identity.store and live
+                else None,
             ),
             candidates=candidates,
             curation=CurationReport.model_validate_json(curation) if curation else None,

@@ -30,8 +30,10 @@ from setlist.runs.step_failure import (
     read_failures,
     remove_failures,
 )
+from setlist.store.kept_report import fits, page_base, run_path, with_links, write_over
 from setlist.store.model_store import open_store
 from setlist.store.objects import open_objects
+from setlist.store.reader import checked_name
 
 WEBHOOK_VARIABLE = "SETLIST_WEBHOOK"
 PUSH_GATEWAY_VARIABLE = "SETLIST_PUSH_GATEWAY"
@@ -54,6 +56,7 @@ def announce(
     verdict: Path | None,
     pushed: Path | None,
     data_verdict: Path | None = None,
+    report: Path | None = None,
 ) -> RunRecord:
     """Record the result of a completed run, announce it, and remove what killed runs have left.
 
@@ -64,12 +67,16 @@ def announce(
         verdict: the gate's; None when the run ended before anything was trained.
         pushed: the document that push wrote; None when nothing was pushed.
         data_verdict: that of the gate for data; None when the run ended before it.
+        report: of a run that pushed nothing, to be kept with its record; a revision has its own.
 
     Raises:
         EvaluationError: the verdict cannot be read.
         StoreError: the record cannot be written.
     """
-    record = _write(RunRecord.of_run(name, run_id, verdict, pushed, data_verdict), store)
+    # Before the record, which names it: who reads the record finds the report.
+    sha256 = _keep_report(store, name, run_id, report) if report else ""
+    record = RunRecord.of_run(name, run_id, verdict, pushed, data_verdict, sha256)
+    record = _write(record, store)
     notify(record)
     clean_after_run(store, name)
     return record
@@ -147,6 +154,15 @@ def _of_failure(
     sentence, failures = explain_failure(run_id, failures, cluster)
     record = kind.of_failure(name, run_id, sentence or message, failures)
     return record.model_copy(update={"link": _link(run_id)})
+
+
+def _keep_report(store: str, name: str, run_id: str, report: Path) -> str:
+    """Put the report of a run that pushed nothing into the store; its SHA-256, "" if too large."""
+    objects = open_objects(store)
+    page = with_links(report.read_text("utf-8"), page_base(objects.uri, name)).encode()
+    if not fits(page, run_id):
+        return ""
+    return write_over(objects, f"{checked_name(name)}/{run_path(run_id)}", page)
 
 
 def _write(record: Kind, store: str) -> Kind:

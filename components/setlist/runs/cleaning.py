@@ -30,7 +30,8 @@ class Cleaned(NamedTuple):
         claims: keys of claims of numbers that have ended.
         checkpoints: keys of checkpoints of trainings that ended or died.
         failures: keys of what failed steps wrote for a record that was never written.
-        records: keys of old records of runs; where no age was given, none.
+        records: keys of old records of runs, and of the reports beside them; where no age was
+            given, none.
         uploads: how many half-written files killed uploads have left.
         made_up: the runs that promoted, and whose missing record was written.
     """
@@ -45,6 +46,7 @@ class Cleaned(NamedTuple):
 
     def lines(self) -> list[str]:
         """What was removed or written, a line each; none where there was nothing to do."""
+        records = sum(key.endswith(".json") for key in self.records)
         numbers = ", ".join(map(str, self.leftovers))
         return [
             line
@@ -53,7 +55,7 @@ class Cleaned(NamedTuple):
                 (f"claims of numbers that have ended: {len(self.claims):,}", len(self.claims)),
                 (f"old checkpoints of trainings: {len(self.checkpoints):,}", len(self.checkpoints)),
                 (f"old failures of steps: {len(self.failures):,}", len(self.failures)),
-                (f"old records of runs: {len(self.records):,}", len(self.records)),
+                (f"old records of runs: {records:,}", len(self.records)),
                 (f"half-written files of killed uploads: {self.uploads:,}", self.uploads),
                 (
                     f"records made up for runs that promoted: {len(self.made_up):,}",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue, ValidationError
 
@@ -20,11 +20,20 @@ from setlist.evaluation.verdict import Verdict
 from setlist.models.contract import folder_digest, model_folders, read_info
 from setlist.models.selection import chosen
 from setlist.runs.refit_record import RefitRecord
+from setlist.store.kept_report import (
+    REPORT_SHA256,
+    fits,
+    page_base,
+    revision_path,
+    with_links,
+    with_revision,
+)
 from setlist.store.manifest import Manifest
 from setlist.store.model_store import Head, open_store
 from setlist.store.reader import StoreReader, open_reader
 from setlist.store.retention import Pruned, prune
 from setlist.store.signing import TrustedKeys
+from setlist.store.sizes import REVISION_DIGITS
 
 REFRESH_OF = "refresh_of"
 """In the metadata of a revision: the revision that it repeats over a newer item table."""
@@ -91,6 +100,8 @@ def push(
     write_card: CardWriter | None = None,
     card: Path | None = None,
     verify: Sequence[str] = (),
+    report: Path | None = None,
+    page: Path | None = None,
 ) -> int:
     """Put the model that the verdict names into the store and, in mode auto, make it live.
 
@@ -109,6 +120,8 @@ def push(
         write_card: writes the model card; without it the revision has none.
         card: the file to which the model card is written besides the store.
         verify: public keys, of which one must have signed what lies in the store.
+        report: the page about the run; without it the revision has none.
+        page: the file to which the report is written besides the store, with the revision in it.
 
     Returns:
         The revision.
@@ -141,6 +154,13 @@ def push(
         folder = _refitted_model(verdict, refitted, refit)
         revision_metadata |= {"refit_of": refit.refit_of, "refit_overlap": refit.overlap}
     models = open_store(store, trusted=TrustedKeys.of(verify))
+    write_report = _report_writer(report, models.uri, name, run_id)
+
+    def described(number: int) -> dict[str, JsonValue]:
+        """The metadata, and the report as it is called beside the card."""
+        beside = PurePosixPath(revision_path(number)).name
+        return revision_metadata | ({"report": beside} if write_report else {})
+
     revision = models.stage(
         name,
         folder,
@@ -148,8 +168,11 @@ def push(
         digest=folder_digest(folder),
         training_window=read_info(folder).training_window,
         metadata=revision_metadata,
-        card=(lambda number: write_card(number, folder, revision_metadata)) if write_card else None,
+        card=(lambda number: write_card(number, folder, described(number))) if write_card else None,
+        report=write_report,
     )
+    if report and page:
+        page.write_text(with_revision(report.read_text("utf-8"), revision), "utf-8")
     if card:
         # Read back from the store: an earlier attempt of the run may have written the card.
         card.write_text(models.card(name, revision) or "", "utf-8")
@@ -159,6 +182,29 @@ def push(
     models.promote(name, revision, expected=_judged_head(verdict), why=verdict.sentences)
     print(f"{verdict.ships} is revision {revision} of {name}, and live", flush=True)
     return revision
+
+
+def describe_push(store: str, name: str, revision: int) -> dict[str, JsonValue]:
+    """What a run says of its push, to the announcement and to people: where it went.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    manifest = open_reader(store).manifest(name, revision)
+    report = {key: value for key, value in manifest.metadata.items() if key == REPORT_SHA256}
+    return {"store": store, "name": name, "revision": revision, **report}
+
+
+def _report_writer(
+    report: Path | None, uri: str, name: str, run_id: str
+) -> Callable[[int], bytes] | None:
+    """Writes the report of a revision; None where there is none that a store takes."""
+    if report is None:
+        return None
+    page = with_links(report.read_text("utf-8"), page_base(uri, name))
+    if not fits(with_revision(page, 10**REVISION_DIGITS - 1).encode(), run_id):
+        return None
+    return lambda number: with_revision(page, number).encode()
 
 
 def _refitted_model(verdict: Verdict, refitted: Path, record: RefitRecord) -> Path:

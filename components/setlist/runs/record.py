@@ -4,8 +4,9 @@ A run without a record has failed, whatever a workflow engine reports about its 
 pipelines keep their records apart: retraining in NAME/runs, monitoring in NAME/monitoring.
 """
 
+import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,9 +23,11 @@ from setlist.printable import one_line
 from setlist.runs.promotion import REFRESH_OF
 from setlist.runs.step_failure import TIME_FORMAT, StepFailure
 from setlist.store.files import Entry
+from setlist.store.kept_report import REPORT_SHA256, revision_path, run_path
 from setlist.store.objects import Objects, open_objects, read_only_objects
 from setlist.store.race import Race
 from setlist.store.reader import StoreReader, checked_name
+from setlist.store.sizes import REPORT_BYTES
 from setlist.store.transfer import TRANSFER_THREADS
 
 FIRST_TIME, LAST_TIME = (edge.replace(tzinfo=UTC) for edge in (datetime.min, datetime.max))
@@ -87,9 +90,9 @@ class Record(BaseModel):
     def write_into(self, objects: Objects) -> None:
         """Put the record into a store that is open; see `write`."""
         # As former versions wrote it, where there is nothing that they did not know.
-        unknown = ("made_up", "failures", "link")
+        unknown = ("made_up", "failures", "link", "report_sha256")
         content = self.model_dump_json(
-            indent=1, exclude={field for field in unknown if not getattr(self, field)}
+            indent=1, exclude={field for field in unknown if not getattr(self, field, "")}
         )
         key, version = self.key(self.name, self.run_id), None
         race = Race(f"store {objects.uri}: {key}")
@@ -129,6 +132,27 @@ class Record(BaseModel):
         """
         objects = read_only_objects(store, new=True)
         return cls._read(objects, cls._entries(objects, name), {})
+
+    @classmethod
+    def before(cls, objects: Objects, name: str, run_id: str, most: int) -> Iterator[Self]:
+        """Read the records before that of a run, the newest first, each when it is asked for.
+
+        Args:
+            objects: of the store.
+            name: of the model in the store.
+            run_id: of the run; before it has a record, all are.
+            most: so many are read at most.
+
+        Raises:
+            SettingsError, StoreError: see `all`.
+        """
+        entries = cls._entries(objects, name)
+        entries.sort(key=lambda entry: (entry.updated, entry.key), reverse=True)
+        keys = [entry.key for entry in entries]
+        own = cls.key(name, run_id)
+        start = keys.index(own) + 1 if own in keys else 0
+        for entry in entries[start : start + most]:
+            yield from cls._read(objects, [entry], {})
 
     @classmethod
     def page(
@@ -223,6 +247,33 @@ class RunRecord(Record):
     """The gate's, where there was something to judge."""
     data_verdict: DataVerdict | None = None
     """That of the gate for data; None also in records of versions that had no such gate."""
+    report_sha256: str = ""
+    """Of the report that the store keeps; "" where there is none, as in former versions."""
+
+    @property
+    def report_path(self) -> str:
+        """Where the report lies in the store, below the name of the model; "" for nowhere."""
+        if not self.report_sha256:
+            return ""
+        return revision_path(self.revision) if self.revision else run_path(self.run_id)
+
+    def report(self, store: StoreReader) -> bytes | None:
+        """The report of the run, as HTML; None where none is kept, or was removed with a revision.
+
+        Raises:
+            StoreDamagedError: it is not the one that the run has written.
+            StoreError: the store cannot be read.
+        """
+        if not self.report_path:
+            return None
+        key = f"{self.name}/{self.report_path}"
+        stored = store.objects.read(key, REPORT_BYTES)
+        if stored and hashlib.sha256(stored[0]).hexdigest() != self.report_sha256:
+            raise StoreDamagedError(
+                f"store {store.uri}: {key} is damaged (the record of the run has another SHA-256)",
+                "restore it",
+            )
+        return stored[0] if stored else None
 
     @classmethod
     def of_run(
@@ -232,6 +283,7 @@ class RunRecord(Record):
         verdict: Path | None,
         pushed: Path | None,
         data_verdict: Path | None = None,
+        report_sha256: str = "",
     ) -> Self:
         """Make the record of a completed run.
 
@@ -241,6 +293,7 @@ class RunRecord(Record):
             verdict: the gate's; None when the run ended before anything was trained.
             pushed: the document that push wrote; None when nothing was pushed.
             data_verdict: that of the gate for data.
+            report_sha256: of the report that is kept; of a revision, `pushed` says it.
 
         Raises:
             EvaluationError: the verdict cannot be read.
@@ -251,7 +304,8 @@ class RunRecord(Record):
                 name=name, run_id=run_id, outcome="nothing_new", sentence=sentence, ended=_now()
             )
         judged = Verdict.read(verdict)
-        revision = json.loads(pushed.read_text("utf-8"))["revision"] if pushed else None
+        document = json.loads(pushed.read_text("utf-8")) if pushed else {}
+        revision = document.get("revision")
         outcome: RunOutcome = "staged" if judged.mode == "manual" else "promoted"
         return cls(
             name=name,
@@ -262,6 +316,7 @@ class RunRecord(Record):
             ended=_now(),
             verdict=judged,
             data_verdict=DataVerdict.read(data_verdict) if data_verdict else None,
+            report_sha256=document.get(REPORT_SHA256, report_sha256),
         )
 
     @classmethod
@@ -308,6 +363,7 @@ class RunRecord(Record):
                 ended=ended.strftime(TIME_FORMAT),
                 verdict=verdict,
                 made_up=True,
+                report_sha256=str(metadata.get(REPORT_SHA256, "")),
             )
         return list(records.values())
 

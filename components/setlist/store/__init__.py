@@ -13,5 +13,6 @@ reader       names, revisions and HEAD for those who read: fetch, verify
 model_store  stage and promote
 head         the one place that writes HEAD
 pins         what no prune removes
+kept_report  the reports of revisions and of runs that pushed nothing
 retention    what prune removes, and which numbers are never given again
 """

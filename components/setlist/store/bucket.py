@@ -45,6 +45,8 @@ RETRY_SECONDS = 60.0
 """After this, no new attempt is started."""
 CHUNK_BYTES = 8 * 1024 * 1024
 """Bytes of a file in memory at a time; the library's own choice is 100 MiB."""
+CONTENT_TYPES = {".md": "text/markdown", ".html": "text/html"}
+"""Of what people open; all other documents are JSON."""
 WRITE_ATTEMPTS = 3
 """How often a key is found as it was expected after a write was answered with 412, before that
 counts as refused: once may be a race in which the key was written and removed."""
@@ -242,7 +244,7 @@ class GoogleCloudStorage(BucketReader):
                     # generation in single requests only, not in resumable uploads.
                     blob.upload_from_string(
                         content,
-                        content_type="text/markdown" if key.endswith(".md") else "application/json",
+                        content_type=CONTENT_TYPES.get(Path(key).suffix, "application/json"),
                         if_generation_match=int(expected or 0),  # 0: there is no such object
                         checksum="crc32c",
                         **self._limits,

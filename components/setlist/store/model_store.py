@@ -4,18 +4,19 @@ NAME/revisions/REVISION/...            the files of a model
 NAME/revisions/REVISION/manifest.json  written after all of them: without it there is no revision
 NAME/revisions/REVISION.claim          which run owns the number: the first run that writes it
 NAME/revisions/REVISION.card.md        the model card, whose SHA-256 is in the manifest
+NAME/revisions/REVISION.report.html    the report of its run, whose SHA-256 is in the manifest
 NAME/revisions/REVISION.SHA256.sig     who vouches for it; see `setlist.store.signatures`
 NAME/revisions/RUN.run                 which number a run has, so that a second attempt finds it
 NAME/HEAD                              what is live, pinned and pruned; see `setlist.store.head`
 NAME/signatures/                       who vouches for HEAD
-NAME/runs/                             the result of each run; see `setlist.runs.record`
+NAME/runs/                             the result of each run, see `setlist.runs.record`, and the
+                                       report of each that pushed nothing
 NAME/monitoring/                       the result of each run of the monitoring pipeline
 checkpoints/                           of trainings; see `setlist.runs.checkpoints`
 
 Every reader of a model starts at HEAD or a manifest, and every file is verified.
 """
 
-import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from setlist.errors import (
     StoreRefusedError,
 )
 from setlist.store.head import change_head, write_head
+from setlist.store.kept_report import REPORT_SHA256, revision_path, write_over
 from setlist.store.manifest import (
     MANIFEST,
     NUMBER,
@@ -86,6 +88,7 @@ class ModelStore(StoreReader):
         training_window: Mapping[str, str],
         metadata: Mapping[str, JsonValue],
         card: Callable[[int], str] | None = None,
+        report: Callable[[int], bytes] | None = None,
     ) -> int:
         """Copy a model folder into the store as the run's revision of `name`; nothing goes live.
 
@@ -101,6 +104,7 @@ class ModelStore(StoreReader):
             training_window: the period that the model has seen, as ISO text.
             metadata: any JSON values without NaN, such as the verdict.
             card: writes the model card, in Markdown, for the number of the revision.
+            report: writes the report of the run, as HTML, for the number; REPORT_BYTES at most.
 
         Returns:
             The revision, a number greater than those of all earlier runs.
@@ -112,6 +116,10 @@ class ModelStore(StoreReader):
             StoreConflictError: somebody else writes what this run writes.
             StoreDamagedError: the revision's folder holds a file that the model does not have.
         """
+        # Those of another revision, where it is repeated over newer items.
+        metadata = {
+            key: value for key, value in metadata.items() if key not in (CARD_SHA256, REPORT_SHA256)
+        }
         manifest = Manifest.create(
             f"store {self.uri}: the manifest of {checked_name(name)}",
             {
@@ -122,7 +130,7 @@ class ModelStore(StoreReader):
                 "digest": digest,
                 "files": describe_folder(model),
                 "training_window": dict(training_window),
-                "metadata": dict(metadata),
+                "metadata": metadata,
             },
         )
         self.objects.sweep()
@@ -137,11 +145,14 @@ class ModelStore(StoreReader):
             self.check_listing(manifest, folder)
             # The upload may have taken so long that prune took this run for dead.
             self.refuse_pruned(name, revision, self.read_pointer(name)[0])
-            card_hash: dict[str, JsonValue] = {}
+            hashes: dict[str, JsonValue] = {}
             if card:
-                card_hash = {CARD_SHA256: self._write_card(name, revision, card(revision))}
+                hashes[CARD_SHA256] = self._write_card(name, revision, card(revision))
+            if report:
+                key = f"{name}/{revision_path(revision)}"
+                hashes[REPORT_SHA256] = write_over(self.objects, key, report(revision))
             manifest = manifest.model_copy(
-                update={"revision": revision, "metadata": manifest.metadata | card_hash}
+                update={"revision": revision, "metadata": manifest.metadata | hashes}
             )
             content = manifest.to_writable_bytes(f"store {self.uri}: {folder}{MANIFEST}")
             self.signatures.sign_revision(manifest, manifest.identity)
@@ -294,11 +305,7 @@ class ModelStore(StoreReader):
                 f"can have {DOCUMENT_BYTES:,} at most",
                 "write a shorter card",
             )
-        race = Race(f"store {self.uri}: {key}")
-        while (stored := self.objects.read(key)) is None or stored[0] != content:
-            if self.objects.write(key, content, expected=stored[1] if stored else None) is None:
-                race.lost()
-        return hashlib.sha256(content).hexdigest()
+        return write_over(self.objects, key, content)
 
     def _claim(self, name: str, run_id: str, digest: str) -> Claim:
         """The claim of a run's number, made now unless an earlier attempt has made it."""

@@ -18,11 +18,12 @@ from setlist.errors import (
     StoreUntrustedError,
 )
 from setlist.store.files import Entry
+from setlist.store.kept_report import REPORT_SHA256, revision_path
 from setlist.store.manifest import MANIFEST, NUMBER, Manifest, Pointer, Promotion
 from setlist.store.objects import Objects, read_only_objects
 from setlist.store.signatures import Signatures
 from setlist.store.signing import Signer, TrustedKeys
-from setlist.store.sizes import FILE_BYTES, HEAD_BYTES, MANIFEST_BYTES
+from setlist.store.sizes import DOCUMENT_BYTES, FILE_BYTES, HEAD_BYTES, MANIFEST_BYTES, REPORT_BYTES
 from setlist.store.transfer import TRANSFER_THREADS, download_files, file_faults, listing_faults
 
 MODEL_NAME = r"[a-z0-9-]+(/[a-z0-9-]+)*"
@@ -183,10 +184,11 @@ class StoreReader:
         except StoreError as fault:
             return [fault]
         faults = file_faults(self.objects, f"{name}/revisions/{revision}/", manifest.files)
-        try:
-            self.card(name, revision)
-        except StoreError as fault:
-            faults.append(fault)
+        for read in (self.card, self.report):
+            try:
+                read(name, revision)
+            except StoreError as fault:
+                faults.append(fault)
         return faults
 
     def file(self, name: str, revision: int, path: str) -> bytes | None:
@@ -205,18 +207,27 @@ class StoreReader:
 
     def card(self, name: str, revision: int) -> str | None:
         """The model card of a revision, in Markdown; None where it was staged without a card."""
-        sha256 = self.manifest(name, revision).metadata.get(CARD_SHA256)
+        content = self._listed(name, revision, f"revisions/{revision}.card.md", CARD_SHA256)
+        return None if content is None else content.decode()
+
+    def report(self, name: str, revision: int) -> bytes | None:
+        """The report of a revision, as HTML; None where it was staged without a report."""
+        return self._listed(name, revision, revision_path(revision), REPORT_SHA256)
+
+    def _listed(self, name: str, revision: int, path: str, entry: str) -> bytes | None:
+        """What lies beside a revision, held against its manifest; None where that lists none."""
+        sha256 = self.manifest(name, revision).metadata.get(entry)
         if sha256 is None:
             return None
-        key = f"{name}/revisions/{revision}.card.md"
-        stored = self.objects.read(key)
+        key = f"{name}/{path}"
+        stored = self.objects.read(key, max(DOCUMENT_BYTES, REPORT_BYTES))
         if stored is None or hashlib.sha256(stored[0]).hexdigest() != sha256:
             raise StoreDamagedError(
                 f"store {self.uri}: {key} is {'damaged' if stored else 'missing'} (its manifest "
                 "has another SHA-256)",
                 "restore it",
             )
-        return stored[0].decode()
+        return stored[0]
 
     def read_pointer(self, name: str) -> tuple[Pointer | None, str | None]:
         """What HEAD holds, and the version of the object; None twice where there is no HEAD.

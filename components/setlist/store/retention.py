@@ -51,7 +51,7 @@ from setlist.store.transfer import TRANSFER_THREADS
 LEFTOVER_AGE = timedelta(days=1)
 """A run whose claim is older than this and has no manifest counts as dead."""
 SIGNATURE_OF_REVISION = rf"{NUMBER}\.[0-9a-f]{{64}}\.sig"
-CONTENT_OF_REVISION = rf"{NUMBER}(?:/.+|\.card\.md|\.[0-9a-f]{{64}}\.sig)"
+CONTENT_OF_REVISION = rf"{NUMBER}(?:/.+|\.card\.md|\.report\.html|\.[0-9a-f]{{64}}\.sig)"
 """Matches the keys that belong to a number, except its claim and its pin."""
 
 Dependency = Callable[[Manifest], int | None]
@@ -193,7 +193,7 @@ class Numbers(NamedTuple):
 
     Attributes:
         claims: the key of each claim.
-        content: the files of each number, and its card.
+        content: the files of each number, its card and its report.
         runs: the keys that say which number a run has.
         complete: the numbers with a manifest, ascending.
     """
@@ -290,7 +290,8 @@ def _remove(store: ModelStore, name: str, revision: int) -> None:
     for key in keys:
         if key != manifest:
             store.objects.remove(key)
-    store.objects.remove(f"{folder}.card.md")
+    for ending in ("card.md", "report.html"):
+        store.objects.remove(f"{folder}.{ending}")
 
 
 def _remove_signatures(store: ModelStore, name: str, pointer: Pointer) -> None:

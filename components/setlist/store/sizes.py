@@ -17,6 +17,8 @@ DOCUMENT_VALUES = 1_000_000
 but empty lists, 60 MB take 4 GB of memory and two minutes."""
 DOCUMENT_BYTES = 16 * MEBIBYTE
 """For every other document: the record of a run, a model card."""
+REPORT_BYTES = 16 * MEBIBYTE
+"""For the report of a run; those of real runs have a few hundred kB."""
 FILE_BYTES = 2**30
 """For a file of a revision that is read into memory, whatever its manifest says."""
 CHECKPOINT_BYTES = 16 * 2**30

@@ -133,7 +133,7 @@ def run_folders(root: Path) -> "RunFolders":
     learned = model_folders(run.output("resolve-live", "live"))
     heuristics = model_folders(run.output("fit-heuristics", "models"))
     return RunFolders(
-        name=root.name.removeprefix("retraining-"),
+        name=root.name,
         settings=root / SETTINGS_FILE,
         features=run.output("transform", "features"),
         evaluations=run.output("evaluate", "evaluations"),

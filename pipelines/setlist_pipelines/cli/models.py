@@ -79,14 +79,18 @@ def list_(name: Name = HOME, store: Store = HERE, json: JsonOption = False) -> N
 def show(
     revision: Revision, name: Name = HOME, store: Store = HERE, json: JsonOption = False
 ) -> None:
-    """Show one revision: where it came from, its verdict, its files."""
+    """Show one revision: where it came from, its report, its verdict, its files."""
+    from setlist.runs.kept_run import report_of_revision
     from setlist.store.reader import open_reader
 
-    manifest = open_reader(store).manifest(name, revision)
+    place = open_reader(store)
+    manifest = place.manifest(name, revision)
+    report, remark = report_of_revision(place, manifest)
     data, size = manifest.training_window, _size(manifest)
     facts = {
         "model": Cell({"name": name, "revision": revision}, f"{name}, revision {revision}"),
         "run": manifest.run_id,
+        "report": Cell(report or None, f"{report} {remark and f'({remark})'}".strip()),
         "created": manifest.created,
         "digest": manifest.digest,
         "data": Cell(

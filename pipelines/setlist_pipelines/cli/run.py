@@ -127,6 +127,7 @@ def _put_record(
     """Answer what came of a run to a script; a person has read it."""
     document = record.model_dump(mode="json")
     answer.put("run", str(run.root))
+    answer.put("id", record.run_id)
     answer.put("store", settings.store)
     answer.put("refused", is_refused(record))
     for key in ("name", "outcome", "revision", "sentence", "ended", "verdict", "data_verdict"):

@@ -1,6 +1,8 @@
 """`setlist runs`: lists, shows and compares runs on a Kubeflow cluster, and prints their logs."""
 
+import re
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +12,7 @@ from setlist.printable import lines
 from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
 from setlist_pipelines.cli.connection import Cookies, Host, Namespace, TokenFile, connect, say
 from setlist_pipelines.cli.help_page import Commands, examples
+from setlist_pipelines.cli.local_run import show_local_run
 
 if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.run_records import RunStory
@@ -48,7 +51,12 @@ def list_(
         answer.put_rows("runs", records)
 
 
-@runs.command(epilog=examples("setlist runs show 5f0c2b1e-7a52-4c1e-9b0a-2f4d8a6f3c11"))
+@runs.command(
+    epilog=examples(
+        "setlist runs show 5f0c2b1e-7a52-4c1e-9b0a-2f4d8a6f3c11",
+        "setlist runs show retraining-20260501-051234-1a2b3c4d",
+    )
+)
 def show(
     run_id: RunId,
     host: Host = "",
@@ -56,11 +64,31 @@ def show(
     token_file: TokenFile = None,
     cookies: Cookies = "",
     json: JsonOption = False,
+    workdir: Annotated[
+        Path, typer.Option(help="Of a run on a machine without a cluster: the folder of its runs.")
+    ] = Path(".setlist"),
+    store: Annotated[
+        str,
+        typer.Option(
+            envvar="SETLIST_STORE", help="Of the same: its store; the settings say it if left out."
+        ),
+    ] = "",
+    model: Annotated[
+        str, typer.Option("--name", help="Of the same: the model's name in the store.")
+    ] = "",
 ) -> None:
-    """Show a run: its state, its outcome, its steps and their states."""
+    """Show a run: its state, its outcome, its report, its steps and their states.
+
+    A run of `setlist run` is looked up in the folder of the runs and in its store.
+    """
     from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.run_steps import read_plan, steps_of, with_defaults
     from setlist_pipelines.kubeflow.submission import describe_end, run_link
+    from setlist_pipelines.laptop.run_state import RUN_ID
+
+    if re.fullmatch(RUN_ID, run_id):  # Kubeflow's have another form
+        show_local_run(run_id, workdir, store, model, json)
+        return
 
     kubeflow = connect(host, namespace, token_file, cookies)
     run = kubeflow.get(f"runs/{_id(run_id)}")
@@ -81,6 +109,7 @@ def show(
         answer.put("outcome", record and record.outcome, f"outcome  {known}")
         answer.put("revision", getattr(record, "revision", None))
         answer.put("sentence", record and record.sentence)
+        answer.put("report", story.report or None, f"report   {story.report or 'none is kept'}")
         answer.put("failures", [failure.sentence for failure in story.failures])
         for failure in story.failures:
             if not (record and record.sentence == failure.sentence):

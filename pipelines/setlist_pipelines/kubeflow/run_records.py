@@ -6,6 +6,7 @@ from setlist.addresses import REMOTE_PATH
 from setlist.errors import SetlistError
 from setlist.runs.record import MonitoringRecord, RunRecord
 from setlist.runs.step_failure import StepFailure, read_failures
+from setlist.store.kept_report import address
 from setlist.store.objects import read_only_objects
 from setlist_pipelines.kubeflow.api import Json
 
@@ -17,11 +18,13 @@ class RunStory(NamedTuple):
         record: None where there is none.
         failures: of its steps so far; those of a run that has a record are in it.
         problem: why there is no record, or "".
+        report: what opens the report that the store keeps, or "".
     """
 
     record: RunRecord | MonitoringRecord | None = None
     failures: tuple[StepFailure, ...] = ()
     problem: str = ""
+    report: str = ""
 
 
 def read_story(run: Json) -> RunStory:
@@ -38,7 +41,9 @@ def read_story(run: Json) -> RunStory:
     try:
         record = RunRecord.read(store, name, run_id) or MonitoringRecord.read(store, name, run_id)
         if record:
-            return RunStory(record, record.failures)
+            path = record.report_path if isinstance(record, RunRecord) else ""
+            report = address(store, f"{name}/{path}") if path else ""
+            return RunStory(record, record.failures, report=report)
         failures = read_failures(read_only_objects(store, new=True), name, run_id)
         return RunStory(failures=tuple(failures), problem="no record yet")
     except SetlistError as fault:

@@ -97,10 +97,15 @@ def _is_run(folder: Path) -> bool:
     return (folder / STATE_FOLDER).is_dir() or (folder / SETTINGS_FILE).is_file()
 
 
+def _began(run_id: str) -> str:
+    """An id without its pipeline, as logs of former versions have it: the first is the oldest."""
+    pipeline, _, rest = run_id.partition("-")
+    return run_id if pipeline.isdigit() else rest
+
+
 def _id(run: Path) -> str:
-    """Begins with the time at which the run began."""
-    return run.name.partition("-")[2]
+    return _began(run.name)
 
 
 def _id_of_log(log: Path) -> str:
-    return log.name.removeprefix("run-").removesuffix(".log")
+    return _began(log.name.removeprefix("run-").removesuffix(".log"))

@@ -40,6 +40,14 @@ class Run:
         return self.root / step / name
 
 
+def run_folder(run: str, workdir: Path) -> Path | None:
+    """The folder of a run on this machine, by its path or its id; None where it is not here."""
+    for folder in (Path(run), workdir / run, workdir / f"retraining-{run}"):  # of former versions
+        if folder.is_dir():
+            return folder
+    return None
+
+
 def training_step(settings: Settings) -> str:
     """The step whose outputs are the best candidate and the training records of all candidates."""
     # Each comparison takes the winner of the one before: n candidates need n - 1 steps "choose".

@@ -32,8 +32,10 @@ from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings, read_settings
 
 STATE_FOLDER = ".run"
-RUN_ID = r"^[0-9]{8}-[0-9]{6}-[0-9a-z]+$"
-"""When the run began, and something by chance; former versions had a process's number there."""
+RUN_ID = r"^((retraining|monitoring)-)?[0-9]{8}-[0-9]{6}-[0-9a-z]+$"
+"""The pipeline, when the run began, and something by chance: the name of its folder, and its id in
+the store, in reports and in logs. In former versions, folders had such names and ids began with the
+day; and before, there was a process's number in place of the chance."""
 
 
 class RunIdentity(BaseModel):
@@ -69,8 +71,8 @@ class RunState:
             OSError: the folder cannot be written.
         """
         # The chance is in it because two machines may push to one store in the same second.
-        run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
-        root = workdir / f"{pipeline}-{run_id}"
+        run_id = f"{pipeline}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+        root = workdir / run_id
         (root / STATE_FOLDER / "finished").mkdir(parents=True)
         lock = take_lock(root)
         if lock is None:
@@ -200,6 +202,15 @@ class RunState:
         outputs = hashlib.sha256(written + json.dumps(sizes).encode())
         digests = [step.digest(), before.hexdigest(), outputs.hexdigest()]
         return json.dumps(digests)
+
+
+def run_id_of(root: Path) -> str:
+    """The id of the run in a folder: what it is called, but for runs of former versions."""
+    try:
+        content = (root / STATE_FOLDER / "run.json").read_bytes()
+        return RunIdentity.model_validate_json(content).run_id
+    except (OSError, ValidationError):
+        return root.name
 
 
 def unfinished(workdir: Path) -> list[Path]:

@@ -8,7 +8,6 @@ import io
 import os
 import re
 import shlex
-import shutil
 import time
 import warnings
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from setlist_pipelines.laptop.kfp_patches import (
 )
 from setlist_pipelines.laptop.preflight import FREE_SPACE, disk_faults, ready
 from setlist_pipelines.laptop.run_outputs import Run, ShowStep
+from setlist_pipelines.laptop.run_page import finish_page
 from setlist_pipelines.laptop.run_state import RunState
 from setlist_pipelines.laptop.supervisor import Interrupted, Supervisor
 from setlist_pipelines.settings.cron_schedule import PipelineName
@@ -216,11 +216,12 @@ def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[
             if OUTDATED in fault:
                 ending = f"The log is {state.log}"
             raise SetlistError(f"{fault.rstrip('.')}. {ending}")
+    run = Run(root=state.root, log=state.log)
     # The artifact's own name has no ending, and a browser would show its source.
     if (page := state.root / "report" / "page").is_file():
         with disk_faults(workdir, ending):
-            shutil.copyfile(page, state.root / "report.html")
-    return Run(root=state.root, log=state.log)
+            finish_page(run, settings, page.read_text("utf-8"), state.root / "report.html")
+    return run
 
 
 def _runner(

@@ -9,6 +9,7 @@ from tests.setlist.report.written import ITEMS, build, counts, trainings
 
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import read_training_records
+from setlist.report.identity import Identity
 from setlist.report.page import write_report
 from setlist.store.model_store import open_store
 
@@ -53,7 +54,9 @@ def written(run: Path, **more: object) -> Element:
 
 
 def test_window_items_and_settings_stand_side_by_side(run: Path):
-    page = written(run, live_models=run / "live", store=str(run / "store"), name="home")
+    page = written(
+        run, live_models=run / "live", identity=Identity("home", store=str(run / "store"))
+    )
     changed, metrics = page.section("since").all("table")
     rows = {row[0]: row[1:] for row in changed.rows()}
     assert rows["trained until"] == ["2026-04-01 06:00", "2026-04-01 06:00"]
@@ -74,12 +77,12 @@ def test_what_is_not_available_is_not_shown(run: Path):
     rows = {row[0]: row[1:] for row in page.section("since").all("table")[0].rows()}
     assert rows["settings"] == ["not known for the live model"]
     assert "items only in its catalogue" not in rows
-    elsewhere = written(run, store=str(run / "no-store"), name="home")
+    elsewhere = written(run, identity=Identity("home", store=str(run / "no-store")))
     assert "not known for the live model" in elsewhere.section("since").text
 
 
 def test_equal_settings_are_reported_as_the_same(run: Path):
-    page = written(run, store=str(run / "store"), name="same")
+    page = written(run, identity=Identity("same", store=str(run / "store")))
     rows = {row[0]: row[1:] for row in page.section("since").all("table")[0].rows()}
     assert rows["settings"] == ["the same for both"]
 

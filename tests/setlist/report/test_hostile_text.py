@@ -12,8 +12,10 @@ from setlist.data.verdict import DataReason, DataVerdict
 from setlist.evaluation.verdict import Verdict
 from setlist.models.contract import ModelInfo
 from setlist.report import card
+from setlist.report.identity import Identity
 from setlist.report.page import write_report
 from setlist.report.skew import render_skew
+from setlist.store.kept_report import Neighbour, run_path
 
 NAME = f"{LETTERS} {HOSTILE}"
 
@@ -38,7 +40,9 @@ def written(folder: Path) -> tuple[Path, Path]:
 
 def test_the_report(tmp_path: Path) -> None:
     evaluations, verdict = written(tmp_path)
-    write_report(evaluations, verdict, tmp_path / "page", name=HOSTILE, store=HOSTILE)
+    neighbour = Neighbour(NAME, HOSTILE, run_path(HOSTILE))
+    identity = Identity(HOSTILE, NAME, HOSTILE, neighbours=[neighbour])
+    write_report(evaluations, verdict, tmp_path / "page", identity=identity)
     page = (tmp_path / "page").read_text("utf-8")
     assert raw(page, keep="\n\t") == ""
     assert LETTERS in page

@@ -5,7 +5,9 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,10 @@ from setlist.evaluation.verdict import Reason
 from setlist.models.training_record import read_training_records
 from setlist.report.curves import draw_curves
 from setlist.report.forest import draw_forest
+from setlist.report.identity import Identity
 from setlist.report.listeners import pick_listeners
 from setlist.report.page import write_report
+from setlist.store.kept_report import Neighbour, revision_path, with_links, with_revision
 
 SECTIONS = ("verdict", "models", "glance", "slices", "listeners", "since", "data")
 VOID = {"meta", "br", "wbr", "img", "link", "input", "hr", "base"}
@@ -457,6 +461,49 @@ def test_without_scripts_all_listeners_are_shown_and_no_picker(page: Element) ->
     choices = [one.attributes["value"] for one in section.all("option")]
     assert choices == [*(card.attributes["id"] for card in cards), ""]
     assert section.one("label").attributes["for"] == section.one("select").attributes["id"]
+
+
+def test_the_head_says_which_run_it_is(tmp_path: Path) -> None:
+    evaluations, verdict = build(tmp_path)
+    identity = Identity(
+        "home/summer",
+        "retraining-20260501-051234-1a2b3c4d",
+        "gs://bucket/<prefix>",
+        datetime(2026, 5, 1, 5, 12, 34, tzinfo=UTC),
+        [
+            Neighbour("live before", "revision 6 of run a", revision_path(6)),
+            Neighbour("run before", "<b>, refused"),
+        ],
+    )
+    write_report(evaluations, verdict, tmp_path / "page", identity=identity)
+    text = (tmp_path / "page").read_text("utf-8")
+
+    def head(text: str) -> dict[str, str]:
+        facts = Page(text).root.one("dl", "identity")
+        names, values = facts.all("dt"), facts.all("dd")
+        return {name.text: value.text for name, value in zip(names, values, strict=True)}
+
+    assert head(text) == {
+        "model": "home/summer",
+        "run": "retraining-20260501-051234-1a2b3c4d",
+        "revision": "not pushed",
+        "store": "gs://bucket/<prefix>",
+        "live before": "revision 6 of run a",
+        "run before": "<b>, refused",
+        "written": f"2026-05-01 05:12 UTC by setlist {version('setlist')}",
+    }
+    title = Page(text).root.one("head").one("title").text
+    assert title == "reject: retraining report of home/summer, retraining-20260501-051234-1a2b3c4d"
+    kept = with_links(with_revision(text, 7), "../")
+    assert head(kept)["revision"] == "7"
+    links = [one for one in Page(kept).root.all("a") if one.attributes["href"][0] != "#"]
+    assert [(one.attributes["href"], one.text) for one in links] == [
+        ("../revisions/6.report.html", "revision 6 of run a")
+    ]
+
+
+def test_lists_that_somebody_gave_have_no_run(page: Element) -> None:
+    assert [one.text for one in page.one("dl", "identity").all("dt")] == ["written"]
 
 
 def test_page_is_the_same_twice(tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def test_models(setlist, pushed, uri):  # noqa: F811
     assert (first["states"], second["states"]) == (["previous"], ["live"])
     assert answer("show", 2)["digest"] == second["digest"]
     assert answer("show", 2)["run"] == second["run"] == "run-2"
+    assert answer("show", 2)["report"] is None, "the run has written none"
     digests = {"what": "digest", "values": [first["digest"], second["digest"]]}
     assert digests in answer("diff", 1, 2)["differences"]
     assert [entry["revision"] for entry in answer("history")["history"]] == [1, 2]

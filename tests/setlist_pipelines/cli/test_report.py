@@ -9,6 +9,7 @@ from tests.setlist.report.written import build, counts, trainings
 from typer.testing import CliRunner
 
 from setlist.errors import SetlistError
+from setlist.runs.announcement import announce
 from setlist_pipelines.cli.main import app
 from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
 from setlist_pipelines.settings.file import SAMPLE, read_settings
@@ -47,6 +48,43 @@ def test_the_page_is_written_again_and_its_path_printed(run: Path):
     assert done.output == f"{other}\n"
     assert other.read_text("utf-8").count("<article") > before
     assert (run / "report.html").read_text("utf-8") == page
+
+
+def test_a_run_is_named_by_its_id_as_well(run: Path):
+    (run / "push").mkdir()
+    (run / "push" / "pushed").write_text('{"revision": 7}')
+    done = CliRunner().invoke(app, ["report", "retraining-1", "--workdir", str(run.parent)])
+    assert done.output == f"{run / 'report.html'}\n"
+    page = (run / "report.html").read_text("utf-8")
+    for words in ("<code>retraining-1</code>", "<!--revision-->7<!--/revision-->"):
+        assert words in page
+    done = CliRunner().invoke(app, ["report", "1", "--workdir", str(run.parent)])
+    assert done.output == f"{run / 'report.html'}\n", "an id of a former version"
+
+
+def test_of_a_run_that_is_elsewhere_the_kept_report_is_named_or_written(tmp_path: Path):
+    store, page = tmp_path / "store", tmp_path / "page"
+    build(tmp_path)
+    page.write_text("<p>the page")
+    announce(str(store), "home", "run-9", tmp_path / "verdict", None, report=page)
+    options = ["--workdir", str(tmp_path), "--store", str(store)]
+    done = CliRunner().invoke(app, ["report", "run-9", *options])
+    assert done.output == f"{store / 'home' / 'runs' / 'run-9.report.html'}\n"
+    copy = tmp_path / "copy.html"
+    done = CliRunner().invoke(app, ["report", "run-9", *options, "-o", str(copy)])
+    assert (done.output, copy.read_text()) == (f"{copy}\n", "<p>the page")
+    for words, fault in (
+        (["run-9", "--listeners", "3"], "--listeners: the folder of run-9 is not here"),
+        (["run-8"], "run-8 is no folder, no run in"),
+        (["run-9", "-o", str(tmp_path / "none" / "x")], "cannot be written (No such file"),
+        (["run-9", "--name", "evening"], "no record of run run-9 of evening"),
+    ):
+        done = CliRunner().invoke(app, ["report", *words, *options])
+        assert isinstance(done.exception, SetlistError)
+        assert fault in str(done.exception)
+    announce(str(store), "home", "run-7", tmp_path / "verdict", None)
+    done = CliRunner().invoke(app, ["report", "run-7", *options])
+    assert f"store {store}: no report of run run-7 is kept" in str(done.exception)
 
 
 def test_a_run_without_its_dataset_or_live_model_has_a_page_without_them(run: Path):

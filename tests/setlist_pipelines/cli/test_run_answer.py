@@ -104,6 +104,7 @@ def test_json_is_all_that_is_printed(setlist, ends_as, quiet, tmp_path):
     assert (verdict["decision"], verdict["live"]) == ("reject", "heuristic")
     assert verdict["ships"] == "most_popular"
     assert answer["run"] == str(tmp_path / "retraining-20260501-051234-42")
+    assert answer["id"] == "retraining-20260501-051234-42"
     assert answer["report"] is None
 
 

@@ -8,6 +8,7 @@ from tests.conftest import BUCKET
 from tests.setlist_pipelines.kubeflow.recordings import replayed
 
 from setlist.runs.announcement import announce_failure
+from setlist.runs.record import RunRecord
 from setlist.runs.run_pods import Pod, RunPods
 from setlist.runs.step_failure import StepFailure
 from setlist_pipelines.cli.runs import show
@@ -64,6 +65,13 @@ def test_a_recorded_failure_is_the_reason_and_each_attempt_is_shown(store, shown
     assert "state FAILED: Train wide, attempt 2: no columns; mend it." in printed
     assert "outcome home: failed. Train wide, attempt 2: no columns; mend it." in printed
     assert "failed Train wide: no rows; mend it." in printed
+
+
+def test_the_report_of_a_run_is_named_where_the_store_keeps_it(store, shown):
+    record = RunRecord.of_failure("home", run_id(MEMORY), "")
+    record.model_copy(update={"report_sha256": "0" * 64}).write(store)
+    place = f"{store.removeprefix('gs://')}/home/runs/{run_id(MEMORY)}.report.html"
+    assert f"report https://storage.cloud.google.com/{place}" in shown(MEMORY)
 
 
 @pytest.mark.parametrize(

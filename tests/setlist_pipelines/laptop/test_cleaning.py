@@ -48,6 +48,20 @@ def test_the_newest_stay_with_their_logs(five):
     assert not clean_runs(five, keep=2).removed
 
 
+def test_logs_of_this_version_and_of_former_ones_are_told_by_their_runs(tmp_path):
+    for name in ("20260101-000000-x", "retraining-20260102-000000-x"):
+        (tmp_path / f"run-{name}.log").touch()
+        (tmp_path / f"retraining-{name.removeprefix('retraining-')}" / STATE_FOLDER).mkdir(
+            parents=True
+        )
+    assert not clean_runs(tmp_path, keep=2).removed
+    clean_runs(tmp_path, keep=1)
+    assert names(tmp_path) == [
+        "retraining-20260102-000000-x",
+        "run-retraining-20260102-000000-x.log",
+    ]
+
+
 def test_a_dry_run_removes_nothing(five):
     before = names(five)
     assert len(clean_runs(five, 2, dry_run=True).removed) == 6

@@ -55,7 +55,7 @@ def test_a_run_that_is_killed_twice_goes_on_and_pushes_once(tmp_path):
     assert store.revisions("home") == [1]
     (record,) = RunRecord.all(str(tmp_path / ".setlist" / "store"), "home")
     assert (record.outcome, record.revision) == ("promoted", 1)
-    assert root.name == f"retraining-{record.run_id}"
+    assert root.name == record.run_id
     assert (root / "report.html").is_file()
 
     assert finish(tmp_path, "run", "--resume", root)[0] == 1

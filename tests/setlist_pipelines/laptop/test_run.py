@@ -126,7 +126,7 @@ def kept(work: Path) -> dict[str, bytes]:
 def records(work: Path, name: str = "home") -> list[RunRecord]:
     """The records of runs, the last one last."""
     files = sorted(
-        (work / "store" / name / "runs").iterdir(), key=lambda path: path.stat().st_mtime
+        (work / "store" / name / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime
     )
     return [RunRecord.model_validate_json(path.read_bytes()) for path in files]
 

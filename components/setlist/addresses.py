@@ -83,7 +83,23 @@ def _bucket(address: str) -> str:
             f"{address[:100]!r}... is longer than the name of an object may be "
             f"({MOST_OBJECT_BYTES:,} bytes); choose a shorter prefix"
         )
+    if sentence := folders_fault(address):
+        raise ValueError(sentence)
     return address
+
+
+def folders_fault(address: str) -> str:
+    """What is wrong with the folders of an address with a scheme, and the remedy; "" for nothing.
+
+    Names in a bucket are only text, but what reads an address on its way takes folders like `..`
+    out of it, and then it is that of another place. One slash may stand at the end.
+    """
+    folders = address.partition("://")[2].removesuffix("/").split("/")[1:]
+    for folder in folders:
+        if folder in ("", ".", ".."):
+            fault = f"a folder that is called {folder!r}" if folder else "an empty folder"
+            return f"{address[:100]!r} has {fault}; write the whole path, as in gs://bucket/a/b"
+    return ""
 
 
 def _local(path: str) -> str:

@@ -102,6 +102,8 @@ def test_the_image_says_what_it_was_built_from(built, engine):
     assert labels[f"{LABEL}version"] == source.version
     assert labels[f"{LABEL}revision"] == source.commit
     assert labels[f"{LABEL}title"] == "setlist"
+    said = engine.containers.run(built, ["setlist", "--version"], remove=True, network_mode="none")
+    assert said.decode() == f"setlist {source.version}\n"
 
 
 def test_the_image_runs_as_a_number_that_is_not_root(built, engine):

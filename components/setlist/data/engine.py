@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pydantic
 
+from setlist.addresses import folders_fault
 from setlist.data.dialect import Dialect
 from setlist.section import Section
 
@@ -41,6 +42,8 @@ def _shared_place(scratch: str) -> str:
             f"{scratch!r} is no place that a server of Spark and this step share; write it like "
             "gs://bucket/folder, or file:///folder"
         )
+    if sentence := folders_fault(scratch):
+        raise ValueError(sentence)
     return scratch
 
 

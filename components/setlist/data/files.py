@@ -125,6 +125,8 @@ def _local(path: Path) -> list[SourceFile]:
         return [entry(f, name) for f, name in names.items() if f.is_file() and _is_data(name)]
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder", "correct the path")
+    if not path.is_file():
+        raise DataError(f"{path} is a pipe or a device", "name a file, or a folder of files")
     return [entry(path, path.name)]
 
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Protocol
 
+from setlist.addresses import folders_fault
 from setlist.errors import SettingsError
 from setlist.store.folder import ByteCallback, Entry, LocalFolder, ignore_bytes
 from setlist.store.sizes import DOCUMENT_BYTES
@@ -110,6 +111,8 @@ def read_only_objects(
 def _open(uri: str, retry_seconds: float | None) -> Objects | None:
     """The bucket that an address names; None for a local folder."""
     if match := re.fullmatch(r"gs://([^/]+)/*(.*?)/*", uri):
+        if sentence := folders_fault(uri):
+            raise SettingsError(f"store: {sentence}.")
         # Imported here, so that a local store does not pay for the import.
         from setlist.store.bucket import GoogleCloudStorage
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Self
 
 from setlist.errors import SettingsError, StoreUntrustedError, missing_extra
+from setlist.regular_file import open_regular
 
 KEY_VARIABLE = "SETLIST_SIGNING_KEY"
 """Names the file of the private key, in PEM."""
@@ -133,7 +134,7 @@ def read_public_key(key: str) -> str:
 
 def _read_key(title: str, path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(KEY_BYTES + 1)
     except OSError as fault:
         raise SettingsError(

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from setlist.errors import SettingsError
+from setlist.regular_file import open_regular
 
 # `kfp.Client` looks at the same three places.
 TOKEN_PATH = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - names of variables and files, not secrets
 POD_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 POD_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+MOST_TOKEN_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Access:
         if self.token_file:
             # Read for every call: the kubelet writes a new token into the file before one expires.
             try:
-                token = self.token_file.read_text("utf-8").strip()
+                with open_regular(self.token_file) as file:
+                    token = file.read(MOST_TOKEN_BYTES).decode("utf-8").strip()
             except (OSError, UnicodeDecodeError) as fault:
                 raise SettingsError(
                     f"{self.token_file}: no token can be read from this file", "correct the path"

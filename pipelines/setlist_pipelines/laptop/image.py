@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,20 +45,40 @@ class Source:
 
 
 def read_source(root: Path = ROOT) -> Source:
-    """Version and commit of the clone at `root`; the commit is "unknown" outside of git.
+    """Version and commit of the clone at `root`; outside of git "0.0.0" and "unknown".
+
+    The version is asked of what builds the project, so that the image, its label and a wheel of the
+    same commit say the same. What is installed here may be of an older commit.
 
     Raises:
-        ClusterError: `root` is no clone, as where setlist was installed without its Dockerfile.
+        ClusterError: `root` is no clone, as where setlist was installed without its Dockerfile; or
+            what builds the project is not installed here.
     """
     if not (root / DOCKERFILE).is_file():
         raise ClusterError(
             f"{root} has no {DOCKERFILE}", "build the image with the `setlist` of a clone (make)"
         )
-    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
     commit = _git(root, "rev-parse", "HEAD") or "unknown"
     if commit != "unknown" and _git(root, "status", "--porcelain", "--", *CONTENT):
         commit += DIRTY
-    return Source(project["version"], commit)
+    return Source(_version(root), commit)
+
+
+def _version(root: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "version"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["hatchling gave no reason"])[-1]
+        raise ClusterError(
+            f"the version of {root} is not known ({reason})",
+            "build the image with the `setlist` of a clone (make)",
+        )
+    return done.stdout.strip()
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from setlist.addresses import REMOTE_PATH
 from setlist.data.source import listing
 from setlist.errors import SetlistError, SettingsError
+from setlist.regular_file import open_regular
 from setlist_pipelines.settings.cost_table import Size
 from setlist_pipelines.settings.costs import EVERY_RUN, pod_need
 from setlist_pipelines.settings.cron_schedule import PipelineName
@@ -31,6 +32,7 @@ PATTERN_CHARACTERS = "*?[]\\"
 """With [ or ] in its path, TensorFlow does not find the model that it has just saved, since it
 takes the path for a pattern; with * or ? it may find another. DuckDB takes what follows ? for
 options, and \\ for /."""
+MOST_CREDENTIALS_BYTES = 1_000_000
 LEAST_BYTES = 32e6
 """Free in a folder that is written, however small the run."""
 
@@ -113,10 +115,11 @@ def check_credentials(settings: Settings) -> None:
         return
     remedy = "name the JSON file of a service account, or unset the variable"
     try:
-        content = json.loads(Path(named).read_bytes())
+        with open_regular(Path(named)) as file:
+            content = json.loads(file.read(MOST_CREDENTIALS_BYTES))
     except OSError as fault:
         raise SettingsError(
-            f"{CREDENTIALS_VARIABLE}: {named} cannot be read: {fault.strerror}", remedy
+            f"{CREDENTIALS_VARIABLE}: {named} cannot be read: {fault.strerror or fault}", remedy
         ) from fault
     except ValueError as fault:
         raise SettingsError(f"{CREDENTIALS_VARIABLE}: {named} is no JSON", remedy) from fault

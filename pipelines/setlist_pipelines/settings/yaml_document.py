@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from setlist.errors import SettingsError
+from setlist.regular_file import open_regular
 from setlist_pipelines.settings.bounded_yaml import (
     MOST_DEPTH,
     SETTINGS,
@@ -47,8 +48,8 @@ class YamlDocument:
             SettingsError: the file cannot be read, is too large, or its document is not a mapping.
         """
         try:
-            # Not by the size that the system tells: a device or a pipe has none.
-            with path.expanduser().open("rb") as file:
+            # Not by the size that the system tells: some files have none.
+            with open_regular(path.expanduser()) as file:
                 read = file.read(bounds.file_bytes + 1)
             text = read.decode("utf-8")
         except FileNotFoundError as fault:

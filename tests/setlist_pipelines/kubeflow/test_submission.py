@@ -1,5 +1,6 @@
 """Submission against the strict stub of `kfp_stub`, through the same `main` as the command."""
 
+import os
 import sys
 from dataclasses import replace
 
@@ -624,9 +625,11 @@ def test_in_a_pod_the_pods_own_token_goes_to_the_pods_own_cluster_only(tmp_path,
 
 
 def test_a_token_file_that_is_not_there_is_one_sentence(stub, tmp_path):
-    client = Kubeflow(Access(stub.url, token_file=tmp_path / "none"))
-    with pytest.raises(SetlistError, match="no token can be read"):
-        client.get("runs")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("none", "pipe"):
+        client = Kubeflow(Access(stub.url, token_file=tmp_path / name))
+        with pytest.raises(SetlistError, match="no token can be read"):
+            client.get("runs")
 
 
 def test_list_shows_the_latest_runs_over_pages(setlist, stub):

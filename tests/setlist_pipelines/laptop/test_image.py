@@ -1,6 +1,8 @@
 """What `setlist image` needs no engine for; build, push and digest for real: tests/container."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +21,16 @@ from setlist_pipelines.laptop.image import (
 SOURCE = Source("1.2.0", "c0ffee")
 LABELS = ["--build-arg=VERSION=1.2.0", "--build-arg=COMMIT=c0ffee"]
 
+PROJECT = """
+[project]
+name = "setlist"
+dynamic = ["version"]
+
+[tool.hatch.version]
+source = "vcs"
+fallback-version = "0.0.0"
+"""
+
 
 def git(root, *arguments):
     who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
@@ -30,10 +42,11 @@ def clone(tmp_path):
     """What the image is made of, in a repository of its own."""
     (tmp_path / "components").mkdir()
     (tmp_path / "components" / "Dockerfile").write_text("FROM scratch\n")
-    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.0"\n')
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "--message=first")
+    git(tmp_path, "tag", "v1.2.0")
     return tmp_path
 
 
@@ -42,6 +55,19 @@ def test_the_labels_are_the_version_and_the_commit(clone):
     assert source.version == "1.2.0"
     assert len(source.commit) == 40
     assert not source.dirty
+
+
+def test_after_a_tag_the_version_names_the_commit(clone):
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=second")
+    source = read_source(clone)
+    assert re.fullmatch(r"1\.2\.1\.dev1\+g[0-9a-f]+", source.version)
+    assert source.commit.startswith(source.version.partition("+g")[2])
+
+
+def test_a_project_whose_version_is_not_known_is_not_built(clone):
+    (clone / "pyproject.toml").write_text("[project\n")
+    with pytest.raises(SetlistError, match=r"version of .* is not known \(.+\); build .* clone"):
+        read_source(clone)
 
 
 @pytest.mark.parametrize("change", ["pyproject.toml", "components/new.py"])
@@ -56,9 +82,9 @@ def test_a_change_elsewhere_is_not(clone):
     assert not read_source(clone).dirty
 
 
-def test_outside_of_git_the_commit_is_unknown(clone, monkeypatch):
-    monkeypatch.setenv("GIT_DIR", str(clone / "nowhere"))
-    assert read_source(clone) == Source("1.2.0", "unknown")
+def test_outside_of_git_nothing_is_known(clone):
+    shutil.rmtree(clone / ".git")
+    assert read_source(clone) == Source("0.0.0", "unknown")
 
 
 def test_without_a_clone_there_is_nothing_to_build(tmp_path):

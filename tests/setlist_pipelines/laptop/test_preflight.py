@@ -1,6 +1,7 @@
 """What would make a run fail is said in one sentence before its first step."""
 
 import contextlib
+import os
 import subprocess
 
 import pytest
@@ -51,6 +52,12 @@ def test_credentials_that_cannot_be_used(tmp_path, content, words):
         path.write_text(content)
     named = {"GOOGLE_APPLICATION_CREDENTIALS": str(path)}
     assert words in refused(tmp_path, "--set", "store=gs://bucket/x", **named)
+
+
+def test_credentials_are_not_read_from_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    named = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "pipe")}
+    assert "it is no regular file" in refused(tmp_path, "--set", "store=gs://bucket/x", **named)
 
 
 def test_paths_that_no_file_can_have(tmp_path):

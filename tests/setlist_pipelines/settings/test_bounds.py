@@ -1,6 +1,9 @@
 """No setting is endless: numbers, texts, lists and YAML have bounds that hold when read."""
 
 import math
+import os
+import subprocess
+import sys
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -8,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import annotated_types
 import pydantic
 import pytest
+from tests.waiting import PATIENCE
 
 from setlist.data.curation import CurationSettings, WindowSettings, curate, resolve_window
 from setlist.errors import SetlistError
@@ -184,6 +188,24 @@ def test_files_beside_the_settings_are_bounded_too(tmp_path, key):
     )
     with pytest.raises(SetlistError, match=r"bomb.yaml, line [56]: .*aliases counted"):
         read_settings(tmp_path / "settings.yaml")
+
+
+@pytest.mark.parametrize("name", ["settings", "policy", "expected"])
+def test_a_pipe_in_place_of_a_file_of_settings_is_not_waited_for(tmp_path, name):
+    """In a process, which a wait would keep."""
+    os.mkfifo(tmp_path / f"{name}.yaml")
+    if name != "settings":
+        policy = "policy.yaml" if name == "policy" else "{data: {expected: expected.yaml}}"
+        content = f"data: {{events: {{path: e.csv}}}}\npolicy: {policy}\n"
+        (tmp_path / "settings.yaml").write_text(content)
+    command = [sys.executable, "-m", "setlist_pipelines", "run", "--config", "settings.yaml"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("setlist: ")
+    assert f"{name}.yaml' cannot be read: it is no regular file" in done.stderr
+    assert done.stderr.endswith("; correct the path or the file.\n")
 
 
 def test_a_change_of_the_command_line_is_bounded_and_changes_one_place(tmp_path):

@@ -13,6 +13,7 @@ from setlist.data.remedies import guess_timestamp
 from setlist.data.source import TableSource
 from setlist.errors import DataError
 from setlist.printable import one_line
+from setlist.section import text_fault
 from setlist_pipelines.settings.first_rows import FirstRows
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -106,6 +107,9 @@ def named_columns(
                 ),
                 f"say which: --column {key}=NAME",
             )
+    for name in columns.values():
+        if fault := text_fault(name):
+            raise DataError(f"{rows.path}: a column: {fault}", "name another, or rename the column")
     return columns
 
 

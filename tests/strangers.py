@@ -1,5 +1,9 @@
-"""Tables of strangers: nothing in them is named or written as in the bundled sample."""
+"""Tables of strangers: nothing in them is named or written as in the bundled sample.
 
+`python -m tests.strangers FOLDER` writes those of the first steps: orders, articles and clients.
+"""
+
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,3 +85,24 @@ def shop(folder: Path, stranger: Stranger) -> tuple[Path, Path, Path]:
     for table, path in zip((events, items, users), paths, strict=True):
         table.to_csv(path, sep=";", index=False, encoding="windows-1252")
     return paths
+
+
+def orders(folder: Path, stranger: Stranger) -> tuple[Path, Path, Path]:
+    """Three tables of an American shop; their paths."""
+    events = stranger.frame("client_no", "article_no", "purchased")
+    events["purchased"] = stranger.plays["time"].dt.strftime("%m/%d/%Y %H:%M")
+    events.insert(0, "order_no", np.arange(len(events)) + 70_000)
+    events["price"] = 9.99
+    items = pd.DataFrame({"article_no": stranger.item_ids})
+    items["description"] = "thing " + items["article_no"]
+    items["department"] = [f"department {group}" for group in stranger.groups]
+    users = pd.DataFrame({"client_no": stranger.user_ids})
+    users["county"] = np.array(["Essex", "Kent", "Surrey"])[np.arange(len(users)) % 3]
+    paths = folder / "orders.csv", folder / "articles.csv", folder / "clients.csv"
+    for table, path in zip((events, items, users), paths, strict=True):
+        table.to_csv(path, index=False)
+    return paths
+
+
+if __name__ == "__main__":
+    orders(Path(sys.argv[1]), Stranger.draw(users=1_500, items=400))

@@ -58,6 +58,7 @@ MEANT = {
     "item_id": "what was played, bought or read",
     "timestamp": "when",
 }
+WITHOUT_TIMES = "; without times there is no past to learn from, and nothing later to judge by"
 EARLIEST, LATEST = pd.Timestamp("1995-01-01"), pd.Timestamp("2101-01-01")
 """A column of which nearly all values are instants between the two holds times."""
 MOST_SHOWN = 20
@@ -105,7 +106,7 @@ def named_columns(
                     f"{rows.path}: no column seems to hold {key} ({MEANT[key]}); there are: "
                     f"{shown}{more}"
                 ),
-                f"say which: --column {key}=NAME",
+                f"say which: --column {key}=NAME{WITHOUT_TIMES if key == 'timestamp' else ''}",
             )
     for name in columns.values():
         if fault := text_fault(name):

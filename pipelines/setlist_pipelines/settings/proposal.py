@@ -135,7 +135,13 @@ def _of_activity(section: Mapping[str, object], names: Mapping[str, str]) -> dic
 def _period(activity: Activity) -> list[str]:
     """The lines on the period of a run, and on the rule for bots where it would hit people."""
     train, test = activity.window()
-    lines = [
+    lines = []
+    if activity.late:
+        lines.append(
+            f"# {activity.late:,} of the events lie far behind all others, up to "
+            f"{activity.last.date()}: wrong dates."
+        )
+    lines += [
         f"as_of: {activity.end.date().isoformat()}              "
         "# where the events end; leave it out to use now",
         f"window: {{train_days: {train}, test_days: {test}}}  # trained on, and held out to judge"

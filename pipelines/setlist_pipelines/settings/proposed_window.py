@@ -1,9 +1,11 @@
 """Which days a first run should look at, told from when the listeners of a table played."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from setlist.data.curation import TEST_DAYS, TRAIN_DAYS, CurationSettings
 from setlist.data.keys import key_text
@@ -16,6 +18,9 @@ ENOUGH_LISTENERS, ENOUGH_SHARE = 300, 0.25
 """In the test period, so many or this share of all: fewer settle no margin of a few per cent."""
 PEOPLE_SHARE = 0.01
 """Where so many of the listeners have a day that looks like a bot's, people enter much at once."""
+
+FEW_SHARE, FAR_DAYS = 0.001, 60
+"""Such a share of the events, behind so many days without any, has wrong dates."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,12 @@ class Activity:
                 complete = complete and held < MOST_PAIRS
                 if not complete:
                     continue
-                listener = pd.util.hash_array(key_text(part["user_id"]).to_numpy()[known])
-                day = micros[known] // DAY_MICROSECONDS
-                frame = pd.DataFrame({"listener": listener, "day": day})
+                frame = pd.DataFrame(
+                    {
+                        "listener": _hashes(key_text(part["user_id"]))[known],
+                        "day": micros[known] // DAY_MICROSECONDS,
+                    }
+                )
                 pairs.append(frame.value_counts(sort=False).rename("plays").reset_index())
                 held += len(pairs[-1])
         if not ends:
@@ -64,19 +72,37 @@ class Activity:
         first, last = (pd.Timestamp(end, unit="us") for end in (min(ends), max(ends)))
         return cls(first, last, pd.concat(pairs, ignore_index=True), complete)
 
-    @property
+    @cached_property
     def end(self) -> pd.Timestamp:
-        """The first midnight after the last event."""
-        return self.last.floor("D") + pd.Timedelta(days=1)
+        """The first midnight after the last event; a few that lie far behind all others are none.
+
+        A wrong clock or a typing error gives dates such as 2099; the window would hold these alone.
+        """
+        if not self.complete:
+            return self.last.floor("D") + pd.Timedelta(days=1)
+        plays = self.pairs.groupby("day")["plays"].sum()
+        days = plays.index.to_numpy()
+        few = plays[::-1].cumsum()[::-1].to_numpy()[1:] <= FEW_SHARE * plays.sum()
+        cuts = np.flatnonzero((np.diff(days) > FAR_DAYS) & few)
+        last = days[cuts[0]] if len(cuts) else days[-1]
+        return pd.Timestamp(0) + pd.Timedelta(days=int(last) + 1)
+
+    @property
+    def late(self) -> int:
+        """The events behind the end."""
+        day = (self.end - pd.Timestamp(0)).days
+        return int(self.pairs.loc[self.pairs["day"] >= day, "plays"].sum()) if self.complete else 0
 
     def tested(self, days: int) -> int:
         """The listeners who played in the last so many days."""
-        begin = (self.end - pd.Timestamp(0)).days - days
-        return int(self.pairs.loc[self.pairs["day"] >= begin, "listener"].nunique())
+        end = (self.end - pd.Timestamp(0)).days
+        return int(
+            self.pairs.loc[self.pairs["day"].between(end - days, end - 1), "listener"].nunique()
+        )
 
     def window(self) -> tuple[int, int]:
         """Days to train on and days to hold out, so that enough listeners are held out."""
-        span = (self.last - self.first).days
+        span = (min(self.last, self.end) - self.first).days
         # Of a short table the last fifth, so that both periods have events.
         train, test = TRAIN_DAYS, int(np.clip(span // 5, 1, TEST_DAYS))
         if not self.complete:
@@ -96,9 +122,17 @@ class Activity:
         """
         usual = CurationSettings().max_events_per_day
         busy = self.pairs[self.pairs["plays"] > usual]
-        if busy["listener"].nunique() < PEOPLE_SHARE * self.pairs["listener"].nunique():
-            return None
-        if busy.empty:
+        least = PEOPLE_SHARE * self.pairs["listener"].nunique()
+        if busy.empty or busy["listener"].nunique() < least:
             return None
         # The day of the cut counts as two, and may be two files' as well.
         return int(10 ** np.ceil(np.log10(2 * busy["plays"].max())))
+
+
+def _hashes(ids: pa.ChunkedArray) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
+    """uint64[rows]: equal for equal ids, in any file."""
+    encoded = ids.combine_chunks().dictionary_encode()
+    texts = np.array(["", *encoded.dictionary.to_pylist()], dtype=object)
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1
+    hashed: np.ndarray[tuple[int], np.dtype[np.uint64]] = pd.util.hash_array(texts)[codes]
+    return hashed

@@ -139,6 +139,17 @@ def test_of_a_sparse_table_the_window_is_longer(tmp_path):
     assert window.train_days + window.test_days <= 7_001
 
 
+def test_a_wrong_date_far_ahead_does_not_end_the_window(tmp_path, stranger):
+    frame = stranger.frame("user", "item", "time")
+    frame.loc[len(frame) // 2, "time"] = "2099-01-01 00:00:00"
+    frame.to_csv(tmp_path / "events.csv", index=False)
+    settings = proposed(tmp_path, tmp_path / "events.csv")
+    assert settings.as_of == "2026-03-31"
+    assert "# 1 of the events lie far behind all others, up to 2099-01-01" in (
+        (tmp_path / "settings.yaml").read_text()
+    )
+
+
 def test_people_who_enter_much_at_once_are_no_bots(tmp_path):
     """One listener in ten enters 600 plays in a day; a single one of a thousand is a bot."""
     many = np.repeat(np.arange(20), [600, 600, *[5] * 18])

@@ -114,6 +114,9 @@ def guess_timestamp(values: pd.Series) -> dict[str, str]:
             return {}
         forms = [*(day + time for day in _DAYS for time in _TIMES), *_WHOLE]
     some = values.drop_duplicates().head(_MOST_TRIED)
+    some = some[some.str.contains(r"\d")]  # pandas would read "now" and "today" as instants
+    if some.empty:
+        return {}
     best = max(forms, key=lambda form: _share(some, form))
     return {"timestamp_format": best} if _share(some, best) > _MOST_OF_THEM else {}
 

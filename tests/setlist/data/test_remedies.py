@@ -57,7 +57,7 @@ def test_numbers_that_are_not_of_the_format_count_seconds():
     assert read(mixed, {"timestamp_format": "%Y%m%d"}) == [pd.Timestamp("2026-05-01")] * 2
 
 
-@pytest.mark.parametrize("value", ["7", "soon", "1995", "2026"])
+@pytest.mark.parametrize("value", ["7", "soon", "now", "today", "1995", "2026"])
 def test_nothing_is_proposed_for_what_is_no_time(value):
     assert guess_timestamp(pd.Series([value])) == {}
 

@@ -89,10 +89,14 @@ class EvaluationSettings(Section):
     shelf: Shelf = "discovery"
     """discovery leaves out what a listener has played before, in lists and truth; shortcuts not."""
     metrics: tuple[str, ...] = Field(
-        (), max_length=MAX_NAMES, description="evaluated beside the usual ones"
+        (),
+        max_length=MAX_NAMES,
+        description=f"evaluated beside the usual ones, which are {', '.join(USUAL_METRICS)}",
     )
     only: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_NAMES)] | None = Field(
-        None, description="evaluated in place of the usual ones; the policy's are to be among them"
+        None,
+        description="metrics that are evaluated in place of the usual ones; those that the policy "
+        "reads have to be among them",
     )
     newcomers: bool = True
     """Whether listeners without any play before the cutoff are evaluated."""

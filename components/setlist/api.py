@@ -56,7 +56,7 @@ def evaluate(*arguments: Any, **named: Any) -> Evaluation | ListEvaluation:
     >>> truth = pd.DataFrame({"user_id": ["ann", "bob"], "item_id": ["x", "y"]})
     >>> mine = truth.assign(rank=1)
     >>> theirs = pd.DataFrame({"user_id": ["ann", "bob"], "item_id": ["x", "x"], "rank": [1, 1]})
-    >>> settings = setlist.EvaluationSettings(metrics=("ndcg@10",))
+    >>> settings = setlist.EvaluationSettings(only=("ndcg@10",))
     >>> lists = setlist.evaluate({"mine": mine, "theirs": theirs}, truth, settings=settings)
     mine: 2 lists are shorter than 10, and their open positions count as misses
     evaluated mine in ... s
@@ -114,7 +114,7 @@ def evaluate_models(
     ...     folder / "evaluation",
     ...     live=run / "resolve-live" / "live" / "live-3",
     ...     revision=3,
-    ...     settings=setlist.EvaluationSettings(metrics=("ndcg@10", "coverage@10")),
+    ...     settings=setlist.EvaluationSettings(only=("ndcg@10", "coverage@10")),
     ... )
     evaluated candidate in ... s
     evaluated live-3 in ... s

@@ -119,8 +119,7 @@ def evaluate(folder: Path, name: str) -> Row:
     audience.MAX_LISTENERS = EVALUATED
     contender = Contender(folder / "models" / name, name, "anchor", 1)
     # The default metrics are part of what an evaluation costs.
-    metrics = tuple(dict.fromkeys((*EvaluationSettings().metrics, *METRICS)))
-    settings = EvaluationSettings(newcomers=False, metrics=metrics)
+    settings = EvaluationSettings(newcomers=False, metrics=METRICS)
     output = folder / "evaluations" / name
     features = Features.read(folder / "features")
     found = evaluate([contender], features, folder / "dataset", settings, output)

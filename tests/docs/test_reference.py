@@ -14,7 +14,7 @@ import setlist
 from setlist.evaluation.metric_names import BUILT_IN
 from setlist_pipelines.settings.file import Settings
 
-PENDING = {"metrics"}
+PENDING: set[str] = set()
 """Keys that have no words yet."""
 VARIABLE = re.compile(r"\b_?(?:SETLIST|KFP|KF_PIPELINES)_[A-Z_]+\b")
 

@@ -27,7 +27,7 @@ from setlist.models.tf import tf
 from setlist.models.two_tower.train import train
 
 SETTINGS = EvaluationSettings(
-    metrics=("ndcg@10", "coverage@10", "intra_list_diversity@10", "popularity_lift@10")
+    only=("ndcg@10", "coverage@10", "intra_list_diversity@10", "popularity_lift@10")
 )
 HEURISTICS = HeuristicSettings(
     fit=("most_popular", "recently_popular", "popular_by_segment", "co_visited")

@@ -30,7 +30,7 @@ MINE = pd.DataFrame(
 
 
 def of(*metrics, **more) -> EvaluationSettings:
-    return EvaluationSettings(metrics=metrics, **more)
+    return EvaluationSettings(only=metrics, **more)
 
 
 def many(listeners: int = 200) -> pd.DataFrame:
@@ -279,7 +279,7 @@ def test_what_the_tables_cannot_tell_is_not_evaluated_unasked():
     assert names == {"ndcg@10", "ndcg@100", "recall_capped@20"}
     items = pd.DataFrame({"item_id": [f"i{n}" for n in range(10)], "tags": [["x"]] * 10})
     full = setlist.evaluate(ranked(truth, 0), truth, items=items, history=truth.iloc[:9])
-    assert {metric.name for metric in full.evaluation.metrics} == {*EvaluationSettings().metrics}
+    assert {metric.name for metric in full.evaluation.metrics} == {*EvaluationSettings().evaluated}
     assert len(full.evaluation.model("candidate").not_asked) == 3
     with pytest.raises(setlist.SettingsError, match="give them as history"):
         setlist.evaluate(ranked(truth, 0), truth, settings=of("ndcg@10", shelf="discovery"))

@@ -29,14 +29,15 @@ def instants(
     """The values as instants.
 
     Dates and ISO 8601 text without an offset are in the time zone; where clocks go back and an hour
-    occurs twice, the first is meant. Numbers, and text of digits only, count units since 1970; a
-    number within a year of 1970 is no instant, because 1995 is meant as a year and 20260501 as a
-    date.
+    occurs twice, the first is meant. Numbers, and text of digits only, count units since 1970 where
+    they are not of the format; a number within a year of 1970 is no instant then, because 1995 is
+    meant as a year and 20260501 as a date.
 
     Args:
         column: of one file.
         unit: of numbers.
-        timestamp_format: of text, as `strptime` has it; "" for ISO 8601 and dates with dots.
+        timestamp_format: of text and whole numbers, as `strptime` has it; "" for ISO 8601 and
+            dates with dots.
         timezone: of text that names none.
 
     Returns:
@@ -53,6 +54,9 @@ def instants(
         return _filled(values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()))
     if pa.types.is_date(kind):
         return _filled(column.values.cast(pa.timestamp("us")).cast(pa.int64()))
+    if pa.types.is_integer(kind) and timestamp_format:
+        text = column.to(column.values.cast(pa.string()).cast(pa.large_string()))
+        return instants(text, unit, timestamp_format, timezone)
     if pa.types.is_integer(kind):
         return _counted(column.values.cast(pa.int64(), safe=False), unit)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -68,7 +72,9 @@ def instants(
         floats = pc.if_else(decimal.fill_null(False), text, None).cast(pa.float64())
         of_floats, known_floats = _counted_floats(floats.to_numpy(), unit)
         micros[known_floats], known = of_floats[known_floats], known | known_floats
-    words = text.to_pandas()[~known & ~_bools(digits)].dropna()
+    # With a format, digits are words as well: 20260501 is a date. What it does not read is counted.
+    words = text.to_pandas()
+    words = (words if timestamp_format else words[~known & ~_bools(digits)]).dropna()
     for dates in _dates(words, timestamp_format, timezone):
         micros[dates.index] = dates.dt.as_unit("us").astype("int64")
         known[dates.index] = True

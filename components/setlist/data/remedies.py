@@ -5,6 +5,31 @@ import re
 import pandas as pd
 
 _YEAR_SECONDS = 366 * 86_400
+_DAYS = (
+    *("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y"),
+    *("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y"),
+)
+"""Days as people write them; of two orders that read as many values, the first is taken."""
+_TIMES = (
+    "",
+    *(
+        f"{gap}{time}"
+        for gap in (" ", ", ")
+        for time in (
+            *("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S%p"),
+        )
+    ),
+)
+_WHOLE = ("%a %b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %Z")
+"""Of an interface of short messages, of the log of a web server, and of HTTP."""
+_DIGITS = {
+    r"(19|20)\d{6}": "%Y%m%d",
+    r"(19|20)\d{12}": "%Y%m%d%H%M%S",
+    r"(19|20)\d{6}T\d{6}": "%Y%m%dT%H%M%S",
+}
+_READ_WITHOUT = r"\d{4}-\d|\d{4}/\d|\d{1,2}\.\d{1,2}\.\d{4}"
+"""The forms that need no setting: ISO 8601, and dates with dots and four digits of the year."""
+_MOST_TRIED, _MOST_OF_THEM = 1_000, 0.9
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
@@ -42,13 +67,24 @@ def timestamp_remedy(value: str) -> str:
         return "fill the timestamps that are missing"
     if unit := numeric_unit(value):
         return f"{value} looks like {_UNITS[unit]}: set timestamp_unit: {unit}"
-    if re.match(r"\d{1,2}/\d{1,2}/\d{4}", value):
-        time = " %H:%M:%S" if value.count(":") == 2 else " %H:%M" if ":" in value else ""
+    setting = guess_timestamp(pd.Series([value])).get("timestamp_format")
+    if setting and _either_order(value, setting):
+        other = setting.translate(str.maketrans("dm", "md"))
         return (
             f"{value!r} has a day and a month in an order that only you know: set "
-            f'timestamp_format: "%m/%d/%Y{time}" or "%d/%m/%Y{time}"'
+            f'timestamp_format: "{setting}" or "{other}"'
         )
+    if setting:
+        return f'{value!r} is no ISO 8601: set timestamp_format: "{setting}"'
     return f"{value!r} is no ISO 8601: set timestamp_format as strptime has it"
+
+
+def _either_order(value: str, form: str) -> bool:
+    """Whether a day comes first or a month cannot be told."""
+    if form[:5] not in ("%m/%d", "%d/%m", "%d-%m", "%m-%d"):
+        return False
+    first, second = map(int, re.findall(r"\d+", value)[:2])
+    return max(first, second) <= 12
 
 
 def numeric_unit(value: str) -> str:
@@ -68,14 +104,25 @@ def guess_timestamp(values: pd.Series) -> dict[str, str]:
     """
     if not len(values):
         return {}
-    unit = numeric_unit(str(values.iloc[0]))
-    if unit:
-        return {} if unit == "s" else {"timestamp_unit": unit}
-    parts = values.str.extract(r"^(\d{1,2})/(\d{1,2})/\d{4}(.*)$").dropna()
-    if parts.empty:
+    first = str(values.iloc[0])
+    # Such numbers are also times in a unit, but of years that no table has.
+    forms = [form for digits, form in _DIGITS.items() if re.fullmatch(digits, first)]
+    if not forms:
+        if unit := numeric_unit(first):
+            return {} if unit == "s" else {"timestamp_unit": unit}
+        if re.match(_READ_WITHOUT, first):
+            return {}
+        forms = [*(day + time for day in _DAYS for time in _TIMES), *_WHOLE]
+    some = values.drop_duplicates().head(_MOST_TRIED)
+    some = some[some.str.contains(r"\d")]  # pandas would read "now" and "today" as instants
+    if some.empty:
         return {}
-    # Only a number above 12 tells the day from the month; without one the order stays a guess.
-    day_first = (parts[0].astype(int) > 12).any()
-    colons = str(parts[2].iloc[0]).count(":")
-    time = {0: "", 1: " %H:%M", 2: " %H:%M:%S"}.get(colons, "")
-    return {"timestamp_format": ("%d/%m/%Y" if day_first else "%m/%d/%Y") + time}
+    best = max(forms, key=lambda form: _share(some, form))
+    return {"timestamp_format": best} if _share(some, best) > _MOST_OF_THEM else {}
+
+
+def _share(values: pd.Series, form: str) -> float:
+    """Of the values, those of a form; 0 at once where the first is not."""
+    if pd.isna(pd.to_datetime(values.iloc[0], format=form, errors="coerce", utc=True)):
+        return 0.0
+    return float(pd.to_datetime(values, format=form, errors="coerce", utc=True).notna().mean())

@@ -235,7 +235,7 @@ def _set_up(
     test: HeldOut,
     settings: EvaluationSettings,
 ) -> EvaluationSetup:
-    metrics = [parse_metric(text) for text in settings.metrics]
+    metrics = [parse_metric(text) for text in settings.evaluated]
     people = select_audience(features, test.events, test.users, settings)
     item_ids = pd.Index(features.items["item_id"])
     known = {

@@ -220,8 +220,11 @@ def _settings(
                 "give them as history, or choose the shelf shortcuts",
             )
         changes["shelf"] = "shortcuts"
-    if "metrics" not in given.model_fields_set:
-        changes["metrics"] = tuple(
-            text for text in given.metrics if text.partition("@")[0] not in vacuous
+    if given.only is None:
+        changes["metrics"] = ()
+        changes["only"] = tuple(
+            text
+            for text in given.evaluated
+            if text in given.metrics or text.partition("@")[0] not in vacuous
         )
     return given.model_copy(update=changes)

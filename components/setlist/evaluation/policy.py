@@ -194,7 +194,10 @@ def schema() -> str:
 
 
 def check_policy(
-    policy: Policy, metrics: tuple[MetricInfo, ...], unread: tuple[str, ...] = ()
+    policy: Policy,
+    metrics: tuple[MetricInfo, ...],
+    unread: tuple[str, ...] = (),
+    setting: str = "evaluation.metrics",
 ) -> None:
     """Refuse a policy that reads what is not evaluated, or names a rule that cannot be imported.
 
@@ -203,17 +206,20 @@ def check_policy(
         metrics: that are evaluated.
         unread: names of metrics that are evaluated, too, and of which nothing else is known,
             because their modules are not imported here.
+        setting: where others can be added.
 
     Raises:
-        SettingsError: naming the metric and where to add it, or the rule.
+        SettingsError: naming all such metrics and where to add them, or the rule.
     """
     by_name = {metric.name: metric for metric in metrics}
-    for text in policy.metrics():
-        if text not in by_name and text not in unread:
-            raise SettingsError(
-                f"policy: {text} is not evaluated",
-                f"add it to evaluation.metrics (now: {', '.join([*by_name, *unread])})",
-            )
+    evaluated = [*by_name, *unread]
+    missing = [text for text in dict.fromkeys(policy.metrics()) if text not in evaluated]
+    if missing:
+        raise SettingsError(
+            f"policy: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not evaluated",
+            f"add {'it' if len(missing) == 1 else 'them'} to {setting} "
+            f"(now: {', '.join(evaluated)}), or have the policy read others",
+        )
     primary = by_name.get(policy.primary)
     if primary and primary.better == "lower":
         raise SettingsError(

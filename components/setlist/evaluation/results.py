@@ -18,7 +18,7 @@ Means are derived from per-user values, never stored alone. Reading it needs no 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -39,6 +39,11 @@ SLICE_TITLES = {LISTENER_SLICE: "history length"}
 """The name of a slice in a sentence, where it is not the name of its column."""
 ITEM_PARTS = ("head", "torso", "tail", "new")
 SHARED_PART = "shared"
+USUAL_METRICS = (
+    *("ndcg@10", "ndcg@100", "recall_capped@20", "coverage@10", "gini@10"),
+    *("intra_list_diversity@10", "popularity_lift@10"),
+)
+"""Evaluated unless the settings say `only`; the default policy reads some of them."""
 MAX_LIST = 10_000
 """The longest list that is evaluated; nobody scrolls so far."""
 
@@ -87,35 +92,59 @@ class EvaluationSettings(Section):
     shelf: Shelf = "discovery"
     """discovery leaves out what a listener has played before, in lists and truth; shortcuts not."""
     metrics: tuple[str, ...] = Field(
-        (
-            "ndcg@10",
-            "ndcg@100",
-            "recall_capped@20",
-            "coverage@10",
-            "gini@10",
-            "intra_list_diversity@10",
-            "popularity_lift@10",
-        ),
-        min_length=1,
+        (),
         max_length=MAX_NAMES,
+        description=f"evaluated beside the usual ones, which are {', '.join(USUAL_METRICS)}",
+    )
+    only: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_NAMES)] | None = Field(
+        None,
+        description="metrics that are evaluated in place of the usual ones; those that the policy "
+        "reads have to be among them",
     )
     newcomers: bool = True
     """Whether listeners without any play before the cutoff are evaluated."""
     slices: tuple[str, ...] = Field((), max_length=MAX_NAMES)
     """Columns of the users table by which listeners are grouped, beside the named inputs."""
 
-    @field_validator("metrics")
+    @field_validator("metrics", "only")
     @classmethod
-    def _check_lengths(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_names(cls, metrics: tuple[str, ...] | None) -> tuple[str, ...] | None:
         # Only the length: which metrics exist is known when their modules are imported.
-        for metric in metrics:
+        for metric in metrics or ():
             length = metric.partition("@")[2]
             if length.isdecimal() and (len(length) > 9 or int(length) > MAX_LIST):
                 raise ValueError(
                     f"{metric[:60]!r}: a list has at most {MAX_LIST:,} items; write a smaller "
                     "number behind the @"
                 )
+        if twice := first_repeated(metrics or ()):
+            raise ValueError(f"{twice[:60]!r} stands twice; remove it once")
         return metrics
+
+    @model_validator(mode="after")
+    def _adds_or_replaces(self) -> Self:
+        if self.metrics and self.only:
+            raise ValueError(
+                "`metrics` are evaluated beside the usual ones, and `only` in place of them; "
+                "write all that are meant under one of the two"
+            )
+        # Such a list was meant to replace, unless it names them all, where both mean the same.
+        if self.metrics and set(self.metrics) < set(USUAL_METRICS):
+            raise ValueError(
+                f"{', '.join(self.metrics)} {'is' if len(self.metrics) == 1 else 'are'} evaluated "
+                "anyway; to evaluate nothing else, write `only` in place of `metrics`"
+            )
+        return self
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The names of all metrics, in order."""
+        return self.only or tuple(dict.fromkeys((*USUAL_METRICS, *self.metrics)))
+
+    @property
+    def setting(self) -> str:
+        """Where a metric that is missing is to be added."""
+        return "evaluation.only" if self.only else "evaluation.metrics"
 
     def metric_infos(self, own: bool = True) -> tuple[MetricInfo, ...]:
         """The metrics.
@@ -127,11 +156,11 @@ class EvaluationSettings(Section):
             SetlistError: when there is no metric of a name.
         """
         left_out = () if own else self.own_metrics()
-        return tuple(MetricInfo.of(text) for text in self.metrics if text not in left_out)
+        return tuple(MetricInfo.of(text) for text in self.evaluated if text not in left_out)
 
     def own_metrics(self) -> tuple[str, ...]:
         """The names of those that stand in a module, as module:function@k."""
-        return tuple(text for text in self.metrics if ":" in text)
+        return tuple(text for text in self.evaluated if ":" in text)
 
 
 class Inspection(BaseModel):
@@ -315,5 +344,5 @@ def describe_sampling(slices: Sequence[str]) -> str:
 
 
 def first_repeated(labels: Sequence[str]) -> str:
-    """The first label that was in the list before, "" for none."""
+    """The first text that was in the list before, "" for none."""
     return next((label for row, label in enumerate(labels) if label in labels[:row]), "")

@@ -73,7 +73,8 @@ class Recommender(tf.Module):
         self, history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor, inputs: Mapping[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         """The contract's signature, in the graph; see `setlist.models.contract`."""
-        history, exclude = self.latest(self._codes.lookup(history)), self._codes.lookup(exclude)
+        history, inputs = self.latest(self._codes.lookup(history), inputs)
+        exclude = self._codes.lookup(exclude)
         width = tf.clip_by_value(k, 0, len(self.catalogue))
         if len(self.catalogue) <= BLOCK_SCORES // USUAL_BATCH:
             places, scores = self.best(history, exclude, width, inputs)
@@ -116,10 +117,21 @@ class Recommender(tf.Module):
         top = tf.math.top_k(scores, k)
         return top.indices, top.values
 
-    def latest(self, codes: tf.Tensor) -> tf.Tensor:
-        """The codes with all but the latest plays made -1, wherever a caller put the padding."""
+    def latest(
+        self, codes: tf.Tensor, inputs: Mapping[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+        """The codes with all but the latest plays made -1, wherever a caller put the padding.
+
+        Columns before the first play that is left are cut off, here and in the ages: a model that
+        takes a vector for each cell would hold those of all that somebody has ever played.
+        """
         newer = tf.cumsum(tf.cast(codes >= 0, tf.int32), axis=1, reverse=True)
-        return tf.where(newer <= self.history_length, codes, -1)
+        codes = tf.where(newer <= self.history_length, codes, -1)
+        length = tf.shape(codes)[1]
+        begin = tf.reduce_min(tf.where(tf.reduce_any(codes >= 0, axis=0), tf.range(length), length))
+        if HISTORY_AGE in self.inputs:
+            inputs = {**inputs, HISTORY_AGE: inputs[HISTORY_AGE][:, begin:]}
+        return codes[:, begin:], inputs
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """What the SavedModel can be asked, by name."""
@@ -196,7 +208,7 @@ class DotProduct(Recommender):
 
         @tf.function
         def embed(history: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"users": self.embed(self.latest(history), inputs)}
+            return {"users": self.embed(*self.latest(history, inputs))}
 
         @tf.function
         def items() -> dict[str, tf.Tensor]:

@@ -1,6 +1,7 @@
 """`setlist data` and `setlist init`: what is in the tables, before anything is trained."""
 
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -13,7 +14,7 @@ import typer
 from setlist.errors import SettingsError
 from setlist.printable import lines, one_line
 from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
-from setlist_pipelines.cli.connection import Config, Set, say
+from setlist_pipelines.cli.connection import Config, Set, command, say
 from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ data = Commands(
 INIT_EXAMPLES = examples(
     "setlist init plays.csv",
     "setlist init plays.parquet --items songs.csv --users people.csv --output home.yaml",
+    "setlist init orders.csv --column user_id=buyer --column item_id=what",
 )
 STOP_EXIT_CODE = 3
 COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None]] = {
@@ -63,6 +65,8 @@ def check(config: Config = None, change: Set = None, json: JsonOption = False) -
         show_tables(settings, answer)
         if judge(settings, answer) == "stop":
             raise typer.Exit(STOP_EXIT_CODE)
+        if config:
+            answer.say(f"next: {command('setlist run', config, change)}")
 
 
 @data.command(
@@ -216,16 +220,36 @@ def init(
     events: Annotated[str, typer.Argument(help="The events: a file, a folder, or as in settings.")],
     items: Annotated[str | None, typer.Option(help="The table of items, if there is one.")] = None,
     users: Annotated[str | None, typer.Option(help="The table of users, if there is one.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Say which column is meant, e.g. --column item_id=sku (can be repeated)."
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
         "settings.yaml"
     ),
 ) -> None:
-    """Write a commented settings file for tables, with columns and formats found in them."""
+    """Write a commented settings file for tables, with columns and formats found in them.
+
+    Columns are known by their names in several languages, times and the ids of items and users also
+    by what they hold; a sentence says which column is not. The window is one in which enough
+    listeners are held out to judge a model by.
+    """
     from setlist_pipelines.settings.proposal import propose
 
     if output.exists():
         raise SettingsError(f"{output} exists already", "name another file with --output")
-    text = propose(events, items, users)
+    columns = {}
+    for pair in column or ():
+        key, equals, name = pair.partition("=")
+        if not equals or not name:
+            raise SettingsError(f"--column {pair[:80]!r}", "write it like --column item_id=sku")
+        columns[key] = name
+    text = propose(events, items, users, columns)
     output.write_text(text, "utf-8")
     typer.echo(lines(text))
-    say(f"written to {output}; next: setlist data check --config {output}")
+    config = shlex.quote(str(output))
+    # Not into the file of those who write `> home.yaml`.
+    say(f"written to {output}", err=True)
+    say(f"next: setlist data check --config {config}, then setlist run --config {config}", err=True)

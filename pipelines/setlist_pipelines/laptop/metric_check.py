@@ -43,7 +43,7 @@ def check_metrics(settings: Settings) -> None:
         )
     except subprocess.TimeoutExpired as fault:
         raise SettingsError(
-            f"evaluation.metrics: an import took more than {IMPORT_SECONDS} s",
+            f"{settings.evaluation.setting}: an import took more than {IMPORT_SECONDS} s",
             "correct the module of the metric",
         ) from fault
     if done.returncode:
@@ -59,7 +59,8 @@ def main() -> None:
 
     document = json.load(sys.stdin)
     evaluation = EvaluationSettings.model_validate(document["evaluation"])
-    check_policy(Policy.model_validate(document["policy"]), evaluation.metric_infos())
+    policy = Policy.model_validate(document["policy"])
+    check_policy(policy, evaluation.metric_infos(), setting=evaluation.setting)
 
 
 if __name__ == "__main__":

@@ -275,7 +275,12 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
         settings = Settings.model_validate(document.content)
         # Reading runs nothing that the file names: only steps import metrics of the user's own.
         evaluation = settings.evaluation
-        check_policy(settings.policy, evaluation.metric_infos(own=False), evaluation.own_metrics())
+        check_policy(
+            settings.policy,
+            evaluation.metric_infos(own=False),
+            evaluation.own_metrics(),
+            evaluation.setting,
+        )
     except ValidationError as fault:
         raise document.error(fault) from fault
     except SetlistError as fault:

@@ -108,6 +108,9 @@ class YamlDocument:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = "there is no such setting"
+            if "." in (last := str(first["loc"][-1])):  # a key as the documentation writes it
+                section, _, name = last.partition(".")
+                message += f"; write `{section}: {{{name}: ...}}`"
         elif first["type"] == "missing":
             message = "this setting is required"
         elif first["type"] != "value_error":

@@ -126,7 +126,7 @@ def test_slices_stand_in_the_evaluation(world, models, uninspected, tmp_path):
     USERS.to_parquet(tmp_path / "users.parquet", index=False)
     for name in ("train.parquet", "test.parquet", "items.parquet"):
         (tmp_path / name).symlink_to(data / name)
-    settings = EvaluationSettings(metrics=("ndcg@3",), slices=("plan", "country"))
+    settings = EvaluationSettings(only=("ndcg@3",), slices=("plan", "country"))
     contender = Contender(models / "whole", "whole", "heuristic")
     evaluate([contender], features, tmp_path, settings, tmp_path / "out")
     assert read_evaluation(tmp_path / "out").slices == ("listener", "country", "plan")
@@ -301,7 +301,7 @@ def test_the_evaluation_says_that_it_is_a_sample(
 ):
     limit(monkeypatch, 50)
     data, features = crowd
-    settings = EvaluationSettings(metrics=("ndcg@3",))
+    settings = EvaluationSettings(only=("ndcg@3",))
     evaluate(
         [Contender(models / "silent", "silent", "heuristic")],
         features,

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("uninspected")
 def run(world, tmp_path, *those, metrics=METRICS, **more):
     """Evaluates the contenders into tmp_path/out and returns evaluation and folder."""
     data, features = world
-    rules = EvaluationSettings(metrics=metrics, **more)
+    rules = EvaluationSettings(only=metrics, **more)
     return evaluate(those, features, data, rules, tmp_path / "out"), tmp_path / "out"
 
 
@@ -623,7 +623,7 @@ def test_temporal_movielens(tmp_path):
         [Contender(tmp_path / "models" / name, name, "heuristic") for name in names],
         features,
         tmp_path / "dataset",
-        EvaluationSettings(metrics=metrics, newcomers=False),
+        EvaluationSettings(only=metrics, newcomers=False),
         tmp_path / "evaluation",
     )
     assert evaluation.listeners == 1_149

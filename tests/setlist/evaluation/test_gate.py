@@ -612,7 +612,7 @@ def test_a_policy_that_would_wave_anything_through_is_no_policy(document):
 
 
 def test_the_default_policy_fits_the_default_metrics():
-    check_policy(Policy(), tuple(map(MetricInfo.of, EvaluationSettings().metrics)))
+    check_policy(Policy(), tuple(map(MetricInfo.of, EvaluationSettings().evaluated)))
 
 
 # Attempts to be promoted by a broken evaluation. Each candidate would pass if all were well.

@@ -50,7 +50,7 @@ def evaluation(world, tmp_path_factory) -> Path:
     for label, scores in (("candidate", SCORES), ("large", LARGE)):
         Spoilt(scores, as_it_is).export(folder / label, label, features.window)
         those.append(Contender(folder / label, label, "live" if label == "large" else "candidate"))
-    settings = EvaluationSettings(metrics=("ndcg@3",))
+    settings = EvaluationSettings(only=("ndcg@3",))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "setlist.evaluation.evaluator.inspect_models", lambda folder, models, allowed: {}

@@ -246,7 +246,7 @@ def evaluated(world, models, popular, my_team, monkeypatch, tmp_path) -> Path:
         Contender(models / "whole", "candidate", "candidate"),
         Contender(popular(tmp_path / "known", {"a": 2, "e": 1}), "known", "heuristic"),
     ]
-    settings = EvaluationSettings(metrics=(FRESH, LONGEST, "ndcg@3"))
+    settings = EvaluationSettings(only=(FRESH, LONGEST, "ndcg@3"))
     evaluate(those, features, data, settings, tmp_path / "out")
     return tmp_path / "out"
 
@@ -327,7 +327,7 @@ def test_a_metric_that_answers_wrongly_stops_the_evaluation(world, models, my_te
     """
     (my_team / "wrong.py").write_text(textwrap.dedent(source))
     data, features = world
-    settings = EvaluationSettings(metrics=("my_team.wrong:wrong@3",))
+    settings = EvaluationSettings(only=("my_team.wrong:wrong@3",))
     one = Contender(models / "whole", "whole", "heuristic")
     message = one_sentence(lambda: evaluate([one], features, data, settings, tmp_path / "out"))
     assert "metric wrong answered with ndarray of shape (4, 3)" in message

@@ -235,3 +235,27 @@ def test_a_session_restores_the_variables_before_it_fills_the_lookup(tmp_path):
     ids, _ = SavedModel(tmp_path).recommend([["item-000003"]], [["item-000007"]], 100)
     assert done.stdout.split() == [item for item in ids[0] if item]
     assert len(done.stdout.split()) == 39
+
+
+class Width(Recommender):
+    """Its scores are the number of columns that it was given."""
+
+    def score(self, history, inputs):
+        tf.debugging.assert_equal(tf.shape(history), tf.shape(inputs[HISTORY_AGE]))
+        columns = tf.cast(tf.shape(history)[1], tf.float32)
+        return tf.fill([tf.shape(history)[0], len(self.catalogue)], columns)
+
+
+@pytest.mark.parametrize(("plays", "columns"), [([], 0), ([""] * 40, 0), (["item-000001"] * 3, 3)])
+def test_a_model_gets_no_wider_history_than_it_reads(tmp_path, plays, columns):
+    """A vector for each of 2,000 plays of 1,000 listeners takes more memory than a server has."""
+    model = Width(catalogue(4), history_length=LENGTH, inputs=[HISTORY_AGE])
+    model.export(tmp_path, "width", WINDOW)
+    loaded = SavedModel(tmp_path)
+    _, scores = loaded.signature([plays], [[]], 1, {}, [[1.0] * len(plays)])
+    assert scores[0] == columns
+    many = ["item-000000", *["item-000002"] * 2_000]
+    _, scores = loaded.signature(
+        [plays, many], [[], []], 1, {}, [[1.0] * len(plays), [2.0] * 2_001]
+    )
+    assert (scores == LENGTH).all()

@@ -32,7 +32,7 @@ def ran(tmp_path: Path) -> Path:
         "inputs": [],
         "heuristics": {"fit": ["most_popular", "co_visited"]},
         "model": {"epochs": 1, "dimension": 8},
-        "evaluation": {"metrics": ["ndcg@10"]},
+        "evaluation": {"only": ["ndcg@10"]},
         "policy": {
             "guardrails": [],
             "believable": None,

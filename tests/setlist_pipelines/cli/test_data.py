@@ -104,7 +104,7 @@ def test_init_names_the_columns_that_there_are(tmp_path):
     pd.DataFrame({"a": [1], "b": [2]}).to_csv(tmp_path / "x.csv", index=False)
     done = setlist("init", tmp_path / "x.csv", "-o", tmp_path / "settings.yaml")
     assert done.exit_code == 1
-    assert "no column seems to hold user_id (there are: a, b)" in str(done.exception)
+    assert "there are: a '1', b '2'; say which: --column user_id=NAME" in str(done.exception)
     assert not (tmp_path / "settings.yaml").exists()
 
 

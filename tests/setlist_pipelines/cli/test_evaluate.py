@@ -164,7 +164,7 @@ def home(tables) -> Path:
         "window": {"test_days": 7},
         "curation": {"min_item_events": 1},
         "heuristics": {"fit": ["most_popular"]},
-        "evaluation": {"metrics": ["ndcg@10", "coverage@10"]},
+        "evaluation": {"only": ["ndcg@10", "coverage@10"]},
         "policy": {"guardrails": [{"metric": "coverage@10", "at_least": 0.1}], "believable": None},
     }
     path = tables / "home.yaml"
@@ -191,7 +191,7 @@ def test_lists_on_the_data_of_a_settings_file(setlist, tables, home):
     assert "not judged" in done.out
     done = setlist(
         *("evaluate", tables / "mine.parquet", "--data", home),
-        *("--set", "evaluation.metrics=[ndcg@10]"),
+        *("--set", "evaluation.only=[ndcg@10]"),
     )
     assert done.code == 1
     assert "coverage@10 is not evaluated" in done.err

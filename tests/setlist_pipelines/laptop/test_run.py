@@ -56,7 +56,7 @@ def fresh_share(ranking, k):
 IMPOSSIBLE = "policy.over_heuristics=5"
 EASY = "policy.over_heuristics=0"
 REFITTED = (
-    *("name=refitted", "heuristics.fit=[most_popular]", "evaluation.metrics=[ndcg@10]"),
+    *("name=refitted", "heuristics.fit=[most_popular]", "evaluation.only=[ndcg@10]"),
     *("policy.believable=null", "policy.guardrails=[]"),
 )
 
@@ -111,8 +111,8 @@ def work(tmp_path_factory):
     # The latency is left alone: a busy machine has a say in it.
     settings["policy"] = settings.get("policy", {}) | {"limits": {"p99_ms": None}}
     (folder / "my_metrics.py").write_text(METRIC)
-    metrics = [*EvaluationSettings().metrics, "my_metrics:fresh_share@10"]
-    settings["evaluation"] = settings.get("evaluation", {}) | {"metrics": metrics}
+    metrics = {"metrics": ["my_metrics:fresh_share@10"]}
+    settings["evaluation"] = settings.get("evaluation", {}) | metrics
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
     return folder
 

@@ -93,6 +93,29 @@ def test_one_setting_can_be_replaced():
             "data: {events: {path: e.csv}}\npolicy: {primary: mrr@10}",
             "mrr@10 is not evaluated; add it to evaluation.metrics",
         ),
+        (
+            "data: {events: {path: e.csv}}\nevaluation: {only: [ndcg@10, mrr@5]}",
+            "policy: coverage@10 and intra_list_diversity@10 and popularity_lift@10 are not "
+            "evaluated; add them to evaluation.only (now: ndcg@10, mrr@5), or have the policy read",
+        ),
+        (
+            "data: {events: {path: e.csv}}\nevaluation: {metrics: [mrr@5], only: [ndcg@10]}",
+            "line 2: evaluation: `metrics` are evaluated beside the usual ones, and `only` in",
+        ),
+        (
+            "data: {events: {path: e.csv}}\nevaluation: {metrics: [ndcg@10, gini@10]}",
+            "line 2: evaluation: ndcg@10, gini@10 are evaluated anyway; to evaluate nothing else, "
+            "write `only` in place of `metrics`.",
+        ),
+        (
+            "data: {events: {path: e.csv}}\nevaluation: {metrics: [mrr@5, mrr@5]}",
+            "line 2: evaluation.metrics: 'mrr@5' stands twice; remove it once.",
+        ),
+        (
+            "data: {events: {path: e.csv}}\nevaluation.metrics: [mrr@5]",
+            "line 2: evaluation.metrics: there is no such setting; write `evaluation: {metrics: "
+            "...}`.",
+        ),
     ],
 )
 def test_a_fault_is_one_sentence_that_names_key_and_line(tmp_path, text, sentence):

@@ -1,0 +1,194 @@
+"""`setlist init` on tables of strangers: other names, languages and ways to write times."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from tests.strangers import Stranger, shop
+
+from setlist.errors import DataError, SettingsError
+from setlist_pipelines.settings.file import Settings, read_settings
+from setlist_pipelines.settings.proposal import propose
+
+
+def proposed(folder, *tables, columns=None) -> Settings:
+    (folder / "settings.yaml").write_text(propose(*map(str, tables), columns=columns), "utf-8")
+    return read_settings(folder / "settings.yaml")
+
+
+@pytest.fixture
+def stranger() -> Stranger:
+    return Stranger.draw()
+
+
+def test_a_german_shop(tmp_path, stranger):
+    """Semicolons, decimal commas, dates with dots, umlauts in windows-1252."""
+    settings = proposed(tmp_path, *shop(tmp_path, stranger))
+    data = settings.data
+    assert data.events.columns == {
+        "user_id": "Kunde",
+        "item_id": "Artikel-Nr",
+        "timestamp": "Zeitpunkt",
+        "weight": "Weight",
+    }
+    assert data.events.decimal == ","
+    assert data.items.columns == {
+        "item_id": "Artikel-Nr",
+        "title": "Bezeichnung",
+        "tags": "Warengruppe",
+    }
+    assert (data.items.encoding, data.items.tags_separator) == ("windows-1252", ",")
+    assert data.users.columns == {"user_id": "Kunde"}
+    assert settings.inputs == ("Bundesland",)
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "time"),
+    [
+        ("client_no", "article_no", "purchased"),
+        ("account", "sku", "date"),
+        ("CustomerID", "StockCode", "InvoiceDate"),
+        ("Hörer", "Lied", "Zeit"),
+        ("cliente_id", "producto", "fecha"),
+        ("reader.key", "book.isbn", "borrowed on"),
+    ],
+)
+def test_other_names(tmp_path, stranger, user, item, time):
+    frame = stranger.frame(user, item, time)
+    frame.insert(0, "event_id", range(10_000, 10_000 + len(frame)))
+    frame["rating"] = 4
+    frame.to_csv(tmp_path / "events.csv", index=False)
+    columns = proposed(tmp_path, tmp_path / "events.csv").data.events.columns
+    assert columns == {"user_id": user, "item_id": item, "timestamp": time}
+
+
+def test_the_ids_of_the_events_tell_which_column_of_the_items_is_meant(tmp_path, stranger):
+    stranger.frame("user", "product", "time").to_csv(tmp_path / "events.csv", index=False)
+    pd.DataFrame(
+        {
+            "id": stranger.item_ids,
+            "product": [f"thing {number}" for number in range(len(stranger.item_ids))],
+        }
+    ).to_csv(tmp_path / "items.csv", index=False)
+    settings = proposed(tmp_path, tmp_path / "events.csv", tmp_path / "items.csv")
+    assert settings.data.items.columns["item_id"] == "id"
+
+
+def test_a_column_that_nothing_tells_is_named_on_the_command_line(tmp_path, stranger):
+    stranger.frame("who", "what", "when").to_csv(tmp_path / "events.csv", index=False)
+    with pytest.raises(DataError, match=r"no column seems to hold user_id.*say which: --column"):
+        proposed(tmp_path, tmp_path / "events.csv")
+    columns = {"user_id": "who", "item_id": "what"}
+    settings = proposed(tmp_path, tmp_path / "events.csv", columns=columns)
+    assert settings.data.events.columns == columns | {"timestamp": "when"}
+    with pytest.raises(SettingsError, match="no table has a column 'whom'"):
+        proposed(tmp_path, tmp_path / "events.csv", columns={"user_id": "whom"})
+    with pytest.raises(SettingsError, match="'listener' is none of our columns"):
+        proposed(tmp_path, tmp_path / "events.csv", columns={"listener": "who"})
+
+
+def test_a_table_without_names_of_columns_is_refused(tmp_path, stranger):
+    frame = stranger.frame("user", "item", "time")
+    frame["time"] = pd.to_datetime(frame["time"]).astype("int64") // 10**9
+    frame["item"] = range(len(frame))
+    frame["user"] = 7
+    frame.to_csv(tmp_path / "u.tsv", index=False, header=False, sep="\t")
+    with pytest.raises(DataError, match=r"first line holds values .* write a first line with"):
+        proposed(tmp_path, tmp_path / "u.tsv")
+
+
+def test_json_lines_with_milliseconds_and_nothing_else(tmp_path, stranger):
+    lines = [
+        json.dumps(
+            {
+                "user": {"id": row.user},
+                "track": row.item,
+                "ts": pd.Timestamp(row.time).value // 10**6,
+            }
+        )
+        for row in stranger.frame("user", "item", "time").itertuples()
+    ]
+    (tmp_path / "events.jsonl").write_text("\n".join(lines))
+    settings = proposed(tmp_path, tmp_path / "events.jsonl")
+    assert settings.data.events.columns["user_id"] == "user.id"
+    assert settings.data.events.timestamp_unit == "ms"
+    assert settings.data.items is settings.data.users is None
+
+
+def test_of_a_sparse_table_the_window_is_longer(tmp_path):
+    """Twenty years with two listeners a week: fourteen days would hold out four of them."""
+    generator = np.random.default_rng(1)
+    days = generator.integers(0, 7_000, 600)
+    frame = pd.DataFrame(
+        {
+            "user_id": np.repeat(np.arange(600), 10),
+            "item_id": generator.integers(0, 50, 6_000),
+            "timestamp": np.repeat(pd.Timestamp("2000-01-01") + pd.to_timedelta(days, "D"), 10),
+        }
+    )
+    frame.to_parquet(tmp_path / "events.parquet")
+    settings = proposed(tmp_path, tmp_path / "events.parquet")
+    window = settings.window
+    end = pd.Timestamp(settings.as_of)
+    begin = end - pd.Timedelta(days=window.test_days)
+    held_out = frame.loc[frame["timestamp"] >= begin, "user_id"].nunique()
+    assert held_out >= 100
+    assert f"({held_out:,} played then)" in (tmp_path / "settings.yaml").read_text()
+    assert window.train_days + window.test_days <= 7_001
+
+
+def test_a_wrong_date_far_ahead_does_not_end_the_window(tmp_path, stranger):
+    frame = stranger.frame("user", "item", "time")
+    frame.loc[len(frame) // 2, "time"] = "2099-01-01 00:00:00"
+    frame.to_csv(tmp_path / "events.csv", index=False)
+    settings = proposed(tmp_path, tmp_path / "events.csv")
+    assert settings.as_of == "2026-03-31"
+    assert "# 1 of the events lie far behind all others, up to 2099-01-01" in (
+        (tmp_path / "settings.yaml").read_text()
+    )
+
+
+def test_people_who_enter_much_at_once_are_no_bots(tmp_path):
+    """One listener in ten enters 600 plays in a day; a single one of a thousand is a bot."""
+    many = np.repeat(np.arange(20), [600, 600, *[5] * 18])
+    start = pd.Timestamp("2026-01-01")
+    frame = pd.DataFrame(
+        {
+            "user_id": many,
+            "item_id": np.arange(len(many)) % 97,
+            "timestamp": [start + pd.Timedelta(minutes=n % 1_000) for n in range(len(many))],
+        }
+    )
+    frame.loc[len(frame)] = [3, 3, start + pd.Timedelta(days=30)]
+    frame.to_parquet(tmp_path / "events.parquet")
+    settings = proposed(tmp_path, tmp_path / "events.parquet")
+    assert settings.curation.max_events_per_day == 10_000
+    lonely = pd.DataFrame(
+        {
+            "user_id": np.arange(100, 400),
+            "item_id": 1,
+            "timestamp": start + pd.Timedelta(days=9),
+        }
+    )
+    pd.concat([frame[frame["user_id"] != 1], lonely]).to_parquet(tmp_path / "events.parquet")
+    assert proposed(tmp_path, tmp_path / "events.parquet").curation.max_events_per_day == 500
+
+
+def test_hostile_names_and_values_stay_on_their_lines(tmp_path):
+    user = 'user: {a"b #c'
+    frame = pd.DataFrame(
+        {user: ["x: [", "#"], "item": ["1\u2028- 2", "2"], "time": ["2026-01-01", "2026-02-01"]}
+    )
+    frame.to_csv(tmp_path / "events.csv", index=False)
+    text = propose(str(tmp_path / "events.csv"), columns={"user_id": user})
+    columns = {"user_id": user, "item_id": "item", "timestamp": "time"}
+    assert yaml.safe_load(text)["data"]["events"]["columns"] == columns
+
+
+def test_a_column_that_no_setting_can_name_is_refused(tmp_path):
+    frame = pd.DataFrame({"a\nb": ["x"], "item": ["1"], "time": ["2026-01-01"]})
+    frame.to_csv(tmp_path / "events.csv", index=False)
+    with pytest.raises(DataError, match=r"events\.csv: .* U\+000A, .* or rename the column"):
+        propose(str(tmp_path / "events.csv"), columns={"user_id": "a\nb"})

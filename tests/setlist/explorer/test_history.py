@@ -411,7 +411,7 @@ def test_documents_of_before_are_read_without_values(runs):
     assert (history.live.proven, history.live.stale) == (None, "")
     assert history.live.as_of == datetime(2020, 4, 1, tzinfo=UTC)
     later = aged(runs, "2020-04-01T03:00:00+00:00", datetime(2020, 4, 15, 12, tzinfo=UTC))
-    assert "end 14.5 days ago (2020-04-01), longer than 14 days, the bound for" in later.stale
+    assert " end 14.5 days ago (2020-04-01), longer than 14 days, the bound for" in later.stale
 
 
 def aged(runs: Runs, created: str, now: datetime, window=None, **metadata: str) -> LiveAge:

@@ -299,8 +299,8 @@ def test_a_revision_without_a_record_is_there_with_its_values(runs):
     history = runs.read()
     assert summary(history) == [("a", "promoted", 1, "live")]
     assert history.entries[0].value("ndcg@10", "candidate") == ("candidate", 0.75)
-    made = open_store(runs.store).manifest("home", 1)
-    assert history.entries[0].when == datetime.fromisoformat(made.created)
+    promotion = open_store(runs.store).history("home")[-1]
+    assert history.entries[0].when == datetime.fromisoformat(promotion.when)
 
 
 def test_a_refreshed_revision_has_no_values_of_its_own(runs):

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+import pandas as pd
+
 FORGED = "revision 99 of home is live"
 HOSTILE = (
     f"Ärger 東京\x1b[2J\x1b]0;owned\x07\n{FORGED}\r\x9b31m\u2028 "
@@ -10,9 +12,25 @@ HOSTILE = (
     "[red]r[/red] [link=http://x]l[/link] :red_heart: | a `b` <script>alert(1)</script> "
     "![i](http://x/y.png)"
 )
+TITLES = (
+    'Rock & Roll "Forever"',
+    "<b>Bold</b> Beats",
+    "Don't Stop'; DROP the Bass --",
+    "100% {{ Energy }} </script>",
+)
+"""Titles that are harmless where a page escapes them."""
 FORMULA = "=cmd|' /C calc'!A0"
 LETTERS = "Ärger 東京 می\u200cخواهم नमस्ते 👩\u200d🚀 naïve"
 """Words of several scripts, of which no letter may be lost."""
+
+
+def retitled(playlists: pd.DataFrame) -> pd.DataFrame:
+    """The sample's playlists, of which the first few have hostile titles.
+
+    Those that people see have none. One of the first four is among the most popular of all.
+    """
+    titles = [*TITLES, *playlists["title"].iloc[len(TITLES) :]]
+    return playlists.assign(title=titles)
 
 
 def raw(text: str, keep: str = "\n") -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from setlist.arrays import Float64s, Int64s
+from setlist.data.sample_titles import draw_title
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
 END = pd.Timestamp("2026-05-01", tz="UTC")
@@ -36,36 +37,22 @@ NEWCOMER_DAYS = 14
 AGE_BANDS = {"18-24": 0.3, "25-34": 0.32, "35-49": 0.22, "50+": 0.16}
 COUNTRIES = {"BR": 0.32, "DE": 0.24, "JP": 0.18, "SE": 0.14, "NG": 0.12}
 
-# The words that the playlists are named with.
-SCENES = {  # what a country's playlists are tagged with, and the words their titles begin with
-    "BR": ("brazil", "Coração Saudade Manhã Verão"),
-    "DE": ("germany", "Frühling Straße Gemütlich Nächte"),
-    "JP": ("japan", "夜の 青い 東京 夏の"),
-    "SE": ("sweden", "Sjö Midsommar Änglar Skärgård"),
-    "NG": ("nigeria", "Ayọ̀ Lagos Ìfẹ́ Òwúrọ̀"),
-}
+REGION_TAGS = {"BR": "brazil", "DE": "germany", "JP": "japan", "SE": "sweden", "NG": "nigeria"}
 MOOD_TAGS = ("chill", "party", "instrumental", "classics")
-MOODS = "Golden Midnight Slow Electric Velvet Little Endless Paper Northern Quiet Neon Sunday"
-TOPICS = {  # two tags, and the words that titles end with
-    "ambient": ("ambient sleep", "Haze Stillness Tides"),
-    "classical": ("orchestra piano", "Nocturnes Strings Études"),
-    "country": ("country americana", "Backroads Porch Barn"),
-    "electronic": ("techno house", "Circuits Warehouse Pulse"),
-    "folk": ("folk acoustic", "Campfire Ballads Meadow"),
-    "funk": ("funk soul", "Groove Brass Strut"),
-    "hip-hop": ("rap beats", "Cyphers Rhymes Corners"),
-    "indie": ("indie lo-fi", "Basements Polaroids Bicycles"),
-    "jazz": ("jazz bebop", "Standards Quartet Café"),
-    "metal": ("metal hardcore", "Thunder Furnace Riffs"),
-    "pop": ("pop dance", "Choruses Crushes Mirrorballs"),
-    "workout": ("workout running", "Sprint Reps Mileage"),
+TOPICS = {  # two tags of each
+    "ambient": "ambient sleep",
+    "classical": "orchestra piano",
+    "country": "country americana",
+    "electronic": "techno house",
+    "folk": "folk acoustic",
+    "funk": "funk soul",
+    "hip-hop": "rap beats",
+    "indie": "indie lo-fi",
+    "jazz": "jazz bebop",
+    "metal": "metal hardcore",
+    "pop": "pop dance",
+    "workout": "workout running",
 }
-HOSTILE_TITLES = (  # harmless where a page escapes them
-    'Rock & Roll "Forever"',
-    "<b>Bold</b> Beats",
-    "Don't Stop'; DROP the Bass --",
-    "100% {{ Energy }} </script>",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,23 +197,17 @@ def describe_playlists(rng: np.random.Generator, truth: Truth) -> pd.DataFrame:
     for row, (region, topic) in enumerate(
         zip(playlists["region"], playlists["topic"], strict=True)
     ):
-        scene, words = SCENES.get(region, ("", ""))
-        topic_tags, nouns = TOPICS[topic]
-        first = rng.choice(words.split() if words and rng.random() < 0.6 else MOODS.split())
-        titles.append(f"{first} {rng.choice(nouns.split())}")
-        tagged = [*topic_tags.split(), scene]
+        titles.append(draw_title(rng, region, topic, set(titles)))
+        tagged = [*TOPICS[topic].split(), REGION_TAGS.get(region, "")]
         if shares[row, minor[row]] > 0.2:
-            tagged.append(TOPICS[mix.columns[minor[row]]][0].split()[0])
+            tagged.append(TOPICS[mix.columns[minor[row]]].split()[0])
         if rng.random() < 0.4:
             tagged.append(rng.choice(MOOD_TAGS))
         # People forget to tag: one tag in ten is missing.
         tags.append("|".join(tag for tag in tagged if tag and rng.random() < 0.9))
-    titles[: len(HOSTILE_TITLES)] = HOSTILE_TITLES
-    title = pd.Series(titles, index=playlists.index)
-    volume = title.groupby(title).cumcount() + 1
-    title = title.where(volume == 1, title + " Vol. " + volume.astype(str))
     return pd.DataFrame(
-        {"title": title, "tags": tags, "released": iso_dates(playlists["released"])}
+        {"title": titles, "tags": tags, "released": iso_dates(playlists["released"])},
+        index=playlists.index,
     )
 
 

@@ -27,7 +27,6 @@ def show_differences(choice: Choice) -> None:
         st.info("Only the listeners of a run can be compared, and no run is chosen.")
         return
     labels = [model.label for model in run.evaluation.models]
-    live = next((model.label for model in run.evaluation.models if model.role == "live"), None)
     columns = st.columns(3)
     first = columns[0].selectbox(
         "Model",
@@ -41,7 +40,7 @@ def show_differences(choice: Choice) -> None:
     second = columns[1].selectbox(
         "instead of",
         others,
-        index=others.index(live) if live in others else 0,
+        index=others.index(run.baseline) if run.baseline in others else 0,
         key="instead_of",
         bind="query-params",
         # All labels: the model on the left is available too, though it is not offered here.

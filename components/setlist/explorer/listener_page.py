@@ -63,9 +63,10 @@ def show_listener(choice: Choice) -> None:
     names = choice.run.inputs if choice.run else []
     names = [*names, *(name for info in models.values() for name in info.categorical_inputs)]
     inputs = _choose_inputs(list(dict.fromkeys(names)), choice.run, listener)
-    left, right = st.columns(2)
+    switches = st.container(horizontal=True)
+    asked = switches.empty()
     on_discovery = choice.run is None or choice.run.evaluation.shelf == "discovery"
-    exclude_history = right.toggle(
+    exclude_history = switches.toggle(
         "Leave out what the listener knows",
         on_discovery,
         key="discovery",
@@ -74,7 +75,7 @@ def show_listener(choice: Choice) -> None:
     )
     history, ages = listener.history, listener.ages
     favourites = st.container()
-    if not listener.user_id or left.toggle(
+    if not listener.user_id or asked.toggle(
         "What if the history were another", key="other", bind="query-params"
     ):
         history = _choose_favourites(favourites, directory)
@@ -151,8 +152,8 @@ def _choose_listener(run: ExploredRun | None) -> ListenerRecord | None:
     if run is None:
         return INVENTED
     order = _tour(run)
-    field, button = st.columns([5, 1], vertical_alignment="bottom")
-    user_id = field.text_input(
+    line = st.container(horizontal=True, vertical_alignment="bottom")
+    user_id = line.text_input(
         "Listener",
         order[0],
         key="listener",
@@ -165,7 +166,7 @@ def _choose_listener(run: ExploredRun | None) -> ListenerRecord | None:
         place = order.index(user_id) + 1 if user_id in order else 0
         st.session_state["listener"] = order[place % len(order)]
 
-    button.button("Another one", on_click=next_listener, width="stretch")
+    line.button("Another one", on_click=next_listener)
     about = st.container()
     if not user_id:
         return INVENTED

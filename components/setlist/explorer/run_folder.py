@@ -101,6 +101,21 @@ class ExploredRun:
         self.compare = lru_cache(COMPARISONS_KEPT)(self._compare)
 
     @cached_property
+    def baseline(self) -> str:
+        """The label of what a new model has to beat: the live model, else the best heuristic.
+
+        "" if there is neither.
+        """
+        models, values = self.evaluation.models, self.verdict.values
+        live = [model.label for model in models if model.role == "live"]
+        heuristics = [model.label for model in models if model.role == "heuristic"]
+
+        def worth(label: str) -> float:
+            return values.get(label, {}).get(self.verdict.primary, -np.inf)
+
+        return live[0] if live else max(heuristics, key=worth, default="")
+
+    @cached_property
     def _all_listeners(self) -> pa.Table:
         """user_id and the named inputs of all listeners, in the order of their codes."""
         tables = [

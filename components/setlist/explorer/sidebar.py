@@ -37,11 +37,15 @@ class Choice:
     depth: int
 
 
-def show_sidebar(scene: Scene) -> Choice:
+def show_sidebar(scene: Scene, *, lists: bool, depth: bool) -> Choice:
     """Show the sidebar and return what is chosen there.
+
+    What the page does not use is greyed out: if it were left out, it would forget its choice.
 
     Args:
         scene: the runs and the store that the explorer shows.
+        lists: whether the page shows the lists of the models.
+        depth: whether their depth matters.
     """
     all_runs, fault_sentences = scene.runs()
     folders_by_run = {folders.name: folders for folders in all_runs}
@@ -57,6 +61,7 @@ def show_sidebar(scene: Scene) -> Choice:
             key="run",
             placeholder="choose a run",
             help="Its listeners, items and evaluation. A new run appears after a reload.",
+            disabled=not depth,
         )
         if st.query_params.get("run") != (name or requested):
             st.query_params["run"] = name or requested
@@ -92,6 +97,7 @@ def show_sidebar(scene: Scene) -> Choice:
             bind="query-params",
             on_change=report_missing("models", sources),
             help="One column each: models of this run, of other runs, and revisions of the store.",
+            disabled=not lists,
         )
         reference = st.selectbox(
             "Compare with",
@@ -99,9 +105,11 @@ def show_sidebar(scene: Scene) -> Choice:
             index=_default_reference(picked, run),
             key="against",
             bind="query-params",
-            help="▲▼ ranks moved and shared items are relative to this column.",
+            help="▲▼ ranks moved and shared items are relative to this column; while you ask "
+            "what if, every list is compared with itself before.",
+            disabled=not lists or _asks_what_if(),
         )
-        depth = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params")
+        length = st.selectbox("Depth", DEPTHS, key="depth", bind="query-params", disabled=not depth)
         st.text(one_line(f"Store: {scene.name} in {scene.store}"))
         for sentence in fault_sentences:
             _notice(sentence)
@@ -111,7 +119,12 @@ def show_sidebar(scene: Scene) -> Choice:
             source = sources[label]
             models[label] = scene.revision(source) if isinstance(source, int) else source
     reference = "" if reference in (NO_CHOICE, None) else reference
-    return Choice(run, models, reference, int(depth or DEPTHS[0]))
+    return Choice(run, models, reference, int(length or DEPTHS[0]))
+
+
+def _asks_what_if() -> bool:
+    """Whether the listener is another than the real one; the address holds no defaults."""
+    return any(key == "other" or key.startswith("in_") for key in st.query_params)
 
 
 def report_missing(key: str, available: Collection[str]) -> Callable[[], None]:
@@ -171,18 +184,13 @@ def revisions(store: str, name: str) -> list[int]:
 
 
 def _default_models(run: ExploredRun | None, labels: list[str]) -> list[str]:
-    """Most popular, the live model and the candidate; without a run, the first two."""
+    """Most popular, the live model or the best heuristic, and the candidate; else the first two."""
     if run is None:
         return labels[:2]
-    return [label for label in ("most_popular", *_live(run), "candidate") if label in labels]
+    wanted = dict.fromkeys(["most_popular", run.baseline, "candidate"])
+    return [label for label in wanted if label in labels]
 
 
 def _default_reference(picked: list[str], run: ExploredRun | None) -> int:
-    """The index in `picked` of the live model if it is picked, else 0."""
-    live = _live(run) if run else []
-    return next((index for index, label in enumerate(picked) if label in live), 0)
-
-
-def _live(run: ExploredRun) -> list[str]:
-    """The label of the live model; [] if none was live."""
-    return [model.label for model in run.evaluation.models if model.role == "live"]
+    """The index in `picked` of the live model or the best heuristic; 0 if that is not picked."""
+    return picked.index(run.baseline) if run and run.baseline in picked else 0

@@ -134,7 +134,7 @@ def chart(history: History, metric: str) -> alt.LayerChart:
         ],
         title=alt.TitleParams(
             text=[one_line(metric, LABEL_LENGTH)],
-            subtitle=[subtitle],
+            subtitle=[subtitle] if subtitle else alt.Undefined,
             subtitleColor=GREY,
             anchor="start",
         ),

@@ -8,6 +8,7 @@ import os
 import sys
 
 from setlist.errors import ModelError, missing_extra
+from setlist.models.library_noise import without_noise
 
 imported_before = "tensorflow" in sys.modules
 legacy_keras = os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -15,8 +16,10 @@ legacy_keras = os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 try:
-    import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
+    # That variable does not reach what is written before TensorFlow has set up its own logging.
+    with without_noise():
+        import tensorflow as tf
+        from tensorflow.core.protobuf import saved_model_pb2
 except ModuleNotFoundError as fault:
     raise missing_extra(fault) or fault from fault
 

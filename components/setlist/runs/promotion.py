@@ -37,6 +37,8 @@ from setlist.store.sizes import REVISION_DIGITS
 
 REFRESH_OF = "refresh_of"
 """In the metadata of a revision: the revision that it repeats over a newer item table."""
+REFRESHED = "refreshed"
+"""In the metadata of such a revision: the moment of that table, as ISO text."""
 
 CardWriter = Callable[[int, Path, Mapping[str, JsonValue]], str]
 """Writes a model card in Markdown for a revision's number, its model folder and its metadata."""

@@ -12,7 +12,7 @@ from setlist.errors import StoreNotFoundError
 from setlist.models.contract import folder_digest, read_info
 from setlist.models.two_tower.refresh import refresh_items
 from setlist.models.worker.model_host import ModelHost
-from setlist.runs.promotion import REFRESH_OF
+from setlist.runs.promotion import REFRESH_OF, REFRESHED
 from setlist.store.model_store import open_store
 
 
@@ -74,7 +74,7 @@ def refresh_live(
             metadata=models.manifest(name, head.live).metadata
             | {
                 REFRESH_OF: head.live,
-                "refreshed": as_of.isoformat(),
+                REFRESHED: as_of.isoformat(),
                 "new_items": len(new_items),
             },
             card=(lambda number: f"> Revision {number} {origin}.\n\n{live_card}")

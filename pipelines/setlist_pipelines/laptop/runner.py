@@ -20,6 +20,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from setlist import errors
 from setlist.errors import SetlistError
+from setlist.models.library_noise import is_noise
 from setlist.runs.step_failure import NAME_VARIABLE, STORE_VARIABLE
 from setlist.termination import RUN_VARIABLE
 from setlist_pipelines.laptop.kfp_patches import (
@@ -92,7 +93,7 @@ class _Log(io.TextIOBase):
             # The message of an error of ours is a sentence; other errors need their class.
             explains_itself = module == f"{errors.__name__}."
             self.fault = message if explains_itself else f"{name}: {message}"
-        elif self.task and line and not line.startswith("["):
+        elif self.task and line and not line.startswith("[") and not is_noise(line):
             self.say(self.task, line, None)
 
     @property

@@ -1,6 +1,7 @@
 import hashlib
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,15 @@ import pandas as pd
 import pytest
 
 from setlist.data.sample import BOT_DAYS, Sample, generate, write
-from setlist.data.sample_truth import END, HOSTILE_TITLES, START
+from setlist.data.sample_titles import ENGLISH, LANGUAGES, Wording
+from setlist.data.sample_truth import (
+    COUNTRIES,
+    END,
+    START,
+    TOPICS,
+    describe_playlists,
+    draw_truth,
+)
 from setlist.errors import SetlistError
 
 CUT = pd.Timestamp("2026-04-17", tz="UTC")
@@ -143,11 +152,48 @@ def test_countries_differ_in_what_they_play(sample: Sample, clean: pd.DataFrame)
         assert shares.loc[home, home] > 2 * foreign.max()
 
 
-def test_titles_are_unique_and_some_are_hard_to_show(sample: Sample) -> None:
+def test_titles_are_unique_and_plain_words_of_several_languages(sample: Sample) -> None:
+    """Nothing that looks like a test: no markup, no number, no "Vol. 2"."""
     titles = sample.playlists["title"]
     assert titles.is_unique
-    assert set(HOSTILE_TITLES) < set(titles)
+    assert titles.str.casefold().is_unique
+    strange = {each for title in titles for each in letters(title) if not each.isalpha()}
+    assert strange <= {" ", "-"}
+    assert titles.str.len().max() <= 40
+    at_home = sample.truth.playlists["region"].to_numpy() == "JP"
+    assert 0.45 < titles[at_home].str.contains(r"[\u3040-\u9fff]").mean() < 0.75
+    assert not titles[~at_home].str.contains(r"[\u3040-\u9fff]").any()
     assert titles.str.contains(r"[^\x00-\x7f]").sum() > 50
+
+
+def letters(title: str) -> str:
+    """Without the marks that Yoruba puts below and above a letter."""
+    return "".join(each for each in title if not unicodedata.combining(each))
+
+
+def test_every_language_has_words_for_every_topic() -> None:
+    assert set(LANGUAGES) == set(COUNTRIES)
+    for wording in (ENGLISH, *LANGUAGES.values()):
+        assert set(wording.topics) == set(TOPICS)
+        assert all(frame.count("{}") == 1 for frame in wording.frames)
+        assert size(wording) >= (140 if wording is ENGLISH else 36)
+        assert not [text for text in all_titles(wording) if " " * 2 in text or text.strip() != text]
+
+
+def all_titles(wording: Wording) -> list[str]:
+    return [title for topic in TOPICS for title in wording.titles(np.random.default_rng(1), topic)]
+
+
+def size(wording: Wording) -> float:
+    """How many different titles the language has for a topic, on average."""
+    return len(set(all_titles(wording))) / len(TOPICS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_seed_has_as_many_titles_as_playlists(seed: int) -> None:
+    catalogue = np.random.default_rng(seed)
+    truth = draw_truth(np.random.default_rng(0), catalogue)
+    assert describe_playlists(catalogue, truth)["title"].is_unique
 
 
 def test_tags_tell_the_topic_and_mostly_the_region(sample: Sample) -> None:

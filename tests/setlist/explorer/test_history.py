@@ -20,7 +20,7 @@ from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.explorer.history import KEPT_DOCUMENTS, History, Kept
-from setlist.explorer.live_age import duration_text
+from setlist.explorer.live_age import LiveAge, duration_text, live_age
 from setlist.explorer.trend import HEURISTIC, LIVE, TABLE_COLUMNS, VERDICT_MARKS, chart, table
 from setlist.models.contract import folder_digest
 from setlist.runs import record as record_module
@@ -299,8 +299,8 @@ def test_a_revision_without_a_record_is_there_with_its_values(runs):
     history = runs.read()
     assert summary(history) == [("a", "promoted", 1, "live")]
     assert history.entries[0].value("ndcg@10", "candidate") == ("candidate", 0.75)
-    made = open_store(runs.store).manifest("home", 1)
-    assert history.entries[0].when == datetime.fromisoformat(made.created)
+    promotion = open_store(runs.store).history("home")[-1]
+    assert history.entries[0].when == datetime.fromisoformat(promotion.when)
 
 
 def test_a_refreshed_revision_has_no_values_of_its_own(runs):
@@ -409,27 +409,73 @@ def test_documents_of_before_are_read_without_values(runs):
     assert [one["run"] for one in candidates] == ["a"]
     assert history.live is not None
     assert (history.live.proven, history.live.stale) == (None, "")
-    later = runs.read(datetime(2020, 4, 15, 12, tzinfo=UTC)).live
-    assert later is not None
-    assert "end 14.5 days ago (2020-04-01), longer than 14 days, the bound for" in later.stale
+    assert history.live.as_of == datetime(2020, 4, 1, tzinfo=UTC)
+    later = aged(runs, "2020-04-01T03:00:00+00:00", datetime(2020, 4, 15, 12, tzinfo=UTC))
+    assert " end 14.5 days ago (2020-04-01), longer than 14 days, the bound for" in later.stale
 
 
-def test_the_live_model_is_stale_when_its_data_are_older_than_its_proof(runs):
+def aged(runs: Runs, created: str, now: datetime, window=None, **metadata: str) -> LiveAge:
+    """The age of the live model, had it come into the store at another time."""
+    store = open_store(runs.store)
+    pointer, _ = store.read_pointer("home")
+    assert pointer is not None
+    manifest = store.manifest("home", pointer.live)
+    document = manifest.metadata.get("verdict")
+    verdict = Verdict.model_validate(document) if document else None
+    if verdict and window:
+        verdict = verdict.model_copy(update={"window": window})
+    changes = {"created": created, "metadata": manifest.metadata | metadata}
+    return live_age("home", pointer, manifest.model_copy(update=changes), verdict, now)
+
+
+RAN = "2020-04-15T02:00:00+00:00"
+"""Two hours after the end of the test period."""
+
+
+def test_the_live_model_is_stale_when_what_its_run_saw_is_older_than_its_proof(runs):
+    """It is trained on the days before the test period alone: that makes no new model stale."""
     runs.run("a", "2020-04-15T01:00:00Z", candidate=0.75, most_popular=0.5)
-    live = runs.read(datetime(2020, 4, 15, tzinfo=UTC)).live
-    assert live is not None
-    assert (live.revision, live.stale) == (1, "")
+    live = aged(runs, RAN, datetime(2020, 4, 15, 2, 5, tzinfo=UTC))
+    assert (live.revision, live.fixed, live.stale) == (1, False, "")
     assert live.data_end == datetime(2020, 4, 1, tzinfo=UTC)
+    assert live.as_of == datetime(2020, 4, 15, tzinfo=UTC)
     assert live.proven == timedelta(days=14)
     when = open_store(runs.store).history("home")[-1].when
     assert live.since == datetime.fromisoformat(when)
-    later = runs.read(datetime(2020, 4, 22, tzinfo=UTC)).live
-    assert later is not None
+    assert aged(runs, RAN, datetime(2020, 4, 29, tzinfo=UTC)).stale == ""
+    later = aged(runs, RAN, datetime(2020, 5, 6, tzinfo=UTC))
     assert later.stale == (
-        "The data of the live model, revision 1 of home, end 21 days ago (2020-04-01), longer than "
-        "the 14 days on which it was tested; train on newer data with `setlist run`, or see why "
-        "the runs since were refused or failed."
+        "The data of the run that made the live model, revision 1 of home, end 21 days ago "
+        "(2020-04-15), longer than the 14 days on which it was tested; train on newer data with "
+        "`setlist run`, or see why the runs since were refused or failed."
     )
+
+
+def test_a_model_of_a_fixed_moment_is_not_called_stale(runs):
+    """As of the sample: the run itself was of data that had ended long ago."""
+    runs.run("a", "2020-04-15T01:00:00Z", candidate=0.75, most_popular=0.5)
+    for now in (datetime(2026, 11, 30, tzinfo=UTC), datetime(2036, 11, 30, tzinfo=UTC)):
+        live = aged(runs, "2026-11-30T00:00:00+00:00", now)
+        assert (live.fixed, live.stale) == (True, "")
+        assert live.as_of == datetime(2020, 4, 15, tzinfo=UTC)
+
+
+def test_a_refresh_makes_no_old_model_new(runs):
+    """The item table is of today, and what was judged is as old as before."""
+    runs.run("a", "2020-04-15T01:00:00Z", candidate=0.75, most_popular=0.5)
+    today, now = "2020-06-01T00:00:00+00:00", datetime(2020, 6, 2, tzinfo=UTC)
+    assert aged(runs, today, now).fixed
+    refreshed = aged(runs, today, now, refreshed="2020-05-31T23:00:00+00:00")
+    assert not refreshed.fixed
+    assert "end 48 days ago (2020-04-15)" in refreshed.stale
+
+
+def test_a_test_period_without_an_end_ends_with_the_run(runs):
+    runs.run("a", "2020-04-15T01:00:00Z", candidate=0.75, most_popular=0.5)
+    window = {"cut": "2020-04-01T00:00:00+00:00", "end": "2100-01-01T00:00:00+00:00"}
+    live = aged(runs, RAN, datetime(2020, 5, 6, tzinfo=UTC), window)
+    assert live.as_of == datetime.fromisoformat(RAN)
+    assert not live.fixed
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the explorer reads of a run: one listener, and how two models differ."""
 
+import copy
 import json
 
 import numpy as np
@@ -157,6 +158,29 @@ def test_it_knows_everybody_and_their_inputs(run: ExploredRun) -> None:
     """The most frequent value first."""
     assert run.listeners == 3
     assert run.values == {"country": ["SE", "NG"], "age band": ["18-24", ""]}
+
+
+@pytest.mark.parametrize(
+    ("roles", "baseline"),
+    [
+        ({"candidate": "candidate", "popular": "heuristic", "live-1": "live"}, "live-1"),
+        ({"candidate": "candidate", "popular": "heuristic", "spectral": "heuristic"}, "spectral"),
+        ({"candidate": "candidate", "popular": "heuristic"}, "popular"),
+        ({"candidate": "candidate"}, ""),
+    ],
+)
+def test_a_model_is_held_against_the_live_one_or_the_best_heuristic(
+    run: ExploredRun, roles: dict[str, str], baseline: str
+) -> None:
+    other = copy.copy(run)
+    models = tuple(
+        run.evaluation.models[0].model_copy(update={"label": label, "role": role})
+        for label, role in roles.items()
+    )
+    other.evaluation = run.evaluation.model_copy(update={"models": models})
+    values = {"popular": {"ndcg@10": 0.25}, "spectral": {"ndcg@10": 0.5}}
+    other.verdict = run.verdict.model_copy(update={"values": values})
+    assert other.baseline == baseline
 
 
 def test_two_models_are_compared_listener_by_listener(run: ExploredRun) -> None:

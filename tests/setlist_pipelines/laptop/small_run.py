@@ -1,4 +1,7 @@
-"""A run on real parts that takes a few seconds a step: a tenth of the sample, one epoch."""
+"""A run on real parts that takes a few seconds a step: a tenth of the sample, one epoch.
+
+Some of its titles are hostile, so that whatever shows a run in the tests shows these.
+"""
 
 import os
 import subprocess
@@ -6,6 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from tests import hostile_text
 
 from setlist.data import sample
 from setlist_pipelines.settings.file import SAMPLE
@@ -18,7 +22,8 @@ def write_settings(folder: Path, **sections) -> Path:
     whole = sample.generate()
     some = set(whole.listeners["listener"].iloc[:-1:10])
     whole.events[whole.events["listener"].isin(some)].to_csv(folder / "events.csv", index=False)
-    whole.playlists.to_csv(folder / "playlists.csv", index=False)
+    playlists = hostile_text.retitled(whole.playlists)
+    playlists.to_csv(folder / "playlists.csv", index=False)
     whole.listeners.to_csv(folder / "listeners.csv", index=False)
     settings = yaml.safe_load(SAMPLE.read_text())
     for table, name in (("events", "events"), ("items", "playlists"), ("users", "listeners")):

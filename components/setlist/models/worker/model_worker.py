@@ -15,6 +15,7 @@ from typing import IO, Self
 
 from setlist.errors import ModelError, missing_extra
 from setlist.models.contract import ModelInfo
+from setlist.models.library_noise import is_noise
 from setlist.models.worker import frames
 from setlist.models.worker.confinement import OUT_OF_MEMORY_CODE, Limits, environment
 from setlist.models.worker.frames import Message
@@ -211,7 +212,7 @@ class ModelWorker:
                 self._last_line = one_line(
                     line.decode(errors="replace").strip(), SENTENCE_CHARACTERS
                 )
-                if self.quiet:
+                if self.quiet or is_noise(self._last_line):
                     continue
                 printed += 1
                 if printed <= PRINTED_LINES:

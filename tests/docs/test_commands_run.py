@@ -21,7 +21,7 @@ KINDS = {
     "data that are not in the repository": r"movielens",
     "a server that stays, with tests of its own": r"setlist dashboard",
     "a run that was interrupted; tests/setlist_pipelines/laptop/test_resume.py": r"--resume",
-    "a signed store; tests/setlist/store/test_openssf.py": r"model_signing",
+    "a signed store; tests/setlist/store/test_signing.py": r"model_signing",
 }
 """Why a block is not run -> what it has then."""
 
@@ -61,7 +61,7 @@ def test_a_block_of_commands_does_what_the_page_says(
 
 
 def test_every_kind_of_what_is_not_run_is_there():
-    blocks = [fence for fence in fences(*SHELL)]
+    blocks = list(fences(*SHELL))
     for why in KINDS:
         assert any(kind(fence) == why for fence in blocks), why
     assert len(SCRIPTS) > 10

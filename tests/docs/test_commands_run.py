@@ -4,6 +4,7 @@ What cannot be run here is of one of a few kinds; of these `test_calls` has read
 """
 
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -24,6 +25,9 @@ KINDS = {
     "a signed store; tests/setlist/store/test_signing.py": r"model_signing",
 }
 """Why a block is not run -> what it has then."""
+
+NEEDED = ("jq", "curl", "openssl")
+"""Programs of others that a block may call."""
 
 
 def kind(fence: Fence) -> str:
@@ -52,6 +56,9 @@ def port() -> int:
 def test_a_block_of_commands_does_what_the_page_says(
     fence: Fence, world: Path, port: int, tmp_path: Path
 ):
+    for program in NEEDED:
+        if re.search(rf"\b{program}\b", fence.code) and not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
     folder = copy(world, tmp_path / "world")
     if "setlist init" in fence.code:
         (folder / "settings.yaml").unlink()

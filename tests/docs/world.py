@@ -27,6 +27,7 @@ EASY = {"limits": {"p99_ms": None}, "believable": None, "guardrails": [], "slice
 WINDOW = {"train_days": 45, "test_days": 14}
 ANSWERS = {
     "setlist gate": 2,
+    "setlist evaluate": 2,
     "setlist data check": 3,
     "setlist skew": 3,
     "--pipeline monitoring": 1,
@@ -49,7 +50,7 @@ STAND_INS = (
 
 
 def build(folder: Path) -> None:
-    """Make the folder: its files, one run that is promoted, and a log of what it was asked."""
+    """Make the folder: its files, a run that is promoted, and a log of what the model was asked."""
     settings = write_settings(folder, policy=EASY, window=WINDOW)
     listeners = pd.read_csv(folder / "listeners.csv", dtype=str)
     playlists = pd.read_csv(folder / "playlists.csv", dtype=str, keep_default_na=False)
@@ -70,6 +71,9 @@ def build(folder: Path) -> None:
     _bin(folder)
     ended = run(folder, "setlist run --set as_of=2026-04-24", 0)
     assert ended.returncode == 0, ended.stdout
+    # A second revision, so that there is one to go back to.
+    ended = run(folder, "setlist models refresh-items --config settings.yaml --promote", 0)
+    assert ended.returncode == 0, ended.stdout
     [made] = folder.glob(".setlist/retraining-*")
     assert read_evaluation(made / "evaluate" / "evaluations").listeners > 100
     _log(folder, plays, listeners)
@@ -86,8 +90,12 @@ def _lists(folder: Path, plays: pd.DataFrame) -> None:
         [(user, item, rank) for user in users for rank, item in enumerate(popular[:10], 1)],
         columns=["user_id", "item_id", "rank"],
     )
-    mine = truth.groupby("user_id").head(10).copy()
-    mine["rank"] = mine.groupby("user_id").cumcount() + 1
+    # Ours puts what will be played first for every fifth listener, and is the same for the others.
+    first = truth.drop_duplicates("user_id").iloc[::5].set_index("user_id")["item_id"]
+    mine = theirs[~theirs["user_id"].isin(first.index) | (theirs["rank"] > 1)]
+    mine = pd.concat([mine, first.reset_index().assign(rank=1)]).drop_duplicates(
+        ["user_id", "item_id"]
+    )
     for table, title in ((truth, "truth"), (theirs, "theirs"), (mine, "mine")):
         table.to_parquet(folder / f"{title}.parquet", index=False)
 
@@ -116,7 +124,7 @@ def _log(folder: Path, plays: pd.DataFrame, listeners: pd.DataFrame) -> None:
     ]
     store = ["--store", str(folder / ".setlist" / "store"), "--folder", str(folder / "kept")]
     with serving(*store, "--log", str(folder / "hours")) as server:
-        server.wait(1)
+        server.wait(2)
         for start in range(0, 200, 50):
             status, answer = server.post({"requests": requests[start : start + 50]})
             assert status == 200, answer

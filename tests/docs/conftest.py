@@ -4,7 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.browser.conftest import CHROMIUM, browser
 from tests.docs.pages import ROOT
+
+__all__ = ["browser"]
+
+collect_ignore_glob = [] if CHROMIUM else ["test_in_browser.py"]
 
 
 @pytest.fixture(scope="session")

@@ -97,8 +97,9 @@ def store(tmp_path_factory) -> Path:
 
 
 def snippet(store: Path, kept: Path) -> str:
-    """The lines of the README that follow a store, with this store and this folder."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    """The lines of the docs that follow a store, with this store and this folder."""
+    page = (ROOT / "docs" / "how-to" / "serve.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (code,) = (block for block in blocks if "ModelFollower(" in block)
     assert '"gs://bucket/setlist"' in code
     assert 'Path("/models")' in code

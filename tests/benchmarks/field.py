@@ -3,8 +3,8 @@
     .venv/bin/python -m tests.benchmarks.field
 
 It writes the lists into `build/field` (see `field_lists`), runs each tool in its own environment
-(`make .venv-tfma/.installed`, and so on) and keeps what each said there; `--tools` runs some of them
-again, `--tools none` prints what is kept. The tables go into `docs/comparison.md`.
+(`make .venv-tfma/.installed`, and so on) and keeps what each said there; `--tools` runs some of
+them again, `--tools none` prints what is kept. The tables go into `docs/comparison.md`.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def main() -> None:
                 label: values["ndcg"] for label, values in kept[name]["outcome"]["values"].items()
             }
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} CPUs\n")
-    print(tables(kept))
+    print(tables(kept, json.loads((folder / "draws.json").read_text("utf-8"))))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The comparison by Evidently: `field_evidently.py FOLDER PLAN`, in an environment of its own.
 
-The conditions are those of its older interface: in the present one, a test of a ranking metric reads
-the value at the first rank, whatever k is, and `GroupBy` gives every group the value of all; both
-are printed. So groups are cut out of the tables here.
+The conditions are those of its older interface: in the present one, a test of a ranking metric
+reads the value at the first rank, whatever k is, and `GroupBy` gives every group the value of all;
+both are printed. So groups are cut out of the tables here.
 """
 
 import contextlib

@@ -12,9 +12,9 @@ BOUNDS = {
     "believable": 3.0,
     "coverage": 0.05,
 }
-"""The default policy: NDCG@10 better than each rival by that share; in no group of so many listeners
-worse by more than that share than the first rival; at most so many times that of the first rival;
-and at least that share of the catalogue shown."""
+"""The default policy. NDCG@10 has to be better than that of each rival by the share `better`, worse
+than that of the first rival by no more than `tolerance` in any group of `at_least` listeners, and
+at most `believable` times as high; and the lists have to show the share `coverage` of all items."""
 
 
 @dataclass(frozen=True)

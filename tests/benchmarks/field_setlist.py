@@ -1,7 +1,7 @@
 """The comparison by setlist: `field_setlist.py FOLDER PLAN`.
 
-One `setlist evaluate` for each trial, as a person would run it, with a policy file that says what is
-also said to the other tools; then more metrics of the same lists, for the table of values.
+One `setlist evaluate` for each trial, as a person would run it, with a policy file that says what
+is said to the other tools, too; then more metrics of the same lists, for the table of values.
 """
 
 import contextlib
@@ -105,7 +105,10 @@ def main() -> None:
             for name, against in plan["against"].items()
         }
         own = values(folder, plan["lists"])
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    peaks = [
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
     print(json.dumps({"trials": trials, "values": own, "mib": max(peaks) / 1024}))
 
 

@@ -1,4 +1,6 @@
-"""The comparison by TensorFlow Model Analysis: `field_tfma.py FOLDER PLAN`, in an environment of its own.
+"""The comparison by TensorFlow Model Analysis, in an environment of its own.
+
+`field_tfma.py FOLDER PLAN` prints what it says as one line of JSON.
 
 TFMA compares predictions of several models for the same examples with those of one baseline. An
 example is a listener and an item: of the ten of a candidate, of the ten of the rival, or of what is

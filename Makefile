@@ -52,11 +52,16 @@ benchmark: .venv/.installed-dev .venv-peers/.installed ## Measure speed and qual
 	$(BIN)/python tests/benchmarks/training_size.py 30_000x41_000x810_000 50_000x32_000x730_000 70_000x25_000x650_000
 	$(BIN)/python tests/benchmarks/size.py 1_000_000 10_000_000
 	$(BIN)/python tests/benchmarks/gate.py
+	$(MAKE) field
 	.venv-peers/bin/python tests/benchmarks/plot_gate.py build/gate/results.json docs/pictures/gate-power.svg
 
 .PHONY: compare
 compare: .venv/.installed-dev ## Hold the two-tower against rules and learners on six tables (40 minutes)
 	$(BIN)/python tests/benchmarks/models.py
+
+.PHONY: field
+field: .venv/.installed-dev .venv-peers/.installed .venv-tfma/.installed .venv-evidently/.installed ## Run the same lists through TFMA, RecTools, Evidently and setlist (20 minutes)
+	$(BIN)/python -m tests.benchmarks.field
 
 .PHONY: format
 format: .venv/.installed-dev ## Format the code and mend what the linter can
@@ -82,12 +87,14 @@ lock: .venv/.uv-$(UV_VERSION) ## Bring all locks in line with pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-dev.lock --extra all --group build --group dev --group docs -c requirements-all.lock pyproject.toml
 	@$(COMPILE_LOCK) -o requirements-spark.lock -c requirements-base.lock requirements-spark.in
 	@$(COMPILE_LOCK) -o requirements-peers.lock requirements-peers.in
+	@$(COMPILE_LOCK) -o requirements-tfma.lock requirements-tfma.in
+	@$(COMPILE_LOCK) -o requirements-evidently.lock requirements-evidently.in
 COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
                --custom-compile-command 'make lock'
 
 .PHONY: clean
 clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
-	rm -rf .venv .venv-peers .venv-spark build dist .*_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-spark .venv-tfma .venv-evidently build dist .*_cache .hypothesis
 	find components pipelines tests -name __pycache__ -exec rm -rf {} +
 
 .venv/.uv-$(UV_VERSION):
@@ -109,7 +116,7 @@ clean: ## Remove .venv and all caches; runs and the model store in .setlist stay
 	@$(INSTALL) --no-build-isolation --offline --editable .
 	@touch $@
 
-.venv-peers/.installed .venv-spark/.installed: .venv-%/.installed: requirements-%.lock .venv/.uv-$(UV_VERSION)
+.venv-peers/.installed .venv-spark/.installed .venv-tfma/.installed .venv-evidently/.installed: .venv-%/.installed: requirements-%.lock .venv/.uv-$(UV_VERSION)
 	$(PYTHON) -m venv .venv-$*
 	@$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes -r requirements-$*.lock
 	@touch $@

@@ -137,8 +137,8 @@ class World:
         return np.array(chosen)
 
 
-def build(folder: Path) -> World:
-    """Write the sample, curate and transform it, fit heuristics and the two-tower."""
+def build(folder: Path, trained: bool = True) -> World:
+    """Write the sample, curate and transform it, fit heuristics and, if asked, the two-tower."""
     sample = generate()
     write(sample, folder / "raw")
     listener, playlist = {"user_id": "listener"}, {"item_id": "playlist"}
@@ -159,7 +159,8 @@ def build(folder: Path) -> World:
     features = Features.read(folder / "features")
     fitted = HEURISTICS.model_copy(update={"fit": (*HEURISTICS.fit, LEARNER)})
     fit_heuristics(folder / "features", fitted, folder / "heuristics")
-    train(features, ModelSettings(epochs=3), folder / "two_tower", folder / "record")
+    if trained:
+        train(features, ModelSettings(epochs=3), folder / "two_tower", folder / "record")
     known = {
         part: table.assign(who=table["user_id"])
         for part, table in (("users", features.users), ("newcomers", features.newcomers))

@@ -16,7 +16,7 @@ import pandas as pd
 from setlist.data.features import Features
 from setlist.errors import EvaluationError, SettingsError
 from setlist.evaluation.contenders import AnyContender, Contender, ListContender
-from setlist.evaluation.evaluator import HeldOut, evaluate_on
+from setlist.evaluation.evaluator import evaluate_on
 from setlist.evaluation.gate import gate
 from setlist.evaluation.given_lists import GivenLists
 from setlist.evaluation.given_tables import Given
@@ -31,6 +31,7 @@ from setlist.evaluation.intervals import (
 from setlist.evaluation.notebook import html_line, html_table
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation, EvaluationSettings, read_values
+from setlist.evaluation.setup import HeldOut
 from setlist.evaluation.verdict import Verdict
 
 LABEL = re.compile(r"\w[\w.-]{0,99}")

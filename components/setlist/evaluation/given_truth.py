@@ -16,10 +16,10 @@ import pandas as pd
 from setlist.data.features import Features
 from setlist.data.schema import Window, tie_order
 from setlist.errors import DataError, SettingsError
-from setlist.evaluation.evaluator import HeldOut
 from setlist.evaluation.given_lists import GivenLists
 from setlist.evaluation.given_tables import Given, GivenTable, read_given
 from setlist.evaluation.results import EvaluationSettings
+from setlist.evaluation.setup import HeldOut
 
 MAX_GROUPS = 50
 """The most values of a column of users by which listeners are grouped unasked."""

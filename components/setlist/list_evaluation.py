@@ -18,6 +18,7 @@ from setlist.errors import EvaluationError, SettingsError
 from setlist.evaluation.contenders import AnyContender, Contender, ListContender
 from setlist.evaluation.evaluator import evaluate_on
 from setlist.evaluation.gate import gate
+from setlist.evaluation.given_heuristics import Heuristics, fit_given, heuristic_names
 from setlist.evaluation.given_lists import GivenLists
 from setlist.evaluation.given_tables import Given
 from setlist.evaluation.given_truth import read_truth
@@ -178,14 +179,25 @@ def evaluate_lists(
     items: Given | None = None,
     users: Given | None = None,
     history: Given | None = None,
+    heuristics: Heuristics = False,
     settings: EvaluationSettings | None = None,
     output: str | Path | None = None,
 ) -> ListEvaluation:
     """`setlist.evaluate` for tables of lists and a table of what listeners played."""
+    names = heuristic_names(heuristics, history is not None)
     tables = named_lists(lists)
+    if same := next((label for label in tables if label in names), None):
+        raise SettingsError(
+            f"lists: {same} is the name of a heuristic beside them", "name these lists otherwise"
+        )
     given = read_truth(list(tables.values()), truth, items, users, history, settings)
     contenders = list_contenders_of(tables, given.not_asked)
-    return _evaluated(given.test, contenders, given.features, given.settings, output)
+
+    with tempfile.TemporaryDirectory(prefix="setlist-") as models:
+        fitted = fit_given(given.features, names, Path(models)) if names else []
+        return _evaluated(
+            given.test, [*contenders, *fitted], given.features, given.settings, output
+        )
 
 
 def evaluate_lists_on(

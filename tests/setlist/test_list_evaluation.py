@@ -208,6 +208,77 @@ def test_lists_stand_beside_the_heuristics_of_a_run(small_run, of_models):
     assert verdict.ships == "", "no heuristic goes live in place of lists"
 
 
+def plays(listeners: int = 200) -> pd.DataFrame:
+    """Whoever plays an even item plays the next one, too; the last fifty stop at the even one."""
+    rows = [
+        (f"u{number:03}", f"i{2 * (number % 5) + step}")
+        for number in range(listeners)
+        for step in range(1 + (number < listeners - 50))
+    ]
+    return pd.DataFrame(rows, columns=["user_id", "item_id"])
+
+
+def test_learners_of_ours_beside_lists_that_are_given(tmp_path):
+    # The last fifty listeners go on to play what everybody else plays beside their item.
+    history, last = plays(), range(150, 200)
+    truth = pd.DataFrame(
+        {
+            "user_id": [f"u{number:03}" for number in last],
+            "item_id": [f"i{2 * (number % 5) + 1}" for number in last],
+        }
+    )
+    evaluated = setlist.evaluate(
+        {"mine": truth.assign(rank=1)},
+        truth,
+        history=history,
+        heuristics=["co_visited", "ials", "most_popular"],
+        settings=of("ndcg@1", "ndcg@10"),
+        output=tmp_path / "kept",
+    )
+    models = {model.label: model for model in evaluated.evaluation.models}
+    assert list(models) == ["mine", "co_visited", "ials", "most_popular"]
+    assert [model.source for model in models.values()] == ["lists", "model", "model", "model"]
+    assert all(model.training_window == {} for model in models.values()), "no times are known"
+    values = evaluated.table()["ndcg@1"]
+    assert values["mine"] == values["co_visited"] == values["ials"] == 1
+    assert values["most_popular"] < 0.5
+    verdict = evaluated.judge()
+    assert verdict.decision == "reject", "as good as ours is not better"
+    assert verdict.ships == ""
+    rules = [reason.rule for reason in verdict.reasons]
+    assert {"better than co_visited", "better than ials", "better than most_popular"} <= {*rules}
+    page = evaluated.report(tmp_path / "report.html").read_text("utf-8")
+    assert "2000" not in page.partition("<h2")[0], "no invented date"
+
+
+@pytest.mark.parametrize(
+    ("heuristics", "history", "sentence"),
+    [
+        (True, False, "none are given"),
+        (["most_popular"], False, "none are given"),
+        ("most_populer", True, "there is no heuristic 'most_populer'"),
+        (["recently_popular"], True, "the plays of the history have no times"),
+        (["popular_by_segment"], True, "models read no columns of users here"),
+        (["mine"], True, "there is no heuristic 'mine'"),
+    ],
+)
+def test_heuristics_that_the_tables_do_not_allow(heuristics, history, sentence):
+    truth = many(4)
+    with pytest.raises(setlist.SettingsError, match=sentence):
+        setlist.evaluate(
+            {"mine": ranked(truth, 0)},
+            truth,
+            history=plays(4) if history else None,
+            heuristics=heuristics,
+        )
+
+
+def test_lists_are_not_called_like_a_heuristic_beside_them():
+    truth = many(4)
+    with pytest.raises(setlist.SettingsError, match="ials is the name of a heuristic"):
+        setlist.evaluate({"ials": ranked(truth, 0)}, truth, history=plays(4), heuristics="ials")
+
+
 def test_the_better_lists_are_promoted_and_nothing_can_be_pushed(tmp_path):
     truth = many()
     evaluated = setlist.evaluate(

@@ -82,7 +82,7 @@ def evaluate_on(
             if isinstance(contender, ListContender):
                 evaluated.append(examine_lists(contender, setup, output))
             elif host:
-                cutoff = features.window.cutoff
+                cutoff = features.window.cutoff if test.window else None
                 evaluated.append(examine_model(contender, setup, cutoff, output, host, allowed))
     candidates = [
         model for model in models if model.role == "candidate" and isinstance(model, Contender)

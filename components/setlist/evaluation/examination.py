@@ -33,12 +33,20 @@ NOT_ASKED_OF_LISTS = (
 def examine_model(
     contender: Contender,
     setup: EvaluationSetup,
-    cutoff: pd.Timestamp,
+    cutoff: pd.Timestamp | None,
     output: Path,
     host: ModelHost,
     allowed: Collection[str],
 ) -> EvaluatedModel:
     """Ask a model for its lists, write and measure them; what the evaluation says of it.
+
+    Args:
+        contender: the model.
+        setup: what all models share.
+        cutoff: where its training has to end; None where times are not known.
+        output: the evaluation folder.
+        host: asks it.
+        allowed: operations that it may have beside the usual ones.
 
     Raises:
         EvaluationError: for a model that was trained past the cutoff.
@@ -50,7 +58,7 @@ def examine_model(
         info.training_window.get("end", ""),
         f"{contender.folder / 'model.json'}: training_window.end",
     )
-    if trained_until > cutoff:
+    if cutoff is not None and trained_until > cutoff:
         raise EvaluationError(
             f"{contender.label} was trained on data until {trained_until:%Y-%m-%d %H:%M}, after "
             f"the cutoff of this run ({cutoff:%Y-%m-%d %H:%M}), so it has seen the test period",
@@ -74,7 +82,7 @@ def examine_model(
         digest=folder_digest(contender.folder),
         content=folder_digest(contender.folder / "saved_model"),
         revision=contender.revision,
-        training_window=info.training_window,
+        training_window={} if cutoff is None else info.training_window,
         known=float(setup.item_ids.isin(read_catalogue(contender.folder)).mean()),
         **_measure(contender, setup, parts, answered, scores, output, began),
     )

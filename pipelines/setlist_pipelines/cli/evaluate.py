@@ -8,15 +8,19 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import pandas as pd
 import typer
 
 from setlist.errors import SettingsError
 from setlist.printable import one_line
 from setlist_pipelines.cli.connection import Set, say
-from setlist_pipelines.cli.data import curated
+from setlist_pipelines.cli.data import STOP_EXIT_CODE, curated
 from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
+    from setlist.data.curation_report import CurationReport
+    from setlist.data.schema import Window
+    from setlist.evaluation.policy import Policy
     from setlist.list_evaluation import ListEvaluation
     from setlist_pipelines.settings.file import Settings
 
@@ -31,6 +35,7 @@ WITH_TRUTH = "Columns user_id and item_id"
     epilog=examples(
         "setlist evaluate mine.parquet --truth truth.parquet",
         "setlist evaluate mine.parquet --against theirs.csv --truth truth.csv --items items.csv",
+        "setlist evaluate mine.csv --truth truth.csv --history history.csv --heuristics",
         "setlist evaluate mine.parquet --against theirs.parquet --data home.yaml",
         "setlist evaluate mine.csv --data home.yaml --policy policy.yaml --report report.html",
     )
@@ -70,8 +75,12 @@ def evaluate(
     ] = None,
     change: Set = None,
     heuristics: Annotated[
-        bool, typer.Option(help="With --data: whether the heuristics are evaluated beside.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Whether the rules and learners of a pipeline have to be beaten, too: with --data "
+            "unless declined, with --truth if asked for, fitted on --history."
+        ),
+    ] = None,
     policy: Annotated[
         Path | None,
         typer.Option(help="A policy file; that of --data, or the default one, if left out."),
@@ -87,7 +96,8 @@ def evaluate(
     is pushed.
 
     Ends with 0 when the lists would be promoted, or when there is nothing to judge them against;
-    with 2 when they would not, and with 1 on an error.
+    with 2 when they would not, with 3 when the gate for data would stop a run with --data, and with
+    1 on an error.
     """
     from setlist.evaluation.policy import Policy, check_policy
     from setlist_pipelines.cli.screen import print_models, print_verdict, screen
@@ -102,7 +112,7 @@ def evaluate(
         settings = read_settings(data, change)
         chosen = chosen or settings.policy
         check_policy(chosen, settings.evaluation.metric_infos())  # before the long work
-        evaluated = _on_dataset(tables, settings, heuristics, output)
+        evaluated = _on_dataset(tables, settings, chosen, heuristics is not False, output)
     else:
         from setlist.list_evaluation import evaluate_lists
 
@@ -113,6 +123,7 @@ def evaluate(
                 items=items,
                 users=users,
                 history=history,
+                heuristics=bool(heuristics),
                 output=output,
             )
     console = screen()
@@ -165,29 +176,67 @@ def _labelled(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def _on_dataset(
-    tables: dict[str, Path], settings: "Settings", heuristics: bool, output: Path | None
+    tables: dict[str, Path],
+    settings: "Settings",
+    policy: "Policy",
+    heuristics: bool,
+    output: Path | None,
 ) -> "ListEvaluation":
-    """Curate, cut and fit as a run does, in folders that are removed again, and evaluate."""
+    """Curate, check, cut and fit as a run does, in folders that are removed again, and evaluate.
+
+    Raises:
+        typer.Exit: when the gate for data would stop a run.
+    """
     from setlist.data.transformation import transform
     from setlist.list_evaluation import evaluate_lists_on, named_lists
 
     named_lists(dict(tables))  # a fault in them is told before the long work
     with (
         tempfile.TemporaryDirectory(prefix="setlist-") as scratch,
-        _progress(),
-        curated(settings) as (dataset, window, _),
+        curated(settings) as (dataset, window, curation),
     ):
+        _check_data(dataset, window, curation, settings, policy)
         features, models = Path(scratch) / "features", Path(scratch) / "models"
-        transform(dataset, window, settings.inputs, features, settings.engine)
-        fitted: list[Path] = []
-        if heuristics:
-            from setlist.models.heuristics import fit_heuristics
+        with _progress():
+            transform(dataset, window, settings.inputs, features, settings.engine)
+            fitted: list[Path] = []
+            if heuristics:
+                from setlist.models.heuristics import fit_heuristics
 
-            fit_heuristics(features, settings.heuristics, models, settings.engine)
-            fitted = sorted(path for path in models.iterdir() if path.is_dir())
-        return evaluate_lists_on(
-            dict(tables), features, dataset, fitted, settings.evaluation, output
-        )
+                fit_heuristics(features, settings.heuristics, models, settings.engine)
+                fitted = sorted(path for path in models.iterdir() if path.is_dir())
+            return evaluate_lists_on(
+                dict(tables), features, dataset, fitted, settings.evaluation, output
+            )
+
+
+def _check_data(
+    dataset: Path,
+    window: "Window",
+    curation: "CurationReport",
+    settings: "Settings",
+    policy: "Policy",
+) -> None:
+    """The gate for data, as far as it can be asked without a store.
+
+    Raises:
+        typer.Exit: when it would stop a run.
+    """
+    from setlist.data.gate import judge_data
+    from setlist_pipelines.cli.screen import print_data_verdict, screen
+
+    now = pd.Timestamp.now("UTC")
+    verdict = judge_data(
+        dataset, window, curation, settings.inputs, None, policy.data, now, settings.engine
+    )
+    console = screen()
+    print_data_verdict(console, verdict, "gate for data")
+    console.print(
+        "not asked: whether the data have drifted since the live model, because none is at hand",
+        style="dim",
+    )
+    if verdict.decision == "stop":
+        raise typer.Exit(STOP_EXIT_CODE)
 
 
 @contextmanager

@@ -146,6 +146,9 @@ class ListEvaluation:
         write_report(self.folder, verdict, page)
         return page
 
+    def __repr__(self) -> str:
+        return str(self.table().to_string(float_format="{:.4f}".format))
+
     def _repr_html_(self) -> str:
         evaluation = self.evaluation
         intervals = read_intervals(self.folder, evaluation, wanted_of_models(evaluation))

@@ -10,10 +10,11 @@ from setlist.evaluation.evaluator import evaluate as evaluate_contenders
 from setlist.evaluation.gate import gate
 from setlist.evaluation.given_heuristics import Heuristics
 from setlist.evaluation.given_tables import Given
+from setlist.evaluation.named_lists import Lists
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation, EvaluationSettings, read_evaluation
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.list_evaluation import ListEvaluation, Lists, evaluate_lists
+from setlist.list_evaluation import ListEvaluation, evaluate_lists
 
 OF_MODELS = {"candidate", "features", "dataset"}
 """Arguments that only the evaluation of model folders has."""
@@ -60,12 +61,14 @@ def evaluate(*arguments: Any, **named: Any) -> Evaluation | ListEvaluation:
     >>> theirs = pd.DataFrame({"user_id": ["ann", "bob"], "item_id": ["x", "x"], "rank": [1, 1]})
     >>> settings = setlist.EvaluationSettings(metrics=("ndcg@10",))
     >>> lists = setlist.evaluate({"mine": mine, "theirs": theirs}, truth, settings=settings)
-    mine: 2 lists are shorter than 10, and their open positions count as misses
     evaluated mine in ... s
-    theirs: 2 lists are shorter than 10, and their open positions count as misses
     evaluated theirs in ... s
-    >>> lists.table()["ndcg@10"].to_dict()
-    {'mine': 1.0, 'theirs': 0.5}
+    >>> lists
+            ndcg@10
+    mine     1.0000
+    theirs   0.5000
+    mine: 2 lists are shorter than 10, and their open positions count as misses
+    theirs: 2 lists are shorter than 10, and their open positions count as misses
     >>> verdict = lists.judge()  # as a pipeline judges; lists.report("report.html") is the page
     >>> verdict.decision, verdict.ships
     ('undecided', '')

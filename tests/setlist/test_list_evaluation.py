@@ -370,6 +370,50 @@ def test_tables_that_are_refused():
     refused("no item of it stands in items", items=pd.DataFrame({"item_id": ["q"]}))
     refused("no item of the lists", items=pd.DataFrame({"item_id": ["b"]}), lists=MINE[:1])
     refused("all listeners are newcomers", settings=of("ndcg@2", newcomers=False))
+    refused("settings: a dict is no EvaluationSettings", settings={"metrics": ["ndcg@2"]})
+    refused("no listener of it stands in truth", users=pd.DataFrame({"user_id": ["Ann", "Bob"]}))
+
+
+def test_item_ids_of_another_kind_are_no_bad_model():
+    """Without a catalogue every id would be in it, and the lists would just seem poor."""
+    other = MINE.assign(item_id=[1, 2, 3, 4, 5])
+    with pytest.raises(setlist.DataError, match="such as '1', truth has ids such as 'a'"):
+        setlist.evaluate(other, TRUTH)
+    played = pd.DataFrame({"user_id": ["zoe"], "item_id": [3]})
+    evaluated = setlist.evaluate(other, TRUTH, history=played, settings=of("ndcg@2"))
+    assert evaluated.table().loc["candidate", "ndcg@2"] == 0, "an item of the history is known"
+
+
+def test_a_truth_that_is_in_the_history_is_none():
+    with pytest.raises(setlist.DataError, match="all of its plays stand in the history") as fault:
+        setlist.evaluate(MINE, TRUTH, history=TRUTH)
+    assert "only plays before" in fault.value.remedy
+    shortcuts = of("ndcg@2", shelf="shortcuts")
+    assert setlist.evaluate(MINE, TRUTH, history=TRUTH, settings=shortcuts).evaluation.listeners
+
+
+def test_a_history_of_others_is_told():
+    strangers = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"]})
+    evaluated = setlist.evaluate(MINE, TRUTH, history=strangers, settings=of("ndcg@2"))
+    sentences = evaluated.evaluation.model("candidate").not_asked
+    assert any("no listener of the truth stands in the history" in text for text in sentences)
+    evaluated = setlist.evaluate(
+        MINE, TRUTH, history=TRUTH.iloc[:1].assign(item_id="x"), settings=of("ndcg@2")
+    )
+    sentences = evaluated.evaluation.model("candidate").not_asked
+    assert not any("no listener of the truth" in text for text in sentences)
+
+
+def test_a_policy_of_another_type():
+    evaluated = setlist.evaluate({"mine": MINE, "theirs": MINE}, TRUTH, settings=of("ndcg@2"))
+    with pytest.raises(setlist.SettingsError, match=r"write setlist.Policy\(...\)"):
+        evaluated.judge({"primary": "ndcg@2"})
+
+
+def test_it_shows_its_numbers_and_what_is_odd_wherever_it_is_printed():
+    text = repr(setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2")))
+    assert text.splitlines()[0].split() == ["ndcg@2"]
+    assert "candidate: 1 of 3 listeners have no list" in text
 
 
 def test_the_report_and_the_notebook_hold_no_markup_of_the_tables(tmp_path):

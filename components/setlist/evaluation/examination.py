@@ -93,8 +93,6 @@ def examine_lists(contender: ListContender, setup: EvaluationSetup, output: Path
     began = time.monotonic()
     people = setup.people
     coded = code_lists(contender.lists, people.users["user_id"], setup.item_ids, setup.k)
-    for note in coded.notes:
-        print(f"{contender.label}: {note}", flush=True)
     return EvaluatedModel(
         label=contender.label,
         role=contender.role,

@@ -128,9 +128,8 @@ def evaluate(
             )
     console = screen()
     print_models(console, evaluated.folder, evaluated.evaluation)
-    for model in evaluated.evaluation.models:
-        for note in model.notes:
-            console.print(one_line(f"{model.label}: {note}"), style="dim", soft_wrap=True)
+    for note in evaluated.notes:
+        console.print(one_line(note), style="dim", soft_wrap=True)
     rivals = any(model.role == "heuristic" for model in evaluated.evaluation.models)
     if not rivals and not policy and not report:
         say("not judged: there is nothing to compare the lists with; name some with --against")
@@ -188,7 +187,8 @@ def _on_dataset(
         typer.Exit: when the gate for data would stop a run.
     """
     from setlist.data.transformation import transform
-    from setlist.list_evaluation import evaluate_lists_on, named_lists
+    from setlist.evaluation.named_lists import named_lists
+    from setlist.list_evaluation import evaluate_lists_on
 
     named_lists(dict(tables))  # a fault in them is told before the long work
     with (

@@ -404,6 +404,14 @@ def test_a_history_of_others_is_told():
     assert not any("no listener of the truth" in text for text in sentences)
 
 
+def test_items_that_were_played_before_are_told_in_words():
+    history = pd.DataFrame({"user_id": ["ann", "bob"], "item_id": ["x", "d"]})
+    evaluated = setlist.evaluate(MINE, TRUTH, history=history, settings=of("ndcg@2"))
+    assert evaluated.evaluation.model("candidate").excluded == 1
+    (note,) = [note for note in evaluated.notes if "played before" in note]
+    assert note.startswith("candidate: 1 positions hold an item that the listener had played")
+
+
 def test_a_policy_of_another_type():
     evaluated = setlist.evaluate({"mine": MINE, "theirs": MINE}, TRUTH, settings=of("ndcg@2"))
     with pytest.raises(setlist.SettingsError, match=r"write setlist.Policy\(...\)"):

@@ -93,6 +93,13 @@ def examine_lists(contender: ListContender, setup: EvaluationSetup, output: Path
     began = time.monotonic()
     people = setup.people
     coded = code_lists(contender.lists, people.users["user_id"], setup.item_ids, setup.k)
+    measured = _measure(contender, setup, setup.parts, coded.top, coded.scores, output, began)
+    notes = list(coded.notes)
+    if excluded := measured["excluded"]:
+        notes.append(
+            f"{excluded:,} positions hold an item that the listener had played before, which the "
+            "discovery shelf leaves out"
+        )
     return EvaluatedModel(
         label=contender.label,
         role=contender.role,
@@ -102,9 +109,9 @@ def examine_lists(contender: ListContender, setup: EvaluationSetup, output: Path
         training_window={},
         known=coded.known,
         source="lists",
-        notes=coded.notes,
+        notes=notes,
         not_asked=[*NOT_ASKED_OF_LISTS, *contender.not_asked],
-        **_measure(contender, setup, setup.parts, coded.top, coded.scores, output, began),
+        **measured,
     )
 
 

@@ -13,7 +13,8 @@ import typer
 
 from setlist.errors import SettingsError
 from setlist.printable import one_line
-from setlist_pipelines.cli.connection import Set, say
+from setlist_pipelines.cli.answer import Answer, JsonOption
+from setlist_pipelines.cli.connection import Set
 from setlist_pipelines.cli.data import STOP_EXIT_CODE, curated
 from setlist_pipelines.cli.help_page import Commands, examples
 
@@ -89,6 +90,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Keep the evaluation in this folder.")
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Evaluate and judge lists of any recommender, as a pipeline does its candidate.
 
@@ -100,7 +102,6 @@ def evaluate(
     1 on an error.
     """
     from setlist.evaluation.policy import Policy, check_policy
-    from setlist_pipelines.cli.screen import print_models, print_verdict, screen
     from setlist_pipelines.settings.file import read_policy, read_settings
 
     _check_options(truth, data, {"--items": items, "--users": users, "--history": history}, change)
@@ -108,38 +109,73 @@ def evaluate(
         raise SettingsError(f"{report} is a folder", "name a file in it, such as report.html")
     tables = _labelled([lists, *(against or [])])
     chosen: Policy | None = read_policy(policy) if policy else None
-    if data:
-        settings = read_settings(data, change)
-        chosen = chosen or settings.policy
-        check_policy(chosen, settings.evaluation.metric_infos())  # before the long work
-        evaluated = _on_dataset(tables, settings, chosen, heuristics is not False, output)
-    else:
-        from setlist.list_evaluation import evaluate_lists
-
-        with _progress():
-            evaluated = evaluate_lists(
-                dict(tables),
-                truth or Path(),
-                items=items,
-                users=users,
-                history=history,
-                heuristics=bool(heuristics),
-                output=output,
+    with Answer(json) as answer:
+        for key in ("data_verdict", "verdict", "report"):
+            answer.put(key, None)
+        if data:
+            settings = read_settings(data, change)
+            chosen = chosen or settings.policy
+            check_policy(chosen, settings.evaluation.metric_infos())  # before the long work
+            evaluated = _on_dataset(
+                tables, settings, chosen, heuristics is not False, output, answer
             )
-    console = screen()
-    print_models(console, evaluated.folder, evaluated.evaluation)
+        else:
+            from setlist.list_evaluation import evaluate_lists
+
+            with _progress():
+                evaluated = evaluate_lists(
+                    dict(tables),
+                    truth or Path(),
+                    items=items,
+                    users=users,
+                    history=history,
+                    heuristics=bool(heuristics),
+                    output=output,
+                )
+        _put_evaluation(answer, evaluated)
+        rivals = any(model.role == "heuristic" for model in evaluated.evaluation.models)
+        if not rivals and not policy and not report:
+            answer.say(
+                "not judged: there is nothing to compare the lists with; name some with --against"
+            )
+            return
+        if _put_verdict(answer, evaluated, chosen, report) != "promote":
+            raise typer.Exit(REFUSED_EXIT_CODE)
+
+
+def _put_evaluation(answer: Answer, evaluated: "ListEvaluation") -> None:
+    """Answer the numbers of all lists and models, and what is odd about the lists."""
+    from setlist_pipelines.cli.screen import print_models
+
+    evaluation, values = evaluated.evaluation, evaluated.table()
+    for key in ("shelf", "listeners", "catalogue"):
+        answer.put(key, getattr(evaluation, key))
+    answer.put(
+        "models",
+        [
+            {key: getattr(model, key) for key in ("label", "role", "source", "notes")}
+            | {"values": values.loc[model.label].to_dict()}
+            for model in evaluation.models
+        ],
+    )
+    print_models(answer.console, evaluated.folder, evaluation)
     for note in evaluated.notes:
-        console.print(one_line(note), style="dim", soft_wrap=True)
-    rivals = any(model.role == "heuristic" for model in evaluated.evaluation.models)
-    if not rivals and not policy and not report:
-        say("not judged: there is nothing to compare the lists with; name some with --against")
-        return
-    verdict = evaluated.judge(chosen)
-    print_verdict(console, verdict)
+        answer.console.print(one_line(note), style="dim", soft_wrap=True)
+
+
+def _put_verdict(
+    answer: Answer, evaluated: "ListEvaluation", policy: "Policy | None", report: Path | None
+) -> str:
+    """Answer the verdict, and where the report is; the decision."""
+    from setlist_pipelines.cli.screen import print_verdict
+
+    verdict = evaluated.judge(policy)
+    print_verdict(answer.console, verdict)
+    answer.put("verdict", verdict.model_dump(mode="json"))
     if report:
-        say(f"report   {evaluated.report(report, chosen)}")
-    if verdict.decision != "promote":
-        raise typer.Exit(REFUSED_EXIT_CODE)
+        path = str(evaluated.report(report, policy))
+        answer.put("report", path, f"report   {path}")
+    return verdict.decision
 
 
 def _check_options(
@@ -180,6 +216,7 @@ def _on_dataset(
     policy: "Policy",
     heuristics: bool,
     output: Path | None,
+    answer: Answer,
 ) -> "ListEvaluation":
     """Curate, check, cut and fit as a run does, in folders that are removed again, and evaluate.
 
@@ -195,7 +232,7 @@ def _on_dataset(
         tempfile.TemporaryDirectory(prefix="setlist-") as scratch,
         curated(settings) as (dataset, window, curation),
     ):
-        _check_data(dataset, window, curation, settings, policy)
+        _check_data(dataset, window, curation, settings, policy, answer)
         features, models = Path(scratch) / "features", Path(scratch) / "models"
         with _progress():
             transform(dataset, window, settings.inputs, features, settings.engine)
@@ -216,6 +253,7 @@ def _check_data(
     curation: "CurationReport",
     settings: "Settings",
     policy: "Policy",
+    answer: Answer,
 ) -> None:
     """The gate for data, as far as it can be asked without a store.
 
@@ -223,15 +261,15 @@ def _check_data(
         typer.Exit: when it would stop a run.
     """
     from setlist.data.gate import judge_data
-    from setlist_pipelines.cli.screen import print_data_verdict, screen
+    from setlist_pipelines.cli.screen import print_data_verdict
 
     now = pd.Timestamp.now("UTC")
     verdict = judge_data(
         dataset, window, curation, settings.inputs, None, policy.data, now, settings.engine
     )
-    console = screen()
-    print_data_verdict(console, verdict, "gate for data")
-    console.print(
+    answer.put("data_verdict", verdict.model_dump(mode="json"))
+    print_data_verdict(answer.console, verdict, "gate for data")
+    answer.console.print(
         "not asked: whether the data have drifted since the live model, because none is at hand",
         style="dim",
     )

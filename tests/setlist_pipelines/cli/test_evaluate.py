@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from tests.hostile_text import HOSTILE, check_plain
+from tests.setlist_pipelines.cli.documented import read_answer
 
 LISTENERS = [f"u{number:03}" for number in range(120)]
 
@@ -232,6 +233,27 @@ def test_a_name_that_a_heuristic_has(setlist, tables, home):
     done = setlist("evaluate", tables / "most_popular.csv", "--data", home)
     assert done.code == 1
     assert "two models are called most_popular" in done.err
+
+
+def test_a_script_gets_the_numbers_and_the_verdict(setlist, tables, home):
+    good, poor, played = tables / "good.parquet", tables / "poor.csv", tables / "truth.csv"
+    page = tables / "page.html"
+    arguments = ("evaluate", poor, "--against", good, "--truth", played, "--report", page)
+    done = setlist(*arguments, "--json")
+    assert done.code == 2, done.err
+    answer = read_answer("evaluate", done.out)
+    assert [model["label"] for model in answer["models"]] == ["poor", "good"]
+    assert answer["models"][1]["values"]["ndcg@10"] == 1
+    assert answer["verdict"]["decision"] == "reject"
+    assert answer["report"] == str(page)
+    done = setlist("evaluate", good, "--truth", played, "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["verdict"] is None
+    good.rename(tables / "mine.parquet")
+    done = setlist("evaluate", tables / "mine.parquet", "--data", home, "--json")
+    answer = read_answer("evaluate", done.out)
+    assert answer["data_verdict"]["decision"] in ("pass", "warn")
+    assert "most_popular" in [model["label"] for model in answer["models"]]
 
 
 def test_the_help_has_examples(setlist):

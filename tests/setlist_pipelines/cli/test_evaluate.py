@@ -249,8 +249,9 @@ def test_a_script_gets_the_numbers_and_the_verdict(setlist, tables, home):
     done = setlist("evaluate", good, "--truth", played, "--json")
     assert done.code == 0
     assert json.loads(done.out)["verdict"] is None
-    good.rename(tables / "mine.parquet")
-    done = setlist("evaluate", tables / "mine.parquet", "--data", home, "--json")
+    lists = pd.DataFrame({"user_id": LISTENERS, "item_id": "b1", "rank": 1})
+    lists.to_csv(tables / "mine.csv", index=False)
+    done = setlist("evaluate", tables / "mine.csv", "--data", home, "--json")
     answer = read_answer("evaluate", done.out)
     assert answer["data_verdict"]["decision"] in ("pass", "warn")
     assert "most_popular" in [model["label"] for model in answer["models"]]

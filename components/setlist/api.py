@@ -8,13 +8,15 @@ from setlist.data.features import Features
 from setlist.evaluation.contenders import Contender
 from setlist.evaluation.evaluator import evaluate as evaluate_contenders
 from setlist.evaluation.gate import gate
+from setlist.evaluation.given_heuristics import Heuristics
 from setlist.evaluation.given_tables import Given
+from setlist.evaluation.named_lists import Lists
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation, EvaluationSettings, read_evaluation
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.list_evaluation import ListEvaluation, Lists, evaluate_lists
+from setlist.list_evaluation import ListEvaluation, evaluate_lists
 
-OF_MODELS = {"candidate", "heuristics", "features", "dataset"}
+OF_MODELS = {"candidate", "features", "dataset"}
 """Arguments that only the evaluation of model folders has."""
 
 
@@ -26,6 +28,7 @@ def evaluate(
     items: Given | None = None,
     users: Given | None = None,
     history: Given | None = None,
+    heuristics: Heuristics = False,
     settings: EvaluationSettings | None = None,
     output: str | Path | None = None,
 ) -> ListEvaluation: ...
@@ -58,12 +61,14 @@ def evaluate(*arguments: Any, **named: Any) -> Evaluation | ListEvaluation:
     >>> theirs = pd.DataFrame({"user_id": ["ann", "bob"], "item_id": ["x", "x"], "rank": [1, 1]})
     >>> settings = setlist.EvaluationSettings(only=("ndcg@10",))
     >>> lists = setlist.evaluate({"mine": mine, "theirs": theirs}, truth, settings=settings)
-    mine: 2 lists are shorter than 10, and their open positions count as misses
     evaluated mine in ... s
-    theirs: 2 lists are shorter than 10, and their open positions count as misses
     evaluated theirs in ... s
-    >>> lists.table()["ndcg@10"].to_dict()
-    {'mine': 1.0, 'theirs': 0.5}
+    >>> lists
+            ndcg@10
+    mine     1.0000
+    theirs   0.5000
+    mine: 2 lists are shorter than 10, and their open positions count as misses
+    theirs: 2 lists are shorter than 10, and their open positions count as misses
     >>> verdict = lists.judge()  # as a pipeline judges; lists.report("report.html") is the page
     >>> verdict.decision, verdict.ships
     ('undecided', '')
@@ -77,8 +82,10 @@ def evaluate(*arguments: Any, **named: Any) -> Evaluation | ListEvaluation:
             perhaps weight: what is relevant to whom. Or those of `evaluate_models`.
         **named: `items`, the catalogue: item_id, title, tags; without it, whatever stands in any
             table. `users`: user_id and columns by which listeners are grouped. `history`: user_id
-            and item_id of plays before. `settings`: metrics, shelf and slices. `output`: a folder
-            to keep. Or those of `evaluate_models`.
+            and item_id of plays before, each listener's oldest first. `heuristics`: which rules and
+            learners of ours are fitted on the history, as what the candidate has to beat: names
+            such as "most_popular" and "spectral", or True for all. `settings`: metrics, shelf and
+            slices. `output`: a folder to keep. Or those of `evaluate_models`.
 
     Raises:
         DataError: when a table cannot be read, or its ids are not those of the others.

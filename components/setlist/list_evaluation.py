@@ -4,21 +4,20 @@ The first table of lists is the candidate. The others are what it has to beat, b
 policy asks over heuristics.
 """
 
-import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from setlist.data.features import Features
 from setlist.errors import EvaluationError, SettingsError
-from setlist.evaluation.contenders import AnyContender, Contender, ListContender
-from setlist.evaluation.evaluator import HeldOut, evaluate_on
+from setlist.evaluation.contenders import AnyContender, Contender
+from setlist.evaluation.evaluator import evaluate_on
 from setlist.evaluation.gate import gate
-from setlist.evaluation.given_lists import GivenLists
+from setlist.evaluation.given_heuristics import Heuristics, fit_given, heuristic_names
 from setlist.evaluation.given_tables import Given
 from setlist.evaluation.given_truth import read_truth
 from setlist.evaluation.groups import EVERYBODY
@@ -28,20 +27,13 @@ from setlist.evaluation.intervals import (
     read_intervals,
     wanted_of_models,
 )
+from setlist.evaluation.named_lists import Lists, list_contenders_of, named_lists
 from setlist.evaluation.notebook import html_line, html_table
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation, EvaluationSettings, read_values
+from setlist.evaluation.setup import HeldOut
 from setlist.evaluation.verdict import Verdict
-
-LABEL = re.compile(r"\w[\w.-]{0,99}")
-FILES = (".parquet", ".json")
-"""Ends of names that files of an evaluation folder have."""
-MAX_TABLES = 16
-"""Of lists, in one evaluation."""
-CANDIDATE = "candidate"
-"""The label of lists that are given without one."""
-
-Lists = Given | Mapping[str, Given]
+from setlist.printable import one_line
 
 
 class ListEvaluation:
@@ -65,6 +57,13 @@ class ListEvaluation:
         self.folder = folder
         if scratch:
             weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the lists, a sentence each with the name of its table."""
+        return [
+            f"{model.label}: {note}" for model in self.evaluation.models for note in model.notes
+        ]
 
     def table(self) -> pd.DataFrame:
         """One row a table of lists or model, one column a metric."""
@@ -93,6 +92,7 @@ class ListEvaluation:
             EvaluationError: when there is nothing to compare with.
             SettingsError: when the policy reads what is not evaluated.
         """
+        _check_type("policy", policy, Policy)
         names = {metric.name for metric in self.evaluation.metrics}
         chosen, left_out = policy, []
         if chosen is None:
@@ -144,6 +144,10 @@ class ListEvaluation:
         write_report(self.folder, verdict, page)
         return page
 
+    def __repr__(self) -> str:
+        table = self.table().to_string(float_format="{:.4f}".format)
+        return "\n".join([table, *map(one_line, self.notes)])
+
     def _repr_html_(self) -> str:
         evaluation = self.evaluation
         intervals = read_intervals(self.folder, evaluation, wanted_of_models(evaluation))
@@ -161,11 +165,7 @@ class ListEvaluation:
             f"{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
             f"{evaluation.shelf} shelf"
         )
-        notes = "".join(
-            html_line(f"{model.label}: {note}")
-            for model in evaluation.models
-            for note in model.notes
-        )
+        notes = "".join(map(html_line, self.notes))
         head = ["lists", *(metric.label for metric in evaluation.metrics)]
         return html_line(about) + html_table(head, rows) + notes
 
@@ -177,14 +177,26 @@ def evaluate_lists(
     items: Given | None = None,
     users: Given | None = None,
     history: Given | None = None,
+    heuristics: Heuristics = False,
     settings: EvaluationSettings | None = None,
     output: str | Path | None = None,
 ) -> ListEvaluation:
     """`setlist.evaluate` for tables of lists and a table of what listeners played."""
+    _check_type("settings", settings, EvaluationSettings)
+    names = heuristic_names(heuristics, history is not None)
     tables = named_lists(lists)
+    if same := next((label for label in tables if label in names), None):
+        raise SettingsError(
+            f"lists: {same} is the name of a heuristic beside them", "name these lists otherwise"
+        )
     given = read_truth(list(tables.values()), truth, items, users, history, settings)
     contenders = list_contenders_of(tables, given.not_asked)
-    return _evaluated(given.test, contenders, given.features, given.settings, output)
+
+    with tempfile.TemporaryDirectory(prefix="setlist-") as models:
+        fitted = fit_given(given.features, names, Path(models)) if names else []
+        return _evaluated(
+            given.test, [*contenders, *fitted], given.features, given.settings, output
+        )
 
 
 def evaluate_lists_on(
@@ -216,38 +228,12 @@ def evaluate_lists_on(
     return _evaluated(HeldOut.read(dataset, table), contenders, table, settings, output)
 
 
-def named_lists(lists: Lists) -> dict[str, GivenLists]:
-    """The tables of lists by name, each read.
-
-    Raises:
-        DataError: when a table cannot be read.
-        SettingsError: for a name that is none, no table or too many.
-    """
-    tables = dict(lists) if isinstance(lists, Mapping) else {CANDIDATE: lists}
-    if not 0 < len(tables) <= MAX_TABLES:
+def _check_type(name: str, value: object, expected: type) -> None:
+    if value is not None and not isinstance(value, expected):
         raise SettingsError(
-            f"lists: there are {len(tables)} tables of lists", f"give 1 to {MAX_TABLES}"
+            f"{name}: a {type(value).__name__} is no {expected.__name__}",
+            f"write setlist.{expected.__name__}(...)",
         )
-    for label in tables:
-        if not LABEL.fullmatch(str(label)) or str(label).lower().endswith(FILES):
-            raise SettingsError(
-                f"lists: {str(label)[:60]!r} is no name for lists",
-                "use up to 100 letters, digits, _, - and ., and no end of a file's name",
-            )
-    return {label: GivenLists.read(table, label) for label, table in tables.items()}
-
-
-def list_contenders_of(
-    tables: Mapping[str, GivenLists], not_asked: Sequence[str]
-) -> list[ListContender]:
-    """The first as candidate, the others as what it has to beat."""
-    first = next(iter(tables))
-    return [
-        ListContender(
-            table, label, "candidate" if label == first else "heuristic", tuple(not_asked)
-        )
-        for label, table in tables.items()
-    ]
 
 
 def _evaluated(

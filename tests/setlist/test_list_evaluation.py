@@ -209,6 +209,77 @@ def test_lists_stand_beside_the_heuristics_of_a_run(small_run, of_models):
     assert verdict.ships == "", "no heuristic goes live in place of lists"
 
 
+def plays(listeners: int = 200) -> pd.DataFrame:
+    """Whoever plays an even item plays the next one, too; the last fifty stop at the even one."""
+    rows = [
+        (f"u{number:03}", f"i{2 * (number % 5) + step}")
+        for number in range(listeners)
+        for step in range(1 + (number < listeners - 50))
+    ]
+    return pd.DataFrame(rows, columns=["user_id", "item_id"])
+
+
+def test_learners_of_ours_beside_lists_that_are_given(tmp_path):
+    # The last fifty listeners go on to play what everybody else plays beside their item.
+    history, last = plays(), range(150, 200)
+    truth = pd.DataFrame(
+        {
+            "user_id": [f"u{number:03}" for number in last],
+            "item_id": [f"i{2 * (number % 5) + 1}" for number in last],
+        }
+    )
+    evaluated = setlist.evaluate(
+        {"mine": truth.assign(rank=1)},
+        truth,
+        history=history,
+        heuristics=["co_visited", "ials", "most_popular"],
+        settings=of("ndcg@1", "ndcg@10"),
+        output=tmp_path / "kept",
+    )
+    models = {model.label: model for model in evaluated.evaluation.models}
+    assert list(models) == ["mine", "co_visited", "ials", "most_popular"]
+    assert [model.source for model in models.values()] == ["lists", "model", "model", "model"]
+    assert all(model.training_window == {} for model in models.values()), "no times are known"
+    values = evaluated.table()["ndcg@1"]
+    assert values["mine"] == values["co_visited"] == values["ials"] == 1
+    assert values["most_popular"] < 0.5
+    verdict = evaluated.judge()
+    assert verdict.decision == "reject", "as good as ours is not better"
+    assert verdict.ships == ""
+    rules = [reason.rule for reason in verdict.reasons]
+    assert {"better than co_visited", "better than ials", "better than most_popular"} <= {*rules}
+    page = evaluated.report(tmp_path / "report.html").read_text("utf-8")
+    assert "2000" not in page.partition("<h2")[0], "no invented date"
+
+
+@pytest.mark.parametrize(
+    ("heuristics", "history", "sentence"),
+    [
+        (True, False, "none are given"),
+        (["most_popular"], False, "none are given"),
+        ("most_populer", True, "there is no heuristic 'most_populer'"),
+        (["recently_popular"], True, "the plays of the history have no times"),
+        (["popular_by_segment"], True, "models read no columns of users here"),
+        (["mine"], True, "there is no heuristic 'mine'"),
+    ],
+)
+def test_heuristics_that_the_tables_do_not_allow(heuristics, history, sentence):
+    truth = many(4)
+    with pytest.raises(setlist.SettingsError, match=sentence):
+        setlist.evaluate(
+            {"mine": ranked(truth, 0)},
+            truth,
+            history=plays(4) if history else None,
+            heuristics=heuristics,
+        )
+
+
+def test_lists_are_not_called_like_a_heuristic_beside_them():
+    truth = many(4)
+    with pytest.raises(setlist.SettingsError, match="ials is the name of a heuristic"):
+        setlist.evaluate({"ials": ranked(truth, 0)}, truth, history=plays(4), heuristics="ials")
+
+
 def test_the_better_lists_are_promoted_and_nothing_can_be_pushed(tmp_path):
     truth = many()
     evaluated = setlist.evaluate(
@@ -303,6 +374,58 @@ def test_tables_that_are_refused():
     refused("no item of it stands in items", items=pd.DataFrame({"item_id": ["q"]}))
     refused("no item of the lists", items=pd.DataFrame({"item_id": ["b"]}), lists=MINE[:1])
     refused("all listeners are newcomers", settings=of("ndcg@2", newcomers=False))
+    refused("settings: a dict is no EvaluationSettings", settings={"metrics": ["ndcg@2"]})
+    refused("no listener of it stands in truth", users=pd.DataFrame({"user_id": ["Ann", "Bob"]}))
+
+
+def test_item_ids_of_another_kind_are_no_bad_model():
+    """Without a catalogue every id would be in it, and the lists would just seem poor."""
+    other = MINE.assign(item_id=[1, 2, 3, 4, 5])
+    with pytest.raises(setlist.DataError, match="such as '1', truth has ids such as 'a'"):
+        setlist.evaluate(other, TRUTH)
+    played = pd.DataFrame({"user_id": ["zoe"], "item_id": [3]})
+    evaluated = setlist.evaluate(other, TRUTH, history=played, settings=of("ndcg@2"))
+    assert evaluated.table().loc["candidate", "ndcg@2"] == 0, "an item of the history is known"
+
+
+def test_a_truth_that_is_in_the_history_is_none():
+    with pytest.raises(setlist.DataError, match="all of its plays stand in the history") as fault:
+        setlist.evaluate(MINE, TRUTH, history=TRUTH)
+    assert "only plays before" in fault.value.remedy
+    shortcuts = of("ndcg@2", shelf="shortcuts")
+    assert setlist.evaluate(MINE, TRUTH, history=TRUTH, settings=shortcuts).evaluation.listeners
+
+
+def test_a_history_of_others_is_told():
+    strangers = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"]})
+    evaluated = setlist.evaluate(MINE, TRUTH, history=strangers, settings=of("ndcg@2"))
+    sentences = evaluated.evaluation.model("candidate").not_asked
+    assert any("no listener of the truth stands in the history" in text for text in sentences)
+    evaluated = setlist.evaluate(
+        MINE, TRUTH, history=TRUTH.iloc[:1].assign(item_id="x"), settings=of("ndcg@2")
+    )
+    sentences = evaluated.evaluation.model("candidate").not_asked
+    assert not any("no listener of the truth" in text for text in sentences)
+
+
+def test_items_that_were_played_before_are_told_in_words():
+    history = pd.DataFrame({"user_id": ["ann", "bob"], "item_id": ["x", "d"]})
+    evaluated = setlist.evaluate(MINE, TRUTH, history=history, settings=of("ndcg@2"))
+    assert evaluated.evaluation.model("candidate").excluded == 1
+    (note,) = [note for note in evaluated.notes if "played before" in note]
+    assert note.startswith("candidate: 1 positions hold an item that the listener had played")
+
+
+def test_a_policy_of_another_type():
+    evaluated = setlist.evaluate({"mine": MINE, "theirs": MINE}, TRUTH, settings=of("ndcg@2"))
+    with pytest.raises(setlist.SettingsError, match=r"write setlist.Policy\(...\)"):
+        evaluated.judge({"primary": "ndcg@2"})
+
+
+def test_it_shows_its_numbers_and_what_is_odd_wherever_it_is_printed():
+    text = repr(setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2")))
+    assert text.splitlines()[0].split() == ["ndcg@2"]
+    assert "candidate: 1 of 3 listeners have no list" in text
 
 
 def test_the_report_and_the_notebook_hold_no_markup_of_the_tables(tmp_path):

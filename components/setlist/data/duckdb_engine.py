@@ -40,7 +40,11 @@ class DuckDb:
                 "autoload_known_extensions": False,
             },
         )
-        self._connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        self._connection.execute("set TimeZone = 'UTC'")
+        # In a notebook without ipywidgets there is no bar, and setting it would be an error.
+        asked = self._connection.execute("select current_setting('enable_progress_bar')")
+        if asked.fetchall() != [(False,)]:
+            self._connection.execute("set enable_progress_bar = false")
 
     def load(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Keep rows as a table."""

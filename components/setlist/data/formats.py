@@ -184,8 +184,11 @@ def _csv(path: Path, options: FileOptions) -> TableFile:
     names = next(
         csv.reader(
             io.StringIO(head.decode(encoding or "utf-8-sig", errors="replace")), delimiter=delimiter
-        )
+        ),
+        [],
     )
+    if not names:
+        raise ValueError("its first line, which names the columns, is empty")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"it has two columns {repeated[0]!r}")

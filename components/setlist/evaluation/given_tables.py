@@ -82,6 +82,8 @@ class GivenTable:
             column = column.to(label_text(column))
             series = pd.to_numeric(column.values.to_pandas(), errors="coerce")
             values = series.to_numpy(np.float64)
+            if column.values.to_pandas().str.fullmatch(r"[-+]?\d+,\d+").any():
+                remedy = f"write the numbers of {name} with a point and without separators"
         else:
             filled = column.values.cast(pa.float64(), safe=False)
             values = pc.fill_null(filled, float("nan")).to_numpy().astype(np.float64)
@@ -164,7 +166,7 @@ def read_given(
         elif name in required:
             raise DataError(
                 f"{label}: there is no column {name} (those are: {', '.join(names) or 'none'})",
-                f"name the column {name}",
+                _naming(name, names, table),
             )
     columns = {name: load(present) for name, present in chosen.items()}
     rows = len(next(iter(columns.values())).rows)
@@ -173,6 +175,17 @@ def read_given(
         raise DataError(f"{label}: the table is empty", "give one with rows")
     others = tuple(name for name in names if name not in chosen.values())
     return GivenTable(label, rows, columns, others, load)
+
+
+def _naming(name: str, names: Sequence[str], table: Given) -> str:
+    """How a table gets the column that it lacks."""
+    if isinstance(table, pd.DataFrame) and name in table.index.names:
+        return "make columns of its index: reset_index()"
+    alike = {name.replace("_", ""), SHORT_NAMES.get(name, name)}
+    for other in names:
+        if other.strip().lower().replace("_", "") in alike:
+            return f"rename its column {other!r} to {name}"
+    return f"name the column {name}"
 
 
 def _check_rows(label: str, rows: int) -> None:

@@ -16,10 +16,10 @@ import pandas as pd
 from setlist.data.features import Features
 from setlist.data.schema import Window, tie_order
 from setlist.errors import DataError, SettingsError
-from setlist.evaluation.evaluator import HeldOut
 from setlist.evaluation.given_lists import GivenLists
 from setlist.evaluation.given_tables import Given, GivenTable, read_given
 from setlist.evaluation.results import EvaluationSettings
+from setlist.evaluation.setup import HeldOut
 
 MAX_GROUPS = 50
 """The most values of a column of users by which listeners are grouped unasked."""
@@ -30,6 +30,10 @@ NO_TAGS = "how diverse its lists are: no tags are given (items)"
 NO_HISTORY = "whether it lists what is popular anyway: no plays before it are given (history)"
 NO_KINDS = (
     "how listeners with short and long histories fare: no plays before it are given (history)"
+)
+NOBODY_RETURNS = (
+    "how listeners fare who played before: no listener of the truth stands in the history, which "
+    "may have ids of another kind"
 )
 NO_CATALOGUE = "how much of the catalogue it lists: no catalogue is given (items)"
 _DAY = pd.Timestamp("2000-01-01", tz="UTC")
@@ -87,6 +91,17 @@ def read_truth(
         raise DataError(f"{played.label}: a weight is below 0", "give weights of 0 or more")
     before = _history(history)
     people, columns = _users(users)
+    if users is not None:
+        _check_alike("users", "listener", people["user_id"], played.label, test["user_id"])
+    if items is None:
+        for table in lists:
+            _check_alike(
+                table.label,
+                "item",
+                table.items.categories,
+                f"{played.label} or the history" if len(before) else played.label,
+                pd.concat([test["item_id"], before["item_id"]]),
+            )
     catalogue = _catalogue(items, [*(table.items for table in lists)], test, before)
     if not test["item_id"].isin(catalogue["item_id"]).any():
         raise DataError(
@@ -100,9 +115,16 @@ def read_truth(
             "evaluation.newcomers: without plays before the test, all listeners are newcomers",
             "give plays as history, or leave it out",
         )
+    returning = bool(test["user_id"].isin(before["user_id"]).any())
     size = len(before)
     before = before[before["item_id"].isin(catalogue["item_id"])]
     stray = {"plays of the history on items that are not in the catalogue": size - len(before)}
+    tags = bool(catalogue["tags"].map(len).any())
+    vacuous = (
+        *(() if tags else NEEDS_TAGS),
+        *(() if size else NEEDS_HISTORY),
+        *(() if items is not None else NEEDS_CATALOGUE),
+    )
     item_code = pd.Index(catalogue["item_id"])
     past = pd.Index(sorted(set(before["user_id"])))
     plays = pd.DataFrame(
@@ -112,6 +134,9 @@ def read_truth(
             "age_days": 0.0,
         }
     ).sort_values("user", kind="stable", ignore_index=True)
+    chosen = _settings(settings, columns, vacuous, bool(size))
+    if chosen.shelf == "discovery":
+        _check_discoveries(played.label, test, past, item_code, plays)
     codes = plays["item"].to_numpy()
     catalogue["plays"] = np.bincount(codes, minlength=len(catalogue))
     distinct = plays.drop_duplicates(["user", "item"])["item"].to_numpy()
@@ -125,22 +150,53 @@ def read_truth(
         window=NO_WINDOW,
         inputs=(),
     )
-    tags = bool(catalogue["tags"].map(len).any())
-    vacuous = (
-        *(() if tags else NEEDS_TAGS),
-        *(() if size else NEEDS_HISTORY),
-        *(() if items is not None else NEEDS_CATALOGUE),
-    )
     return GivenTruth(
         features=features,
         test=HeldOut(test, people, {}, stray if size else {}),
-        settings=_settings(settings, columns, vacuous, bool(size)),
+        settings=chosen,
         not_asked=(
             *(() if tags else (NO_TAGS,)),
             *(() if size else (NO_HISTORY, NO_KINDS)),
+            *((NOBODY_RETURNS,) if size and not returning else ()),
             *(() if items is not None else (NO_CATALOGUE,)),
         ),
     )
+
+
+def _check_alike(
+    label: str, word: str, ids: pd.Series | pd.Index, where: str, others: pd.Series
+) -> None:
+    """That two tables have any id in common.
+
+    Raises:
+        DataError: with an example of both.
+    """
+    if not ids.isin(others).any():
+        raise DataError(
+            f"{label}: no {word} of it stands in {where}; it has ids such as "
+            f"{str(ids[0])[:60]!r}, {where} has ids such as {str(others.iloc[0])[:60]!r}",
+            "write the same ids into both",
+        )
+
+
+def _check_discoveries(
+    label: str, test: pd.DataFrame, past: pd.Index, item_code: pd.Index, plays: pd.DataFrame
+) -> None:
+    """That the truth has a play on an item that its listener did not play before.
+
+    Raises:
+        DataError: when it has none.
+    """
+    size = len(item_code)
+    known = plays["user"].to_numpy(np.int64) * size + plays["item"]
+    user = past.get_indexer(pd.Index(test["user_id"]))
+    item = item_code.get_indexer(pd.Index(test["item_id"]))
+    new = (user < 0) | ~np.isin(user * size + item, known)
+    if not (new & (item >= 0)).any():
+        raise DataError(
+            f"{label}: all of its plays stand in the history, too, so there is nothing to discover",
+            "give as history only plays before the lists were made, or choose the shelf shortcuts",
+        )
 
 
 def _texts(ids: pd.Categorical) -> np.ndarray:

@@ -17,7 +17,6 @@ from setlist.data.features import Features
 from setlist.errors import EvaluationError, ModelError
 from setlist.evaluation.case import Case
 from setlist.evaluation.contenders import Contender
-from setlist.evaluation.evaluator import prepare_setup
 from setlist.evaluation.fitness import fit_to_serve
 from setlist.evaluation.inspection import inspect_models
 from setlist.evaluation.lists import top_lists, without_repeats
@@ -30,6 +29,7 @@ from setlist.evaluation.results import (
     read_evaluation,
     read_users,
 )
+from setlist.evaluation.setup import prepare_setup
 from setlist.models.contract import EMPTY, folder_digest
 from setlist.models.worker.model_host import ModelHost
 from setlist.runs.refit_record import COMPARED_RANKS, RefitRecord

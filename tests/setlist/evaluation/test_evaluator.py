@@ -16,7 +16,8 @@ from setlist.data.schema import Window, parse_instant, tie_order
 from setlist.data.transformation import transform
 from setlist.errors import SetlistError
 from setlist.evaluation.contenders import Contender, list_contenders
-from setlist.evaluation.evaluator import evaluate, restrict_to_part
+from setlist.evaluation.evaluator import evaluate
+from setlist.evaluation.measurement import restrict_to_part
 from setlist.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged, Ranking
 from setlist.evaluation.results import (
     EvaluationSettings,

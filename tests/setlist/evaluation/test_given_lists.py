@@ -129,6 +129,29 @@ def test_a_table_without_an_order_or_a_column():
     assert "there is no column user_id (those are: member, item_id, rank)" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("UserId", "rename its column 'UserId' to user_id"),
+        ("userid", "rename its column 'userid' to user_id"),
+        (" user", "rename its column ' user' to user_id"),
+        ("uid", "name the column user_id"),
+    ],
+)
+def test_a_column_of_another_name_is_recognised(name, remedy):
+    table = lists([("ann", "a", 1)], "rank")
+    assert remedy in refusal(table.rename(columns={"user_id": name}))
+
+
+def test_a_column_that_became_the_index_is_recognised():
+    table = lists([("ann", "a", 1)], "rank").set_index("user_id")
+    assert "make columns of its index: reset_index()" in refusal(table)
+
+
+def test_a_decimal_comma_is_recognised():
+    assert "with a point" in refusal(lists([("ann", "a", "0,5")], "score"))
+
+
 def test_an_empty_table():
     assert "the table is empty" in refusal(lists([], "rank").astype({"rank": float}))
 
@@ -191,6 +214,11 @@ def test_files_that_are_none(tmp_path):
     assert "is of no known format" in refusal(tmp_path / "mine.xlsx")
     (tmp_path / "mine.parquet").write_bytes(b"x" * 100)
     assert "mine.parquet" in refusal(tmp_path / "mine.parquet")
+    for text in ("", "\n"):
+        (tmp_path / "empty.csv").write_text(text)
+        assert "its first line, which names the columns, is empty" in refusal(
+            tmp_path / "empty.csv"
+        )
     with pytest.raises(DataError, match="a list is no table"):
         GivenLists.read([("ann", "a", 1)], "mine")
 

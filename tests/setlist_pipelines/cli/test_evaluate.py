@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from tests.hostile_text import HOSTILE, check_plain
+from tests.setlist_pipelines.cli.documented import read_answer
 
 LISTENERS = [f"u{number:03}" for number in range(120)]
 
@@ -180,7 +181,7 @@ def test_lists_on_the_data_of_a_settings_file(setlist, tables, home):
     best.to_parquet(tables / "mine.parquet", index=False)
     done = setlist("evaluate", tables / "mine.parquet", "--data", home, "-o", tables / "kept")
     assert done.code == 0, done.err
-    for words in ("mine", "most_popular", "better than most_popular", "PROMOTE"):
+    for words in ("mine", "most_popular", "better than most_popular", "PROMOTE", "gate for data"):
         assert words in done.out
     document = json.loads((tables / "kept" / "evaluation.json").read_text("utf-8"))
     assert document["window"]["cut"].startswith("2026-01-21")
@@ -197,6 +198,34 @@ def test_lists_on_the_data_of_a_settings_file(setlist, tables, home):
     assert "coverage@10 is not evaluated" in done.err
 
 
+def test_the_gate_for_data_is_asked_as_in_a_run(setlist, tables, home):
+    ranked(0).to_parquet(tables / "mine.parquet", index=False)
+    rows = pd.read_parquet(tables / "events.parquet")
+    rows.loc[rows.index[::2], "item_id"] = None
+    rows.to_parquet(tables / "events.parquet", index=False)
+    done = setlist("evaluate", tables / "mine.parquet", "--data", home)
+    assert done.code == 3, done.err
+    assert "gate for data: stop" in done.out
+    assert "evaluated" not in done.err
+    assert "fitting" not in done.err
+
+
+def test_learners_of_ours_are_fitted_on_the_history_that_is_given(setlist, tables):
+    truth().iloc[::2].to_csv(tables / "history.csv", index=False)
+    done = setlist(
+        *("evaluate", tables / "good.parquet", "--truth", tables / "truth.csv"),
+        *("--history", tables / "history.csv", "--heuristics"),
+    )
+    for name in ("most_popular", "co_visited", "spectral", "ials"):
+        assert f"better than {name}" in done.out
+    assert done.code in (0, 2), done.err
+    done = setlist(
+        "evaluate", tables / "good.parquet", "--truth", tables / "truth.csv", "--heuristics"
+    )
+    assert done.code == 1
+    assert "give them as history" in done.err
+
+
 def test_a_name_that_a_heuristic_has(setlist, tables, home):
     ranked(0).assign(item_id="b1", rank=lambda table: table.index).to_csv(
         tables / "most_popular.csv", index=False
@@ -204,6 +233,28 @@ def test_a_name_that_a_heuristic_has(setlist, tables, home):
     done = setlist("evaluate", tables / "most_popular.csv", "--data", home)
     assert done.code == 1
     assert "two models are called most_popular" in done.err
+
+
+def test_a_script_gets_the_numbers_and_the_verdict(setlist, tables, home):
+    good, poor, played = tables / "good.parquet", tables / "poor.csv", tables / "truth.csv"
+    page = tables / "page.html"
+    arguments = ("evaluate", poor, "--against", good, "--truth", played, "--report", page)
+    done = setlist(*arguments, "--json")
+    assert done.code == 2, done.err
+    answer = read_answer("evaluate", done.out)
+    assert [model["label"] for model in answer["models"]] == ["poor", "good"]
+    assert answer["models"][1]["values"]["ndcg@10"] == 1
+    assert answer["verdict"]["decision"] == "reject"
+    assert answer["report"] == str(page)
+    done = setlist("evaluate", good, "--truth", played, "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["verdict"] is None
+    lists = pd.DataFrame({"user_id": LISTENERS, "item_id": "b1", "rank": 1})
+    lists.to_csv(tables / "mine.csv", index=False)
+    done = setlist("evaluate", tables / "mine.csv", "--data", home, "--json")
+    answer = read_answer("evaluate", done.out)
+    assert answer["data_verdict"]["decision"] in ("pass", "warn")
+    assert "most_popular" in [model["label"] for model in answer["models"]]
 
 
 def test_the_help_has_examples(setlist):

@@ -1,7 +1,9 @@
 """`setlist runs show` of a run without a cluster: by its folder, by its store, or by both."""
 
+import json
+
 import pytest
-from tests.setlist_pipelines.cli.documented import documented, read_answer
+from tests.setlist_pipelines.cli.documented import documented
 
 from setlist.data.verdict import DataVerdict
 from setlist.evaluation.verdict import Verdict
@@ -45,7 +47,7 @@ def test_a_run_of_another_machine_is_shown_by_its_store(setlist, refused):
         f"report   {report}",
     ]
     answer = setlist("runs", "show", ELSEWHERE, "--store", refused, "--json")
-    shown = read_answer("runs show", answer.out)
+    shown = json.loads(answer.out)
     assert (shown["outcome"], shown["revision"], shown["report"]) == ("refused", None, report)
     assert shown.keys() <= documented()["runs show"]
 

@@ -47,7 +47,7 @@ def show_local_run(run_id: str, workdir: Path, store: str, name: str, json: bool
     if folder and (folder / "report.html").is_file():
         report = report or str((folder / "report.html").absolute())
     state = state if folder else "not on this machine"
-    # The keys that a run on a cluster has as well; docs/json.md names them.
+    # The keys that a run on a cluster has as well; docs/reference/json.md names them.
     with Answer(json) as answer:
         answer.put("run", run_id, f"run      {run_id}")
         answer.put("id", run_id)

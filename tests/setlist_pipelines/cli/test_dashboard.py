@@ -44,7 +44,7 @@ def test_a_run_that_cannot_be_read_is_left_out_and_said(tmp_path, monkeypatch, c
     new = left(tmp_path, "retraining-2", "settings.yaml", "gate/verdict")
     (new / "settings.yaml").write_bytes(SAMPLE.read_bytes())
     (run,), (fault,) = readable_runs(tmp_path)
-    assert run.name == "2"
+    assert run.name == "retraining-2"
     assert fault.startswith(f"retraining-3 is left out: {old / 'settings.yaml'}")
     assert "surprise" in fault
     shutil.rmtree(new)

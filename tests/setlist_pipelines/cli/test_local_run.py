@@ -43,7 +43,7 @@ def test_a_run_of_another_machine_is_shown_by_its_store(setlist, refused):
         f"run      {ELSEWHERE}",
         "state    not on this machine",
         f"model    home in {refused}",
-        "outcome  home: refused. It is worse.",
+        "outcome  home: candidate: reject, live: nothing changes. It is worse.",
         f"report   {report}",
     ]
     answer = setlist("runs", "show", ELSEWHERE, "--store", refused, "--json")

@@ -21,17 +21,13 @@ from setlist.evaluation.given_heuristics import Heuristics, fit_given, heuristic
 from setlist.evaluation.given_tables import Given
 from setlist.evaluation.given_truth import read_truth
 from setlist.evaluation.groups import EVERYBODY
-from setlist.evaluation.intervals import (
-    Quantity,
-    primary_metric,
-    read_intervals,
-    wanted_of_models,
-)
+from setlist.evaluation.intervals import Quantity, read_intervals
 from setlist.evaluation.named_lists import Lists, list_contenders_of, named_lists
 from setlist.evaluation.notebook import html_line, html_table
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation, EvaluationSettings, read_values
 from setlist.evaluation.setup import HeldOut
+from setlist.evaluation.shown_intervals import primary_metric, wanted_of_models
 from setlist.evaluation.verdict import Verdict
 from setlist.printable import one_line
 

@@ -21,9 +21,10 @@ import pandas as pd
 from tests.evaluations import evaluated, evaluation
 
 from setlist.evaluation.gate import gate
-from setlist.evaluation.intervals import primary_metric, write_intervals
+from setlist.evaluation.intervals import write_intervals
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import ITEM_PARTS, Evaluation, MetricInfo
+from setlist.evaluation.shown_intervals import primary_metric, wanted_of_evaluation
 from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.report.card import CardMeasurements
 from setlist.report.page import write_report
@@ -152,7 +153,9 @@ def main() -> None:
         without = {place: processor_seconds(call) for place, call in calls.items()}
 
         def write() -> None:
-            made.intervals_digest = write_intervals(folder, made, primary_metric(made))
+            made.intervals_digest = write_intervals(
+                folder, made, wanted_of_evaluation(folder, made, primary_metric(made))
+            )
             (folder / "evaluation.json").write_text(json.dumps(made.model_dump(), indent=1) + "\n")
 
         seconds = {"evaluation": processor_seconds(write)}

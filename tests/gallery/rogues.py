@@ -56,6 +56,7 @@ def a_handful_of_hits(world: World, folder: Path) -> None:
 @rogue(
     "the same ten items for everybody",
     "coverage@10 at least",
+    "no group by country",
     but="nothing live, most_popular the only heuristic",
     policy=ALONE,
     live="",

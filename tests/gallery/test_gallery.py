@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 
 SEEN_BY_SEVERAL = {
     "hits_of_one_region",
+    "the_same_ten",
     "random_order",
     "constant_scores",
     "shuffled_ids",

@@ -22,6 +22,7 @@ statistics       intervals and tests over listeners
 silent_models    heuristics that list nothing, and would be zeros in any table
 groups           groups of listeners that are compared one by one
 intervals        the intervals of an evaluation, computed once and kept in its folder
+shown_intervals  which intervals are shown, and so computed beforehand
 progress         how far a long computation is
 policy           what the gate demands
 case             what a rule of the policy looks at

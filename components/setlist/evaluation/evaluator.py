@@ -14,7 +14,7 @@ from setlist.evaluation.audience import slice_columns
 from setlist.evaluation.contenders import AnyContender, Contender, ListContender
 from setlist.evaluation.examination import examine_lists, examine_model
 from setlist.evaluation.inspection import inspect_models
-from setlist.evaluation.intervals import primary_metric, write_intervals
+from setlist.evaluation.intervals import write_intervals
 from setlist.evaluation.results import (
     LISTENER_SLICE,
     Evaluation,
@@ -22,6 +22,7 @@ from setlist.evaluation.results import (
     first_repeated,
 )
 from setlist.evaluation.setup import HeldOut, set_up, write_tables
+from setlist.evaluation.shown_intervals import primary_metric, wanted_of_evaluation
 from setlist.models.worker.model_host import ModelHost
 
 
@@ -116,7 +117,9 @@ def evaluate_on(
             for model in evaluated
         ],
     )
-    evaluation.intervals_digest = write_intervals(output, evaluation, primary_metric(evaluation))
+    evaluation.intervals_digest = write_intervals(
+        output, evaluation, wanted_of_evaluation(output, evaluation, primary_metric(evaluation))
+    )
     document = json.dumps(evaluation.model_dump(), indent=1, allow_nan=False)
     (output / "evaluation.json").write_text(document + "\n", "utf-8")
     return evaluation

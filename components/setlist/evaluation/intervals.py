@@ -27,13 +27,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 from setlist.arrays import Float64s
 from setlist.documents import parse_document
 from setlist.errors import EvaluationError
-from setlist.evaluation.groups import (
-    EVERYBODY,
-    PLAYS_OF,
-    ComparedSlice,
-    Group,
-    compared_slices,
-)
+from setlist.evaluation.groups import PLAYS_OF, Group
 from setlist.evaluation.progress import Progress
 from setlist.evaluation.results import (
     SHARED_PART,
@@ -119,78 +113,6 @@ class Intervals:
         return self._known[group, quantity]
 
 
-def wanted_of_models(evaluation: Evaluation) -> Wanted:
-    """Each model's value of each metric of a listener."""
-    return [
-        (
-            EVERYBODY,
-            [
-                Quantity(metric.name, model.label)
-                for model in evaluation.models
-                for metric in evaluation.metrics
-                if metric.per == "listener"
-            ],
-        )
-    ]
-
-
-def wanted_since_live(evaluation: Evaluation) -> Wanted:
-    """The candidate minus the live model, in each metric of a listener; nothing without both."""
-    labels = {model.role: model.label for model in evaluation.models}
-    if not {"candidate", "live"} <= set(labels):
-        return []
-    candidate, live = labels["candidate"], labels["live"]
-    metrics = [metric.name for metric in evaluation.metrics if metric.per == "listener"]
-    return [(EVERYBODY, [Quantity(metric, candidate, live) for metric in metrics])]
-
-
-def wanted_of_shared_truth(evaluation: Evaluation, primary: str) -> Wanted:
-    """The learned models on the truth that all of them know; nothing while nothing is live."""
-    labels = {model.role: model.label for model in evaluation.models}
-    if not {"candidate", "live"} <= set(labels) or not evaluation.metric(primary).reads_truth:
-        return []
-    quantities = [
-        Quantity(f"{metric.name} {SHARED_PART}", model.label)
-        for model in evaluation.models
-        if model.role != "heuristic"
-        for metric in evaluation.metrics
-        if metric.per == "listener" and metric.reads_truth
-    ]
-    difference = Quantity(f"{primary} {SHARED_PART}", labels["candidate"], labels["live"])
-    return [(SHARED, [*quantities, difference])]
-
-
-def wanted_of_groups(
-    evaluation: Evaluation, compared: Sequence[ComparedSlice], live: bool
-) -> Wanted:
-    """In each group that is large enough, each model minus the group's reference."""
-    labels = [model.label for model in evaluation.models]
-    roles = [model.role for model in evaluation.models]
-    wanted = []
-    for group in (group for part in compared for group in part.groups if len(group.means)):
-        reference = labels[group.reference(roles, live)]
-        others = [label for label in labels if label != reference]
-        wanted.append((group.group, [Quantity(group.metric, label, reference) for label in others]))
-    return wanted
-
-
-def wanted_of_evaluation(folder: Path, evaluation: Evaluation, primary: str) -> Wanted:
-    """All that the report and the card show of an evaluation by that primary metric."""
-    compared = compared_slices(
-        evaluation,
-        read_users(folder, evaluation),
-        lambda label, metric: _column(folder, evaluation, label, metric),
-        primary,
-    )
-    return [
-        *wanted_of_models(evaluation),
-        *wanted_since_live(evaluation),
-        *wanted_of_shared_truth(evaluation, primary),
-        *wanted_of_groups(evaluation, compared, live=False),
-        *wanted_of_groups(evaluation, compared, live=True),
-    ]
-
-
 def read_intervals(folder: Path, evaluation: Evaluation, wanted: Wanted) -> Intervals:
     """Read the intervals of an evaluation, and compute those wanted that are not there.
 
@@ -206,22 +128,17 @@ def read_intervals(folder: Path, evaluation: Evaluation, wanted: Wanted) -> Inte
     return Intervals(known | _compute(folder, evaluation, missing))
 
 
-def write_intervals(folder: Path, evaluation: Evaluation, primary: str) -> str:
-    """Compute all that is known to be shown, and write it down.
+def write_intervals(folder: Path, evaluation: Evaluation, wanted: Wanted) -> str:
+    """Compute what is known to be shown, and write it down.
 
     Args:
         folder: of the evaluation, with the tables of its listeners and models.
         evaluation: what is to become its `evaluation.json`.
-        primary: the metric by which groups are compared; "" for no comparison of groups.
+        wanted: what is shown, as `setlist.evaluation.shown_intervals` lists it.
 
     Returns:
         The digest for `evaluation.json`.
     """
-    wanted = (
-        wanted_of_evaluation(folder, evaluation, primary)
-        if primary
-        else [*wanted_of_models(evaluation), *wanted_since_live(evaluation)]
-    )
     document = StoredIntervals(
         version=VERSION,
         level=CONFIDENCE_LEVEL,
@@ -238,17 +155,6 @@ def write_intervals(folder: Path, evaluation: Evaluation, primary: str) -> str:
     content = (document.model_dump_json(indent=1) + "\n").encode()
     (folder / INTERVALS_FILE).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
-
-
-def primary_metric(evaluation: Evaluation) -> str:
-    """The metric that a policy probably compares: the first that reads the truth; "" for none.
-
-    The policy is not known before the gate, so that another policy needs no new evaluation.
-    """
-    for metric in evaluation.metrics:
-        if metric.per == "listener" and metric.reads_truth and metric.better != "lower":
-            return metric.name
-    return ""
 
 
 def check_intervals(folder: Path, evaluation: Evaluation) -> None:
@@ -330,7 +236,7 @@ def _values(
     labels = {label for quantity in quantities for label in (quantity.model, quantity.minus)}
     metrics = sorted({quantity.metric for quantity in quantities})
     columns = {
-        (label, metric): _column(folder, evaluation, label, metric)[members]
+        (label, metric): read_column(folder, evaluation, label, metric)[members]
         for label in sorted(labels - {""})
         for metric in metrics
     }
@@ -345,7 +251,12 @@ def _values(
     return values.T
 
 
-def _column(folder: Path, evaluation: Evaluation, label: str, metric: str) -> Float64s:
+def read_column(folder: Path, evaluation: Evaluation, label: str, metric: str) -> Float64s:
+    """float64[listeners]: a column of a model's `per_user.parquet`.
+
+    Raises:
+        EvaluationError: when it is missing, or not of all listeners.
+    """
     table = read_per_user(folder, label, [metric])
     if metric not in table or len(table) != evaluation.listeners:
         raise EvaluationError(

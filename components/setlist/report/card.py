@@ -15,13 +15,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import EvaluationError
 from setlist.evaluation.groups import ALL, compared_slices
-from setlist.evaluation.intervals import read_intervals, wanted_of_groups, wanted_of_models
+from setlist.evaluation.intervals import read_intervals
 from setlist.evaluation.results import (
     Evaluation,
     read_evaluation,
     read_per_user,
     read_users,
 )
+from setlist.evaluation.shown_intervals import wanted_of_groups, wanted_of_models
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.contract import file_digests, folder_digest, read_info

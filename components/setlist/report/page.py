@@ -22,19 +22,19 @@ from setlist.data.curation_report import CurationReport
 from setlist.data.verdict import DataVerdict
 from setlist.errors import EvaluationError, SettingsError
 from setlist.evaluation.groups import compared_slices
-from setlist.evaluation.intervals import (
-    read_intervals,
-    wanted_of_groups,
-    wanted_of_models,
-    wanted_of_shared_truth,
-    wanted_since_live,
-)
+from setlist.evaluation.intervals import read_intervals
 from setlist.evaluation.results import (
     LEARNED_ROLES,
     Evaluation,
     read_evaluation,
     read_per_user,
     read_users,
+)
+from setlist.evaluation.shown_intervals import (
+    wanted_of_groups,
+    wanted_of_models,
+    wanted_of_shared_truth,
+    wanted_since_live,
 )
 from setlist.evaluation.silent_models import describe_silence, silent_heuristics
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS

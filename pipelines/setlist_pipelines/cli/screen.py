@@ -18,8 +18,9 @@ from rich.text import Text
 
 from setlist.data.verdict import DataVerdict
 from setlist.evaluation.groups import EVERYBODY
-from setlist.evaluation.intervals import Intervals, Quantity, read_intervals, wanted_of_models
+from setlist.evaluation.intervals import Intervals, Quantity, read_intervals
 from setlist.evaluation.results import EvaluatedModel, Evaluation, read_evaluation
+from setlist.evaluation.shown_intervals import wanted_of_models
 from setlist.evaluation.silent_models import describe_silence, silent_heuristics
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL
 from setlist.evaluation.verdict import Verdict

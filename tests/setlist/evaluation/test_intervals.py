@@ -14,14 +14,13 @@ from setlist.evaluation.gate import gate
 from setlist.evaluation.groups import EVERYBODY, Group
 from setlist.evaluation.intervals import (
     Quantity,
-    primary_metric,
     read_intervals,
-    wanted_of_evaluation,
     write_intervals,
 )
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.progress import Progress
 from setlist.evaluation.results import Evaluation, read_evaluation
+from setlist.evaluation.shown_intervals import primary_metric, wanted_of_evaluation
 from setlist.evaluation.statistics import bootstrap
 from setlist.evaluation.verdict import SeenHead, Verdict
 from setlist.report.card import CardMeasurements
@@ -34,7 +33,9 @@ POLICY = Policy(guardrails=(), over_heuristics=0.05)
 def keep_intervals(folder: Path) -> Evaluation:
     """Do what `evaluate` does at its end."""
     evaluation = read_evaluation(folder)
-    evaluation.intervals_digest = write_intervals(folder, evaluation, primary_metric(evaluation))
+    evaluation.intervals_digest = write_intervals(
+        folder, evaluation, wanted_of_evaluation(folder, evaluation, primary_metric(evaluation))
+    )
     (folder / "evaluation.json").write_text(json.dumps(evaluation.model_dump()))
     return evaluation
 

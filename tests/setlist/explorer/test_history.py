@@ -83,6 +83,8 @@ class Runs:
             update={"window": WINDOW, "metrics": metrics}
         )
         (home / "evaluations" / "evaluation.json").write_text(document.model_dump_json())
+        users = pd.DataFrame({"user_id": map(str, range(LISTENERS)), "listener": "heavy"})
+        users.to_parquet(home / "evaluations" / "users.parquet")
         head = open_store(self.store).head("home")
         verdict = gate(home / "evaluations", policy, SeenHead(**vars(head)) if head else None)
         if sentence:

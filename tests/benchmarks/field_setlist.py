@@ -88,7 +88,7 @@ def values(folder: Path, names: Sequence[str]) -> dict[str, dict[str, float]]:
         items=folder / "items.parquet",
         users=folder / "users.parquet",
         history=folder / "history.parquet",
-        settings=setlist.EvaluationSettings(metrics=tuple(f"{name}@10" for name in METRICS)),
+        settings=setlist.EvaluationSettings(only=tuple(f"{name}@10" for name in METRICS)),
     )
     table = evaluated.table()
     return {

@@ -106,7 +106,7 @@ data: {events: {path: events.csv}}
 heuristics: {fit: [most_popular, last_first]}
 candidates:
   other: {trainer: other_model, options: {factor: 2}}
-evaluation: {metrics: ["ndcg@10", "known_share@3"]}
+evaluation: {only: ["ndcg@10", "known_share@3"]}
 policy: {guardrails: [], rules: {known_enough: {of_best: 0.5}}}
 """
 SCRIPT = """

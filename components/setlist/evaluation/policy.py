@@ -217,8 +217,8 @@ def check_policy(
     if missing:
         raise SettingsError(
             f"policy: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not evaluated",
-            f"add {'it' if len(missing) == 1 else 'them'} to {setting} "
-            f"(now: {', '.join(evaluated)}), or have the policy read others",
+            f"add {'it' if len(missing) == 1 else 'them'} to {setting} (now: "
+            f"{', '.join(evaluated)})",
         )
     primary = by_name.get(policy.primary)
     if primary and primary.better == "lower":

@@ -139,7 +139,7 @@ def _period(activity: Activity) -> list[str]:
     if activity.late:
         lines.append(
             f"# {activity.late:,} of the events lie far behind all others, up to "
-            f"{activity.last.date()}: wrong dates."
+            f"{activity.last.date()}; they take no part."
         )
     lines += [
         f"as_of: {activity.end.date().isoformat()}              "

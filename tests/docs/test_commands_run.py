@@ -8,6 +8,7 @@ import shutil
 import socket
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tests.docs.fences import SHELL, Fence, fences
 from tests.docs.world import build, copy, run
@@ -37,6 +38,9 @@ def kind(fence: Fence) -> str:
 
 SCRIPTS = list({fence.code: fence for fence in fences(*SHELL) if not kind(fence)}.values())
 
+PROGRAMS = [fence for fence in fences("python") if "ModelFollower(" not in fence.code]
+"""tests/wheel/test_wheel.py runs the follower, from an installed wheel."""
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -65,6 +69,16 @@ def test_a_block_of_commands_does_what_the_page_says(
     ended = run(folder, fence.code, port)
     assert ended.returncode == 0, ended.stdout[-4_000:]
     assert "Traceback" not in ended.stdout
+
+
+@pytest.mark.parametrize("fence", PROGRAMS, ids=str)
+def test_a_block_of_python_runs(
+    fence: Fence, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = copy(world, tmp_path / "world")
+    monkeypatch.chdir(folder)
+    tables = {title: pd.read_parquet(f"{title}.parquet") for title in ("mine", "theirs", "truth")}
+    exec(compile(fence.code, str(fence), "exec"), tables)
 
 
 def test_every_kind_of_what_is_not_run_is_there():

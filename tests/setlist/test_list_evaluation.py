@@ -320,7 +320,7 @@ def test_push_refuses_a_verdict_on_lists(tmp_path, small_run):
 def test_a_policy_that_reads_what_is_not_evaluated_is_refused():
     truth = many()
     evaluated = setlist.evaluate({"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}, truth)
-    with pytest.raises(setlist.SettingsError, match="coverage@10 is not evaluated"):
+    with pytest.raises(setlist.SettingsError, match=r"policy: coverage@10 .*not evaluated"):
         evaluated.judge(setlist.Policy())
 
 

@@ -450,7 +450,12 @@ def test_the_report_and_the_notebook_hold_no_markup_of_the_tables(tmp_path):
     page = evaluated.report(tmp_path / "report.html", LENIENT)
     text = page.read_text("utf-8")
     assert raw(text, keep="\n\t") == ""
-    for sentence in ("Report on lists", "Not asked", "there is no model", "no model, so nothing can"):
+    for sentence in (
+        "Report on lists",
+        "Not asked",
+        "there is no model",
+        "no model, so nothing can",
+    ):
         assert sentence in text
     assert "Retraining report" not in text
     verdict = evaluated.judge(LENIENT)

@@ -42,7 +42,7 @@ Every error that setlist raises on purpose is a `SetlistError`, with a message a
 ...     print(error.message)
 ...     print(error.remedy)
 policy: mrr@5 is not evaluated
-add it to evaluation.metrics (now: ndcg@10, coverage@10)
+add it to evaluation.metrics (now: ndcg@10, coverage@10), or have the policy read others
 """
 
 import importlib

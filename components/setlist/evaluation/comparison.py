@@ -25,7 +25,7 @@ def better_than_heuristics(case: Case) -> Iterator[Reason]:
     """The candidate is better than every heuristic by the margin."""
     factor = 1 + case.policy.over_heuristics
     for heuristic in case.heuristics:
-        yield compare(case, f"better than {heuristic.label}", heuristic, factor)
+        yield compare(case, f"better than {heuristic.title}", heuristic, factor)
 
 
 def not_worse_than_rivals(case: Case) -> Iterator[Reason]:
@@ -70,7 +70,7 @@ def compare(case: Case, rule: str, rival: EvaluatedModel, factor: float) -> Reas
     # Of the plain difference too, without the margin.
     detectable = smallest_detectable_lift(candidate_values - rival_values)
     sentence = (
-        f"{primary} {candidate_values.mean():.4f}, {rival.label} {rival_values.mean():.4f}: "
+        f"{primary} {candidate_values.mean():.4f}, {rival.title} {rival_values.mean():.4f}: "
         f"{shown.mean:+.4f} [{shown.low:+.4f}, {shown.high:+.4f}], needed above {needed:+.4f}"
     )
     if np.isfinite(detectable):

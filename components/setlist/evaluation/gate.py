@@ -50,8 +50,10 @@ def gate(
     case = _case(folder, evaluation, policy, head)
     if case.mean(case.best) <= 0:
         raise EvaluationError(
-            f"{folder}: no heuristic has a {policy.primary} above 0, so there is nothing to beat",
-            "fit one that has an answer on this shelf, such as most_popular",
+            f"{folder}: {_nothing(case)} a {policy.primary} above 0, so there is nothing to beat",
+            "fit one that has an answer on this shelf, such as most_popular"
+            if case.best.source == "model"
+            else "compare with lists that have a hit, such as the most played items",
         )
     reasons = [reason for rule in RULES for reason in rule(case)]
     decision = decide(reasons)
@@ -64,7 +66,7 @@ def gate(
         primary=policy.primary,
         ships=ships.label if ships else "",
         ships_digest=ships.digest if ships else "",
-        sentence=_sentence(decision, reasons),
+        sentence=_sentence(decision, reasons, case),
         live_sentence=live.sentence,
         reasons=reasons,
         # Under a policy without anchor, each revision would name the one before as such.
@@ -127,7 +129,7 @@ def _case(folder: Path, evaluation: Evaluation, policy: Policy, head: SeenHead |
     )
 
 
-def _sentence(decision: Decision, reasons: list[Reason]) -> str:
+def _sentence(decision: Decision, reasons: list[Reason], case: Case) -> str:
     """What becomes of the candidate, and why."""
     broken = ", ".join(
         reason.rule
@@ -138,4 +140,18 @@ def _sentence(decision: Decision, reasons: list[Reason]) -> str:
         return f"The candidate is rejected; it broke: {broken}."
     if decision == "undecided":
         return f"The candidate is undecided; the evaluation cannot settle: {broken}."
-    return "The candidate beats every heuristic, and breaks no rule of the policy."
+    return f"The candidate beats {_beaten(case)}, and breaks no rule of the policy."
+
+
+def _beaten(case: Case) -> str:
+    """What it is compared with, in words."""
+    lists = [model.label for model in case.heuristics if model.source == "lists"]
+    named = [f"the lists {', '.join(lists)}"] if lists else []
+    if len(lists) < len(case.heuristics):
+        named.append("every heuristic")
+    return " and ".join(named)
+
+
+def _nothing(case: Case) -> str:
+    lists = all(model.source == "lists" for model in case.heuristics)
+    return "no lists to compare with have" if lists else "no heuristic has"

@@ -89,7 +89,7 @@ def no_group_worse_off(case: Case) -> Iterator[Reason]:
                 ListenerGroup(column, value, labels == value, candidate_values, rival_values)
                 for value in np.unique(labels)
             ]
-    yield from harm_reasons(groups, slice_rule, primary, rival.label)
+    yield from harm_reasons(groups, slice_rule, primary, rival.title)
 
 
 def _labels(case: Case, column: str) -> Strings:
@@ -133,7 +133,7 @@ def harm_reasons(
         groups: of all slices.
         policy: with the tolerance, the smallest size, and the p-value that leaves a doubt.
         metric: the name of the primary metric.
-        rival: the label of the model that listeners would have otherwise.
+        rival: what sentences call the model that listeners would have otherwise.
     """
     groups = [group for group in groups if group.size]
     tested = _test([group for group in groups if group.size >= policy.at_least], policy.tolerance)

@@ -5,6 +5,15 @@ from collections.abc import Iterator
 from setlist.evaluation.case import Case
 from setlist.evaluation.verdict import Reason
 
+BELIEVABLE = "not too good to be true"
+AT_MOST_1 = frozenset(
+    {
+        *("ndcg", "ndcg_graded", "ndcg_graded_exp", "recall", "recall_capped", "precision"),
+        *("hit_rate", "mrr", "map"),
+    }
+)
+"""Metrics of accuracy that are shares: no list has more."""
+
 
 def another_model(case: Case) -> Iterator[Reason]:
     """The candidate's SavedModel is not that of the live model or the anchor."""
@@ -55,12 +64,22 @@ def believable(case: Case) -> Iterator[Reason]:
         return
     bound = policy.believable * case.mean(case.best)
     value = case.mean(case.candidate)
+    times = f"{policy.believable:g} times {case.best.title}"
+    if bound >= 1 and policy.primary.partition("@")[0] in AT_MOST_1:
+        yield Reason(
+            rule=BELIEVABLE,
+            outcome="pass",
+            value=value,
+            needed=1,
+            sentence=f"{policy.primary} {value:.4f}; {times} is more than any value of it, so none "
+            "is too good.",
+        )
+        return
     yield Reason(
-        rule="not too good to be true",
+        rule=BELIEVABLE,
         outcome="pass" if value <= bound else "fail",
         value=value,
         needed=bound,
-        sentence=f"{policy.primary} {value:.4f}, at most {bound:.4f} is believed "
-        f"({policy.believable:g} times {case.best.label}); beyond that the test period has "
-        "leaked into training, or the data are not what they seem.",
+        sentence=f"{policy.primary} {value:.4f}, at most {bound:.4f} is believed ({times}); beyond "
+        "that the test period has leaked into training, or the data are not what they seem.",
     )

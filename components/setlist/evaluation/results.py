@@ -225,6 +225,11 @@ class EvaluatedModel(BaseModel):
     not_asked: list[str] = []
     """What the rules of a policy ask, and what cannot be asked here, a sentence each."""
 
+    @property
+    def title(self) -> str:
+        """What sentences call it: the lists mine, or the label of a model."""
+        return f"the lists {self.label}" if self.source == "lists" else self.label
+
 
 class Evaluation(BaseModel):
     """`evaluation.json`."""

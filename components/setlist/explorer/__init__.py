@@ -1,7 +1,7 @@
 """The explorer: a Streamlit app that shows what models recommend to a listener, and their history.
 
 launch            starts the app, after it visited every page once
-app               the frame of every page; back.js makes the browser's "back" lead to the view before
+app               the frame of every page; back.js leads "back" to the view before
 sidebar           the choice of a run and of models
 listener_page     one listener, real or invented; columns compares the lists of the models
 differences_page  the listeners to whom another model makes the largest difference

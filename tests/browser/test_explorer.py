@@ -151,7 +151,8 @@ def test_it_opens_in_peace_on_the_models_that_matter(browser: Browser, seen: See
         assert heads(one.page) == ["most_popular", "live-1", "candidate"]
         assert all(len(titles(one.page, label)) == 10 for label in heads(one.page))
         assert one.page.title() == "setlist"
-        expect(one.page.locator(".sl-badge")).to_have_text("promote")
+        badges = one.page.locator(".sl-badge")
+        expect(badges).to_have_text(["candidate: promote", "live: candidate"])
         assert one.wider_than_the_window("[data-testid=stMain]") == 0
         # A link goes on to mean this run when there is a newer one.
         until(one.page, lambda: f"run={named(seen.flooded)}" in one.page.url)

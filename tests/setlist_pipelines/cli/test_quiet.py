@@ -113,7 +113,7 @@ def test_a_command_over_a_run_shows_no_library(run: Terminal, folder: Path, comm
     [
         (["serve", "--store", ".setlist/store"], "is live here"),
         (["dashboard"], "Ctrl-C ends it"),
-        (["follow", "--store", ".setlist/store", "--to", "live"], "is live here"),
+        (["follow", "--store", ".setlist/store", "--to", "live"], "is in live"),
     ],
     ids=["serve", "dashboard", "follow"],
 )

@@ -41,6 +41,8 @@ PROGRESS_LINE = re.compile(r"(\d{1,3})% (.+)")
 BAR_WIDTH = 24
 LOG_WIDTH = 120
 """The width where the output is no terminal; rich would take 80 columns and cut the numbers."""
+NARROW = 99
+"""Columns of a terminal, up to which a table has no more room than it needs."""
 OUTCOME_TEXTS = {
     "pass": Text("pass", "green"),
     "fail": Text("FAIL", "red"),
@@ -112,7 +114,7 @@ def progress_text(title: str, line: str) -> RenderableType:
     """The latest line of a step, with a bar where the line says how far the step is."""
     title, line = one_line(title), one_line(line)
     if not (match := PROGRESS_LINE.fullmatch(line)):
-        return Text(f"{title}  {line}")
+        return Text(f"{title}  {line}", overflow="ellipsis", no_wrap=True)
     percent, text = match.groups()
     table = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=100, completed=min(int(percent), 100), width=BAR_WIDTH)
@@ -185,7 +187,7 @@ def print_models(console: Console, folder: Path, evaluation: Evaluation) -> None
         title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
         f"{evaluation.shelf} shelf, {CONFIDENCE_LEVEL:.0%} intervals",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1),
+        padding=(0, 1) if console.width > NARROW else 0,  # no number is cut on 80 columns
     )
     intervals = read_intervals(folder, evaluation, wanted_of_models(evaluation))
     silent = silent_heuristics(folder, evaluation)

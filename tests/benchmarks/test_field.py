@@ -97,7 +97,7 @@ def test_our_column_names_the_rule_that_stops_the_lists(ours):
 
 def test_a_value_that_differs_needs_a_reason():
     def kept(ndcg: float, coverage: float) -> dict:
-        own = {metric: 0.25 for metric in field_page.METRICS}
+        own = dict.fromkeys(field_page.METRICS, 0.25)
         nothing = {"outcome": {"trials": {HONEST: {"values": {}}}}}
         evidently = {"ndcg": ndcg, "coverage": coverage}
         values = [{"group": "", "model": HONEST, "diff": False, "value": 0.25}]

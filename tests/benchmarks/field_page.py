@@ -1,4 +1,4 @@
-"""The tables of `docs/comparison.md`, from what each tool said of the same lists."""
+"""The tables of `docs/explanation/comparison.md`, from what each tool said of the same lists."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

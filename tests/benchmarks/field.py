@@ -4,7 +4,7 @@
 
 It writes the lists into `build/field` (see `field_lists`), runs each tool in its own environment
 (`make .venv-tfma/.installed`, and so on) and keeps what each said there; `--tools` runs some of
-them again, `--tools none` prints what is kept. The tables go into `docs/comparison.md`.
+them again, `--tools none` prints what is kept. The tables go into `docs/explanation/comparison.md`.
 """
 
 import argparse

@@ -35,7 +35,9 @@ def rows(folder: Path, name: str) -> pd.DataFrame:
     table = lists.merge(truth, on=["user_id", "item_id"], how="outer")
     table["rank"] = table["rank"].fillna(UNLISTED).astype(int)
     table["target"] = table["target"].fillna(0).astype(int)
-    return table.merge(pd.read_parquet(folder / "groups.parquet"), on="user_id")
+    groups = pd.read_parquet(folder / "groups.parquet")
+    # Its MAP takes the last row up to a rank for the item at that rank.
+    return table.merge(groups, on="user_id").sort_values(["user_id", "rank"], ignore_index=True)
 
 
 def groups_of(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -1,4 +1,4 @@
-"""The tables of `docs/comparison.md`, from what each tool said of the same lists."""
+"""The tables of `docs/explanation/comparison.md`, from what each tool said of the same lists."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -141,7 +141,8 @@ def _change(group: str, change: float) -> str:
 
 
 def _group(group: str) -> str:
-    return group.strip().replace("_", " ") if group else "all"
+    name = group.replace("_", " ")
+    return f"{name}not known" if name.endswith(" ") else name or "all"
 
 
 def luck(draws: Sequence[float]) -> str:
@@ -150,8 +151,9 @@ def luck(draws: Sequence[float]) -> str:
     above = sum(draw > bound for draw in draws)
     return (
         f"`a_hair_better` is the luckiest of {len(draws)} draws, none of which is better than "
-        f"another but by chance. Over all of them the mean difference to `popular` is {mean:+.1%}; "
-        f"{above} show more than {bound:+.0%}, and the luckiest shows {max(draws):+.1%}."
+        "another but by chance. Over all of them the mean difference to `popular_by_country` is "
+        f"{mean:+.1%}; {above} of them show more than {bound:+.0%}, and the luckiest shows "
+        f"{max(draws):+.1%}."
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 HONEST = "honest"
 DRAWS = 20
-"""Of the order in which the lists a_hair_better show what is popular."""
+"""Of the order in which the lists a_hair_better show what is popular in the country."""
 BOUNDS = {
     "better": 0.02,
     "tolerance": 0.1,
@@ -47,9 +47,9 @@ TRIALS = (
     ),
     Trial(
         "a_hair_better",
-        f"popular in a slightly other order, the luckiest of {DRAWS} draws",
-        against=("popular",),
-        rules=("better than popular",),
+        f"popular in the country in a slightly other order, the luckiest of {DRAWS} draws",
+        against=("popular_by_country",),
+        rules=("better than popular_by_country",),
     ),
     Trial("a_leak", "knows the test period by heart", rules=("not too good to be true",)),
     Trial("shuffled_ids", "right lists under wrong ids", rules=("better than ", "no group by ")),

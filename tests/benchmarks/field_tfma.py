@@ -53,15 +53,21 @@ def config(models: Sequence[str], rival: str, bounds: dict[str, float]) -> Any:
     believable = bounds["believable"] * bounds["rival"]
     ndcg = pb.MetricConfig(
         **NDCG,
-        threshold=pb.MetricThreshold(
-            value_threshold=pb.GenericValueThreshold(upper_bound=DoubleValue(value=believable)),
-            change_threshold=change(bounds["better"]),
-        ),
+        # Not `threshold`, which holds for every slice.
         per_slice_thresholds=[
+            pb.PerSliceMetricThreshold(
+                slicing_specs=[pb.SlicingSpec()],
+                threshold=pb.MetricThreshold(
+                    value_threshold=pb.GenericValueThreshold(
+                        upper_bound=DoubleValue(value=believable)
+                    ),
+                    change_threshold=change(bounds["better"]),
+                ),
+            ),
             pb.PerSliceMetricThreshold(
                 slicing_specs=slices,
                 threshold=pb.MetricThreshold(change_threshold=change(-bounds["tolerance"])),
-            )
+            ),
         ],
     )
     options = pb.Options(min_slice_size=Int32Value(value=int(bounds["at_least"])))

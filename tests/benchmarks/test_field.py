@@ -132,7 +132,7 @@ def test_a_cell_names_two_failures_and_counts_the_others(failed, cell):
 
 def page_table(heading: str) -> list[list[str]]:
     """The rows of the first table after the heading, the first of them its head."""
-    text = (ROOT / "docs" / "comparison.md").read_text("utf-8")
+    text = (ROOT / "docs" / "explanation" / "comparison.md").read_text("utf-8")
     after = text.partition(f"\n{heading}\n")[2]
     lines = after[after.index("|") :].partition("\n\n")[0].strip().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]

@@ -177,21 +177,21 @@ def test_back_leads_to_the_view_before(browser: Browser, seen: Seen, people):
         until(page, lambda: heads(page) == ["most_popular", "candidate"])
         pick(page, "Run", named(seen.flooded))
         until(page, lambda: "live-1" in heads(page))
-        page.go_back()
+        page.go_back(wait_until="commit")
         # Told by what waits beyond a reload of the page.
         columns = page.locator(".sl-lists thead th:not(.sl-rank) > bdi")
         expect(columns).to_have_text(["most_popular", "candidate"])
-        page.go_back()
+        page.go_back(wait_until="commit")
         expect(page.locator(".sl-history")).to_be_visible()
         for listener in (another, user, first):
-            page.go_back()
+            page.go_back(wait_until="commit")
             expect(caption).to_contain_text(f"to listener {listener}")
             expect(field).to_have_value(listener)
-        page.go_forward()
+        page.go_forward(wait_until="commit")
         expect(caption).to_contain_text(f"to listener {user}")
-        page.go_back()
+        page.go_back(wait_until="commit")
         expect(caption).to_contain_text(f"to listener {first}")
-        page.go_back()
+        page.go_back(wait_until="commit")
         until(page, lambda: page.url == "about:blank")
 
 

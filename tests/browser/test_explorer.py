@@ -165,11 +165,13 @@ def test_back_leads_to_the_view_before(browser: Browser, seen: Seen, people):
         page = one.page
         field = page.get_by_role("textbox", name="Listener")
         caption = page.locator(".sl-lists caption")
+        expect(field).not_to_have_value("")
         first = field.input_value()
         say(page, "Listener", user)
         expect(caption).to_contain_text(f"to listener {user}")
         page.get_by_role("button", name="Another one").click()
         expect(caption).not_to_contain_text(f"to listener {user}")
+        expect(field).not_to_have_value(user)
         another = field.input_value()
         page.get_by_text(PAGES[2], exact=True).click()
         expect(page.locator(".sl-history")).to_be_visible()

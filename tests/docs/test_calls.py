@@ -11,6 +11,7 @@ from tests.setlist_pipelines.cli.documented import commands
 
 COMMANDS = dict(commands())
 OTHERS = {
+    ".",
     "curl",
     "docker",
     "export",

@@ -35,6 +35,7 @@ ANSWERS = {
 }
 """Exit codes that are an answer, beside 0: of commands that judge."""
 STAND_INS = (
+    (r"^\. \.venv/bin/activate.*", ""),
     (r"\.venv/bin/", ""),
     # What a page runs on the bundled sample runs on the small one here.
     (r"setlist (run|backtest)(?!.*--config)", r"setlist \1 --config settings.yaml"),

@@ -27,6 +27,9 @@ KINDS = {
 }
 """Why a block is not run -> what it has then."""
 
+TABLES = ("mine", "theirs", "truth", "history")
+"""What a block of Python has as data frames."""
+
 NEEDED = ("jq", "curl", "openssl")
 """Programs of others that a block may call."""
 
@@ -65,7 +68,9 @@ def test_a_block_of_commands_does_what_the_page_says(
             pytest.skip(f"{program} is not installed")
     folder = copy(world, tmp_path / "world")
     if "setlist init" in fence.code:
+        # As whoever begins: without settings, and without a model of another catalogue in the store.
         (folder / "settings.yaml").unlink()
+        shutil.rmtree(folder / ".setlist")
     ended = run(folder, fence.code, port)
     assert ended.returncode == 0, ended.stdout[-4_000:]
     assert "Traceback" not in ended.stdout
@@ -77,7 +82,7 @@ def test_a_block_of_python_runs(
 ):
     folder = copy(world, tmp_path / "world")
     monkeypatch.chdir(folder)
-    tables = {title: pd.read_parquet(f"{title}.parquet") for title in ("mine", "theirs", "truth")}
+    tables = {title: pd.read_parquet(f"{title}.parquet") for title in TABLES}
     exec(compile(fence.code, str(fence), "exec"), tables)
 
 

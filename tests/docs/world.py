@@ -1,6 +1,7 @@
 """A folder in which the commands of the pages can be run: small tables, settings, a store, a log.
 
-Everything is a tenth of the sample. A page that says `setlist run` runs these settings.
+Everything is a tenth of the sample, but for the orders of a small shop. A page that says
+`setlist run` runs these settings.
 """
 
 import gzip
@@ -18,6 +19,7 @@ import yaml
 from tests.docs.fences import lines_of
 from tests.setlist.serving.processes import serving
 from tests.setlist_pipelines.laptop.small_run import environment, write_settings
+from tests.strangers import Stranger, orders
 from tests.waiting import PATIENCE, until
 
 from setlist.evaluation.results import read_evaluation
@@ -69,6 +71,7 @@ def build(folder: Path) -> None:
     (folder / "policy.yaml").write_text(yaml.safe_dump(EASY), "utf-8")
     (folder / "stricter.yaml").write_text(yaml.safe_dump(EASY | {"over_heuristics": 0.1}), "utf-8")
     _lists(folder, plays)
+    orders(folder, Stranger.draw(users=300, items=60))
     _bin(folder)
     ended = run(folder, "setlist run --set as_of=2026-04-24", 0)
     assert ended.returncode == 0, ended.stdout
@@ -81,10 +84,10 @@ def build(folder: Path) -> None:
 
 
 def _lists(folder: Path, plays: pd.DataFrame) -> None:
-    later = plays[plays["played_at"] >= "2026-04-17"].drop_duplicates(["listener", "playlist"])
-    truth = later.rename(columns={"listener": "user_id", "playlist": "item_id"})[
-        ["user_id", "item_id"]
-    ]
+    ids = plays.rename(columns={"listener": "user_id", "playlist": "item_id"})
+    ids = ids[["user_id", "item_id"]]
+    is_later = plays["played_at"] >= "2026-04-17"
+    truth, history = ids[is_later].drop_duplicates(), ids[~is_later]
     popular = plays["playlist"].value_counts().index[:20]
     users = truth["user_id"].unique()
     theirs = pd.DataFrame(
@@ -97,7 +100,8 @@ def _lists(folder: Path, plays: pd.DataFrame) -> None:
     mine = pd.concat([mine, first.reset_index().assign(rank=1)]).drop_duplicates(
         ["user_id", "item_id"]
     )
-    for table, title in ((truth, "truth"), (theirs, "theirs"), (mine, "mine")):
+    tables = {"truth": truth, "history": history, "theirs": theirs, "mine": mine}
+    for title, table in tables.items():
         table.to_parquet(folder / f"{title}.parquet", index=False)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 from tests.docs.fences import lines_of
+from tests.docs.pages import ROOT
 from tests.setlist.serving.processes import serving
 from tests.setlist_pipelines.laptop.small_run import environment, write_settings
 from tests.strangers import Stranger, orders
@@ -108,9 +109,11 @@ def _lists(folder: Path, plays: pd.DataFrame) -> None:
 def _bin(folder: Path) -> None:
     """Commands under the names that pages call them by."""
     (folder / "bin").mkdir()
-    for title, module in (("setlist", "-m setlist_pipelines"), ("python", "")):
+    # In the clone, where pages are at home, `python -m tests.…` finds the tests.
+    home = f'export PYTHONPATH="{ROOT}:$PYTHONPATH"\n'
+    for title, before, module in (("setlist", "", "-m setlist_pipelines"), ("python", home, "")):
         path = folder / "bin" / title
-        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n', "utf-8")
+        path.write_text(f'#!/bin/sh\n{before}exec "{sys.executable}" {module} "$@"\n', "utf-8")
         path.chmod(0o755)
 
 

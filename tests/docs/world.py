@@ -44,7 +44,7 @@ STAND_INS = (
     (r"setlist (run|backtest)(?!.*--config)", r"setlist \1 --config settings.yaml"),
     (r"--cuts \d+", "--cuts 2"),
     # The first revision is the only one in the store here.
-    (r"models card 7", "models card 1"),
+    (r"models (card|show) 7", r"models \1 1"),
     # A client that comes before the server is up asks again.
     (r"curl -s ", "curl -s --fail --retry 200 --retry-delay 1 --retry-all-errors "),
     (r"localhost:8000", "localhost:{port}"),

@@ -68,7 +68,7 @@ def test_a_block_of_commands_does_what_the_page_says(
             pytest.skip(f"{program} is not installed")
     folder = copy(world, tmp_path / "world")
     if "setlist init" in fence.code:
-        # As whoever begins: without settings, and without a model of another catalogue in the store.
+        # As whoever begins: no settings, and no model of another catalogue in the store.
         (folder / "settings.yaml").unlink()
         shutil.rmtree(folder / ".setlist")
     ended = run(folder, fence.code, port)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.docs.fences import SHELL, Fence, fences
-from tests.docs.world import build, copy, run
+from tests.docs.world import build, copy, prepared, run
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,10 @@ def kind(fence: Fence) -> str:
     return next((why for why, pattern in KINDS.items() if re.search(pattern, fence.code)), "")
 
 
-SCRIPTS = list({fence.code: fence for fence in fences(*SHELL) if not kind(fence)}.values())
+SCRIPTS = list(
+    {prepared(fence.code, 0): fence for fence in fences(*SHELL) if not kind(fence)}.values()
+)
+"""Without comments: what two pages show is run once."""
 
 PROGRAMS = [fence for fence in fences("python") if "ModelFollower(" not in fence.code]
 """tests/wheel/test_wheel.py runs the follower, from an installed wheel."""

@@ -145,10 +145,11 @@ def prepared(code: str, port: int) -> str:
     for line in lines_of(code):
         for pattern, text in STAND_INS:
             line = re.sub(pattern, text.replace("{port}", str(port)), line)
+        line = line.strip()
         for words, code_of_answer in ANSWERS.items():
             if words in line:
                 line = f"{line} || [ $? -eq {code_of_answer} ]"
-        lines.append(line)
+        lines += [line] * bool(line)
     return "\n".join(["set -e -o pipefail", *lines])
 
 

@@ -265,6 +265,7 @@ def test_it_stands_beside_the_built_in_ones(evaluated):
         "per": "corpus",
         "better": "lower",
         "reads_truth": False,
+        "reads_tags": False,
         "meaning": "The most positions that any list fills.",
     }
     assert LONGEST not in table

@@ -140,7 +140,7 @@ def test_show_says_where_a_revision_came_from(models, pushed, uri):  # noqa: F81
         "run-1",
         manifest.digest,
         "2026-01-01 to 2026-02-01",
-        "promote: run-1 is better.",
+        "promote. run-1 is better.",
         "saved_model/saved_model.pb",
         manifest.files["model.json"].sha256,
     ):

@@ -56,7 +56,8 @@ def fresh_share(ranking, k):
 IMPOSSIBLE = "policy.over_heuristics=5"
 EASY = "policy.over_heuristics=0"
 REFITTED = (
-    *("name=refitted", "heuristics.fit=[most_popular]", "evaluation.only=[ndcg@10]"),
+    *("name=refitted", "heuristics.fit=[most_popular]"),
+    *("evaluation.metrics=[]", "evaluation.only=[ndcg@10]"),
     *("policy.believable=null", "policy.guardrails=[]"),
 )
 

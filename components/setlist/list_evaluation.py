@@ -19,7 +19,7 @@ from setlist.evaluation.evaluator import evaluate_on
 from setlist.evaluation.gate import gate
 from setlist.evaluation.given_heuristics import Heuristics, fit_given, heuristic_names
 from setlist.evaluation.given_tables import Given
-from setlist.evaluation.given_truth import read_truth
+from setlist.evaluation.given_truth import NOBODY_RETURNS, STRANGE_HISTORY, read_truth
 from setlist.evaluation.groups import EVERYBODY
 from setlist.evaluation.intervals import Quantity, read_intervals
 from setlist.evaluation.named_lists import Lists, list_contenders_of, named_lists
@@ -56,9 +56,12 @@ class ListEvaluation:
 
     @property
     def notes(self) -> list[str]:
-        """What is odd about the lists, a sentence each with the name of its table."""
+        """What is odd about the lists or the history, a sentence each with the name of its table."""
+        models = self.evaluation.models
+        strange = any(NOBODY_RETURNS in model.not_asked for model in models)
         return [
-            f"{model.label}: {note}" for model in self.evaluation.models for note in model.notes
+            *((STRANGE_HISTORY,) if strange else ()),
+            *(f"{model.label}: {note}" for model in models for note in model.notes),
         ]
 
     def table(self) -> pd.DataFrame:

@@ -410,11 +410,23 @@ def test_a_history_of_others_is_told():
     evaluated = setlist.evaluate(MINE, TRUTH, history=strangers, settings=of("ndcg@2"))
     sentences = evaluated.evaluation.model("candidate").not_asked
     assert any("no listener of the truth stands in the history" in text for text in sentences)
+    assert evaluated.notes[0].startswith("history: no listener of the truth stands in it")
+    assert evaluated.notes[0] in repr(evaluated)
+    assert evaluated.notes[0] in evaluated._repr_html_()
     evaluated = setlist.evaluate(
         MINE, TRUTH, history=TRUTH.iloc[:1].assign(item_id="x"), settings=of("ndcg@2")
     )
     sentences = evaluated.evaluation.model("candidate").not_asked
     assert not any("no listener of the truth" in text for text in sentences)
+    assert not any("history" in note for note in evaluated.notes)
+
+
+@pytest.mark.parametrize("items", [None, pd.DataFrame({"item_id": list("abcdx")})])
+def test_a_history_of_other_items_is_refused(items):
+    """With it, nothing that is listed would be popular, and a rule on that would pass."""
+    other = pd.DataFrame({"user_id": ["ann", "cid"], "item_id": [1, 2]})
+    with pytest.raises(setlist.DataError, match="history: no item of it stands in .* as '1', "):
+        setlist.evaluate(MINE, TRUTH, items=items, history=other, settings=of("ndcg@2"))
 
 
 def test_items_that_were_played_before_are_told_in_words():

@@ -112,6 +112,12 @@ def _readable(label: str, form: str) -> Iterator[None]:
             f"{label}: is not written in this encoding ({fault})",
             "set the encoding of the table, for example encoding: windows-1252",
         ) from fault
+    except csv.Error as fault:  # Python's reader, which reads the head, has no other for a text
+        raise DataError(
+            f"{label}: cannot be read as {form} (a carriage return without a line feed stands "
+            "outside quotes, as in line ends of old systems or in a file that is no text)",
+            "end its lines with a line feed, and put a field with a line break in quotes",
+        ) from fault
     except (pa.ArrowException, ValueError, LookupError, EOFError, zlib.error, OSError) as fault:
         # Arrow quotes the bad row, which may be long; its number stands in the first line.
         reason = (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")[:200]
@@ -197,13 +203,21 @@ def _csv(path: Path, options: FileOptions) -> TableFile:
 
 def _delimiter(head: str) -> str:
     """The delimiter that cuts all of the first records into the same number of fields, above 1."""
-    best = (1, ",")
+    best, faults = (1, ","), []
     for delimiter in _DELIMITERS:
-        records = list(islice(csv.reader(io.StringIO(head), delimiter=delimiter), _SAMPLE_RECORDS))
+        reader = csv.reader(io.StringIO(head), delimiter=delimiter)
+        try:
+            records = list(islice(reader, _SAMPLE_RECORDS))
+        except csv.Error as fault:
+            # Under another delimiter, quotes may begin where a field does not.
+            faults.append(fault)
+            continue
         # The last record may be cut off by the end of the sample.
         widths = {len(record) for record in (records[:-1] or records) if record}
         if len(widths) == 1 and (width := widths.pop()) > best[0]:
             best = (width, delimiter)
+    if len(faults) == len(_DELIMITERS):
+        raise faults[0]
     return best[1]
 
 

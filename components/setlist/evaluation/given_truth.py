@@ -35,6 +35,11 @@ NOBODY_RETURNS = (
     "how listeners fare who played before: no listener of the truth stands in the history, which "
     "may have ids of another kind"
 )
+STRANGE_HISTORY = (
+    "history: no listener of the truth stands in it, so all count as newcomers; it may have ids of "
+    "another kind"
+)
+"""What `NOBODY_RETURNS` means, as a note."""
 NO_CATALOGUE = "how much of the catalogue it lists: no catalogue is given (items)"
 _DAY = pd.Timestamp("2000-01-01", tz="UTC")
 NO_WINDOW = Window(_DAY, _DAY + pd.Timedelta(days=1), _DAY + pd.Timedelta(days=2))
@@ -76,7 +81,8 @@ def read_truth(
             every column of `users` with at most `MAX_GROUPS` values as a slice.
 
     Raises:
-        DataError: when a table cannot be read, or an id stands twice in `items` or `users`.
+        DataError: when a table cannot be read, an id stands twice in `items` or `users`, or ids of
+            two tables that belong together have nothing in common.
         SettingsError: when the settings ask for the discovery shelf and no history is given.
     """
     played = read_given(truth, "truth", ("user_id", "item_id"), ("weight",))
@@ -89,7 +95,7 @@ def read_truth(
     )
     if (test["weight"] < 0).any():
         raise DataError(f"{played.label}: a weight is below 0", "give weights of 0 or more")
-    before = _history(history)
+    before, label_of_history = _history(history)
     people, columns = _users(users)
     if users is not None:
         _check_alike("users", "listener", people["user_id"], played.label, test["user_id"])
@@ -110,6 +116,11 @@ def read_truth(
             f"{catalogue['item_id'].iloc[0][:60]!r}",
             "write the same ids into both",
         )
+    if len(before):
+        listed = [table.items.categories.to_series() for table in lists]
+        known = catalogue["item_id"] if items is not None else pd.concat([test["item_id"], *listed])
+        where = "items" if items is not None else "the truth or the lists"
+        _check_alike(label_of_history, "item", before["item_id"], where, known)
     if (settings or EvaluationSettings()).newcomers is False and before.empty:
         raise SettingsError(
             "evaluation.newcomers: without plays before the test, all listeners are newcomers",
@@ -203,11 +214,13 @@ def _texts(ids: pd.Categorical) -> np.ndarray:
     return ids.categories.to_numpy(dtype=object)[ids.codes]
 
 
-def _history(history: Given | None) -> pd.DataFrame:
+def _history(history: Given | None) -> tuple[pd.DataFrame, str]:
+    """The plays before, and the name of their table in messages."""
     if history is None:
-        return pd.DataFrame({"user_id": [], "item_id": []}, dtype=object)
+        return pd.DataFrame({"user_id": [], "item_id": []}, dtype=object), ""
     table = read_given(history, "history", ("user_id", "item_id"))
-    return pd.DataFrame({name: _texts(table.ids(name)) for name in ("user_id", "item_id")})
+    names = ("user_id", "item_id")
+    return pd.DataFrame({name: _texts(table.ids(name)) for name in names}), table.label
 
 
 def _users(users: Given | None) -> tuple[pd.DataFrame, tuple[str, ...]]:

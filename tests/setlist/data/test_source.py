@@ -189,6 +189,8 @@ def test_faults_of_the_path(tmp_path):
             "column listener, row 1: bytes that are not UTF-8",
         ),
         ("a.csv", b"listener,listener\na,b\n", "two columns 'listener'"),
+        ("a.csv", b"listener,item_id,timestamp\ra,b,1\r", "a carriage return without"),
+        ("a.csv", b"listener,item_id,timestamp\na,Buch\r3,1\n", "a carriage return without"),
         (
             "a.csv.gz",
             gzip.compress(b"listener,item_id,timestamp\n" * 99, mtime=0)[:-9],
@@ -204,6 +206,13 @@ def test_faults_of_a_file(tmp_path, name, content, reason):
     sentence = fault(tmp_path / name)
     assert reason in sentence
     assert str(tmp_path / name) in sentence
+
+
+def test_a_carriage_return_in_quotes_is_text_under_any_delimiter(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'listener;item_id;timestamp\na;"two\rlines";1\n')
+    assert read_plays(tmp_path / "a.csv")["item_id"].tolist() == ["two\rlines"]
+    (tmp_path / "a.csv").write_bytes(b"listener;item_id;timestamp\ra;b;1\r")
+    assert "a carriage return without" in fault(tmp_path / "a.csv", delimiter=";")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -219,6 +219,8 @@ def test_files_that_are_none(tmp_path):
         assert "its first line, which names the columns, is empty" in refusal(
             tmp_path / "empty.csv"
         )
+    (tmp_path / "old.csv").write_bytes(b"user_id,item_id,rank\rann,a,1\r")
+    assert "a carriage return without a line feed" in refusal(tmp_path / "old.csv")
     with pytest.raises(DataError, match="a list is no table"):
         GivenLists.read([("ann", "a", 1)], "mine")
 

@@ -28,6 +28,7 @@ from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation, EvaluationSettings, read_values
 from setlist.evaluation.setup import HeldOut
 from setlist.evaluation.shown_intervals import primary_metric, wanted_of_models
+from setlist.evaluation.silent_models import without_silent_metrics
 from setlist.evaluation.verdict import Verdict
 from setlist.printable import one_line
 
@@ -56,7 +57,7 @@ class ListEvaluation:
 
     @property
     def notes(self) -> list[str]:
-        """What is odd about the lists or the history, a sentence each with the name of its table."""
+        """What is odd about lists or history, a sentence each with the name of its table."""
         models = self.evaluation.models
         strange = any(NOBODY_RETURNS in model.not_asked for model in models)
         return [
@@ -144,11 +145,13 @@ class ListEvaluation:
         return page
 
     def __repr__(self) -> str:
-        table = self.table().to_string(float_format="{:.4f}".format)
-        return "\n".join([table, *map(one_line, self.notes)])
+        told, untold = without_silent_metrics(self.folder, self.evaluation)
+        names = [metric.name for metric in told.metrics]
+        table = self.table()[names].to_string(float_format="{:.4f}".format)
+        return "\n".join([table, *map(one_line, filter(None, (untold, *self.notes)))])
 
     def _repr_html_(self) -> str:
-        evaluation = self.evaluation
+        evaluation, untold = without_silent_metrics(self.folder, self.evaluation)
         intervals = read_intervals(self.folder, evaluation, wanted_of_models(evaluation))
         rows = []
         for model in evaluation.models:
@@ -164,7 +167,7 @@ class ListEvaluation:
             f"{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
             f"{evaluation.shelf} shelf"
         )
-        notes = "".join(map(html_line, self.notes))
+        notes = "".join(map(html_line, filter(None, (untold, *self.notes))))
         head = ["lists", *(metric.label for metric in evaluation.metrics)]
         return html_line(about) + html_table(head, rows) + notes
 

@@ -365,6 +365,20 @@ def test_what_the_tables_cannot_tell_is_not_evaluated_unasked():
         setlist.evaluate(ranked(truth, 0), truth, settings=of("ndcg@10", shelf="discovery"))
 
 
+def test_metrics_of_tags_are_not_shown_where_there_are_none():
+    settings = of("ndcg@2", "intra_list_diversity@2", "calibration@2")
+    evaluated = setlist.evaluate(MINE, TRUTH, settings=settings)
+    line = "Not shown: intra_list_diversity@2, calibration@2, which read tags, and no item has any."
+    assert repr(evaluated).splitlines()[0].split() == ["ndcg@2"]
+    assert line in repr(evaluated)
+    assert line in evaluated._repr_html_()
+    assert "<th>intra_list_diversity@2</th>" not in evaluated._repr_html_()
+    items = pd.DataFrame({"item_id": list("abcd"), "tags": ["rock", "", "", ""]})
+    tagged = setlist.evaluate(MINE, TRUTH, items=items, settings=settings)
+    assert "Not shown" not in repr(tagged) + tagged._repr_html_()
+    assert "<th>intra_list_diversity@2</th>" in tagged._repr_html_()
+
+
 def test_tables_that_are_refused():
     def refused(match, **more):
         arguments = {"lists": MINE, "truth": TRUTH} | more
@@ -425,7 +439,7 @@ def test_a_history_of_others_is_told():
 def test_a_history_of_other_items_is_refused(items):
     """With it, nothing that is listed would be popular, and a rule on that would pass."""
     other = pd.DataFrame({"user_id": ["ann", "cid"], "item_id": [1, 2]})
-    with pytest.raises(setlist.DataError, match="history: no item of it stands in .* as '1', "):
+    with pytest.raises(setlist.DataError, match=r"history: no item of it stands in .* as '1', "):
         setlist.evaluate(MINE, TRUTH, items=items, history=other, settings=of("ndcg@2"))
 
 

@@ -12,6 +12,7 @@ from setlist.arrays import Float64s
 from setlist.errors import EvaluationError
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import EvaluatedModel, Evaluation, read_per_user, read_users
+from setlist.evaluation.silent_models import any_tags
 from setlist.evaluation.statistics import Interval
 
 
@@ -64,14 +65,7 @@ class Case:
         Raises:
             EvaluationError: when the table cannot be read.
         """
-        path = self.folder / "items.parquet"
-        if not path.is_file():
-            return True
-        try:
-            tags = pd.read_parquet(path, columns=["tags"])["tags"]
-        except (OSError, ValueError) as fault:
-            raise EvaluationError(f"{path} is damaged", "evaluate the models again") from fault
-        return bool(tags.map(len).any())
+        return any_tags(self.folder)
 
     def values(self, model: EvaluatedModel, metric: str) -> Float64s:
         """float64[listeners]: the values of a per-listener metric, in the order of `users`.

@@ -23,6 +23,7 @@ from setlist.evaluation.results import (
     read_users,
 )
 from setlist.evaluation.shown_intervals import wanted_of_groups, wanted_of_models
+from setlist.evaluation.silent_models import without_silent_metrics
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.contract import file_digests, folder_digest, read_info
@@ -59,6 +60,7 @@ class CardMeasurements:
         worst: the groups with the lowest values, the lowest first.
         best: the groups with the highest values, the highest first.
         small: names and sizes of groups with fewer than `MIN_LISTENERS` listeners.
+        untold: a line about metrics that the table leaves out, "" for none.
     """
 
     evaluation: Evaluation
@@ -66,6 +68,7 @@ class CardMeasurements:
     worst: list[GroupResult]
     best: list[GroupResult]
     small: list[str]
+    untold: str
 
     @classmethod
     def read(cls, folder: Path, verdict: Verdict, label: str) -> Self:
@@ -119,8 +122,15 @@ class CardMeasurements:
             for group in listener_slice.groups
             if not group.cells
         ]
-        table = metric_table(evaluation, intervals, ())
-        return cls(evaluation, table, groups[:half], groups[len(groups) - half :][::-1], small)
+        told, untold = without_silent_metrics(folder, evaluation, verdict.primary)
+        return cls(
+            evaluation=evaluation,
+            table=metric_table(told, intervals, ()),
+            worst=groups[:half],
+            best=groups[len(groups) - half :][::-1],
+            small=small,
+            untold=untold,
+        )
 
 
 def render_card(

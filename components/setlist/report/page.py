@@ -36,7 +36,11 @@ from setlist.evaluation.shown_intervals import (
     wanted_of_shared_truth,
     wanted_since_live,
 )
-from setlist.evaluation.silent_models import describe_silence, silent_heuristics
+from setlist.evaluation.silent_models import (
+    describe_silence,
+    silent_heuristics,
+    without_silent_metrics,
+)
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL, MIN_LISTENERS
 from setlist.evaluation.verdict import Verdict
 from setlist.models.selection import chosen, differences
@@ -173,6 +177,7 @@ def write_report(
     candidates = Candidates.read(training) if training else None
     live = next((model for model in evaluation.models if model.role == "live"), None)
     primary = judged.primary
+    told, untold = without_silent_metrics(evaluations, evaluation, primary)
     compared = compared_slices(
         evaluation, users, lambda label, metric: scores[label][metric].to_numpy(np.float64), primary
     )
@@ -197,15 +202,16 @@ def write_report(
             level=f"{CONFIDENCE_LEVEL:.0%}",
             silent=silent,
             silence=describe_silence(evaluation, folded),
+            untold=untold,
             shown=[model for model in evaluation.models if model.label not in folded],
-            table=metric_table(evaluation, intervals, silent, folded),
-            shared=shared_truth(evaluation, scores, intervals, primary),
+            table=metric_table(told, intervals, silent, folded),
+            shared=shared_truth(told, scores, intervals, primary),
             forest=_trusted_markup(draw_forest(judged.reasons, primary)),
             glance=Glance.of(evaluations, evaluation, users, items, listing),
             slices=slices(evaluation, compared, intervals, live=True, folded=folded),
             listeners=listener_cards(evaluations, users, tops, scores, primary, per_segment),
             changes=changes_since_live(
-                evaluation,
+                told,
                 scores,
                 intervals,
                 items,

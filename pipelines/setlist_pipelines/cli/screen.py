@@ -21,7 +21,11 @@ from setlist.evaluation.groups import EVERYBODY
 from setlist.evaluation.intervals import Intervals, Quantity, read_intervals
 from setlist.evaluation.results import EvaluatedModel, Evaluation, read_evaluation
 from setlist.evaluation.shown_intervals import wanted_of_models
-from setlist.evaluation.silent_models import describe_silence, silent_heuristics
+from setlist.evaluation.silent_models import (
+    describe_silence,
+    silent_heuristics,
+    without_silent_metrics,
+)
 from setlist.evaluation.statistics import CONFIDENCE_LEVEL
 from setlist.evaluation.verdict import Verdict
 from setlist.models.selection import chosen, differences
@@ -191,6 +195,7 @@ def print_models(console: Console, folder: Path, evaluation: Evaluation) -> None
     )
     intervals = read_intervals(folder, evaluation, wanted_of_models(evaluation))
     silent = silent_heuristics(folder, evaluation)
+    evaluation, untold = without_silent_metrics(folder, evaluation)
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
         # The space is where a narrow column may break: "ndcg" over "@10".
@@ -202,9 +207,8 @@ def print_models(console: Console, folder: Path, evaluation: Evaluation) -> None
                 *(_cell(model, metric.name, intervals) for metric in evaluation.metrics),
             )
     console.print(table)
-    if silent:
-        line = one_line(describe_silence(evaluation, silent))
-        console.print(line, style="dim", soft_wrap=True)
+    for line in filter(None, (describe_silence(evaluation, silent), untold)):
+        console.print(one_line(line), style="dim", soft_wrap=True)
 
 
 def print_data_warnings(console: Console, verdict: DataVerdict) -> None:

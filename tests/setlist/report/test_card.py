@@ -10,6 +10,7 @@ import pytest
 from tests.evaluations import evaluated, evaluation
 
 from setlist.errors import EvaluationError
+from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import Reason, SeenHead, Verdict
 from setlist.models.contract import ModelInfo, folder_digest, read_info, write_info
 from setlist.printable import markdown
@@ -155,6 +156,26 @@ def test_it_says_that_a_sample_was_evaluated(model, evaluations):
     text = card(model, evaluations, verdict(model, evaluations))
     said = "120 listeners of 1,234,567 (the same share of each group by history length), "
     assert said in text
+
+
+def test_it_leaves_out_metrics_of_tags_where_no_item_has_any(model, evaluations):
+    path = evaluations / "evaluation.json"
+    document = json.loads(path.read_text("utf-8"))
+    document["metrics"].append(MetricInfo.of("intra_list_diversity@10").model_dump())
+    path.write_text(json.dumps(document))
+    for label in ("candidate", "most_popular"):
+        values = pd.read_parquet(evaluations / label / "per_user.parquet")
+        values["intra_list_diversity@10"] = 1.0
+        values.to_parquet(evaluations / label / "per_user.parquet", index=False)
+    items = evaluations / "items.parquet"
+    pd.DataFrame({"tags": [["folk"], []]}).to_parquet(items)
+    text = card(model, evaluations, verdict(model, evaluations))
+    assert "| intra" in text
+    assert "Not shown" not in text
+    pd.DataFrame({"tags": [[], []]}).to_parquet(items)
+    text = card(model, evaluations, verdict(model, evaluations))
+    assert "| intra" not in text
+    assert "Not shown: intra" in text
 
 
 def test_it_is_the_same_whenever_it_is_made(model, evaluations):

@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.setlist.report.written import HOSTILE, ITEMS, NEW, UNTAGGED, build, trainings
+from tests.setlist.report.written import (
+    HOSTILE,
+    ITEMS,
+    NEW,
+    UNTAGGED,
+    build,
+    trainings,
+    without_tags,
+)
 
 from setlist.data.verdict import DataReason, DataVerdict
 from setlist.errors import EvaluationError, SetlistError
@@ -181,6 +189,18 @@ def test_models_stand_side_by_side(page: Element) -> None:
     assert rows[0][3] == "0.2500 (best)", "relisten has .0, but shows nobody anything"
     low, _, high = rows[1][1].removeprefix("0.4000").strip().split(" ")
     assert 0.39 < float(low) < 0.4 < float(high) < 0.41
+
+
+def test_metrics_of_tags_are_not_shown_where_no_item_has_any(tmp_path: Path) -> None:
+    evaluations, verdict = build(tmp_path)
+    without_tags(evaluations)
+    write_report(evaluations, verdict, tmp_path / "page")
+    page = Page((tmp_path / "page").read_text("utf-8")).root
+    text = page.section("models").text
+    assert "Not shown: intra_list_diversity@10, which reads tags, and no item has any." in text
+    assert "intra list diversity" not in text
+    assert "intra list diversity" not in page.section("since").text
+    assert len(page.section("models").all("table")[0].rows()[0]) == 3
 
 
 def test_shared_truth_is_its_own_table(page: Element) -> None:

@@ -135,6 +135,14 @@ def build(
     return evaluations, verdict
 
 
+def without_tags(evaluations: Path) -> None:
+    """Take the tags from all items of an evaluation."""
+    path = evaluations / "items.parquet"
+    items = pd.read_parquet(path)
+    items["tags"] = [[] for _ in range(ITEMS)]
+    items.to_parquet(path, index=False)
+
+
 def trainings(folder: Path, *labels: str, held: bool = True) -> Path:
     """Records of trainings; the first one is chosen."""
     for place, label in enumerate(labels):

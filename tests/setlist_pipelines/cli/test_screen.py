@@ -4,13 +4,14 @@ import io
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
-from setlist.api import judge
+from setlist.api import evaluate, judge
 from setlist.data.verdict import DataReason, DataVerdict
 from setlist.evaluation.policy import Policy
-from setlist.evaluation.results import read_evaluation
+from setlist.evaluation.results import EvaluationSettings, read_evaluation
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, TrainingRecord
@@ -141,6 +142,17 @@ def test_a_heuristic_that_lists_nothing_is_named_and_not_shown(tmp_path, write_e
         "Not shown: relisten, which lists nothing on the discovery shelf (this shelf leaves out "
         "what a listener has played before).\n"
     )
+
+
+def test_a_metric_of_tags_is_named_and_not_shown_where_no_item_has_any(capsys):
+    lists = pd.DataFrame({"user_id": ["ann"], "item_id": ["a"], "rank": [1]})
+    settings = EvaluationSettings(only=("ndcg@1", "intra_list_diversity@1"))
+    evaluated = evaluate(lists, lists, settings=settings)
+    print_models(screen(), evaluated.folder, evaluated.evaluation)
+    table, _, line = capsys.readouterr().out.partition("Not shown: ")
+    assert "ndcg" in table
+    assert "intra" not in table
+    assert line == "intra_list_diversity@1, which reads tags, and no item has any.\n"
 
 
 # Several candidates.

@@ -498,6 +498,37 @@ def test_the_report_and_the_notebook_hold_no_markup_of_the_tables(tmp_path):
     assert raw(hostile._repr_html_(), keep="") == ""
 
 
+def test_a_report_says_nothing_of_what_was_not_given(tmp_path):
+    truth = many()
+    lists = {"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}
+    items = pd.DataFrame({"item_id": [f"i{n}" for n in range(10)], "tags": [["rock"]] * 10})
+    before = truth.assign(item_id=truth["item_id"].iloc[::-1].to_numpy())
+    of_history = (
+        *("plays in training", "The dotted line", "before the cutoff", "new item", "newcomer,"),
+        *("by history length", "by plays of", "much more", "0 plays"),
+    )
+    of_catalogue = ("the catalogue has 10 items", "10 items, ", "(100%)")
+
+    def text(name, **more):
+        page = setlist.evaluate(lists, truth, **more).report(tmp_path / name, LENIENT)
+        return page.read_text("utf-8")
+
+    bare, tagged, full = (
+        text("bare.html"),
+        text("tagged.html", items=items),
+        text("full.html", items=items, history=before.iloc[:150]),
+    )
+    for words in of_history:
+        assert words not in bare
+        assert words not in tagged
+        assert words in full
+    for words in of_catalogue:
+        assert words not in bare
+        assert words in tagged
+    assert "Share of list positions by tag" in tagged
+    assert "none is given: the 10 items of all tables" in bare
+
+
 def test_a_page_that_cannot_be_written(tmp_path):
     truth = many()
     evaluated = setlist.evaluate({"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}, truth)

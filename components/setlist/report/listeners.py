@@ -133,6 +133,7 @@ def listener_cards(
     rows = [row for segment in pick_listeners(users, per_segment) for row in segment]
     items = pd.read_parquet(folder / "items.parquet")
     truth = pd.read_parquet(folder / "truth.parquet")
+    history = bool(items["listeners"].any())  # without any plays before, all items would be new
     relevant = {row: set(truth.loc[truth["user"] == row, "item"].tolist()) for row in rows}
 
     def list_entry(code: int, row: int) -> ListEntry:
@@ -144,7 +145,7 @@ def listener_cards(
             title=clip(item["title"], TITLE_LENGTH),
             tags=tuple(clip(tag, TAG_LENGTH) for tag in list(item["tags"])[:TAGS_PER_ITEM]),
             hit=code in relevant[row],
-            new=item["listeners"] == 0,
+            new=history and item["listeners"] == 0,
         )
 
     return [

@@ -21,10 +21,12 @@ from setlist.arrays import Int32s
 from setlist.data.curation_report import CurationReport
 from setlist.data.verdict import DataVerdict
 from setlist.errors import EvaluationError, SettingsError
-from setlist.evaluation.groups import compared_slices
+from setlist.evaluation.given_truth import NO_CATALOGUE
+from setlist.evaluation.groups import PLAYS_OF, compared_slices
 from setlist.evaluation.intervals import read_intervals
 from setlist.evaluation.results import (
     LEARNED_ROLES,
+    LISTENER_SLICE,
     Evaluation,
     read_evaluation,
     read_per_user,
@@ -177,10 +179,15 @@ def write_report(
     candidates = Candidates.read(training) if training else None
     live = next((model for model in evaluation.models if model.role == "live"), None)
     primary = judged.primary
+    # Who gives lists may give no plays before them: then nothing is known of what was popular, or
+    # of how long a listener is here.
+    history = bool(items["plays"].any())
     told, untold = without_silent_metrics(evaluations, evaluation, primary)
     compared = compared_slices(
         evaluation, users, lambda label, metric: scores[label][metric].to_numpy(np.float64), primary
     )
+    if not history:
+        compared = [part for part in compared if part.name not in (LISTENER_SLICE, PLAYS_OF)]
     intervals = read_intervals(
         evaluations,
         evaluation,
@@ -203,6 +210,8 @@ def write_report(
             silent=silent,
             silence=describe_silence(evaluation, folded),
             untold=untold,
+            history=history,
+            catalogue=not any(NO_CATALOGUE in model.not_asked for model in evaluation.models),
             shown=[model for model in evaluation.models if model.label not in folded],
             table=metric_table(told, intervals, silent, folded),
             shared=shared_truth(told, scores, intervals, primary),

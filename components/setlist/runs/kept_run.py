@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from setlist.errors import StoreNotFoundError
+from setlist.errors import StoreError, StoreNotFoundError
 from setlist.runs.promotion import REFRESH_OF
 from setlist.runs.record import MonitoringRecord, RunRecord
 from setlist.store.kept_report import REPORT_SHA256, address, revision_path
@@ -18,11 +18,13 @@ class KeptRun:
         record: what came of it.
         report: what opens its report: an address, or a path; "" where none is kept.
         page: the report itself, verified; None where none is kept.
+        staged: of a run that failed: the revision that it had staged before, whose report this is.
     """
 
     record: RunRecord | MonitoringRecord
     report: str
     page: bytes | None
+    staged: int | None = None
 
 
 def read_kept_run(store: str, name: str, run_id: str) -> KeptRun:
@@ -45,9 +47,23 @@ def read_kept_run(store: str, name: str, run_id: str) -> KeptRun:
             f"store {store}: there is no record of run {run_id} of {name}",
             "name another with --store and --name, or look for it with `setlist models history`",
         )
+    if record.outcome == "failed" and (staged := _staged_by(models, name, run_id)) is not None:
+        page = models.report(name, staged)
+        key = f"{name}/{revision_path(staged)}"
+        return KeptRun(record, address(models.uri, key), page, staged)
     page = record.report(models)
     report = address(models.uri, f"{name}/{record.report_path}") if page is not None else ""
     return KeptRun(record, report, page)
+
+
+def _staged_by(models: StoreReader, name: str, run_id: str) -> int | None:
+    """The revision with a report that a run has staged; None where there is none."""
+    for revision, manifest in models.manifests(name).items():
+        if isinstance(manifest, StoreError) or manifest.run_id != run_id:
+            continue  # a revision that is damaged says of no run that it is its own
+        if REPORT_SHA256 in manifest.metadata:
+            return revision
+    return None
 
 
 def report_of_revision(store: StoreReader, manifest: Manifest) -> tuple[str, str]:

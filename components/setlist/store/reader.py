@@ -353,7 +353,12 @@ class StoreReader:
         return [each for each in numbers if not (pointer and pointer.retires(each))]
 
     def refuse_pruned(self, name: str, revision: int, pointer: Pointer | None) -> None:
-        """Raise StoreNotFoundError for a revision that HEAD has retired."""
+        """Raise StoreNotFoundError for a revision that HEAD has retired, or that cannot be."""
+        if revision < 1:
+            raise StoreNotFoundError(
+                f"store {self.uri}: {name} never had a revision {revision}: numbers begin at 1",
+                "see those that there are with `setlist models list`",
+            )
         if pointer and pointer.retires(revision):
             raise StoreNotFoundError(
                 f"store {self.uri}: revision {revision} of {name} was pruned",

@@ -1,9 +1,14 @@
 """What `setlist runs show` says of a run without a cluster, by its folder and its store."""
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from setlist.errors import StoreNotFoundError
 from setlist_pipelines.cli.answer import Answer
+
+if TYPE_CHECKING:
+    from setlist_pipelines.laptop.run_state import Progress
 
 HERE, HOME = ".setlist/store", "home"
 
@@ -19,47 +24,84 @@ def show_local_run(run_id: str, workdir: Path, store: str, name: str, json: bool
         json: for a script.
 
     Raises:
-        SettingsError: the settings of the run cannot be read.
+        SettingsError: the settings of the run, or whether it goes on, cannot be read.
         StoreNotFoundError: the run is neither here nor in the store.
         StoreError: the store cannot be read.
     """
     from setlist.runs.kept_run import KeptRun, read_kept_run
     from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE, run_folder
-    from setlist_pipelines.laptop.run_state import STATE_FOLDER
+    from setlist_pipelines.laptop.run_state import STATE_FOLDER, Progress
     from setlist_pipelines.settings.file import read_settings
 
     folder = run_folder(run_id, workdir)
-    state = "finished"
+    progress = Progress.read(folder) if folder else None
     if folder:
         own = folder / SETTINGS_FILE
         if not own.is_file():
-            state, own = "not finished", folder / STATE_FOLDER / SETTINGS_FILE
+            own = folder / STATE_FOLDER / SETTINGS_FILE
         if own.is_file():
             settings = read_settings(own, None)
             store, name = store or settings.store, name or settings.name
     kept: KeptRun | None = None
     try:
         kept = read_kept_run(store or HERE, name or HOME, run_id)
-    except StoreNotFoundError:
+    except StoreNotFoundError as fault:
         if folder is None:
-            raise
+            raise StoreNotFoundError(
+                f"there is no run {run_id} in {workdir}, and {fault.message}",
+                fault.remedy or "name the right folder with --workdir or the store with --store",
+            ) from fault
     record, report = (kept.record, kept.report) if kept else (None, "")
     if folder and (folder / "report.html").is_file():
         report = report or str((folder / "report.html").absolute())
-    state = state if folder else "not on this machine"
+    opens = report or "none is kept"
+    if kept and kept.staged:
+        opens += f" (of revision {kept.staged}, which it staged before it failed)"
+    known = record.line if record else "its store has no record of it"
+    if progress and progress.running:
+        known = f"none yet; an earlier attempt: {known}" if record else "none yet"
+    failure = record.sentence if record and record.outcome == "failed" else None
+    state, end = _state(folder, progress, failure)
     # The keys that a run on a cluster has as well; docs/reference/json.md names them.
     with Answer(json) as answer:
         answer.put("run", run_id, f"run      {run_id}")
         answer.put("id", run_id)
-        answer.put("state", state, f"state    {state}")
+        answer.put("state", state)
+        answer.put("end", end, f"state    {end}")
         answer.say(f"model    {name or HOME} in {store or HERE}")
-        known = record.line if record else "its store has no record of it"
         answer.put("outcome", record and record.outcome, f"outcome  {known}")
         answer.put("sentence", record and record.sentence)
         answer.put("revision", getattr(record, "revision", None))
         answer.put("failures", [each.sentence for each in record.failures] if record else [])
-        answer.put("report", report or None, f"report   {report or 'none is kept'}")
+        answer.put("report", report or None, f"report   {opens}")
         if folder:
             answer.say(f"folder   {folder}")
             if (log := folder.parent / f"run-{folder.name}.log").is_file():
                 answer.say(f"log      {log}")
+
+
+def _state(
+    folder: Path | None, progress: "Progress | None", failure: str | None
+) -> tuple[str, str]:
+    """The state of a run in a word, and the same with how far it came and how to go on.
+
+    Args:
+        folder: of the run; None where it is not here.
+        progress: of the run in it.
+        failure: why the run failed, by its record; None where that says nothing of the kind.
+    """
+    from setlist_pipelines.laptop.run_outputs import OUTDATED
+
+    if folder is None or progress is None:
+        return "not on this machine", "not on this machine"
+    if progress.complete:
+        return "succeeded", "succeeded"
+    steps = f"(steps finished: {progress.steps})"
+    if progress.running:
+        step = f", in step {progress.step}" if progress.step else ""
+        return "running", f"running{step} {steps}"
+    state = "ended before it was finished" if failure is None else "failed"
+    remedy = f"go on with `setlist run --resume {shlex.quote(str(folder))}`"
+    if OUTDATED in (failure or "") or not progress.resumable:
+        remedy = "start a new one with `setlist run`"
+    return state, f"{state} {steps}; {remedy}"

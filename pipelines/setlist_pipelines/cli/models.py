@@ -79,16 +79,19 @@ def list_(name: Name = HOME, store: Store = HERE, json: JsonOption = False) -> N
 def show(
     revision: Revision, name: Name = HOME, store: Store = HERE, json: JsonOption = False
 ) -> None:
-    """Show one revision: where it came from, its report, its verdict, its files."""
+    """Show one revision: whether it is live, its run, its report, its verdict, its files."""
     from setlist.runs.kept_run import report_of_revision
     from setlist.store.reader import open_reader
+    from setlist_pipelines.cli.revision_facts import described, standing
 
     place = open_reader(store)
     manifest = place.manifest(name, revision)
     report, remark = report_of_revision(place, manifest)
     data, size = manifest.training_window, _size(manifest)
+    state = standing(place.read_pointer(name)[0], manifest)
     facts = {
         "model": Cell({"name": name, "revision": revision}, f"{name}, revision {revision}"),
+        "state": state,
         "run": manifest.run_id,
         "report": Cell(report or None, f"{report} {remark and f'({remark})'}".strip()),
         "created": manifest.created,
@@ -99,16 +102,7 @@ def show(
         ),
         "bytes": Cell(size, f"{size:,} in {len(manifest.files)} files"),
     }
-    metadata = {
-        key: Cell(
-            entry,
-            f"candidate: {entry.get('decision')}. {entry.get('sentence')} "
-            f"{entry.get('live_sentence', '')}".strip(),
-        )
-        if key == "verdict" and isinstance(entry, dict) and entry
-        else entry
-        for key, entry in manifest.metadata.items()
-    }
+    metadata = described(manifest.metadata, live=state.value == "live")
     files = Records({"path": "file", "bytes": "bytes", "sha256": "SHA-256"})
     for path, file in manifest.files.items():
         files.add(path, Cell(file.size, f"{file.size:,}"), file.sha256)

@@ -1,4 +1,7 @@
-"""`setlist runs`: lists, shows and compares runs on a Kubeflow cluster, and prints their logs."""
+"""`setlist runs`: lists, shows and compares runs on a Kubeflow cluster, and prints their logs.
+
+`show` knows those of this machine, too.
+"""
 
 import re
 from itertools import islice
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from setlist.errors import ClusterError, ClusterNotFoundError, SettingsError
+from setlist.errors import ClusterError, ClusterNotFoundError, SettingsError, StoreNotFoundError
 from setlist.printable import lines
 from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
 from setlist_pipelines.cli.connection import Cookies, Host, Namespace, TokenFile, connect, say
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.run_records import RunStory
 
 runs = Commands(
-    help="The runs on a Kubeflow cluster.", epilog=examples("setlist runs list --limit 5")
+    help="The runs on a Kubeflow cluster; `show` also those of this machine.",
+    epilog=examples("setlist runs list --limit 5"),
 )
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of the run.")]
@@ -79,18 +83,32 @@ def show(
 ) -> None:
     """Show a run: its state, its outcome, its report, its steps and their states.
 
-    A run of `setlist run` is looked up in the folder of the runs and in its store.
+    A run of `setlist run` is looked up in the folder of the runs and in its store. Its state is
+    running, ended before it was finished, failed, succeeded, or not on this machine.
     """
     from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.run_steps import read_plan, steps_of, with_defaults
     from setlist_pipelines.kubeflow.submission import describe_end, run_link
     from setlist_pipelines.laptop.run_state import RUN_ID
 
+    folder = Path(run_id)
+    if folder.is_dir() and re.fullmatch(RUN_ID, folder.name):  # as `setlist run --resume` takes it
+        run_id, workdir = folder.name, folder.parent
     if re.fullmatch(RUN_ID, run_id):  # Kubeflow's have another form
         show_local_run(run_id, workdir, store, model, json)
         return
 
-    kubeflow = connect(host, namespace, token_file, cookies)
+    _id(run_id)
+    try:
+        kubeflow = connect(host, namespace, token_file, cookies)
+    except SettingsError as fault:
+        if host:
+            raise
+        try:  # without a host: its store may have the record of a run of a cluster
+            show_local_run(run_id, workdir, store, model, json)
+        except StoreNotFoundError as missing:
+            raise SettingsError(f"{missing.message}; {fault.message}", fault.remedy) from missing
+        return
     run = kubeflow.get(f"runs/{_id(run_id)}")
     name, state = run.get("display_name"), run.get("state")
     with Answer(json) as answer:
@@ -193,10 +211,26 @@ def compare(
     from setlist_pipelines.kubeflow.run_records import read_story
     from setlist_pipelines.kubeflow.run_steps import with_defaults
     from setlist_pipelines.kubeflow.submission import flat_arguments
+    from setlist_pipelines.laptop.run_state import RUN_ID
 
     if len(run_ids) < 2:
         raise SettingsError("a comparison needs two runs", "give two ids or more")
-    kubeflow = connect(host, namespace, token_file, cookies)
+    for run_id in run_ids:
+        if re.fullmatch(RUN_ID, run_id):
+            raise SettingsError(
+                f"{run_id} is a run of a machine without a cluster, and only runs on a cluster are "
+                "compared",
+                "look at each with `setlist runs show` or `setlist report`",
+            )
+    try:
+        kubeflow = connect(host, namespace, token_file, cookies)
+    except SettingsError as fault:
+        if host:
+            raise
+        raise SettingsError(
+            f"no run of this machine has an id such as {', '.join(run_ids)}, and {fault.message}",
+            fault.remedy,
+        ) from fault
     documents = [with_defaults(kubeflow, kubeflow.get(f"runs/{_id(run_id)}")) for run_id in run_ids]
     names = [str(run.get("display_name")) for run in documents]
     arguments = [flat_arguments(run) for run in documents]

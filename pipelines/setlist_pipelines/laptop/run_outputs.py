@@ -15,6 +15,8 @@ from setlist_pipelines.settings.file import Settings
 
 SETTINGS_FILE = "settings.yaml"
 """The settings of a run, in its folder: `setlist run --config RUN/settings.yaml` repeats it."""
+OUTDATED = "since this run was planned"
+"""In the fault of a run whose live model is another by now: to take it up again is of no use."""
 ShowStep = Callable[[str, str, float | None], None]
 """Shows the progress of a step: its title, a line, and its seconds once it has ended.
 

@@ -27,11 +27,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from setlist.errors import SettingsError
 from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
-from setlist_pipelines.laptop.step_command import StepCommand
+from setlist_pipelines.laptop.step_command import ANNOUNCES_FAILURE, StepCommand
 from setlist_pipelines.settings.cron_schedule import PipelineName
 from setlist_pipelines.settings.file import Settings, read_settings
 
-STATE_FOLDER = ".run"
+STATE_FOLDER, PARTIAL = ".run", ".partial"
 RUN_ID = r"^((retraining|monitoring)-)?[0-9]{8}-[0-9]{6}-[0-9a-z]+$"
 """The pipeline, when the run began, and something by chance: the name of its folder, and its id in
 the store, in reports and in logs. In former versions, folders had such names and ids began with the
@@ -204,6 +204,44 @@ class RunState:
         return json.dumps(digests)
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come, as other processes see it.
+
+    Attributes:
+        complete: whether the whole run is finished.
+        running: whether a process works on it.
+        resumable: whether `setlist run --resume` takes it up, once no process works on it.
+        steps: how many steps have succeeded, without the one that announces a failure.
+        step: the step that runs; "" between two steps, and where steps run in containers.
+    """
+
+    complete: bool
+    running: bool
+    resumable: bool
+    steps: int
+    step: str
+
+    @classmethod
+    def read(cls, root: Path) -> Self:
+        """Look at the folder of a run.
+
+        Raises:
+            SettingsError: whether a process works on it cannot be seen.
+        """
+        folder = root / STATE_FOLDER
+        complete = (root / SETTINGS_FILE).exists()
+        running = not complete and _is_locked(root)
+        # The run may have completed before its lock was looked at.
+        complete = complete or (root / SETTINGS_FILE).exists()
+        marks = [mark.name for mark in folder.glob("finished/*") if mark.suffix != PARTIAL]
+        steps = len(set(marks) - {ANNOUNCES_FAILURE.replace("_", "-")})
+        # What a killed run has left there does not run.
+        under_way = sorted(path.name for path in folder.glob("tmp/*")) if running else []
+        resumable = not complete and (folder / "run.json").is_file()
+        return cls(complete, running and not complete, resumable, steps, ", ".join(under_way))
+
+
 def run_id_of(root: Path) -> str:
     """The id of the run in a folder: what it is called, but for runs of former versions."""
     try:
@@ -237,13 +275,42 @@ def take_lock(root: Path) -> int | None:
     return descriptor
 
 
+def _is_locked(root: Path) -> bool:
+    """Whether a process works on a run.
+
+    The lock is shared, so that those who only look do not take one another for the run, and is
+    given back at once: what takes the run up at that very moment is told that it is running.
+
+    Raises:
+        SettingsError: it cannot be seen.
+    """
+    path = root / STATE_FOLDER / "lock"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False  # of a former version, or killed before it had begun
+    except OSError as fault:
+        raise SettingsError(
+            f"{path} cannot be read ({fault.strerror or fault}), so whether the run goes on cannot "
+            "be seen",
+            "ask as the account that began the run",
+        ) from fault
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that whoever finds it finds all of it.
 
     Raises:
         OSError: it cannot be written.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}{PARTIAL}")
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -29,7 +29,7 @@ from setlist_pipelines.laptop.kfp_patches import (
     supervise_processes,
 )
 from setlist_pipelines.laptop.preflight import FREE_SPACE, disk_faults, ready
-from setlist_pipelines.laptop.run_outputs import Run, ShowStep
+from setlist_pipelines.laptop.run_outputs import OUTDATED, Run, ShowStep
 from setlist_pipelines.laptop.run_page import finish_page
 from setlist_pipelines.laptop.run_state import RunState
 from setlist_pipelines.laptop.supervisor import Interrupted, Supervisor
@@ -39,8 +39,6 @@ from setlist_pipelines.settings.file import Settings
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 FINISHED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-OUTDATED = "since this run was planned"
-"""In the fault of a run whose live model is another by now: to take it up again is of no use."""
 EXCEPTION = re.compile(r"([\w.]+\.)?([A-Z]\w*(?:Error|Exception)): (.+)")
 """The last line of a traceback: module, class, message."""
 

@@ -4,11 +4,16 @@ import json
 
 import pytest
 from tests.setlist_pipelines.cli.documented import documented
+from tests.setlist_pipelines.cli.test_models import model
 
 from setlist.data.verdict import DataVerdict
 from setlist.evaluation.verdict import Verdict
+from setlist.models.contract import folder_digest
 from setlist.runs.announcement import announce, announce_skew
-from setlist_pipelines.laptop.run_state import RunState
+from setlist.runs.record import RunRecord
+from setlist.store.model_store import open_store
+from setlist_pipelines.laptop.run_outputs import OUTDATED
+from setlist_pipelines.laptop.run_state import STATE_FOLDER, RunState
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 ELSEWHERE = "retraining-20260501-051234-1a2b3c4d"
@@ -61,16 +66,123 @@ def test_a_run_of_this_machine_says_its_store_itself(setlist, place, refused):
     assert state.root.name == run_id
     done = setlist("runs", "show", run_id)
     assert f"model    home in {refused}" in done.out
-    assert "state    not finished" in done.out
+    go_on = f"setlist run --resume .setlist/{run_id}"
+    ended = f"ended before it was finished (steps finished: 0); go on with `{go_on}`"
+    assert f"state    {ended}\n" in done.out
     assert "outcome  its store has no record of it" in done.out
     assert "report   none is kept" in done.out
     state.complete()
     (state.root / "report.html").touch()
     announce(refused, "home", run_id, None, None)
     done = setlist("runs", "show", run_id)
-    assert "state    finished" in done.out
+    assert "state    succeeded\n" in done.out
     assert "outcome  home: nothing new. " in done.out
     assert f"report   {state.root / 'report.html'}" in done.out
+
+
+@pytest.fixture
+def begun(place):
+    """A run of this machine that this process works on, with two steps finished."""
+    state = RunState.create(
+        place / ".setlist", "retraining", "", read_settings(SAMPLE, [f"store={place}/store"])
+    )
+    for step in ("plan", "curate", "announce-failure"):
+        (state.root / STATE_FOLDER / "finished" / step).touch()
+    (state.root / STATE_FOLDER / "finished" / "train.partial").touch()
+    return state
+
+
+def test_a_run_that_goes_on_says_in_which_step(setlist, begun):
+    run_id = begun.identity.run_id
+    (begun.root / STATE_FOLDER / "tmp" / "train").mkdir(parents=True)
+    shown = json.loads(setlist("runs", "show", run_id, "--json").out)
+    assert shown["state"] == "running"
+    assert shown["end"] == "running, in step train (steps finished: 2)"
+    out = setlist("runs", "show", run_id).out
+    assert "outcome  none yet\n" in out
+    assert "--resume" not in out
+    begun.close()  # as the kernel does at any end of the process
+    shown = json.loads(setlist("runs", "show", run_id, "--json").out)
+    assert shown["state"] == "ended before it was finished"
+    assert shown["end"].endswith(f"`setlist run --resume .setlist/{run_id}`")
+    assert shown.keys() <= documented()["runs show"]
+
+
+@pytest.mark.parametrize("outdated", [False, True])
+def test_a_run_that_failed_has_failed_and_is_taken_up_where_that_helps(setlist, begun, outdated):
+    begun.close()
+    run_id = begun.identity.run_id
+    fault = f"push: HEAD moved {OUTDATED}" if outdated else "train: the memory is full"
+    store = begun.settings().store
+    RunRecord.of_failure("home", run_id, fault).write(store)
+    done = setlist("runs", "show", run_id)
+    assert "state    failed (steps finished: 2); " in done.out
+    assert "not finished" not in done.out
+    assert ("--resume" in done.out) != outdated
+    assert ("start a new one with `setlist run`" in done.out) == outdated
+    again = RunState.reopen(begun.root)
+    done = setlist("runs", "show", run_id)
+    again.close()
+    assert "state    running (steps finished: 2)\n" in done.out
+    assert "outcome  none yet; an earlier attempt: home: failed. " in done.out
+
+
+def test_a_failed_run_has_the_report_of_the_revision_that_it_staged(setlist, begun):
+    begun.close()
+    run_id, store = begun.identity.run_id, begun.settings().store
+    folder = model(begun.root / "model", "candidate", "2026-02-01")
+    open_store(store).stage(
+        "home", folder, run_id=run_id, digest=folder_digest(folder), training_window={},
+        metadata={}, report=lambda number: b"<p>the page",
+    )  # fmt: skip
+    RunRecord.of_failure("home", run_id, "push: it is full").write(store)
+    report = f"{store}/home/revisions/1.report.html"
+    done = setlist("runs", "show", run_id)
+    assert f"report   {report} (of revision 1, which it staged before it failed)\n" in done.out
+    assert json.loads(setlist("runs", "show", run_id, "--json").out)["report"] == report
+
+
+def test_where_the_lock_cannot_be_seen_nothing_is_guessed(setlist, begun):
+    begun.close()
+    lock = begun.root / STATE_FOLDER / "lock"
+    lock.unlink()
+    lock.symlink_to(begun.root / "elsewhere")
+    done = setlist("runs", "show", begun.identity.run_id)
+    assert (done.code, done.out) == (1, "")
+    assert f"{lock.relative_to(begun.root.parents[1])} cannot be read" in done.err
+    assert "ask as the account that began the run" in done.err
+
+
+def test_the_path_of_a_run_is_as_good_as_its_id(setlist, begun):
+    begun.close()
+    done = setlist("runs", "show", f".setlist/{begun.identity.run_id}/")
+    assert f"run      {begun.identity.run_id}\n" in done.out, done.err
+
+
+def test_without_a_cluster_a_wrong_id_is_said_before_the_host(setlist, place, monkeypatch):
+    for variable in ("KF_PIPELINES_ENDPOINT", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(variable, raising=False)
+    (place / "store").mkdir()
+    for words in (("show", "retraining-2026", "--store", place / "store"),
+                  ("compare", "retraining-2026", "other")):  # fmt: skip
+        done = setlist("runs", *words)
+        assert (done.code, done.out) == (1, "")
+        first, _, second = done.err.partition("no host of Kubeflow Pipelines is named")
+        assert "retraining-2026" in first
+        assert "--host" in second
+    done = setlist("runs", "show", "typo_")
+    assert "typo_ is not the id of a run" in done.err
+    done = setlist("runs", "compare", ELSEWHERE, ELSEWHERE)
+    assert f"{ELSEWHERE} is a run of a machine without a cluster" in done.err
+
+
+def test_a_run_of_a_cluster_is_shown_by_its_store_without_a_host(setlist, place, monkeypatch):
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    run_id, store = "5f0c2b1e-7a52-4c1e-9b0a-2f4d8a6f3c11", str(place / "store")
+    announce(store, "home", run_id, None, None)
+    done = setlist("runs", "show", run_id, "--store", store)
+    assert "outcome  home: nothing new. " in done.out, done.err
 
 
 def test_a_monitoring_run_has_an_id_of_the_same_form(setlist, place):
@@ -86,3 +198,4 @@ def test_a_run_that_nobody_knows_is_one_sentence(setlist, refused):
     done = setlist("runs", "show", ELSEWHERE[:-1], "--store", refused)
     assert (done.code, done.out) == (1, "")
     assert f"there is no record of run {ELSEWHERE[:-1]} of home" in done.err
+    assert f"there is no run {ELSEWHERE[:-1]} in .setlist, and store " in done.err

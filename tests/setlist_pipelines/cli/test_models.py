@@ -146,6 +146,50 @@ def test_show_says_where_a_revision_came_from(models, pushed, uri):  # noqa: F81
     ):
         assert words in out
     assert "home has no revision 7" in fault(models("show", 7))
+    for never in (0, -1):
+        said = fault(models("show", "--", never))
+        assert f"home never had a revision {never}: numbers begin at 1" in said
+
+
+def state_of(out):
+    [line] = [line for line in out.splitlines() if line.split()[:1] == ["state"]]
+    return " ".join(line.split()[1:])
+
+
+def test_show_says_whether_a_revision_is_live(models, pushed, uri):  # noqa: F811
+    pushed("run-1", mode="manual")
+    assert state_of(well(models("show", 1))) == "staged, not live"
+    pushed("run-2"), pushed("run-3")
+    when = {entry.revision: entry.when for entry in open_store(uri).history("home")}
+    assert state_of(well(models("show", 1))) == "staged, not live"
+    assert state_of(well(models("show", 2))) == f"was live until {when[3]}"
+    assert state_of(well(models("show", 3))) == "live"
+    well(models("rollback"))
+    rolled = open_store(uri).history("home")[-1].when
+    assert state_of(well(models("show", 2))) == "live"
+    assert state_of(well(models("show", 3))) == f"was live until {rolled}"
+
+
+def test_show_does_not_guess_beyond_the_history(models, pushed, monkeypatch):
+    monkeypatch.setattr("setlist.store.model_store.PROMOTIONS_KEPT", 2)
+    for run in ("run-1", "run-2", "run-3", "run-4"):
+        pushed(run)
+    assert re.match(r"not live, and was not since 2\d{3}-", state_of(well(models("show", 1))))
+    assert state_of(well(models("show", 4))) == "live"
+
+
+def test_show_does_not_say_of_a_staged_revision_that_it_goes_live(models, uri, tmp_path):  # noqa: F811
+    folder = model(tmp_path / "model", "candidate", "2026-02-01")
+    verdict = {"decision": "reject", "sentence": "It is worse.", "live_sentence": "ials goes live."}
+    settings = {"layers": [64, 32], "optimizer": {"name": "adam", "rate": 0.1}, "warm": False}
+    open_store(uri).stage(
+        "home", folder, run_id="run-1", digest=folder_digest(folder), training_window={},
+        metadata={"verdict": verdict, "settings": settings},
+    )  # fmt: skip
+    shown = " ".join(well(models("show", 1)).split())
+    assert "It is worse. When it was judged: ials goes live." in shown
+    words = "layers=[64, 32], optimizer.name=adam, optimizer.rate=0.1, warm=false"
+    assert f"settings {words}" in shown
 
 
 def test_verify_names_the_fault_and_ends_with_1(models, pushed, uri):  # noqa: F811

@@ -131,7 +131,7 @@ def test_list_shows_a_damaged_revision_as_such(models, pushed, uri):  # noqa: F8
     assert "manifest.json is damaged" in models("verify").out
 
 
-def test_show_says_where_a_revision_came_from(models, pushed, uri):  # noqa: F811
+def test_show_says_where_a_revision_came_from(models, pushed, uri, setlist):  # noqa: F811
     pushed("run-1")
     out = well(models("show", 1))
     manifest = open_store(uri).manifest("home", 1)
@@ -147,7 +147,7 @@ def test_show_says_where_a_revision_came_from(models, pushed, uri):  # noqa: F81
         assert words in out
     assert "home has no revision 7" in fault(models("show", 7))
     for never in (0, -1):
-        said = fault(models("show", "--", never))
+        said = fault(setlist("models", "show", "--store", uri, "--", never))
         assert f"home never had a revision {never}: numbers begin at 1" in said
 
 

@@ -217,11 +217,11 @@ def check_policy(
     if missing:
         it = "it" if len(missing) == 1 else "them"
         # A policy file that names none has the default guardrails.
-        without = f", or give the policy guardrails without {it}, such as `guardrails: []`"
+        without = f"give the policy guardrails without {it}, such as `guardrails: []`"
         raise SettingsError(
             f"policy: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not evaluated",
-            f"add {it} to {setting} (now: {', '.join(evaluated)})"
-            f"{'' if policy.primary in missing else without}",
+            f"add {it} to {setting} (now: {', '.join(evaluated)}), or "
+            f"{'have the policy read others' if policy.primary in missing else without}",
         )
     primary = by_name.get(policy.primary)
     if primary and primary.better == "lower":

@@ -76,7 +76,8 @@ def believable(case: Case) -> Iterator[Reason]:
         )
         return
     beyond = "the test period has leaked into training, or the data are not what they seem"
-    if case.best.source == "lists":  # of whom nobody knows whether they are any good
+    # Of lists alone nobody knows whether they are any good.
+    if value > bound and all(model.source == "lists" for model in case.heuristics):
         beyond += (
             f"; or {case.best.title} are weak: compare with heuristics, too (`--heuristics`), or "
             "raise `believable` in the policy"

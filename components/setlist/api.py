@@ -14,7 +14,7 @@ from setlist.evaluation.named_lists import Lists
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import Evaluation, EvaluationSettings, read_evaluation
 from setlist.evaluation.verdict import SeenHead, Verdict
-from setlist.list_evaluation import ListEvaluation, evaluate_lists
+from setlist.list_evaluation import ListEvaluation, evaluate_lists, judge_lists
 
 OF_MODELS = {"candidate", "features", "dataset"}
 """Arguments that only the evaluation of model folders has."""
@@ -180,7 +180,8 @@ def judge(folder: str | Path, policy: Policy | None = None) -> Verdict:
 
     Args:
         folder: an evaluation folder, or the folder of a run, which holds one.
-        policy: what the candidate has to show; None for the default policy.
+        policy: what the candidate has to show; None for the default policy, of lists without
+            guardrails on metrics that are not evaluated.
 
     Raises:
         EvaluationError: when there is no evaluation, or a model in it is missing.
@@ -188,7 +189,10 @@ def judge(folder: str | Path, policy: Policy | None = None) -> Verdict:
     """
     within = Path(folder) / "evaluate" / "evaluations"
     evaluations = within if within.is_dir() else Path(folder)
-    revisions = {model.role: model.revision for model in read_evaluation(evaluations).models}
+    evaluation = read_evaluation(evaluations)
+    if any(model.role == "candidate" and model.source == "lists" for model in evaluation.models):
+        return judge_lists(evaluations, evaluation, policy)
+    revisions = {model.role: model.revision for model in evaluation.models}
     live, anchor = revisions.get("live"), revisions.get("anchor")
     head = SeenHead(live=live, version="", anchor=anchor) if live else None
     return gate(evaluations, policy or Policy(), head)

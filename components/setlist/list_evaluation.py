@@ -92,34 +92,7 @@ class ListEvaluation:
             EvaluationError: when there is nothing to compare with.
             SettingsError: when the policy reads what is not evaluated.
         """
-        _check_type("policy", policy, Policy)
-        names = {metric.name for metric in self.evaluation.metrics}
-        chosen, left_out = policy, []
-        if chosen is None:
-            default = Policy()
-            chosen = default.model_copy(
-                update={
-                    "primary": default.primary
-                    if default.primary in names
-                    else primary_metric(self.evaluation),
-                    "guardrails": tuple(
-                        rule for rule in default.guardrails if rule.metric in names
-                    ),
-                }
-            )
-            left_out = [
-                f"the guardrail on {rule.metric}: it is not evaluated"
-                for rule in default.guardrails
-                if rule.metric not in names
-            ]
-        if not any(model.role == "heuristic" for model in self.evaluation.models):
-            raise EvaluationError(
-                "the candidate is evaluated alone, so there is nothing to judge it against",
-                "give a second table of lists, such as what people get now or the most played "
-                "items",
-            )
-        verdict = gate(self.folder, chosen, None, self.evaluation)
-        return verdict.model_copy(update={"not_asked": [*verdict.not_asked, *left_out]})
+        return judge_lists(self.folder, self.evaluation, policy)
 
     def report(self, path: str | Path, policy: Policy | None = None) -> Path:
         """Write the report as one HTML file, with the verdict of the policy; its path.
@@ -170,6 +143,38 @@ class ListEvaluation:
         notes = "".join(map(html_line, filter(None, (untold, *self.notes))))
         head = ["lists", *(metric.label for metric in evaluation.metrics)]
         return html_line(about) + html_table(head, rows) + notes
+
+
+def judge_lists(folder: Path, evaluation: Evaluation, policy: Policy | None) -> Verdict:
+    """`ListEvaluation.judge` for the folder of an evaluation of lists."""
+    _check_type("policy", policy, Policy)
+    if not any(model.role == "heuristic" for model in evaluation.models):
+        raise EvaluationError(
+            "the candidate is evaluated alone, so there is nothing to judge it against",
+            "give a second table of lists, such as what people get now or the most played items",
+        )
+    chosen, left_out = (policy, []) if policy else _default_policy(evaluation)
+    verdict = gate(folder, chosen, None, evaluation)
+    return verdict.model_copy(update={"not_asked": [*verdict.not_asked, *left_out]})
+
+
+def _default_policy(evaluation: Evaluation) -> tuple[Policy, list[str]]:
+    """The default policy as far as the metrics of an evaluation go, and what is left out of it."""
+    names = {metric.name for metric in evaluation.metrics}
+    default = Policy()
+    primary = default.primary if default.primary in names else primary_metric(evaluation)
+    if not primary:
+        raise SettingsError(
+            f"policy.primary: no metric that is evaluated can be compared ({', '.join(names)})",
+            "evaluate an accuracy metric such as ndcg@10, too",
+        )
+    guardrails = tuple(rule for rule in default.guardrails if rule.metric in names)
+    left_out = [
+        f"the guardrail on {rule.metric}: it is not evaluated"
+        for rule in default.guardrails
+        if rule.metric not in names
+    ]
+    return default.model_copy(update={"primary": primary, "guardrails": guardrails}), left_out
 
 
 def evaluate_lists(

@@ -8,6 +8,10 @@ from tests.browser.opened import opened
 
 pytestmark = pytest.mark.slow
 
+CUT_OFF = """() => [...document.querySelectorAll(".language-sh pre > code")]
+    .filter(code => code.scrollWidth > code.clientWidth).length"""
+"""The commands of a page that do not fit into their box."""
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
@@ -22,6 +26,7 @@ def test_every_page_fits_and_asks_for_nothing_from_elsewhere(
         for page in pages:
             one.page.goto(page.as_uri())
             assert one.wider_than_the_window() == 0, page.name
+            assert one.page.evaluate(CUT_OFF) == 0, page.name
         assert one.faults == []
 
 

@@ -550,3 +550,28 @@ def test_the_folder_goes_with_the_evaluation_unless_it_was_named(tmp_path):
     assert (tmp_path / "kept" / "evaluation.json").is_file()
     with pytest.raises(setlist.EvaluationError, match="is not empty"):
         setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2"), output=tmp_path / "kept")
+
+
+def test_what_is_kept_is_judged_as_it_was(tmp_path):
+    truth = many()
+    lists = {"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}
+    evaluated = setlist.evaluate(lists, truth, output=tmp_path / "kept")
+    assert setlist.judge(tmp_path / "kept") == evaluated.judge()
+    with pytest.raises(setlist.SettingsError, match=r"coverage@10 and .* not evaluated") as fault:
+        setlist.judge(tmp_path / "kept", setlist.Policy())
+    assert "such as `guardrails: []`" in fault.value.remedy
+
+
+def test_without_a_metric_that_compares_there_is_no_verdict():
+    truth = many()
+    lists = {"mine": ranked(truth, 0), "theirs": ranked(truth, 2)}
+    evaluated = setlist.evaluate(lists, truth, settings=of("coverage@10"))
+    with pytest.raises(setlist.SettingsError, match="no metric that is evaluated can be compared"):
+        evaluated.judge()
+
+
+def test_names_of_tables_are_texts():
+    with pytest.raises(
+        setlist.SettingsError, match="lists: 1 is of type int and no name for lists"
+    ):
+        setlist.evaluate({1: MINE, 2: MINE}, TRUTH)

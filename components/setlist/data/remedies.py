@@ -22,6 +22,8 @@ _TIMES = (
 )
 _WHOLE = ("%a %b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %Z")
 """Of an interface of short messages, of the log of a web server, and of HTTP."""
+_ORDERS = ("%m/%d", "%d/%m", "%d-%m-", "%m-%d-")
+"""How forms begin of which another one swaps day and month."""
 _DIGITS = {
     r"(19|20)\d{6}": "%Y%m%d",
     r"(19|20)\d{12}": "%Y%m%d%H%M%S",
@@ -69,7 +71,7 @@ def timestamp_remedy(value: str) -> str:
         return f"{value} looks like {_UNITS[unit]}: set timestamp_unit: {unit}"
     setting = guess_timestamp(pd.Series([value])).get("timestamp_format")
     if setting and _either_order(value, setting):
-        other = setting.translate(str.maketrans("dm", "md"))
+        other = _swapped(setting)
         return (
             f"{value!r} has a day and a month in an order that only you know: set "
             f'timestamp_format: "{setting}" or "{other}"'
@@ -81,10 +83,53 @@ def timestamp_remedy(value: str) -> str:
 
 def _either_order(value: str, form: str) -> bool:
     """Whether a day comes first or a month cannot be told."""
-    if form[:5] not in ("%m/%d", "%d/%m", "%d-%m", "%m-%d"):
+    if not form.startswith(_ORDERS):
         return False
     first, second = map(int, re.findall(r"\d+", value)[:2])
     return max(first, second) <= 12
+
+
+def _swapped(form: str) -> str:
+    return form.translate(str.maketrans("dm", "md"))
+
+
+def in_order(values: pd.Series, form: str) -> tuple[str, str]:
+    """A form of dates with day and month in the order that is likelier, and why it was chosen.
+
+    Only where both orders read all of the values. The likelier one puts them into a shorter time:
+    of a few months, days that are taken for months lie over the whole year.
+
+    Args:
+        values: as text, without missing values.
+        form: that reads them, by `guess_timestamp`.
+
+    Returns:
+        The form and a sentence; ("", "") where the order is no question.
+    """
+    some = values.drop_duplicates()
+    if not form.startswith(_ORDERS):
+        return "", ""
+    read = {
+        order: pd.to_datetime(some, format=order, errors="coerce", utc=True)
+        for order in sorted((form, _swapped(form)), reverse=True)
+    }
+    (first, one), (second, other) = read.items()
+    unlike = some[(one != other) & one.notna() & other.notna()]
+    if unlike.empty or (one.isna() != other.isna()).any():
+        return "", ""
+    days = {order: (times.max() - times.min()).days for order, times in read.items()}
+    example = unlike.index[0]
+    likely, unlikely = (first, second) if days[first] <= days[second] else (second, first)
+    sentence = (
+        f"{str(some[example])[:40]} may be {read[likely][example]:%Y-%m-%d} "
+        f"(timestamp_format: '{likely}') or {read[unlikely][example]:%Y-%m-%d} ('{unlikely}'). "
+    )
+    if days[likely] == days[unlikely]:
+        return likely, f"{sentence}Nothing in the table tells which; set the one that is meant."
+    return likely, (
+        f"{sentence}The first is chosen, because the dates then lie within {days[likely]:,} days "
+        f"and not {days[unlikely]:,}; set the other if that is wrong."
+    )
 
 
 def numeric_unit(value: str) -> str:

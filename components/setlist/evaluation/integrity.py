@@ -75,11 +75,18 @@ def believable(case: Case) -> Iterator[Reason]:
             "is too good.",
         )
         return
+    beyond = "the test period has leaked into training, or the data are not what they seem"
+    # Of lists alone nobody knows whether they are any good.
+    if value > bound and all(model.source == "lists" for model in case.heuristics):
+        beyond += (
+            f"; or {case.best.title} are weak: compare with heuristics, too (`--heuristics`), or "
+            "raise `believable` in the policy"
+        )
     yield Reason(
         rule=BELIEVABLE,
         outcome="pass" if value <= bound else "fail",
         value=value,
         needed=bound,
         sentence=f"{policy.primary} {value:.4f}, at most {bound:.4f} is believed ({times}); beyond "
-        "that the test period has leaked into training, or the data are not what they seem.",
+        f"that {beyond}.",
     )

@@ -32,9 +32,14 @@ def named_lists(lists: Lists) -> dict[str, GivenLists]:
             f"lists: there are {len(tables)} tables of lists", f"give 1 to {MAX_TABLES}"
         )
     for label in tables:
-        if not LABEL.fullmatch(str(label)) or str(label).lower().endswith(FILES):
+        if not isinstance(label, str):
             raise SettingsError(
-                f"lists: {str(label)[:60]!r} is no name for lists",
+                f"lists: {label!r:.60} is of type {type(label).__name__} and no name for lists",
+                'name tables by texts, such as "mine"',
+            )
+        if not LABEL.fullmatch(label) or label.lower().endswith(FILES):
+            raise SettingsError(
+                f"lists: {label[:60]!r} is no name for lists",
                 "use up to 100 letters, digits, _, - and ., and no end of a file's name",
             )
     return {label: GivenLists.read(table, label) for label, table in tables.items()}

@@ -215,10 +215,13 @@ def check_policy(
     evaluated = [*by_name, *unread]
     missing = [text for text in dict.fromkeys(policy.metrics()) if text not in evaluated]
     if missing:
+        it = "it" if len(missing) == 1 else "them"
+        # A policy file that names none has the default guardrails.
+        without = f"give the policy guardrails without {it}, such as `guardrails: []`"
         raise SettingsError(
             f"policy: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not evaluated",
-            f"add {'it' if len(missing) == 1 else 'them'} to {setting} (now: "
-            f"{', '.join(evaluated)})",
+            f"add {it} to {setting} (now: {', '.join(evaluated)}), or "
+            f"{'have the policy read others' if policy.primary in missing else without}",
         )
     primary = by_name.get(policy.primary)
     if primary and primary.better == "lower":

@@ -246,10 +246,13 @@ def init(
         if not equals or not name:
             raise SettingsError(f"--column {pair[:80]!r}", "write it like --column item_id=sku")
         columns[key] = name
-    text = propose(events, items, users, columns)
+    hints: list[str] = []
+    text = propose(events, items, users, columns, hints.append)
     output.write_text(text, "utf-8")
     typer.echo(lines(text))
     config = shlex.quote(str(output))
     # Not into the file of those who write `> home.yaml`.
+    for sentence in hints:
+        say(f"look at {sentence}", err=True)
     say(f"written to {output}", err=True)
     say(f"next: setlist data check --config {config}, then setlist run --config {config}", err=True)

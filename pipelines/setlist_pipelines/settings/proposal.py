@@ -1,11 +1,13 @@
 """Proposes a settings file for tables: which columns are meant, and how their times are written."""
 
 import re
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 
+import pandas as pd
 import yaml
 
-from setlist.data.remedies import guess_timestamp
+from setlist.data.remedies import guess_timestamp, in_order
 from setlist.data.source import TableSource
 from setlist.errors import SettingsError
 from setlist_pipelines.settings.column_names import MEANT, named_columns
@@ -28,6 +30,7 @@ def propose(
     items: str | None = None,
     users: str | None = None,
     columns: Mapping[str, str] | None = None,
+    hint: Callable[[str], None] = lambda _: None,
 ) -> str:
     """A commented settings file for tables.
 
@@ -37,6 +40,7 @@ def propose(
         users: the same.
         columns: our name of a column -> the file's, in whichever table has it; the others are
             looked for.
+        hint: is called with a sentence for each choice that somebody has to look at.
 
     Returns:
         YAML that `read_settings` accepts.
@@ -65,8 +69,10 @@ def propose(
         # A table of items or users has the ids of the events in its key column.
         known = {key: tables["events"].values[played[key]] for key in required if played}
         names = named_columns(rows, required, optional, given, known)
-        section = _section(rows, names)
-        lines += [f"  {name}:", *_lines(rows, names, section)]
+        section, orders = _section(rows, names)
+        lines += [f"  {name}:", *_lines(rows, names, section, orders)]
+        for sentence in orders:
+            hint(f"{name}: {sentence}")
         if name == "events":
             played = names
             activity = Activity.read(TableSource.model_validate(_of_activity(section, names)))
@@ -74,6 +80,12 @@ def propose(
             inputs = _inputs(rows, list(names.values()))
     if activity:
         lines += _period(activity)
+        # A listener east of here may have played tomorrow.
+        if activity.end > pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=2):
+            hint(
+                f"as_of: the events end at {activity.end.date()}, which is in the future; see "
+                "whether their dates are read as they are meant"
+            )
     if users is not None:
         lines.append(f"inputs: [{', '.join(inputs)}]   # columns of users that the models may read")
     return "\n".join(lines) + "\n"
@@ -92,8 +104,9 @@ def _check_given(given: Mapping[str, str], tables: Mapping[str, FirstRows]) -> N
             )
 
 
-def _section(rows: FirstRows, names: Mapping[str, str]) -> dict[str, object]:
-    """The settings of a table."""
+def _section(rows: FirstRows, names: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
+    """The settings of a table, and a sentence where the order of day and month was chosen."""
+    orders = []
     section: dict[str, object] = {"path": rows.path}
     if renamed := {key: column for key, column in names.items() if key != column}:
         section["columns"] = renamed
@@ -101,15 +114,26 @@ def _section(rows: FirstRows, names: Mapping[str, str]) -> dict[str, object]:
         section["encoding"] = rows.encoding
     for key in ("timestamp", "released"):
         if key in names:
-            section |= guess_timestamp(rows.values[names[key]].dropna())
+            times = rows.values[names[key]].dropna()
+            guessed = guess_timestamp(times)
+            likely, sentence = in_order(times, guessed.get("timestamp_format", ""))
+            if likely:
+                guessed = {"timestamp_format": likely}
+                orders.append(sentence)
+            section |= guessed
     if "weight" in names and rows.values[names["weight"]].str.fullmatch(DECIMAL_COMMA).any():
         section["decimal"] = ","
     if "tags" in names and (separator := _separator(rows, names["tags"])) != "|":
         section["tags_separator"] = separator
-    return section
+    return section, orders
 
 
-def _lines(rows: FirstRows, names: Mapping[str, str], section: Mapping[str, object]) -> list[str]:
+def _lines(
+    rows: FirstRows,
+    names: Mapping[str, str],
+    section: Mapping[str, object],
+    orders: Sequence[str],
+) -> list[str]:
     """The settings of a table as indented lines, with an example behind each renamed column."""
     lines = [f"    path: {_yaml(rows.path)}", *(f"    # {note}" for note in rows.notes)]
     for option, value in section.items():
@@ -122,6 +146,9 @@ def _lines(rows: FirstRows, names: Mapping[str, str], section: Mapping[str, obje
                     meaning = MEANT.get(key, key)
                     lines.append(f"      {key}: {_yaml(column)}  # {meaning}{_comment(shown)}")
         elif option != "path":
+            if option == "timestamp_format":
+                wrapped = [row for text in orders for row in textwrap.wrap(_comment(text), 92)]
+                lines += [f"    # {row}" for row in wrapped]
             lines.append(f"    {option}: {_yaml(str(value))}")
     return lines
 

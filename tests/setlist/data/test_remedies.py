@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from setlist.data.keys import Column
-from setlist.data.remedies import guess_timestamp, timestamp_remedy
+from setlist.data.remedies import guess_timestamp, in_order, timestamp_remedy
 from setlist.data.source import TableSource
 
 TIMES = pd.date_range("2026-02-27 09:05:07", periods=40, freq="17h")
@@ -74,3 +74,27 @@ def test_nothing_is_proposed_for_what_is_no_time(value):
 )
 def test_the_remedy_for_a_time_that_cannot_be_read_names_the_setting(value, sentence):
     assert sentence in timestamp_remedy(value)
+
+
+@pytest.mark.parametrize(
+    ("days", "likely", "words"),
+    [
+        # Twelve days of June, and the sixth of twelve months.
+        ([f"{day:02}/06/26" for day in range(1, 13)], "%d/%m/%y", "11 days and not 334"),
+        ([f"06/{day:02}/26" for day in range(1, 13)], "%m/%d/%y", "11 days and not 334"),
+        (["09/06/26"], "%m/%d/%y", "Nothing in the table tells which"),
+    ],
+)
+def test_of_two_orders_that_read_all_the_one_with_the_shorter_time_is_likelier(days, likely, words):
+    values = pd.Series(days)
+    form, sentence = in_order(values, guess_timestamp(values)["timestamp_format"])
+    assert form == likely
+    assert words in sentence
+    assert "'%d/%m/%y'" in sentence
+    assert "'%m/%d/%y'" in sentence
+
+
+@pytest.mark.parametrize("days", [["09/06/26", "13/06/26"], ["05/05/26"], ["9 Jun 2026"]])
+def test_an_order_that_is_no_question_is_not_asked_for(days):
+    values = pd.Series(days)
+    assert in_order(values, guess_timestamp(values)["timestamp_format"]) == ("", "")

@@ -84,3 +84,5 @@ def test_a_bound_that_no_value_can_pass_is_not_given_as_one():
     )
     far = evaluated(mine=3, theirs=4).judge(setlist.Policy(guardrails=(), believable=1.01))
     assert "is believed (1.01 times the lists theirs)" in sentence(far, rule)
+    assert "or the lists theirs are weak: compare with heuristics" in sentence(far, rule)
+    assert "raise `believable` in the policy" in sentence(far, rule)

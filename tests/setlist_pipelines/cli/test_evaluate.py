@@ -101,6 +101,9 @@ def test_report_and_folder_are_kept_where_they_are_named(setlist, tables):
     done = setlist("gate", folder, "--policy", tables / "policy.yaml")
     assert "not asked" in done.out
     assert done.code == 2, "nothing ships"
+    done = setlist("gate", folder)
+    assert "candidate: " in done.out
+    assert "not asked  the guardrail on coverage@10: it is not evaluated" in done.out
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_one_setting_can_be_replaced():
         (
             "data: {events: {path: e.csv}}\nevaluation: {only: [ndcg@10, mrr@5]}",
             "policy: coverage@10 and intra_list_diversity@10 and popularity_lift@10 are not "
-            "evaluated; add them to evaluation.only (now: ndcg@10, mrr@5).",
+            "evaluated; add them to evaluation.only (now: ndcg@10, mrr@5), or ",
         ),
         (
             "data: {events: {path: e.csv}}\nevaluation: {metrics: [mrr@5], only: [ndcg@10]}",

@@ -192,3 +192,29 @@ def test_a_column_that_no_setting_can_name_is_refused(tmp_path):
     frame.to_csv(tmp_path / "events.csv", index=False)
     with pytest.raises(DataError, match=r"events\.csv: .* U\+000A, .* or rename the column"):
         propose(str(tmp_path / "events.csv"), columns={"user_id": "a\nb"})
+
+
+def test_an_order_of_day_and_month_that_was_chosen_is_told(tmp_path):
+    days = [f"{day:02}/06/26" for day in range(1, 13)]
+    pd.DataFrame(
+        {"user_id": [f"u{n % 50}" for n in range(600)], "item_id": "a", "timestamp": days * 50}
+    ).to_csv(tmp_path / "events.csv", index=False)
+    hints: list[str] = []
+    text = propose(str(tmp_path / "events.csv"), hint=hints.append)
+    assert yaml.safe_load(text)["data"]["events"]["timestamp_format"] == "%d/%m/%y"
+    (hint,) = [hint for hint in hints if hint.startswith("events: ")]
+    assert "01/06/26 may be 2026-06-01 (timestamp_format: '%d/%m/%y') or 2026-01-06 (" in hint
+    comment = " ".join(row.strip(" #") for row in text.splitlines() if row.startswith("    # "))
+    assert comment == hint.removeprefix("events: ")
+
+
+def test_an_end_in_the_future_is_told(tmp_path, stranger):
+    frame = stranger.frame("user_id", "item_id", "timestamp")
+    ahead = pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=400)
+    times = pd.to_datetime(frame["timestamp"])
+    frame["timestamp"] = times + (ahead - times.max())
+    frame.to_csv(tmp_path / "events.csv", index=False)
+    hints: list[str] = []
+    propose(str(tmp_path / "events.csv"), hint=hints.append)
+    assert len(hints) == 1
+    assert "which is in the future" in hints[0]

@@ -14,6 +14,8 @@ tables, intervals, slices, policy and report like a built-in metric.
 """
 
 import functools
+import inspect
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -21,8 +23,9 @@ from typing import Literal
 import numpy as np
 
 from setlist.arrays import Float64s
-from setlist.errors import EvaluationError
+from setlist.errors import EvaluationError, SetlistError
 from setlist.evaluation.ranking import Ranking
+from setlist.printable import one_line
 
 __all__ = ["Better", "Metric", "Per", "Ranking", "metric"]
 
@@ -57,9 +60,18 @@ class Metric:
         """float64[listeners], or float64[] for a corpus-level metric.
 
         Raises:
-            EvaluationError: when the function answers with another shape, or with NaN.
+            EvaluationError: when the function raises, answers with another shape, or with NaN.
         """
-        answer = self.function(ranking, k)
+        try:
+            answer = self.function(ranking, k)
+        except (SetlistError, MemoryError):
+            raise
+        except Exception as fault:
+            raise EvaluationError(
+                f"metric {self.name} raised {one_line(f'{type(fault).__name__}: {fault}', 400)} "
+                f"({self._place(fault)})",
+                "correct the function",
+            ) from fault
         try:
             array = np.asarray(answer)
         except ValueError:  # rows of different lengths
@@ -87,6 +99,14 @@ class Metric:
                 "correct the function",
             )
         return values
+
+    def _place(self, fault: Exception) -> str:
+        """The file and line that raised, of the function's own file where it is among the calls."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        calls = traceback.extract_tb(fault.__traceback__)
+        own = [call for call in calls if code and call.filename == code.co_filename]
+        call = (own or calls)[-1]
+        return f"{call.filename}, line {call.lineno}"
 
 
 def metric(

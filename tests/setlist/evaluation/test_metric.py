@@ -214,6 +214,23 @@ def test_a_wrong_answer_for_the_corpus_says_what_was_expected(answer, got):
     )
 
 
+def test_a_metric_that_raises_is_named_with_its_file_and_line():
+    @metric()
+    def odd(ranking: Ranking, k: int):
+        return np.array(ranking.catalogue.listeners)[[k * 10]]  # raises
+
+    line = next(
+        number
+        for number, text in enumerate(Path(__file__).read_text().splitlines(), 1)
+        if text.endswith("# raises")
+    )
+    message = one_sentence(lambda: odd(RANKING, 2))
+    assert message == (
+        "metric odd raised IndexError: index 20 is out of bounds for axis 0 with size 2 "
+        f"({__file__}, line {line}); correct the function."
+    )
+
+
 @pytest.mark.parametrize(
     "answer", [[1, 2, 3], np.array([1, 2, 3], np.int8), pd.Series([1, 2, 3]), (True, 2, 3)]
 )

@@ -148,6 +148,16 @@ Path("imported").touch()
 @metric(better="lower")
 def mine(ranking, k):
     return (ranking.first_hits == 0) * 1.0
+
+
+@metric()
+def raises(ranking, k):
+    _, _ = ranking.hits
+
+
+@metric()
+def too_few(ranking, k):
+    return mine.function(ranking, k)[1:]
 """
 
 
@@ -176,6 +186,12 @@ GUARDS = "policy.guardrails=[]"
             ["evaluation.metrics=[ndcg@10, of_mine:mine@10]", "policy.primary=of_mine:mine@5"],
             "of_mine:mine@5 is not evaluated",
         ),
+        (
+            ["evaluation.metrics=[of_mine:mine@1, of_mine:raises@10]"],
+            "metric raises raised TypeError: cannot unpack non-iterable Hits object",
+        ),
+        (["evaluation.metrics=[of_mine:raises@10]"], "of_mine.py, line 16); correct the function"),
+        (["evaluation.metrics=[of_mine:too_few@1]"], "metric too_few answered with ndarray of"),
     ],
 )
 def test_a_metric_of_the_users_own_is_tried_before_the_first_step(tmp_path, changes, words):

@@ -25,6 +25,7 @@ HistoryOutcome = Literal[
     "promoted", "staged", "refused", "undecided", "failed", "nothing new", "promotion", "rollback"
 ]
 """The outcome of a run; `promotion` and `rollback` are what a person did."""
+JUDGED: tuple[HistoryOutcome, ...] = ("promoted", "staged", "refused", "undecided")
 KEPT_DOCUMENTS = 5 * PAGE_RECORDS
 """Of each kind, in memory: some 50 MB of records with a verdict."""
 HeadPlace = Literal["live", "previous", ""]
@@ -86,6 +87,22 @@ class HistoryEntry:
         if self.verdict.decision == "promote":
             return "staged" if self.verdict.mode == "manual" else "promoted"
         return "refused" if self.verdict.decision == "reject" else "undecided"
+
+    @property
+    def candidate_outcome(self) -> str:
+        """The outcome for the candidate, also where a heuristic went live in its place."""
+        instead = self.outcome in ("promoted", "staged") and self.verdict
+        return self.judgement if instead and instead.ships_heuristic else self.outcome
+
+    @property
+    def goes_live(self) -> str:
+        """What a judged run made live, such as "heuristic spectral"; "" for all other entries."""
+        if self.verdict is None or self.outcome not in JUDGED:
+            return ""
+        if self.revision is None:
+            return "nothing changes"
+        words = self.verdict.live_words.removesuffix(", staged")
+        return f"{words}, staged" if self.outcome == "staged" else words
 
 
 @dataclass

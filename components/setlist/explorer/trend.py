@@ -29,6 +29,7 @@ TICK_LABEL = "[utcFormat(datum.value, '%Y-%m-%d'), utcFormat(datum.value, '%H:%M
 TABLE_COLUMNS = {
     "ended": "datetime64[us, UTC]",
     "outcome": "str",
+    "goes live": "str",
     "revision": "Int64",
     "head": "str",
     "candidate": "float64",
@@ -50,7 +51,8 @@ def table(history: History, metric: str) -> pd.DataFrame:
     """Tabulate the history, the newest entry first.
 
     Returns:
-        `TABLE_COLUMNS`. `head` says what the revision is in HEAD. `candidate`, `live model` and
+        `TABLE_COLUMNS`. `outcome` is that of the candidate, and `goes live` what went live.
+        `head` says what the revision is in HEAD. `candidate`, `live model` and
         `best heuristic` are values of the metric in the run's evaluation, or missing; `heuristic`
         is the label of the best one. The periods are days as text. `who` is set for what a person
         did, and "" for a run.
@@ -64,7 +66,8 @@ def table(history: History, metric: str) -> pd.DataFrame:
         window = entry.window
         row = {
             "ended": entry.when,
-            "outcome": entry.outcome,
+            "outcome": entry.candidate_outcome,
+            "goes live": entry.goes_live,
             "revision": entry.revision,
             "head": entry.place,
             "candidate": candidate[1],

@@ -19,6 +19,7 @@ from setlist.evaluation.gate import gate
 from setlist.evaluation.policy import Policy
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import SeenHead, Verdict
+from setlist.explorer.columns import render
 from setlist.explorer.history import KEPT_DOCUMENTS, History, Kept
 from setlist.explorer.live_age import LiveAge, duration_text, live_age
 from setlist.explorer.trend import HEURISTIC, LIVE, TABLE_COLUMNS, VERDICT_MARKS, chart, table
@@ -190,6 +191,39 @@ def test_the_table_is_for_people_newest_first(six):
     assert (found["training period"][2], found["test period"][2]) == ("", "")
     assert found["sentence"][3] == HOSTILE
     assert (found["who"] != "").tolist() == [True] + [False] * 6
+
+
+def test_where_a_heuristic_goes_live_the_table_and_the_chart_both_say_refused(runs):
+    best = {"policy": {"bootstrap": "heuristic"}}
+    runs.run("a", "2020-04-15T01:00:00Z", candidate=0.25, most_popular=0.5, **best)
+    runs.run("b", "2020-04-16T01:00:00Z", candidate=0.25, most_popular=0.5, live_1=0.5)
+    runs.record(RunRecord.of_failure("home", "c", "Lost."), "2020-04-18T01:00:00Z")
+    history = runs.read()
+    found = table(history, "ndcg@10")
+    assert found[["run", "outcome", "goes live"]].to_numpy().tolist() == [
+        ["c", "failed", ""],
+        ["b", "refused", "nothing changes"],
+        ["a", "refused", "heuristic most_popular"],
+    ]
+    _, (_, candidates) = rows(chart(history, "ndcg@10"))
+    assert [one["what"] for one in candidates] == ["refused", "refused"]
+    shown = found.astype(object)
+    page = render(
+        "history.html.j2",
+        metric="ndcg@10",
+        rows=shown.where(shown.notna(), None).to_dict("records"),
+        local_names=set(),
+    )
+    assert "sl-promoted" not in page
+    assert "live: <bdi>heuristic most_popular</bdi>" in page
+
+
+@pytest.mark.parametrize(
+    ("policy", "promoted"), [({}, "candidate"), ({"mode": "manual"}, "candidate, staged")]
+)
+def test_the_table_says_that_the_candidate_goes_live_or_is_staged(runs, policy, promoted):
+    runs.run("a", "2020-04-15T01:00:00Z", candidate=0.75, most_popular=0.5, policy=policy)
+    assert table(runs.read(), "ndcg@10")["goes live"].tolist() == [promoted]
 
 
 def rows(drawn: alt.LayerChart) -> list[tuple[dict, list[dict]]]:

@@ -148,6 +148,7 @@ class Part:
         rows: int64[rows], the number of each row in the file, from 0.
         table: under our names.
         names: our name of a column -> the file's.
+        unread: the file's names of all other columns, but those of `where`.
     """
 
     label: str
@@ -157,6 +158,7 @@ class Part:
     rows: Int64s
     table: pa.Table
     names: Mapping[str, str]
+    unread: tuple[str, ...] = ()
 
     def __contains__(self, name: str) -> bool:
         return name in self.names
@@ -288,7 +290,8 @@ def _parts(
         rows = np.flatnonzero(kept)
         chosen = raw.select(list(names.values())).rename_columns(list(names))
         kept_rows = chosen if kept.all() else chosen.take(rows)
-        yield Part(table.label, number, number + 1, size, rows, kept_rows, names)
+        unread = tuple(name for name in columns if name not in wanted)
+        yield Part(table.label, number, number + 1, size, rows, kept_rows, names, unread)
 
 
 def _rows(table: TableFile) -> int:

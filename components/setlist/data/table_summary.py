@@ -1,6 +1,6 @@
 """What each column of a table was read as, with examples, ranges and counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -19,6 +19,8 @@ KINDS = {
 }
 """What curation reads a column as, by our name; every other column is a category."""
 EXAMPLES = 2
+MOST_NAMES = 20
+"""Columns that a line lists."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,22 @@ def summarise(
         source: the table.
         required: our names of the columns that it must have.
         optional: of those that it may have; None for all others.
-        say: told what was found out about how a file is written.
+        say: told what was found out about how a file is written, and which columns are not read.
 
     Raises:
         DataError: when the table cannot be read, or an id is not what was meant.
     """
     values: dict[str, list[pd.Series]] = {}
     columns: dict[str, str] = {}
+    unread: set[str] = set()
     rows = 0
     with read_parts(source, required=required, optional=optional, say=say) as parts:
         for part in parts:
             rows += len(part.rows)
+            # Of many files alike, the first says it.
+            if not unread.issuperset(part.unread):
+                unread.update(part.unread)
+                say(f"{part.label}: not read: {first_names(part.unread)}")
             for name in part.names:
                 columns[name] = part.names[name]
                 values.setdefault(name, []).append(_read(name, part[name], source))
@@ -76,6 +83,12 @@ def summarise(
         _summary(name, columns[name], pd.concat(of_parts, ignore_index=True), rows)
         for name, of_parts in values.items()
     ]
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first names of a list of any length, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
 def _read(name: str, column: Column, source: TableSource) -> pd.Series:

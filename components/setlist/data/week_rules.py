@@ -29,6 +29,7 @@ def days(case: DataCase) -> Iterator[DataReason]:
     first, last = (day.floor("D") for day in (case.weeks.first, case.weeks.end))
     if counted.empty:
         return
+    own = max(first, case.window.start.ceil("D"))
     if case.live:
         # Days that the live model was trained on have to be there, too.
         weeks = pd.Timedelta(days=7 * case.live.weeks)
@@ -46,13 +47,20 @@ def days(case: DataCase) -> Iterator[DataReason]:
     present = counted["events"].where(counted["events"] > 0)
     usual = present.groupby(span.day_of_week).transform("median")
     quiet = span[(usual >= MIN_DAY_EVENTS) & (counted["events"] < QUIET_DAY * usual)]
+    before, other = "", ""
+    if case.live and (earlier := int((quiet < own).sum())):
+        before = (
+            f"; {earlier} of them lie before the first event, on days that the live model was "
+            "trained on"
+        )
+        other = ", or use another `name` where the live model is of other tables"
     yield conclude(
         "missing days",
         len(quiet) / len(counted),
         case.policy.missing_days,
         f"{len(quiet)} of {len(counted)} days have less than a tenth of the events of their "
-        f"weekday{_days(quiet)}",
-        "load the days that are missing",
+        f"weekday{_days(quiet)}{before}",
+        f"load the days that are missing{other}",
     )
     doubled = span[
         (counted["events"] >= MIN_DAY_EVENTS)

@@ -53,7 +53,8 @@ def check(config: Config = None, change: Set = None, json: JsonOption = False) -
     """Show what each column is read as, what would be rejected and why, and the gate's verdict.
 
     Reads, curates and judges the tables as a run does, and writes nothing. Without a live model at
-    hand the rules on drift are left out; a run applies them.
+    hand the rules on drift are left out, and days before the first event are not missed; a run
+    applies them, and misses the days that the live model was trained on.
 
     Ends with 0 when the gate for data passes or warns, with 3 when it would stop a run, with 1 on
     an error and with 2 when it was called wrongly.

@@ -116,9 +116,9 @@ def named_columns(
 
 def _by_name(present: Sequence[str], key: str) -> str | None:
     """The column that others call so."""
-    plain = {_plain(name): name for name in reversed(present)}
+    plain = {plain_name(name): name for name in reversed(present)}
     # A nested field is known by its whole path, or by its last part.
-    last = {_plain(name.rsplit(".", 1)[-1]): name for name in reversed(present)}
+    last = {plain_name(name.rsplit(".", 1)[-1]): name for name in reversed(present)}
     stems = {}
     if key.endswith("_id"):
         stems = {ID_ENDINGS.sub("", name): column for name, column in plain.items()}
@@ -128,7 +128,7 @@ def _by_name(present: Sequence[str], key: str) -> str | None:
     return None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A column's name without case, accents and marks: "User ID" is "userid"."""
     letters = unicodedata.normalize("NFKD", name.casefold())
     return "".join(character for character in letters if character.isalnum())

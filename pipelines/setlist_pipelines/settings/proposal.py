@@ -13,6 +13,7 @@ from setlist.errors import SettingsError
 from setlist_pipelines.settings.column_names import MEANT, named_columns
 from setlist_pipelines.settings.first_rows import FirstRows
 from setlist_pipelines.settings.proposed_window import Activity
+from setlist_pipelines.settings.unread_columns import unread_columns
 
 TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "events": (("user_id", "item_id", "timestamp"), ("weight",)),
@@ -73,6 +74,8 @@ def propose(
         lines += [f"  {name}:", *_lines(rows, names, section, orders)]
         for sentence in orders:
             hint(f"{name}: {sentence}")
+        if name != "users":  # of which `inputs` names what is read
+            lines += unread_columns(rows, list(names.values()), ratings=name == "events")
         if name == "events":
             played = names
             activity = Activity.read(TableSource.model_validate(_of_activity(section, names)))
@@ -172,7 +175,7 @@ def _period(activity: Activity) -> list[str]:
         f"as_of: {activity.end.date().isoformat()}              "
         "# where the events end; leave it out to use now",
         f"window: {{train_days: {train}, test_days: {test}}}  # trained on, and held out to judge"
-        + (f" ({activity.tested(test):,} played then)" if activity.complete else ""),
+        + (_held_out(activity, train, test) if activity.complete else ""),
     ]
     if bound := activity.events_per_day():
         lines += [
@@ -181,6 +184,12 @@ def _period(activity: Activity) -> list[str]:
             f"curation: {{max_events_per_day: {bound}}}",
         ]
     return lines
+
+
+def _held_out(activity: Activity, train: int, test: int) -> str:
+    """How many can be judged by, and of how many of them a model knows anything."""
+    known = activity.with_history(train, test)
+    return f" ({activity.tested(test):,} played then, {known:,} of them with a history)"
 
 
 def _separator(rows: FirstRows, column: str) -> str:

@@ -100,6 +100,14 @@ class Activity:
             self.pairs.loc[self.pairs["day"].between(end - days, end - 1), "listener"].nunique()
         )
 
+    def with_history(self, train: int, test: int) -> int:
+        """The listeners who played in the last `test` days and in the `train` days before."""
+        cut = (self.end - pd.Timestamp(0)).days - test
+        day = self.pairs["day"]
+        before = self.pairs.loc[day.between(cut - train, cut - 1), "listener"]
+        then = self.pairs.loc[day.between(cut, cut + test - 1), "listener"]
+        return len(np.intersect1d(before, then))
+
     def window(self) -> tuple[int, int]:
         """Days to train on and days to hold out, so that enough listeners are held out."""
         span = (min(self.last, self.end) - self.first).days

@@ -222,16 +222,38 @@ def test_what_was_played_before_the_first_whole_week_is_not_new():
     )
 
 
-def missing(window, now):
-    """The measured share of missing days of 30 days with 40 events each."""
+def judged_days(window, now, live=None):
+    """The reason on missing days of 30 days with 40 events each."""
     events = [(f"u{n}", "a", END - day * DAY - DAY / 24) for day in range(30) for n in range(40)]
     counts = [
         DayCount(day=(END - (day + 1) * DAY).date().isoformat(), events=40, duplicates=0)
         for day in range(30)
     ]
     report = SimpleNamespace(days=counts)
-    case = DataCase(weeks(events), None, None, window, report, (), None, DataPolicy(), now)
-    return {reason.rule: reason.value for reason in days(case)}["missing days"]
+    case = DataCase(weeks(events), None, None, window, report, (), live, DataPolicy(), now)
+    return {reason.rule: reason for reason in days(case)}["missing days"]
+
+
+def missing(window, now):
+    return judged_days(window, now).value
+
+
+def test_days_before_the_first_event_are_missing_only_where_the_live_model_had_them():
+    """Which is said: `data check` knows no live model, so it counts fewer days."""
+    window = Window(END - 90 * DAY, END - 10 * DAY, END)
+    alone = judged_days(window, END)
+    assert (alone.value, "before the first event" in alone.sentence) == (0, False)
+    live = SimpleNamespace(end=(END - 10 * DAY).isoformat(), weeks=8)
+    beside = judged_days(window, END, live)
+    assert beside.sentence.startswith("36 of 66 days ")
+    assert (
+        "; 36 of them lie before the first event, on days that the live model was trained on"
+        in beside.sentence
+    )
+    assert beside.remedy == (
+        "load the days that are missing, or use another `name` where the live model is of other "
+        "tables"
+    )
 
 
 def test_days_after_the_last_event_are_missing_only_where_the_window_has_an_end():

@@ -58,6 +58,20 @@ def test_a_guess_about_a_file_is_said(tmp_path):
     assert "delimiter" in flat(done.output)
 
 
+def test_columns_that_are_not_read_are_named(tmp_path):
+    for part in "ab":
+        (tmp_path / "events").mkdir(exist_ok=True)
+        pd.DataFrame(
+            {"user_id": [1], "item_id": [3], "timestamp": ["2026-04-01"], "stars": 4, "kept": "yes"}
+        ).to_csv(tmp_path / "events" / f"{part}.csv", index=False)
+    (tmp_path / "settings.yaml").write_text(
+        f"data: {{events: {{path: {tmp_path}/events, where: [[kept, ==, yes]]}}}}\n"
+        "as_of: 2026-05-01\n"
+    )
+    done = setlist("data", "check", "--config", tmp_path / "settings.yaml")
+    assert flat(done.output).count("not read: stars") == 1, done.output
+
+
 def listens(folder, compress=False):
     """Tables under other people's names: MovieLens' columns, milliseconds, a table of customers."""
     start = pd.Timestamp("2026-04-01")

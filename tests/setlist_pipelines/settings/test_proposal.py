@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.strangers import Stranger, shop
 
+from setlist.data.source import read_parts
 from setlist.errors import DataError, SettingsError
 from setlist_pipelines.settings.file import Settings, read_settings
 from setlist_pipelines.settings.proposal import propose
@@ -135,7 +136,7 @@ def test_of_a_sparse_table_the_window_is_longer(tmp_path):
     begin = end - pd.Timedelta(days=window.test_days)
     held_out = frame.loc[frame["timestamp"] >= begin, "user_id"].nunique()
     assert held_out >= 100
-    assert f"({held_out:,} played then)" in (tmp_path / "settings.yaml").read_text()
+    assert f"({held_out:,} played then, " in (tmp_path / "settings.yaml").read_text()
     assert window.train_days + window.test_days <= 7_001
 
 
@@ -218,3 +219,55 @@ def test_an_end_in_the_future_is_told(tmp_path, stranger):
     propose(str(tmp_path / "events.csv"), hint=hints.append)
     assert len(hints) == 1
     assert "which is in the future" in hints[0]
+
+
+def test_those_who_are_held_out_with_a_history_are_counted(tmp_path):
+    """Of four who play on the last days, two have played before; three more never come back."""
+    early, late = pd.Timestamp("2026-04-10"), pd.Timestamp("2026-05-29")
+    plays = [(f"u{n}", "a", early) for n in range(5)]
+    plays += [(f"u{n}", "b", late) for n in (3, 4, 5, 6)] + [("u6", "a", late)]
+    pd.DataFrame(plays, columns=["user_id", "item_id", "timestamp"]).to_csv(
+        tmp_path / "events.csv", index=False
+    )
+    text = propose(str(tmp_path / "events.csv"))
+    assert "(4 played then, 2 of them with a history)" in text
+
+
+def rated(folder, stranger, **columns) -> str:
+    """The proposal for events with these columns besides the three that are needed."""
+    stranger.frame("user", "item", "time").assign(**columns).to_csv(
+        folder / "events.csv", index=False
+    )
+    pd.DataFrame({"item_id": stranger.item_ids, "title": "A", "release_year": 1995}).to_csv(
+        folder / "items.csv", index=False
+    )
+    return propose(str(folder / "events.csv"), str(folder / "items.csv"))
+
+
+@pytest.mark.parametrize("name", ["stars", "Bewertung: Film", "x"])
+def test_what_is_not_read_is_named_and_a_rating_has_a_hint_that_works(tmp_path, stranger, name):
+    count = len(stranger.frame("user", "item", "time"))
+    text = rated(tmp_path, stranger, **{name: np.arange(count) % 10 / 2 + 0.5, "city": "Oslo"})
+    assert f"# not read: {name}, city\n" in text
+    assert "# not read: release_year\n" in text
+    assert f"# {name} looks like a rating; each row counts as one play" in text
+    (tmp_path / "settings.yaml").write_text(text.replace("# where:", "where:"), "utf-8")
+    events = read_settings(tmp_path / "settings.yaml").data.events
+    assert events.where == [(name, ">=", 4)]
+    with read_parts(events, required=("user_id",), optional=None) as parts:
+        assert sum(len(part.rows) for part in parts) == sum(np.arange(count) % 10 / 2 + 0.5 >= 4)
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 2, 3], [1, 2, 3, 4, 12], ["a", "b", "c", "d"], [0, 1], [5], list(range(40))]
+)
+def test_other_numbers_look_like_no_rating(tmp_path, stranger, values):
+    count = len(stranger.frame("user", "item", "time"))
+    text = rated(tmp_path, stranger, other=[values[n % len(values)] for n in range(count)])
+    assert "# not read: other" in text
+    assert "rating" not in text
+
+
+def test_nothing_is_said_where_all_columns_are_read(tmp_path, stranger):
+    stranger.frame("user", "item", "time").to_csv(tmp_path / "events.csv", index=False)
+    assert "not read" not in propose(str(tmp_path / "events.csv"))

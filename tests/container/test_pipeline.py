@@ -56,8 +56,9 @@ RECORDS = """
 import json
 from google.cloud.storage import Client
 
-blobs = [one for one in Client().list_blobs("setlist", prefix="ci/home/") if "/runs/" in one.name]
-print(json.dumps([json.loads(one.download_as_bytes()) for one in blobs]))
+blobs = [one for one in Client().list_blobs("setlist", prefix="ci/home/runs/")]
+records = [one for one in blobs if one.name.endswith(".json")]
+print(json.dumps([json.loads(one.download_as_bytes()) for one in records]))
 """
 
 

@@ -118,13 +118,13 @@ class ListEvaluation:
         return page
 
     def __repr__(self) -> str:
-        told, untold = without_silent_metrics(self.folder, self.evaluation)
-        names = [metric.name for metric in told.metrics]
+        shown, left_out = without_silent_metrics(self.folder, self.evaluation)
+        names = [metric.name for metric in shown.metrics]
         table = self.table()[names].to_string(float_format="{:.4f}".format)
-        return "\n".join([table, *map(one_line, filter(None, (untold, *self.notes)))])
+        return "\n".join([table, *map(one_line, filter(None, (left_out, *self.notes)))])
 
     def _repr_html_(self) -> str:
-        evaluation, untold = without_silent_metrics(self.folder, self.evaluation)
+        evaluation, left_out = without_silent_metrics(self.folder, self.evaluation)
         intervals = read_intervals(self.folder, evaluation, wanted_of_models(evaluation))
         rows = []
         for model in evaluation.models:
@@ -140,7 +140,7 @@ class ListEvaluation:
             f"{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
             f"{evaluation.shelf} shelf"
         )
-        notes = "".join(map(html_line, filter(None, (untold, *self.notes))))
+        notes = "".join(map(html_line, filter(None, (left_out, *self.notes))))
         head = ["lists", *(metric.label for metric in evaluation.metrics)]
         return html_line(about) + html_table(head, rows) + notes
 

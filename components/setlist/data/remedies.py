@@ -113,9 +113,9 @@ def in_order(values: pd.Series, form: str) -> tuple[str, str]:
         order: pd.to_datetime(some, format=order, errors="coerce", utc=True)
         for order in sorted((form, _swapped(form)), reverse=True)
     }
-    (first, one), (second, other) = read.items()
-    unlike = some[(one != other) & one.notna() & other.notna()]
-    if unlike.empty or (one.isna() != other.isna()).any():
+    (first, first_times), (second, second_times) = read.items()
+    unlike = some[(first_times != second_times) & first_times.notna() & second_times.notna()]
+    if unlike.empty or (first_times.isna() != second_times.isna()).any():
         return "", ""
     days = {order: (times.max() - times.min()).days for order, times in read.items()}
     example = unlike.index[0]

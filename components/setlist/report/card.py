@@ -60,7 +60,7 @@ class CardMeasurements:
         worst: the groups with the lowest values, the lowest first.
         best: the groups with the highest values, the highest first.
         small: names and sizes of groups with fewer than `MIN_LISTENERS` listeners.
-        untold: a line about metrics that the table leaves out, "" for none.
+        left_out: a line about metrics that the table leaves out, "" for none.
     """
 
     evaluation: Evaluation
@@ -68,7 +68,7 @@ class CardMeasurements:
     worst: list[GroupResult]
     best: list[GroupResult]
     small: list[str]
-    untold: str
+    left_out: str
 
     @classmethod
     def read(cls, folder: Path, verdict: Verdict, label: str) -> Self:
@@ -122,14 +122,14 @@ class CardMeasurements:
             for group in listener_slice.groups
             if not group.cells
         ]
-        told, untold = without_silent_metrics(folder, evaluation, verdict.primary)
+        shown, left_out = without_silent_metrics(folder, evaluation, verdict.primary)
         return cls(
             evaluation=evaluation,
-            table=metric_table(told, intervals, ()),
+            table=metric_table(shown, intervals, ()),
             worst=groups[:half],
             best=groups[len(groups) - half :][::-1],
             small=small,
-            untold=untold,
+            left_out=left_out,
         )
 
 

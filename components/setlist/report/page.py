@@ -182,7 +182,7 @@ def write_report(
     # Who gives lists may give no plays before them: then nothing is known of what was popular, or
     # of how long a listener is here.
     history = bool(items["plays"].any())
-    told, untold = without_silent_metrics(evaluations, evaluation, primary)
+    meaningful, left_out = without_silent_metrics(evaluations, evaluation, primary)
     compared = compared_slices(
         evaluation, users, lambda label, metric: scores[label][metric].to_numpy(np.float64), primary
     )
@@ -209,18 +209,18 @@ def write_report(
             level=f"{CONFIDENCE_LEVEL:.0%}",
             silent=silent,
             silence=describe_silence(evaluation, folded),
-            untold=untold,
+            left_out=left_out,
             history=history,
             catalogue=not any(NO_CATALOGUE in model.not_asked for model in evaluation.models),
             shown=[model for model in evaluation.models if model.label not in folded],
-            table=metric_table(told, intervals, silent, folded),
-            shared=shared_truth(told, scores, intervals, primary),
+            table=metric_table(meaningful, intervals, silent, folded),
+            shared=shared_truth(meaningful, scores, intervals, primary),
             forest=_trusted_markup(draw_forest(judged.reasons, primary)),
             glance=Glance.of(evaluations, evaluation, users, items, listing),
             slices=slices(evaluation, compared, intervals, live=True, folded=folded),
             listeners=listener_cards(evaluations, users, tops, scores, primary, per_segment),
             changes=changes_since_live(
-                told,
+                meaningful,
                 scores,
                 intervals,
                 items,

@@ -510,15 +510,21 @@ def test_a_relative_guardrail_waits_for_a_live_model(tmp_path):
     assert outcomes(verdict) == {"better than most_popular": "pass"}
 
 
-@pytest.mark.parametrize("tags", [[], ["folk"], None])
-def test_diversity_is_not_asked_where_items_have_no_tags(tmp_path, tags):
-    """Without any tag a list is as diverse as can be, whatever it holds."""
+def with_diversity(path: Path) -> Path:
+    """An evaluation in which every list is as diverse as can be."""
     models = against(0.75)
     for table in models.tables.values():
         table["intra_list_diversity@10"] = 1.0
-    folder = models.write(tmp_path)
+    folder = models.write(path)
     metric = MetricInfo.of("intra_list_diversity@10").model_dump()
     edit(lambda document: document["metrics"].append(metric))(folder)
+    return folder
+
+
+@pytest.mark.parametrize("tags", [[], ["folk"], None])
+def test_diversity_is_not_asked_where_items_have_no_tags(tmp_path, tags):
+    """Without any tag a list is as diverse as can be, whatever it holds."""
+    folder = with_diversity(tmp_path)
     if tags is not None:
         pd.DataFrame({"tags": [[], tags]}).to_parquet(folder / "items.parquet")
     guardrail = Guardrail(metric="intra_list_diversity@10", at_least=0.2)
@@ -534,12 +540,7 @@ def test_diversity_is_not_asked_where_items_have_no_tags(tmp_path, tags):
 
 
 def test_a_table_of_items_that_cannot_be_read_is_refused(tmp_path):
-    models = against(0.75)
-    for table in models.tables.values():
-        table["intra_list_diversity@10"] = 1.0
-    folder = models.write(tmp_path)
-    metric = MetricInfo.of("intra_list_diversity@10").model_dump()
-    edit(lambda document: document["metrics"].append(metric))(folder)
+    folder = with_diversity(tmp_path)
     (folder / "items.parquet").write_bytes(b"PAR1 and no more")
     guardrail = Guardrail(metric="intra_list_diversity@10", at_least=0.2)
     policy = PLAIN.model_copy(update={"guardrails": (guardrail,)})

@@ -182,7 +182,7 @@ def test_an_unknown_revision_is_refused(store: ModelStore, stage: Stage, tmp_pat
     stage("run-1"), stage("run-2")
     with refused("home has no revision 7; its revisions are: 1, 2"):
         store.fetch("home", 7, tmp_path / "to")
-    with refused("home has no revision -1"):
+    with refused("home never had a revision -1: numbers begin at 1"):
         store.manifest("home", -1)
     assert not (tmp_path / "to").exists()
 

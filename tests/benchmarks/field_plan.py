@@ -49,7 +49,7 @@ TRIALS = (
         "a_hair_better",
         f"popular in the country in a slightly other order, the luckiest of {DRAWS} draws",
         against=("popular_by_country",),
-        rules=("better than popular_by_country",),
+        rules=("better than the lists popular_by_country",),
     ),
     Trial("a_leak", "knows the test period by heart", rules=("not too good to be true",)),
     Trial("shuffled_ids", "right lists under wrong ids", rules=("better than ", "no group by ")),

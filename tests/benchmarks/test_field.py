@@ -92,7 +92,7 @@ def test_our_values_are_those_by_hand(ours):
 
 def test_our_column_names_the_rule_that_stops_the_lists(ours):
     cell = field_page.by_setlist(ours["trials"]["candidate"])
-    assert cell == "**reject**: no group by country worse off than with rival"
+    assert cell == "**reject**: no group by country worse off than with the lists rival"
 
 
 def test_a_value_that_differs_needs_a_reason():

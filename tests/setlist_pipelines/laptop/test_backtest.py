@@ -34,6 +34,9 @@ def evaluation(folder: Path, candidate: float, rule: float, **rivals: float) -> 
     written = handmade.evaluation(models, LISTENERS)
     folder.mkdir()
     (folder / "evaluation.json").write_text(written.model_dump_json())
+    ids = [f"u{number}" for number in range(LISTENERS)]
+    users = pd.DataFrame({"user_id": ids} | dict.fromkeys(written.slices, "a"))
+    users.to_parquet(folder / "users.parquet")
     for label, value in values.items():
         (folder / label).mkdir()
         table = pd.DataFrame({"ndcg@10": np.full(LISTENERS, value)})

@@ -6,6 +6,7 @@ import pandas as pd
 
 from setlist.data.case import MIN_LISTENERS, DataCase, conclude
 from setlist.data.profile import IdColumn
+from setlist.data.remedies import guess_separator
 from setlist.data.verdict import DataReason
 
 
@@ -155,12 +156,8 @@ def items(case: DataCase) -> Iterator[DataReason]:
     if len(counts):
         single = counts.index[counts.to_numpy() == 1]
         share = len(single) / len(counts)
-        separators = [
-            mark for mark in ",;|/" if counts.index.str.contains(mark, regex=False).mean() > 0.5
-        ]
-        remedy = "see tags_separator"
-        if separators:
-            remedy = f'set tags_separator: "{separators[0]}"'
+        separator = guess_separator(counts.index.to_series(), share=0.5)
+        remedy = f'set tags_separator: "{separator}"' if separator else "see tags_separator"
         yield conclude(
             "distinct tags",
             share if len(items) >= MIN_LISTENERS else 0.0,

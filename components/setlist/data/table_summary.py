@@ -103,13 +103,17 @@ def _read(name: str, column: Column, source: TableSource) -> pd.Series:
         return pd.Series(numbers(column, source.decimal))
     if kind == "tags":
         tags = tag_lists(column, source.tags_separator)
-        return pd.Series([" | ".join(row) or None for row in tags], dtype="object")
+        return pd.Series([tuple(row) or None for row in tags], dtype="object")
     text = label_text(column)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, text.type), text).to_pandas()
 
 
 def _summary(name: str, column: str, values: pd.Series, rows: int) -> ColumnSummary:
     given, kind = values.dropna(), KINDS.get(name, "category")
+    # A tag counts once, in however many lists it stands.
+    distinct = int((given.explode() if kind == "tags" else given).nunique())
+    if kind == "tags":
+        given = given.str.join(" | ")
     examples = tuple(str(value) for value in given.drop_duplicates().head(EXAMPLES))
     span = ""
     if len(given) and kind in ("instant (UTC)", "number"):
@@ -125,6 +129,6 @@ def _summary(name: str, column: str, values: pd.Series, rows: int) -> ColumnSumm
         examples=examples,
         span=span,
         missing=rows - len(given),
-        distinct=int(given.nunique()),
+        distinct=distinct,
         rows=rows,
     )

@@ -1,16 +1,37 @@
 """What `setlist runs show` says of a run without a cluster, by its folder and its store."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from setlist.errors import StoreNotFoundError
+from setlist.errors import SettingsError, StoreNotFoundError
 from setlist_pipelines.cli.answer import Answer
 
 if TYPE_CHECKING:
     from setlist_pipelines.laptop.run_state import Progress
 
 HERE, HOME = ".setlist/store", "home"
+
+
+def latest_local_run(workdir: Path) -> str:
+    """The id of the run that began last in the folder of the runs.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    from setlist_pipelines.laptop.run_state import RUN_ID
+
+    ids = [path.name for path in workdir.glob("*") if re.fullmatch(RUN_ID, path.name)]
+    if not ids:
+        raise SettingsError(
+            f"there is no run in {workdir}",
+            "name the folder of the runs with --workdir; `setlist runs list` shows a cluster's",
+        )
+    # An id holds when its run began, behind the name of its pipeline.
+    return max(
+        ids, key=lambda run_id: run_id.removeprefix("retraining-").removeprefix("monitoring-")
+    )
 
 
 def show_local_run(run_id: str, workdir: Path, store: str, name: str, json: bool) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 models = Commands(
     help="The models of a store: a folder or a bucket.",
-    epilog=examples("setlist models list", "setlist models show 7"),
+    epilog=examples("setlist models list", "setlist models show"),
 )
 
 Name = Annotated[str, typer.Option(help="The model's name in the store.")]
@@ -75,9 +75,14 @@ def list_(name: Name = HOME, store: Store = HERE, json: JsonOption = False) -> N
         answer.put_rows("revisions", records)
 
 
-@models.command(epilog=examples("setlist models show 7"))
+@models.command(epilog=examples("setlist models show", "setlist models show 7"))
 def show(
-    revision: Revision, name: Name = HOME, store: Store = HERE, json: JsonOption = False
+    revision: Annotated[
+        int | None, typer.Argument(help="The number of the revision; the live one if left out.")
+    ] = None,
+    name: Name = HOME,
+    store: Store = HERE,
+    json: JsonOption = False,
 ) -> None:
     """Show one revision: whether it is live, its run, its report, its verdict, its files."""
     from setlist.runs.kept_run import report_of_revision
@@ -85,10 +90,17 @@ def show(
     from setlist_pipelines.cli.revision_facts import described, standing
 
     place = open_reader(store)
+    head = place.read_pointer(name)[0]
+    if revision is None:
+        if head is None:
+            raise SettingsError(
+                f"store {store}: nothing is live under {name}", "see `setlist models list`"
+            )
+        revision = head.live
     manifest = place.manifest(name, revision)
     report, remark = report_of_revision(place, manifest)
     data, size = manifest.training_window, _size(manifest)
-    state = standing(place.read_pointer(name)[0], manifest)
+    state = standing(head, manifest)
     facts = {
         "model": Cell({"name": name, "revision": revision}, f"{name}, revision {revision}"),
         "state": state,

@@ -15,7 +15,7 @@ from setlist.printable import lines
 from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
 from setlist_pipelines.cli.connection import Cookies, Host, Namespace, TokenFile, connect, say
 from setlist_pipelines.cli.help_page import Commands, examples
-from setlist_pipelines.cli.local_run import show_local_run
+from setlist_pipelines.cli.local_run import latest_local_run, show_local_run
 
 if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.run_records import RunStory
@@ -57,12 +57,16 @@ def list_(
 
 @runs.command(
     epilog=examples(
+        "setlist runs show",
         "setlist runs show 5f0c2b1e-7a52-4c1e-9b0a-2f4d8a6f3c11",
         "setlist runs show retraining-20260501-051234-1a2b3c4d",
     )
 )
 def show(
-    run_id: RunId,
+    run_id: Annotated[
+        str,
+        typer.Argument(metavar="[RUN]", help="The id of the run; the latest here if left out."),
+    ] = "",
     host: Host = "",
     namespace: Namespace = "",
     token_file: TokenFile = None,
@@ -83,6 +87,7 @@ def show(
 ) -> None:
     """Show a run: its state, its outcome, its report, its steps and their states.
 
+    Without an id: the latest run in the folder of the runs, on this machine.
     A run of `setlist run` is looked up in the folder of the runs and in its store. Its state is
     running, ended before it was finished, failed, succeeded, or not on this machine.
     """
@@ -91,6 +96,8 @@ def show(
     from setlist_pipelines.kubeflow.submission import describe_end, run_link
     from setlist_pipelines.laptop.run_state import RUN_ID
 
+    if not run_id:
+        run_id = latest_local_run(workdir)
     folder = Path(run_id)
     if folder.is_dir() and re.fullmatch(RUN_ID, folder.name):  # as `setlist run --resume` takes it
         run_id, workdir = folder.name, folder.parent
@@ -101,13 +108,16 @@ def show(
     _id(run_id)
     try:
         kubeflow = connect(host, namespace, token_file, cookies)
-    except SettingsError as fault:
+    except SettingsError:
         if host:
             raise
         try:  # without a host: its store may have the record of a run of a cluster
             show_local_run(run_id, workdir, store, model, json)
         except StoreNotFoundError as missing:
-            raise SettingsError(f"{missing.message}; {fault.message}", fault.remedy) from missing
+            raise SettingsError(
+                missing.message,
+                "without an id, the latest run here is shown; a run of a cluster needs --host",
+            ) from missing
         return
     run = kubeflow.get(f"runs/{_id(run_id)}")
     name, state = run.get("display_name"), run.get("state")

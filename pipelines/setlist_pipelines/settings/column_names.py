@@ -46,7 +46,10 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("class", "department", "kategorie", "kategorien", "warengruppe", "schlagworte"),
         *("categorie", "categoria"),
     ),
-    "released": ("released", "releasedate", "releasedat", "publishedat", "published"),
+    "released": (
+        *("released", "releasedate", "releasedat", "publishedat", "published"),
+        *("releaseyear", "year"),
+    ),
     "valid_from": ("validfrom",),
     "weight": ("weight",),
 }

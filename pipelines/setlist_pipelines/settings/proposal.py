@@ -2,12 +2,12 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import yaml
 
-from setlist.data.remedies import guess_timestamp, in_order
+from setlist.data.remedies import YEAR, guess_separator, guess_timestamp, in_order
 from setlist.data.source import TableSource
 from setlist.errors import SettingsError
 from setlist_pipelines.settings.column_names import MEANT, named_columns
@@ -22,7 +22,8 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Our names of the columns that each table must have, and of those that are looked for."""
 MAX_INPUT_VALUES = 200
-TAG_SEPARATORS = ("|", ";", ",", "/")
+MOST_NUMBERS = 20
+"""A column of numbers with more values is a quantity, such as an age, and no group."""
 DECIMAL_COMMA = r"\d+,\d+"
 
 
@@ -70,9 +71,9 @@ def propose(
         # A table of items or users has the ids of the events in its key column.
         known = {key: tables["events"].values[played[key]] for key in required if played}
         names = named_columns(rows, required, optional, given, known)
-        section, orders = _section(rows, names)
-        lines += [f"  {name}:", *_lines(rows, names, section, orders)]
-        for sentence in orders:
+        section, choices = _section(rows, names)
+        lines += [f"  {name}:", *_lines(rows, names, section, choices)]
+        for sentence in choices.values():
             hint(f"{name}: {sentence}")
         if name != "users":  # of which `inputs` names what is read
             lines += unread_columns(rows, list(names.values()), ratings=name == "events")
@@ -90,7 +91,7 @@ def propose(
                 "whether their dates are read as they are meant"
             )
     if users is not None:
-        lines.append(f"inputs: [{', '.join(inputs)}]   # columns of users that the models may read")
+        lines += inputs
     return "\n".join(lines) + "\n"
 
 
@@ -107,9 +108,9 @@ def _check_given(given: Mapping[str, str], tables: Mapping[str, FirstRows]) -> N
             )
 
 
-def _section(rows: FirstRows, names: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
-    """The settings of a table, and a sentence where the order of day and month was chosen."""
-    orders = []
+def _section(rows: FirstRows, names: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:
+    """The settings of a table, and a sentence for each that somebody has to look at."""
+    choices = {}
     section: dict[str, object] = {"path": rows.path}
     if renamed := {key: column for key, column in names.items() if key != column}:
         section["columns"] = renamed
@@ -119,23 +120,34 @@ def _section(rows: FirstRows, names: Mapping[str, str]) -> tuple[dict[str, objec
         if key in names:
             times = rows.values[names[key]].dropna()
             guessed = guess_timestamp(times)
+            if key == "released" and times.str.fullmatch(YEAR).mean() > 0.5:
+                guessed = {"timestamp_format": "%Y"}
             likely, sentence = in_order(times, guessed.get("timestamp_format", ""))
             if likely:
                 guessed = {"timestamp_format": likely}
-                orders.append(sentence)
+                choices["timestamp_format"] = sentence
             section |= guessed
     if "weight" in names and rows.values[names["weight"]].str.fullmatch(DECIMAL_COMMA).any():
         section["decimal"] = ","
-    if "tags" in names and (separator := _separator(rows, names["tags"])) != "|":
-        section["tags_separator"] = separator
-    return section, orders
+    if "tags" in names:
+        tags = rows.values[names["tags"]].dropna()
+        separator = guess_separator(tags[~tags.str.startswith("[")])
+        if separator not in ("", "|"):
+            section["tags_separator"] = separator
+        if separator == " ":
+            example = tags[tags.str.contains(" ")].iloc[0]
+            choices["tags_separator"] = (
+                f"each word of {names['tags']}, such as {example!r:.60}, is read as a tag; take "
+                "tags_separator out where the words belong together"
+            )
+    return section, choices
 
 
 def _lines(
     rows: FirstRows,
     names: Mapping[str, str],
     section: Mapping[str, object],
-    orders: Sequence[str],
+    choices: Mapping[str, str],
 ) -> list[str]:
     """The settings of a table as indented lines, with an example behind each renamed column."""
     lines = [f"    path: {_yaml(rows.path)}", *(f"    # {note}" for note in rows.notes)]
@@ -149,9 +161,8 @@ def _lines(
                     meaning = MEANT.get(key, key)
                     lines.append(f"      {key}: {_yaml(column)}  # {meaning}{_comment(shown)}")
         elif option != "path":
-            if option == "timestamp_format":
-                wrapped = [row for text in orders for row in textwrap.wrap(_comment(text), 92)]
-                lines += [f"    # {row}" for row in wrapped]
+            wrapped = textwrap.wrap(_comment(choices.get(option, "")), 92)
+            lines += [f"    # {row}" for row in wrapped]
             lines.append(f"    {option}: {_yaml(str(value))}")
     return lines
 
@@ -192,25 +203,34 @@ def _held_out(activity: Activity, train: int, test: int) -> str:
     return f" ({activity.tested(test):,} played then, {known:,} of them with a history)"
 
 
-def _separator(rows: FirstRows, column: str) -> str:
-    """What stands between the tags of an item, by the first rows."""
-    given = rows.values[column].dropna()
-    texts = given[~given.str.startswith("[")]
-    counts = {mark: int(texts.str.contains(mark, regex=False).sum()) for mark in TAG_SEPARATORS}
-    best = max(counts, key=lambda mark: counts[mark])
-    # A comma in a name now and then is none.
-    return best if counts[best] > len(texts) / 5 else "|"
-
-
 def _inputs(rows: FirstRows, keys: list[str]) -> list[str]:
-    """The columns of users with few enough values to say something about a listener."""
-    return [
+    """The line with the columns of users that have few enough values to say something.
+
+    Numbers of many values are left out, and a comment names them: every age would be a group of
+    its own.
+    """
+    few = [
         name
         for name in rows.values.columns
         if name not in keys
         and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
         and 1 < rows.values[name].nunique() <= min(MAX_INPUT_VALUES, len(rows.values) / 5)
     ]
+    many = [name for name in few if _is_quantity(rows.values[name])]
+    lines = [
+        f"# {name} has {rows.values[name].nunique()} values and is no input: each would be a group "
+        "of its own. Give ranges, such as 20-29."
+        for name in many
+    ]
+    inputs = ", ".join(name for name in few if name not in many)
+    return [*lines, f"inputs: [{inputs}]   # columns of users that the models may read"]
+
+
+def _is_quantity(values: pd.Series) -> bool:
+    given = values.dropna()
+    return given.nunique() > MOST_NUMBERS and bool(
+        pd.to_numeric(given, errors="coerce").notna().all()
+    )
 
 
 def _yaml(value: str) -> str:

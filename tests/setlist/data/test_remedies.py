@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from setlist.data.keys import Column
-from setlist.data.remedies import guess_timestamp, in_order, timestamp_remedy
+from setlist.data.remedies import guess_separator, guess_timestamp, in_order, timestamp_remedy
 from setlist.data.source import TableSource
 
 TIMES = pd.date_range("2026-02-27 09:05:07", periods=40, freq="17h")
@@ -98,3 +98,31 @@ def test_of_two_orders_that_read_all_the_one_with_the_shorter_time_is_likelier(d
 def test_an_order_that_is_no_question_is_not_asked_for(days):
     values = pd.Series(days)
     assert in_order(values, guess_timestamp(values)["timestamp_format"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("texts", "separator"),
+    [
+        (
+            [
+                "Comedy Drama",
+                "Drama",
+                "Crime Drama",
+                "Crime Comedy",
+                "Comedy",
+                "Comedy Crime",
+                "Crime",
+            ],
+            " ",
+        ),
+        (["Science Fiction", "Soul Music", "Martial Arts", "Comedy", "Drama"], ""),
+        (["Hard Rock", "Soft Rock", "Punk Rock", "Pop Rock", "Rock", "Pop", "Punk"], ""),
+        (["Comedy/Film Noir", "Drama", "Film Noir/Drama"], "/"),
+        (["Comedy|Film Noir", "Drama|Comedy", "Sci-Fi/Drama|War"], "|"),
+        (["Film Noir", *["Drama"] * 9, "Crosby, Stills"], ""),
+        (["A film of two friends", "The war and what it left", "Old songs on new tapes"], ""),
+        ([], ""),
+    ],
+)
+def test_what_stands_between_tags(texts, separator):
+    assert guess_separator(pd.Series(texts, dtype="str")) == separator

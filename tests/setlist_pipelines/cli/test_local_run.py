@@ -159,17 +159,34 @@ def test_the_path_of_a_run_is_as_good_as_its_id(setlist, begun):
     assert f"run      {begun.identity.run_id}\n" in done.out, done.err
 
 
+def test_without_an_id_the_latest_run_here_is_shown(setlist, place, begun):
+    begun.close()
+    for earlier in ("retraining-20200101-000000-zzzz", "monitoring-20200101-000000-zzzz"):
+        (place / ".setlist" / earlier).mkdir()
+    done = setlist("runs", "show")
+    assert f"run      {begun.identity.run_id}\n" in done.out, done.err
+    later = "monitoring-22000101-000000-aaaa"
+    (place / ".setlist" / later).mkdir()
+    assert f"run      {later}\n" in setlist("runs", "show").out
+    done = setlist("runs", "show", "--workdir", "elsewhere")
+    assert (done.code, done.out) == (1, "")
+    assert "there is no run in elsewhere" in done.err
+
+
 def test_without_a_cluster_a_wrong_id_is_said_before_the_host(setlist, place, monkeypatch):
     for variable in ("KF_PIPELINES_ENDPOINT", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(variable, raising=False)
     (place / "store").mkdir()
-    for words in (("show", "retraining-2026", "--store", place / "store"),
-                  ("compare", "retraining-2026", "other")):  # fmt: skip
-        done = setlist("runs", *words)
-        assert (done.code, done.out) == (1, "")
-        first, _, second = done.err.partition("no host of Kubeflow Pipelines is named")
-        assert "retraining-2026" in first
-        assert "--host" in second
+    done = setlist("runs", "compare", "retraining-2026", "other")
+    assert (done.code, done.out) == (1, "")
+    first, _, second = done.err.partition("no host of Kubeflow Pipelines is named")
+    assert "retraining-2026" in first
+    assert "--host" in second
+    done = setlist("runs", "show", "retraining-2026", "--store", place / "store")
+    assert (done.code, done.out) == (1, "")
+    assert "there is no run retraining-2026 in .setlist" in done.err
+    assert "without an id, the latest run here is shown" in done.err
+    assert "--host" in done.err
     done = setlist("runs", "show", "typo_")
     assert "typo_ is not the id of a run" in done.err
     done = setlist("runs", "compare", ELSEWHERE, ELSEWHERE)

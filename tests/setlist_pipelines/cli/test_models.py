@@ -158,11 +158,13 @@ def state_of(out):
 
 def test_show_says_whether_a_revision_is_live(models, pushed, uri):  # noqa: F811
     pushed("run-1", mode="manual")
+    assert "nothing is live under home" in fault(models("show"))
     assert state_of(well(models("show", 1))) == "staged, not live"
     pushed("run-2"), pushed("run-3")
     when = {entry.revision: entry.when for entry in open_store(uri).history("home")}
     assert state_of(well(models("show", 1))) == "staged, not live"
     assert state_of(well(models("show", 2))) == f"was live until {when[3]}"
+    assert well(models("show")) == well(models("show", 3))
     assert state_of(well(models("show", 3))) == "live"
     well(models("rollback"))
     rolled = open_store(uri).history("home")[-1].when

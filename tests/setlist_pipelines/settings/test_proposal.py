@@ -238,7 +238,7 @@ def rated(folder, stranger, **columns) -> str:
     stranger.frame("user", "item", "time").assign(**columns).to_csv(
         folder / "events.csv", index=False
     )
-    pd.DataFrame({"item_id": stranger.item_ids, "title": "A", "release_year": 1995}).to_csv(
+    pd.DataFrame({"item_id": stranger.item_ids, "title": "A", "studio": 1995}).to_csv(
         folder / "items.csv", index=False
     )
     return propose(str(folder / "events.csv"), str(folder / "items.csv"))
@@ -249,7 +249,7 @@ def test_what_is_not_read_is_named_and_a_rating_has_a_hint_that_works(tmp_path, 
     count = len(stranger.frame("user", "item", "time"))
     text = rated(tmp_path, stranger, **{name: np.arange(count) % 10 / 2 + 0.5, "city": "Oslo"})
     assert f"# not read: {name}, city\n" in text
-    assert "# not read: release_year\n" in text
+    assert "# not read: studio\n" in text
     assert f"# {name} looks like a rating; each row counts as one play" in text
     (tmp_path / "settings.yaml").write_text(text.replace("# where:", "where:"), "utf-8")
     events = read_settings(tmp_path / "settings.yaml").data.events
@@ -271,3 +271,32 @@ def test_other_numbers_look_like_no_rating(tmp_path, stranger, values):
 def test_nothing_is_said_where_all_columns_are_read(tmp_path, stranger):
     stranger.frame("user", "item", "time").to_csv(tmp_path / "events.csv", index=False)
     assert "not read" not in propose(str(tmp_path / "events.csv"))
+
+
+def test_words_as_tags_a_year_and_ages(tmp_path):
+    stranger = Stranger.draw(users=300)
+    genres = ["Comedy Drama", "Drama", "Crime Drama Comedy", "Crime Comedy", "Comedy", "War Drama"]
+    genres += ["War", "Crime", "Comedy War", "Drama Crime"]
+    stranger.frame("user", "item", "time").to_csv(tmp_path / "events.csv", index=False)
+    items = pd.DataFrame({"item": stranger.item_ids, "release_year": 1995})
+    items["genres"] = [genres[n % len(genres)] for n in range(len(items))]
+    items.to_csv(tmp_path / "items.csv", index=False)
+    users = pd.DataFrame({"user": stranger.user_ids})
+    users["age"], users["city"] = np.arange(len(users)) % 30 + 18, np.arange(len(users)) % 30
+    users["city"] = "city " + users["city"].astype(str)
+    users.to_csv(tmp_path / "users.csv", index=False)
+    hints: list[str] = []
+    tables = [str(tmp_path / f"{name}.csv") for name in ("events", "items", "users")]
+    text = propose(*tables, hint=hints.append)
+    (tmp_path / "settings.yaml").write_text(text, "utf-8")
+    settings = read_settings(tmp_path / "settings.yaml")
+    assert settings.data.items.tags_separator == " "
+    assert ["Comedy Drama" in hint for hint in hints] == [True]
+    assert settings.data.items.timestamp_format == "%Y"
+    assert settings.inputs == ("city",)
+    assert "# age has 30 values and is no input" in text
+    with read_parts(settings.data.items, required=("item_id",), optional=None) as parts:
+        for part in parts:
+            micros, known = settings.data.items.instants(part["released"])
+            assert known.all()
+            assert set(micros) == {pd.Timestamp("1995-01-01").value // 1000}

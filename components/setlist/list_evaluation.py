@@ -66,20 +66,16 @@ class ListEvaluation:
         ]
 
     def table(self) -> pd.DataFrame:
-        """One row a table of lists or model, one column a metric."""
+        """One row a table of lists or model, one column a metric.
+
+        A metric that reads tags is missing where no item has any: it would say nothing of a list.
+        """
         names = [metric.name for metric in self.evaluation.metrics]
-        return pd.DataFrame.from_dict(
-            {
-                model.label: {
-                    name: value
-                    for name, value in read_values(self.folder, model).items()
-                    if name in names
-                }
-                for model in self.evaluation.models
-            },
-            orient="index",
-            columns=names,
-        )
+        shown, _ = without_silent_metrics(self.folder, self.evaluation)
+        values = {m.label: read_values(self.folder, m) for m in self.evaluation.models}
+        of_models = pd.DataFrame.from_dict(values, orient="index")
+        telling = of_models.reindex(columns=[metric.name for metric in shown.metrics])
+        return telling.reindex(columns=names)
 
     def judge(self, policy: Policy | None = None) -> Verdict:
         """The verdict of a policy: the rules of a pipeline, as far as lists can be asked.

@@ -153,6 +153,10 @@ def test_a_metric_of_tags_is_named_and_not_shown_where_no_item_has_any(capsys):
     assert "ndcg" in table
     assert "intra" not in table
     assert line == "intra_list_diversity@1, which reads tags, and no item has any.\n"
+    assert evaluated.table().loc["candidate"].to_dict() == {
+        "ndcg@1": 1,
+        "intra_list_diversity@1": pytest.approx(float("nan"), nan_ok=True),
+    }
 
 
 # Several candidates.

@@ -90,6 +90,11 @@ class TrainingRecord(BaseModel):
     """NDCG@100 of the held-out plays of listeners with plays before them, without a prior, for each
     learner that the training could have started from."""
 
+    @property
+    def added_nothing(self) -> bool:
+        """Whether no epoch beat the start by more than chance, so that the start is the model."""
+        return bool(self.listeners) and not self.best
+
     def write(self, folder: Path) -> None:
         """Write `LABEL.json` into the folder."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -150,10 +150,19 @@ def print_summary(run: "Run", settings: "Settings") -> None:
     evaluation_folder = run.output("evaluate", "evaluations")
     evaluation = read_evaluation(evaluation_folder)
     verdict = Verdict.read(run.output("gate", "verdict"))
+    trainings = run.output(training_step(settings), "training")
     if len(settings.labels) > 1:
-        print_candidates(console, run.output(training_step(settings), "training"))
+        print_candidates(console, trainings)
 
     print_models(console, evaluation_folder, evaluation)
+    if trainings.is_dir() and (best := chosen(trainings)).added_nothing:
+        start = f" ({best.start})" if best.start else ""
+        console.print(
+            one_line(
+                "training of the candidate added nothing: on the held-out plays no epoch was "
+                f"better than its start{start} by more than chance, so the start is the candidate"
+            )
+        )
 
     print_verdict(console, verdict)
     pushed = run.output("push", "pushed")

@@ -60,6 +60,17 @@ def test_a_promotion_says_where_the_model_is(summary, tmp_path):
     assert "staged" not in out
 
 
+@pytest.mark.parametrize(("best", "listeners"), [(0, 9), (1, 9), (0, 0)])
+def test_a_training_that_added_nothing_says_so(summary, tmp_path, best, listeners):
+    TrainingRecord(
+        label="two-tower", settings=ModelSettings(), epochs=[Epoch(1, 7.0, 7.5, 0.1, 1.5)],
+        best=best, listeners=listeners, loss=7.25, ndcg=0.5, seconds=2.5, start="iALS",
+    ).write(tmp_path / "train" / "training")  # fmt: skip
+    out = " ".join(summary(0.5).split())
+    sentence = "no epoch was better than its start (iALS) by more than chance"
+    assert (sentence in out) == ((best, listeners) == (0, 9))
+
+
 def test_in_mode_manual_it_says_how_to_make_it_live(summary):
     out = summary(0.75, POLICY.model_copy(update={"mode": "manual"}))
     assert " candidate: PROMOTE, live: candidate, staged " in out

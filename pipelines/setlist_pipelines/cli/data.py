@@ -1,6 +1,7 @@
 """`setlist data` and `setlist init`: what is in the tables, before anything is trained."""
 
 import os
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -235,8 +236,10 @@ def init(
 
     Columns are known by their names in several languages, times and the ids of items and users also
     by what they hold; a sentence says which column is not. The window is one in which enough
-    listeners are held out to judge a model by.
+    listeners are held out to judge a model by. The model is called after the file: shop.yaml is of
+    a model "shop", settings.yaml of "home".
     """
+    from setlist.store.reader import RESERVED
     from setlist_pipelines.settings.proposal import propose
 
     if output.exists():
@@ -248,7 +251,10 @@ def init(
             raise SettingsError(f"--column {pair[:80]!r}", "write it like --column item_id=sku")
         columns[key] = name
     hints: list[str] = []
-    text = propose(events, items, users, columns, hints.append)
+    name = re.sub("[^a-z0-9]+", "-", output.stem.lower()).strip("-")
+    if name in ("", "settings", *RESERVED):
+        name = "home"
+    text = propose(events, items, users, columns, hints.append, name)
     output.write_text(text, "utf-8")
     typer.echo(lines(text))
     config = shlex.quote(str(output))

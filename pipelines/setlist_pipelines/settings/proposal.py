@@ -33,6 +33,7 @@ def propose(
     users: str | None = None,
     columns: Mapping[str, str] | None = None,
     hint: Callable[[str], None] = lambda _: None,
+    name: str = "home",
 ) -> str:
     """A commented settings file for tables.
 
@@ -43,6 +44,7 @@ def propose(
         columns: our name of a column -> the file's, in whichever table has it; the others are
             looked for.
         hint: is called with a sentence for each choice that somebody has to look at.
+        name: of the model in the store.
 
     Returns:
         YAML that `read_settings` accepts.
@@ -54,33 +56,33 @@ def propose(
     """
     given = columns or {}
     tables = {
-        name: FirstRows.read(path)
-        for name, path in (("events", events), ("items", items), ("users", users))
+        table: FirstRows.read(path)
+        for table, path in (("events", events), ("items", items), ("users", users))
         if path is not None
     }
     _check_given(given, tables)
     lines = [
         "# Proposed by `setlist init`; see what was made of it with `setlist data check`.",
-        "name: home                     # of the model in the store",
+        f"{f'name: {name}':<30} # of the model in the store",
         "store: .setlist/store          # or gs://bucket/prefix",
         "data:",
     ]
     played: dict[str, str] = {}
-    for name, rows in tables.items():
-        required, optional = TABLES[name]
+    for table, rows in tables.items():
+        required, optional = TABLES[table]
         # A table of items or users has the ids of the events in its key column.
         known = {key: tables["events"].values[played[key]] for key in required if played}
         names = named_columns(rows, required, optional, given, known)
         section, choices = _section(rows, names)
-        lines += [f"  {name}:", *_lines(rows, names, section, choices)]
+        lines += [f"  {table}:", *_lines(rows, names, section, choices)]
         for sentence in choices.values():
-            hint(f"{name}: {sentence}")
-        if name != "users":  # of which `inputs` names what is read
-            lines += unread_columns(rows, list(names.values()), ratings=name == "events")
-        if name == "events":
+            hint(f"{table}: {sentence}")
+        if table != "users":  # of which `inputs` names what is read
+            lines += unread_columns(rows, list(names.values()), ratings=table == "events")
+        if table == "events":
             played = names
             activity = Activity.read(TableSource.model_validate(_of_activity(section, names)))
-        if name == "users":
+        if table == "users":
             inputs = _inputs(rows, list(names.values()))
     if activity:
         lines += _period(activity)

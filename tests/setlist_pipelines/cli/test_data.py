@@ -114,6 +114,21 @@ def test_init_writes_settings_that_pass_the_check(tmp_path, compress):
     assert checked.exit_code == 0, checked.output
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("settings.yaml", "home"),
+        ("Shop No. 2.yaml", "shop-no-2"),
+        ("runs.yaml", "home"),
+        ("ü", "home"),
+    ],
+)
+def test_a_model_is_called_after_its_settings(tmp_path, file, name):
+    done = setlist("init", listens(tmp_path), "-o", tmp_path / file)
+    assert done.exit_code == 0, done.output
+    assert read_settings(tmp_path / file).name == name
+
+
 def test_init_names_the_columns_that_there_are(tmp_path):
     pd.DataFrame({"a": [1], "b": [2]}).to_csv(tmp_path / "x.csv", index=False)
     done = setlist("init", tmp_path / "x.csv", "-o", tmp_path / "settings.yaml")

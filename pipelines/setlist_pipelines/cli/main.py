@@ -121,7 +121,7 @@ def gate(
             answer.console.print(f"\n{folder}", soft_wrap=True)
             print_verdict(answer.console, verdict)
         answer.put("verdicts", verdicts)
-        if any(verdict["ships"] != "candidate" for verdict in verdicts):
+        if any(verdict["decision"] != "promote" for verdict in verdicts):
             raise typer.Exit(REFUSED_BY_GATE)
 
 

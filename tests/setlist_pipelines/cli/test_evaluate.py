@@ -51,8 +51,13 @@ def tables(tmp_path) -> Path:
 def test_better_lists_end_with_0_and_worse_ones_with_2(setlist, tables):
     good, poor, played = tables / "good.parquet", tables / "poor.csv", tables / "truth.csv"
     policy = ("--policy", tables / "policy.yaml")
-    done = setlist("evaluate", good, "--against", poor, "--truth", played, *policy)
+    kept = tables / "kept"
+    done = setlist(
+        *("evaluate", good, "--against", poor, "--truth", played, *policy, "--output", kept)
+    )
     assert done.code == 0
+    assert setlist("gate", kept, *policy).code == 0
+    assert setlist("gate", kept, "--policy", tables / "strict.yaml").code == 2
     for words in ("good", "poor", "PROMOTE", "not asked", "there is no model", "nothing can be"):
         assert words in done.out
     assert "evaluated good in" in done.err

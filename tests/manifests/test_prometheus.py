@@ -19,9 +19,12 @@ from tests.setlist.serving.processes import Server, serving
 from tests.setlist.serving.test_lost_workers import workers
 from tests.waiting import until
 
+from setlist.data.verdict import DataReason, DataVerdict
+from setlist.errors import DataError
 from setlist.models.contract import folder_digest
 from setlist.runs.announcement import PUSH_GATEWAY_VARIABLE, notify
 from setlist.runs.record import MonitoringRecord, Record, RunRecord
+from setlist.runs.step_failure import StepFailure
 from setlist.serving.http_app import DEADLINE_HEADER
 from setlist.store.model_store import open_store
 
@@ -225,14 +228,32 @@ def test_a_revision_that_cannot_be_served_is_told(watched):
 
 
 def test_a_run_that_failed_is_told_until_a_run_succeeds(watched):
-    """A stop of the gate for data is such a run."""
-    watched.announce(RunRecord.of_failure("home", "b", "the gate for data stops the run"))
+    watched.announce(RunRecord.of_failure("home", "b", "Train: the memory is full"))
     until(lambda: watched.prometheus.firing("SetlistRunFailed"))
     assert watched.prometheus.firing("SetlistRunFailed")[0]["name"] == "home"
     assert watched.value("setlist_live_revision") == FRESH, "the gateway keeps it"
     watched.announce(run("refused"))
     until(lambda: not watched.prometheus.firing("SetlistRunFailed"))
     assert not watched.prometheus.firing("SetlistRunsUnknown")
+
+
+def test_a_stop_of_the_gate_for_data_has_an_alert_of_its_own(watched):
+    reason = DataReason(
+        rule="3 days", outcome="stop", value=3, bound=0,
+        sentence="3 days have no plays", remedy="load them",
+    )  # fmt: skip
+    with pytest.raises(DataError) as fault:
+        DataVerdict.of([reason]).refuse()
+    failure = StepFailure.of_fault("check-data", "Check the data", fault.value)
+    watched.announce(RunRecord.of_failure("home", "b", failure.sentence, [failure]))
+    until(lambda: watched.prometheus.firing("SetlistDataGateStopped"))
+    assert watched.prometheus.firing("SetlistDataGateStopped")[0]["name"] == "home"
+    assert not watched.prometheus.firing("SetlistRunFailed")
+    watched.announce(RunRecord.of_failure("home", "c", "Train: the memory is full"))
+    until(lambda: watched.prometheus.firing("SetlistRunFailed"))
+    assert not watched.prometheus.firing("SetlistDataGateStopped")
+    watched.announce(run("refused"))
+    until(lambda: not watched.prometheus.firing("SetlistRunFailed"))
 
 
 def test_swaps_add_no_series(watched):

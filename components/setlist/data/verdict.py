@@ -9,6 +9,8 @@ from setlist.documents import read_document
 from setlist.errors import DataError
 
 DataOutcome = Literal["pass", "warn", "stop"]
+STOPS = "the gate for data stops the run"
+"""How the reason of a run begins that it has stopped."""
 
 
 class DataReason(BaseModel):
@@ -72,7 +74,7 @@ class DataVerdict(BaseModel):
         """
         return read_document(path, cls, DataError, "check the data again")
 
-    def refuse(self, conclusion: str = "the gate for data stops the run") -> None:
+    def refuse(self, conclusion: str = STOPS) -> None:
         """Raise the reasons to stop, if there are any.
 
         Args:

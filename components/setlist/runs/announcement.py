@@ -16,7 +16,7 @@ import requests  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 from urllib3.util import Retry
 
-from setlist.data.verdict import DataVerdict
+from setlist.data.verdict import DataOutcome, DataVerdict
 from setlist.errors import StoreError
 from setlist.printable import one_line
 from setlist.runs.cleaning import clean_after_run
@@ -277,6 +277,15 @@ def _push_metrics(url: str, record: Record) -> None:
     )
     for outcome in get_args(type(record).model_fields["outcome"].annotation):
         outcomes.labels(outcome).set(outcome == record.outcome)
+    if isinstance(record, RunRecord):
+        of_data = Gauge(
+            "setlist_data_gate_outcome",
+            "1 for what the gate for data said in the last run.",
+            ["outcome"],
+            registry=registry,
+        )
+        for said in get_args(DataOutcome):
+            of_data.labels(said).set(said == record.data_outcome)
     if isinstance(record, RunRecord) and record.outcome == "promoted" and record.revision:
         live = Gauge("setlist_live_revision", "The last revision made live.", registry=registry)
         live.set(record.revision)

@@ -15,7 +15,7 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from setlist.data.verdict import DataVerdict
+from setlist.data.verdict import STOPS, DataOutcome, DataVerdict
 from setlist.documents import parse_document
 from setlist.errors import StoreDamagedError, StoreError
 from setlist.evaluation.verdict import Verdict
@@ -249,6 +249,13 @@ class RunRecord(Record):
     """That of the gate for data; None also in records of versions that had no such gate."""
     report_sha256: str = ""
     """Of the report that the store keeps; "" where there is none, as in former versions."""
+
+    @property
+    def data_outcome(self) -> DataOutcome | None:
+        """What the gate for data said; None where the run did not come to it, or failed later."""
+        if self.data_verdict:
+            return self.data_verdict.decision
+        return "stop" if any(each.reason.startswith(STOPS) for each in self.failures) else None
 
     @property
     def report_path(self) -> str:

@@ -304,6 +304,7 @@ def test_the_push_gateway_gets_metrics_that_prometheus_reads():
     assert first["setlist_live_revision",] == 7
     assert first["setlist_run_outcome", "promoted"] == 1
     assert first["setlist_run_outcome", "failed"] == 0
+    assert first["setlist_data_gate_outcome", "stop"] == 0, "or that of the run before would stay"
     assert first["setlist_run_ended_timestamp_seconds",] > 1.7e9
     assert ("setlist_live_revision",) not in second
     assert second["setlist_run_outcome", "refused"] == 1

@@ -208,7 +208,8 @@ def print_models(console: Console, folder: Path, evaluation: Evaluation) -> None
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
         # The space is where a narrow column may break: "ndcg" over "@10".
-        table.add_column(metric.label.replace("_", " ").replace("@", " @"), justify="right")
+        title = metric.label.replace("_", " ").replace("@", " @")
+        table.add_column(title, justify="right", overflow="fold")  # no word of it is cut
     for model in evaluation.models:
         if model.label not in silent:
             table.add_row(

@@ -11,7 +11,7 @@ from rich.console import Console
 from setlist.api import evaluate, judge
 from setlist.data.verdict import DataReason, DataVerdict
 from setlist.evaluation.policy import Policy
-from setlist.evaluation.results import EvaluationSettings, read_evaluation
+from setlist.evaluation.results import USUAL_METRICS, EvaluationSettings, read_evaluation
 from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, TrainingRecord
@@ -153,6 +153,19 @@ def test_a_heuristic_that_lists_nothing_is_named_and_not_shown(tmp_path, write_e
         "Not shown: relisten, which lists nothing on the discovery shelf (this shelf leaves out "
         "what a listener has played before).\n"
     )
+
+
+def test_on_a_narrow_screen_no_number_and_no_name_is_cut(capsys):
+    lists = pd.DataFrame({"user_id": ["ann"], "item_id": ["a"], "rank": [1]})
+    items = pd.DataFrame({"item_id": ["a", "b"], "tags": [["rock"], ["pop"]]})
+    evaluated = evaluate(lists, lists, items=items, history=lists.assign(item_id="b"))
+    console = screen()
+    console.width = 80
+    print_models(console, evaluated.folder, evaluated.evaluation)
+    out = capsys.readouterr().out
+    assert len(evaluated.evaluation.metrics) == len(USUAL_METRICS)
+    assert "…" not in out
+    assert out.count("1.0000") >= 3
 
 
 def test_a_metric_of_tags_is_named_and_not_shown_where_no_item_has_any(capsys):

@@ -1,17 +1,31 @@
-"""What `setlist runs show` says of a run without a cluster, by its folder and its store."""
+"""What `setlist runs` says of runs without a cluster, by their folders and their store."""
 
 import re
 import shlex
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from setlist.errors import SettingsError, StoreNotFoundError
-from setlist_pipelines.cli.answer import Answer
+from setlist_pipelines.cli.answer import Answer, Records
 
 if TYPE_CHECKING:
     from setlist_pipelines.laptop.run_state import Progress
 
 HERE, HOME = ".setlist/store", "home"
+
+
+def local_runs(workdir: Path) -> dict[str, str]:
+    """The runs in the folder of the runs, the latest first, each with the time of its beginning."""
+    from setlist_pipelines.laptop.run_state import RUN_ID
+
+    began = {}
+    for path in workdir.glob("*"):
+        if path.is_dir() and re.fullmatch(RUN_ID, path.name):
+            day, time = path.name.split("-")[-3:-1]
+            date, clock = "-".join((day[:4], day[4:6], day[6:])), ":".join(wrap(time, 2))
+            began[path.name] = f"{date} {clock}"
+    return dict(sorted(began.items(), key=lambda run: run[1], reverse=True))
 
 
 def latest_local_run(workdir: Path) -> str:
@@ -20,18 +34,29 @@ def latest_local_run(workdir: Path) -> str:
     Raises:
         SettingsError: there is none.
     """
-    from setlist_pipelines.laptop.run_state import RUN_ID
-
-    ids = [path.name for path in workdir.glob("*") if re.fullmatch(RUN_ID, path.name)]
-    if not ids:
-        raise SettingsError(
-            f"there is no run in {workdir}",
-            "name the folder of the runs with --workdir; `setlist runs list` shows a cluster's",
-        )
-    # An id holds when its run began, behind the name of its pipeline.
-    return max(
-        ids, key=lambda run_id: run_id.removeprefix("retraining-").removeprefix("monitoring-")
+    for run_id in local_runs(workdir):
+        return run_id
+    raise SettingsError(
+        f"there is no run in {workdir}",
+        "name the folder of the runs with --workdir, or the id of a run on a cluster",
     )
+
+
+def list_local_runs(workdir: Path, limit: int, json: bool) -> None:
+    """List the latest runs in the folder of the runs, with the columns of those on a cluster.
+
+    Raises:
+        SettingsError: whether a run goes on cannot be seen.
+    """
+    from setlist_pipelines.laptop.run_state import Progress
+
+    records = Records({key: key for key in ("run", "id", "state", "created", "seconds")})
+    for run_id, began in list(local_runs(workdir).items())[:limit]:
+        folder = workdir / run_id
+        state, _ = _state(folder, Progress.read(folder), None)
+        records.add(run_id.rsplit("-", 3)[0], run_id, state, began, None)
+    with Answer(json) as answer:
+        answer.put_rows("runs", records)
 
 
 def show_local_run(run_id: str, workdir: Path, store: str, name: str, json: bool) -> None:

@@ -1,6 +1,6 @@
 """`setlist runs`: lists, shows and compares runs on a Kubeflow cluster, and prints their logs.
 
-`show` knows those of this machine, too.
+`list` and `show` know those of this machine, too.
 """
 
 import re
@@ -15,16 +15,24 @@ from setlist.printable import lines
 from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
 from setlist_pipelines.cli.connection import Cookies, Host, Namespace, TokenFile, connect, say
 from setlist_pipelines.cli.help_page import Commands, examples
-from setlist_pipelines.cli.local_run import latest_local_run, show_local_run
+from setlist_pipelines.cli.local_run import (
+    latest_local_run,
+    list_local_runs,
+    local_runs,
+    show_local_run,
+)
 
 if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.run_records import RunStory
 
 runs = Commands(
-    help="The runs on a Kubeflow cluster; `show` also those of this machine.",
+    help="The runs on a Kubeflow cluster; `list` and `show` also those of this machine.",
     epilog=examples("setlist runs list --limit 5"),
 )
 
+Workdir = Annotated[
+    Path, typer.Option(help="Of runs on a machine without a cluster: the folder that holds them.")
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of the run.")]
 
 
@@ -38,11 +46,18 @@ def list_(
     token_file: TokenFile = None,
     cookies: Cookies = "",
     json: JsonOption = False,
+    workdir: Workdir = Path(".setlist"),
 ) -> None:
-    """List the latest runs with their states."""
+    """List the latest runs with their states: of a cluster, or of this machine if none is named."""
     from setlist_pipelines.kubeflow.run_steps import seconds_between
 
-    kubeflow = connect(host, namespace, token_file, cookies)
+    try:
+        kubeflow = connect(host, namespace, token_file, cookies)
+    except SettingsError:
+        if host or not local_runs(workdir):
+            raise
+        list_local_runs(workdir, limit, json)
+        return
     records = Records({key: key for key in ("run", "id", "state", "created", "seconds")})
     latest = kubeflow.pages(
         "runs", "runs", sort_by="created_at desc", page_size=min(limit, 100), **kubeflow.scope
@@ -72,9 +87,7 @@ def show(
     token_file: TokenFile = None,
     cookies: Cookies = "",
     json: JsonOption = False,
-    workdir: Annotated[
-        Path, typer.Option(help="Of a run on a machine without a cluster: the folder of its runs.")
-    ] = Path(".setlist"),
+    workdir: Workdir = Path(".setlist"),
     store: Annotated[
         str,
         typer.Option(

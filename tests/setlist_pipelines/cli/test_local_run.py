@@ -173,6 +173,21 @@ def test_without_an_id_the_latest_run_here_is_shown(setlist, place, begun):
     assert "there is no run in elsewhere" in done.err
 
 
+def test_without_a_cluster_the_runs_of_this_machine_are_listed(setlist, place, begun, monkeypatch):
+    for variable in ("KF_PIPELINES_ENDPOINT", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(variable, raising=False)
+    begun.close()
+    (place / ".setlist" / ELSEWHERE).mkdir()
+    done = setlist("runs", "list", "--json")
+    first, second = json.loads(done.out)["runs"]
+    assert (first["id"], first["state"]) == (begun.identity.run_id, "ended before it was finished")
+    assert first["run"] == "retraining"
+    assert (second["id"], second["created"]) == (ELSEWHERE, "2026-05-01 05:12:34")
+    assert ELSEWHERE not in setlist("runs", "list", "--limit", 1).out
+    done = setlist("runs", "list", "--workdir", place / "elsewhere")
+    assert "no host of Kubeflow Pipelines is named" in done.err
+
+
 def test_without_a_cluster_a_wrong_id_is_said_before_the_host(setlist, place, monkeypatch):
     for variable in ("KF_PIPELINES_ENDPOINT", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(variable, raising=False)

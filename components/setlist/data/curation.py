@@ -283,7 +283,7 @@ def _ids(sql: Engine, kind: Literal["listener", "item"], condition: str) -> pd.S
 
 
 def _daily_counts(sql: Engine, window: Window) -> list[DayCount]:
-    """The kept and the duplicate events of each day of the window."""
+    """The kept events of each day of the window, and the duplicates among those of no bot."""
     day = sql.dialect.div("time", DAY_MICROSECONDS)
     start, end = map(instant_microseconds, (window.start, window.end))
     days = sql.rows(
@@ -292,7 +292,7 @@ def _daily_counts(sql: Engine, window: Window) -> list[DayCount]:
             select {day} as day, count(*) as kept, 0 as repeated
             from ruled where rule = {KEPT} group by {day}
             union all select {day} as day, 0 as kept, count(*) as repeated
-            from repeated where time >= {start} and time < {end} group by {day}) d
+            from repeated where not of_bot and time >= {start} and time < {end} group by {day}) d
         group by day order by day
         """
     )

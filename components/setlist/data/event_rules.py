@@ -10,7 +10,7 @@ The tables, in the order in which they are made:
                                  excluded; known: whether the items table has it
     judged    place, u, i (codes or NULL), time, weight, rule: of the rules that look at one row
     plays     u, i, time, place, weight, copies: the rows that these keep, exact duplicates once
-    repeated  place, time: the other rows of exact duplicates
+    repeated  place, time, of_bot: the other rows of exact duplicates; whether a bot's, too
     ruled     u, i, time, place, weight, rule: the plays under all rules
 """
 
@@ -139,14 +139,6 @@ def apply_rules(engine: Engine, rules: EventRules) -> None:
         from judged where rule = {KEPT} group by u, i, time
         """,
     )
-    engine.table(
-        "repeated",
-        f"""
-        select j.place, j.time
-        from judged j join plays p on j.u = p.u and j.i = p.i and j.time = p.time
-        where j.rule = {KEPT} and p.copies > 1 and j.place <> p.place
-        """,
-    )
     cutoff, start, end = map(
         instant_microseconds, (rules.window.cutoff, rules.window.start, rules.window.end)
     )
@@ -158,6 +150,16 @@ def apply_rules(engine: Engine, rules: EventRules) -> None:
         f"""
         select u, half_day from (select u, {half_day} as half_day from plays) p
         group by u, half_day having count(*) > {rules.max_events_per_day}
+        """,
+    )
+    engine.table(
+        "repeated",
+        f"""
+        select j.place, j.time, b.u is not null as of_bot
+        from (select *, {half_day} as half_day from judged) j
+        join plays p on j.u = p.u and j.i = p.i and j.time = p.time
+        left join bots b on j.u = b.u and j.half_day = b.half_day
+        where j.rule = {KEPT} and p.copies > 1 and j.place <> p.place
         """,
     )
     engine.table(

@@ -159,6 +159,16 @@ def test_unknown_items(tmp_path):
     assert rejected(tmp_path, [event(item="x"), event(item=7)], items=items) == {"unknown item": 1}
 
 
+def test_duplicates_of_a_bot_double_no_day(tmp_path):
+    """Of its rows none is kept, so that its duplicates would be most of what is left of a day."""
+    bot = [event("bot", f"i{number}") for number in range(4)] * 2
+    twice = [event("u", "i0")] * 3
+    report = run(tmp_path, [*FILLER, *bot, *twice], max_events_per_day=3)
+    assert [day.duplicates for day in report.days if day.day == TRAIN_DAY] == [2]
+    removed = {count.rule: count.removed for count in report.counts}
+    assert removed["exact duplicate"] == 6, "they are rejected all the same"
+
+
 def test_exact_duplicates_keep_the_first(tmp_path):
     moment = "2026-05-01T12:00:00"
     rows = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def test_three_libraries_in_one_table(tmp_path):
     client = NotebookClient(
         notebook, timeout=PATIENCE, resources={"metadata": {"path": str(tmp_path)}}
     )
-    asyncio.run(client.async_execute())
+    # A browser of other tests has a loop of its own in this thread for as long as it is open.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, client.async_execute()).result()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     evaluated, judged, reported = code[-3:]
     table = rows(html_of(evaluated))

@@ -136,7 +136,7 @@ def _state(
         progress: of the run in it.
         failure: why the run failed, by its record; None where that says nothing of the kind.
     """
-    from setlist_pipelines.laptop.run_outputs import OUTDATED
+    from setlist_pipelines.laptop.run_outputs import FINAL
 
     if folder is None or progress is None:
         return "not on this machine", "not on this machine"
@@ -148,6 +148,6 @@ def _state(
         return "running", f"running{step} {steps}"
     state = "ended before it was finished" if failure is None else "failed"
     remedy = f"go on with `setlist run --resume {shlex.quote(str(folder))}`"
-    if OUTDATED in (failure or "") or not progress.resumable:
+    if any(words in (failure or "") for words in FINAL) or not progress.resumable:
         remedy = "start a new one with `setlist run`"
     return state, f"{state} {steps}; {remedy}"

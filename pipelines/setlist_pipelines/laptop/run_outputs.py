@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from setlist.data.verdict import STOPS
 from setlist_pipelines.settings.file import Settings
 
 SETTINGS_FILE = "settings.yaml"
 """The settings of a run, in its folder: `setlist run --config RUN/settings.yaml` repeats it."""
-OUTDATED = "since this run was planned"
-"""In the fault of a run whose live model is another by now: to take it up again is of no use."""
+FINAL = ("since this run was planned", STOPS)
+"""In the fault of a run that is of no use to take up: another model is live by now, or the tables
+that it has read, and keeps, are not what the policy allows."""
 ShowStep = Callable[[str, str, float | None], None]
 """Shows the progress of a step: its title, a line, and its seconds once it has ended.
 

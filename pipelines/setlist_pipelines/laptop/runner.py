@@ -29,7 +29,7 @@ from setlist_pipelines.laptop.kfp_patches import (
     supervise_processes,
 )
 from setlist_pipelines.laptop.preflight import FREE_SPACE, disk_faults, ready
-from setlist_pipelines.laptop.run_outputs import OUTDATED, Run, ShowStep
+from setlist_pipelines.laptop.run_outputs import FINAL, Run, ShowStep
 from setlist_pipelines.laptop.run_page import finish_page
 from setlist_pipelines.laptop.run_state import RunState
 from setlist_pipelines.laptop.supervisor import Interrupted, Supervisor
@@ -85,7 +85,7 @@ class _Log(io.TextIOBase):
             if finished[2] == "FAILURE" and not self.failed:
                 # Branches that do not depend on the step go on; what they print is not the reason.
                 reason = self.fault or "it ended without saying why, as when memory runs out"
-                self.failed = f"{reason} (step {task})"
+                self.failed = f"{reason.rstrip('.')} (step {task})."
         elif exception := EXCEPTION.fullmatch(line):
             module, name, message = exception.groups()
             # The message of an error of ours is a sentence; other errors need their class.
@@ -212,8 +212,8 @@ def _run(state: RunState, settings: Settings, say: ShowStep, container: Mapping[
                 fault = f"{fault}; {FREE_SPACE}."
         if fault:
             screen.write(f"\n{fault}\n")
-            if OUTDATED in fault:
-                ending = f"The log is {state.log}"
+            if any(words in fault for words in FINAL):
+                ending = f"Then start a new run. The log is {state.log}"
             raise SetlistError(f"{fault.rstrip('.')}. {ending}")
     run = Run(root=state.root, log=state.log)
     # The artifact's own name has no ending, and a browser would show its source.

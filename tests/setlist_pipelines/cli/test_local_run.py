@@ -12,7 +12,7 @@ from setlist.models.contract import folder_digest
 from setlist.runs.announcement import announce, announce_skew
 from setlist.runs.record import RunRecord
 from setlist.store.model_store import open_store
-from setlist_pipelines.laptop.run_outputs import OUTDATED
+from setlist_pipelines.laptop.run_outputs import FINAL
 from setlist_pipelines.laptop.run_state import STATE_FOLDER, RunState
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
@@ -108,18 +108,18 @@ def test_a_run_that_goes_on_says_in_which_step(setlist, begun):
     assert shown.keys() <= documented()["runs show"]
 
 
-@pytest.mark.parametrize("outdated", [False, True])
-def test_a_run_that_failed_has_failed_and_is_taken_up_where_that_helps(setlist, begun, outdated):
+@pytest.mark.parametrize("words", [*FINAL, ""])
+def test_a_run_that_failed_has_failed_and_is_taken_up_where_that_helps(setlist, begun, words):
     begun.close()
     run_id = begun.identity.run_id
-    fault = f"push: HEAD moved {OUTDATED}" if outdated else "train: the memory is full"
+    fault = f"HEAD moved {words}" if words else "train: the memory is full"
     store = begun.settings().store
     RunRecord.of_failure("home", run_id, fault).write(store)
     done = setlist("runs", "show", run_id)
     assert "state    failed (steps finished: 2); " in done.out
     assert "not finished" not in done.out
-    assert ("--resume" in done.out) != outdated
-    assert ("start a new one with `setlist run`" in done.out) == outdated
+    assert ("--resume" in done.out) != bool(words)
+    assert ("start a new one with `setlist run`" in done.out) == bool(words)
     again = RunState.reopen(begun.root)
     done = setlist("runs", "show", run_id)
     again.close()

@@ -460,7 +460,7 @@ def test_a_step_that_dies_silently_is_named():
     log = _Log(io.StringIO(), lambda *_: None)
     log.write("Executing task 'curate'\nValueError: of another step\n")
     log.write("Executing task 'train'\nTask 'train' finished with status FAILURE\n")
-    assert log.failed == "it ended without saying why, as when memory runs out (step train)"
+    assert log.failed == "it ended without saying why, as when memory runs out (step train)."
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,18 @@ def test_a_run_whose_live_model_is_another_by_now_is_not_to_be_taken_up(tmp_path
     assert store.head("home").live == other
 
 
+@pytest.mark.slow
+def test_a_run_that_the_gate_for_data_stopped_is_not_to_be_taken_up(tmp_path):
+    settings = write_settings(tmp_path)
+    stop = "policy.data.rejected={warn: 0, stop: 0}"
+    assert finish(tmp_path, "run", "--config", settings, "--set", stop)[0] == 1
+    assert "the gate for data stops the run" in shown(tmp_path)
+    assert "Then start a new run. The log is" in shown(tmp_path)
+    assert "--resume" not in shown(tmp_path)
+    assert ". (step" not in shown(tmp_path)
+    assert "start a new one with `setlist run`" in finish(tmp_path, "runs", "show")[1]
+
+
 def test_two_processes_do_not_work_on_one_run(tmp_path):
     state = RunState.create(tmp_path, "retraining", "", read_settings(SAMPLE))
     code, screen = finish(tmp_path, "run", "--resume", state.root)

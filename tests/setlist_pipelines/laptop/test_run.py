@@ -467,7 +467,7 @@ def test_a_step_that_dies_silently_is_named():
     ("line", "sentence"),
     [
         ("setlist.errors.DataError: x.csv is empty; export it again.", "x.csv is empty; export it"),
-        ("setlist.errors.StoreConflictError: HEAD has moved.", "HEAD has moved."),
+        ("setlist.errors.StoreConflictError: HEAD has moved.", "HEAD has moved (step"),
         ("builtins.ValueError: no number", "ValueError: no number"),
         ("elsewhere.DataError: no number", "DataError: no number"),
     ],

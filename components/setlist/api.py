@@ -1,6 +1,7 @@
 """Evaluating and judging without a pipeline: the functions of `import setlist`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, overload
 
@@ -64,9 +65,10 @@ def evaluate(*arguments: Any, **named: Any) -> Evaluation | ListEvaluation:
     evaluated mine in ... s
     evaluated theirs in ... s
     >>> lists
-            ndcg@10
-    mine     1.0000
-    theirs   0.5000
+    2 listeners, 2 items, shortcuts shelf, 95% intervals
+                   ndcg@10
+    mine    1.0000 ±0.0000
+    theirs  0.5000 ±6.3531
     mine: 2 lists are shorter than 10, and their open positions count as misses
     theirs: 2 lists are shorter than 10, and their open positions count as misses
     >>> verdict = lists.judge()  # as a pipeline judges; lists.report("report.html") is the page
@@ -92,9 +94,18 @@ def evaluate(*arguments: Any, **named: Any) -> Evaluation | ListEvaluation:
         SettingsError: when a metric or slice does not exist, or cannot be told from the tables.
         SetlistError: of `evaluate_models`, with its arguments.
     """
-    if len(arguments) > 2 or OF_MODELS & set(named):
-        return evaluate_models(*arguments, **named)
-    return evaluate_lists(*arguments, **named)
+    of_models = len(arguments) > 4 or OF_MODELS & set(named)
+    if len(arguments) > 2 and not of_models:
+        raise TypeError(
+            "setlist.evaluate(lists, truth): history, items, users and all others are given by name"
+        )
+    evaluation: Callable[..., Evaluation | ListEvaluation]
+    evaluation = evaluate_models if of_models else evaluate_lists
+    try:
+        signature(evaluation).bind(*arguments, **named)
+    except TypeError as fault:
+        raise TypeError(f"setlist.evaluate: {fault}; help(setlist.evaluate) names all") from fault
+    return evaluation(*arguments, **named)
 
 
 def evaluate_models(

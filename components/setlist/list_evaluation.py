@@ -25,10 +25,17 @@ from setlist.evaluation.intervals import Quantity, read_intervals
 from setlist.evaluation.named_lists import Lists, list_contenders_of, named_lists
 from setlist.evaluation.notebook import html_line, html_table
 from setlist.evaluation.policy import Policy
-from setlist.evaluation.results import Evaluation, EvaluationSettings, read_values
+from setlist.evaluation.results import (
+    EvaluatedModel,
+    Evaluation,
+    EvaluationSettings,
+    MetricInfo,
+    read_values,
+)
 from setlist.evaluation.setup import HeldOut
 from setlist.evaluation.shown_intervals import primary_metric, wanted_of_models
 from setlist.evaluation.silent_models import without_silent_metrics
+from setlist.evaluation.statistics import CONFIDENCE_LEVEL
 from setlist.evaluation.verdict import Verdict
 from setlist.printable import one_line
 
@@ -114,31 +121,38 @@ class ListEvaluation:
         return page
 
     def __repr__(self) -> str:
-        shown, left_out = without_silent_metrics(self.folder, self.evaluation)
-        names = [metric.name for metric in shown.metrics]
-        table = self.table()[names].to_string(float_format="{:.4f}".format)
-        return "\n".join([table, *map(one_line, filter(None, (left_out, *self.notes)))])
+        about, table, notes = self._shown()
+        return "\n".join([about, table.to_string(), *map(one_line, notes)])
 
     def _repr_html_(self) -> str:
+        about, table, notes = self._shown()
+        rows = [
+            [str(label), *row] for label, row in zip(table.index, table.to_numpy(), strict=True)
+        ]
+        head = ["lists", *table.columns]
+        return html_line(about) + html_table(head, rows) + "".join(map(html_line, notes))
+
+    def _shown(self) -> tuple[str, pd.DataFrame, list[str]]:
+        """A line on the evaluation, its values with their 95% intervals as text, and its notes."""
         evaluation, left_out = without_silent_metrics(self.folder, self.evaluation)
         intervals = read_intervals(self.folder, evaluation, wanted_of_models(evaluation))
-        rows = []
-        for model in evaluation.models:
-            cells = [model.label]
-            for metric in evaluation.metrics:
-                if metric.per == "corpus":
-                    cells.append(f"{model.corpus[metric.name]:.4f}")
-                else:
-                    interval = intervals.of(EVERYBODY, Quantity(metric.name, model.label))
-                    cells.append(f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})")
-            rows.append(cells)
+
+        def cell(model: EvaluatedModel, metric: MetricInfo) -> str:
+            if metric.per == "corpus":
+                return f"{model.corpus[metric.name]:.4f}"
+            interval = intervals.of(EVERYBODY, Quantity(metric.name, model.label))
+            return f"{interval.mean:.4f} ±{(interval.high - interval.low) / 2:.4f}"
+
         about = (
             f"{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
-            f"{evaluation.shelf} shelf"
+            f"{evaluation.shelf} shelf, {CONFIDENCE_LEVEL:.0%} intervals"
         )
-        notes = "".join(map(html_line, filter(None, (left_out, *self.notes))))
-        head = ["lists", *(metric.label for metric in evaluation.metrics)]
-        return html_line(about) + html_table(head, rows) + notes
+        table = pd.DataFrame(
+            [[cell(model, metric) for metric in evaluation.metrics] for model in evaluation.models],
+            [model.label for model in evaluation.models],
+            [metric.label for metric in evaluation.metrics],
+        )
+        return about, table, [*filter(None, (left_out, *self.notes))]
 
 
 def judge_lists(folder: Path, evaluation: Evaluation, policy: Policy | None) -> Verdict:

@@ -228,5 +228,5 @@ def test_the_last_words_of_a_step_that_fails_are_the_pods(rehearsal, watched, tm
     said = log.read_text("utf-8")
     assert "gs://setlist/missing.parquet" in said
     assert said.count("\n") == 0
-    assert str(failed.value).startswith(f"{said} (step ")
+    assert str(failed.value).startswith(f"{said.rstrip('.')} (step ")
     assert sorted(set(watched.exit_codes)) == [0, 1]  # the exit handler ran

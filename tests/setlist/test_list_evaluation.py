@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -369,7 +370,7 @@ def test_metrics_of_tags_are_not_shown_where_there_are_none():
     settings = of("ndcg@2", "intra_list_diversity@2", "calibration@2")
     evaluated = setlist.evaluate(MINE, TRUTH, settings=settings)
     line = "Not shown: intra_list_diversity@2, calibration@2, which read tags, and no item has any."
-    assert repr(evaluated).splitlines()[0].split() == ["ndcg@2"]
+    assert repr(evaluated).splitlines()[1].split() == ["ndcg@2"]
     assert line in repr(evaluated)
     assert line in evaluated._repr_html_()
     assert "<th>intra_list_diversity@2</th>" not in evaluated._repr_html_()
@@ -457,9 +458,20 @@ def test_a_policy_of_another_type():
         evaluated.judge({"primary": "ndcg@2"})
 
 
+def test_a_wrong_argument_is_named_as_those_who_call_it_know_it():
+    with pytest.raises(TypeError, match=r"history, items, users and all others are given by name"):
+        setlist.evaluate(MINE, TRUTH, TRUTH)
+    with pytest.raises(TypeError, match=r"setlist.evaluate: .*'hsitory'"):
+        setlist.evaluate(MINE, TRUTH, hsitory=TRUTH)
+
+
 def test_it_shows_its_numbers_and_what_is_odd_wherever_it_is_printed():
     text = repr(setlist.evaluate(MINE, TRUTH, settings=of("ndcg@2")))
-    assert text.splitlines()[0].split() == ["ndcg@2"]
+    about, head, row = text.splitlines()[:3]
+    assert about.startswith("3 listeners, ")
+    assert about.endswith(" 95% intervals")
+    assert head.split() == ["ndcg@2"]
+    assert re.fullmatch(r"candidate +\d\.\d{4} ±\d\.\d{4}", row)
     assert "candidate: 1 of 3 listeners have no list" in text
 
 

@@ -108,6 +108,8 @@ def show_local_run(run_id: str, workdir: Path, store: str, name: str, json: bool
         known = f"none yet; an earlier attempt: {known}" if record else "none yet"
     failure = record.sentence if record and record.outcome == "failed" else None
     state, end = _state(folder, progress, failure)
+    if folder is None:
+        end = f"its folder is not in {workdir}; --workdir names another place"
     # The keys that a run on a cluster has as well; docs/reference/json.md names them.
     with Answer(json) as answer:
         answer.put("run", run_id, f"run      {run_id}")

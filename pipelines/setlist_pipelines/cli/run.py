@@ -62,7 +62,7 @@ def run(
     in its place. A run without new data has no candidate and ends with 0.
     """
     from setlist_pipelines.cli.screen import StepProgress, print_monitoring, print_summary
-    from setlist_pipelines.laptop.cleaning import clean_runs
+    from setlist_pipelines.laptop.cleaning import clean_runs, cleaned_in_words
     from setlist_pipelines.laptop.metric_check import check_metrics
     from setlist_pipelines.laptop.runner import resume_local, run_local
     from setlist_pipelines.settings.file import SAMPLE, read_settings
@@ -91,8 +91,8 @@ def run(
                 print_monitoring(finished)
             else:
                 print_summary(finished, settings)
-        if removed := clean_runs(workdir, keep).removed:
-            answer.say(f"cleaned  {len(removed)} older than the newest {keep} runs (--keep)")
+        for words in cleaned_in_words(clean_runs(workdir, keep), workdir, keep):
+            answer.say(f"cleaned  {words}")
         _put_record(answer, finished, settings, record)
         if fail_on and is_refused(record):
             raise typer.Exit(REFUSED_EXIT_CODE)

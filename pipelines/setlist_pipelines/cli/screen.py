@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -77,6 +78,10 @@ class PlainConsole(Console):
                 yield Segment(lines(segment.text), segment.style)
 
 
+LOG_SECONDS = 30.0
+"""Between two lines on the progress of a step, where a file gets them."""
+
+
 class StepProgress:
     """Shows one line for each step, and below them what the present step prints.
 
@@ -89,6 +94,7 @@ class StepProgress:
         self.console = PlainConsole(sys.stdout)
         self.console.quiet = quiet
         self.status = self.console.status("")
+        self.logged = 0.0
 
     def __enter__(self) -> Self:
         self.status.start()
@@ -109,9 +115,13 @@ class StepProgress:
             self.console.print(Text.assemble(mark, f" {one_line(title):<24}{seconds:7.1f} s"))
         elif self.console.is_terminal:
             self.status.update(progress_text(title, line))
-        # A log gets one line when a step begins: it cannot take a line back.
+        # A log cannot take a line back: it gets one when a step begins, and seldom how far it is.
         elif not line:
             self.console.print(f"  {one_line(title)} ...")
+            self.logged = time.monotonic()
+        elif PROGRESS_LINE.fullmatch(line) and time.monotonic() - self.logged >= LOG_SECONDS:
+            self.console.print(f"  {one_line(title)}: {one_line(line)}", soft_wrap=True)
+            self.logged = time.monotonic()
 
 
 def progress_text(title: str, line: str) -> RenderableType:

@@ -85,6 +85,18 @@ def clean_runs(workdir: Path, keep: int, dry_run: bool = False) -> Cleaned:
     return cleaned
 
 
+def cleaned_in_words(cleaned: Cleaned, workdir: Path, keep: int) -> list[str]:
+    """What was removed, by its kind."""
+    whole = sum(path.parent == workdir for path in cleaned.removed)
+    left = len(cleaned.removed) - whole
+    words = []
+    if whole:
+        words.append(f"{whole} folders and logs of runs before the newest {keep} (--keep)")
+    if left:
+        words.append(f"what killed steps had left in {left} runs; the runs stay")
+    return words
+
+
 def _is_run(folder: Path) -> bool:
     """Whether a folder is that of a run, and not one that somebody else has named so.
 

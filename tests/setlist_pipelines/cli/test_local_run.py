@@ -46,7 +46,7 @@ def test_a_run_of_another_machine_is_shown_by_its_store(setlist, refused):
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
         f"run      {ELSEWHERE}",
-        "state    not on this machine",
+        "state    its folder is not in .setlist; --workdir names another place",
         f"model    home in {refused}",
         "outcome  home: candidate: reject, live: nothing changes. It is worse.",
         f"report   {report}",

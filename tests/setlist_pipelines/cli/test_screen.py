@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from setlist.evaluation.verdict import Reason, Verdict
 from setlist.models.settings import ModelSettings
 from setlist.models.training_record import Epoch, TrainingRecord
 from setlist_pipelines.cli.screen import (
+    LOG_SECONDS,
     StepProgress,
     print_candidates,
     print_models,
@@ -251,4 +253,21 @@ def test_a_log_gets_no_bars(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "  Train wide ...",
         "✓ Train wide                  1.5 s",
+    ]
+
+
+def test_a_log_says_now_and_then_how_far_a_long_step_is(capsys, monkeypatch):
+    now = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("setlist_pipelines.cli.screen.time", clock)
+    with StepProgress() as progress:
+        progress.show("Train", "", None)
+        for share in range(10):
+            now[0] += LOG_SECONDS / 4
+            progress.show("Train", f"{share}% epoch 1 of at most 2", None)
+            progress.show("Train", "some other line", None)
+    assert capsys.readouterr().out.splitlines() == [
+        "  Train ...",
+        "  Train: 3% epoch 1 of at most 2",
+        "  Train: 7% epoch 1 of at most 2",
     ]

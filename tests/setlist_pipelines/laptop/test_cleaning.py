@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from setlist.store.model_store import open_store
 from setlist_pipelines.cli.main import app
-from setlist_pipelines.laptop.cleaning import clean_runs
+from setlist_pipelines.laptop.cleaning import clean_runs, cleaned_in_words
 from setlist_pipelines.laptop.run_state import STATE_FOLDER, RunState
 from setlist_pipelines.settings.file import SAMPLE, read_settings
 
@@ -37,15 +37,21 @@ def five(tmp_path):
 
 
 def test_the_newest_stay_with_their_logs(five):
+    left = five / "retraining-20260105-000000-x" / STATE_FOLDER / "tmp"
+    left.mkdir()
     cleaned = clean_runs(five, keep=2)
-    assert len(cleaned.removed) == 6
+    assert len(cleaned.removed) == 7
+    assert cleaned_in_words(cleaned, five, 2) == [
+        "6 folders and logs of runs before the newest 2 (--keep)",
+        "what killed steps had left in 1 runs; the runs stay",
+    ]
     assert names(five) == [
         "retraining-20260104-000000-x",
         "retraining-20260105-000000-x",
         "run-20260104-000000-x.log",
         "run-20260105-000000-x.log",
     ]
-    assert not clean_runs(five, keep=2).removed
+    assert cleaned_in_words(clean_runs(five, keep=2), five, 2) == []
 
 
 def test_logs_of_this_version_and_of_former_ones_are_told_by_their_runs(tmp_path):

@@ -50,7 +50,7 @@ def gate(
     case = _case(folder, evaluation, policy, head)
     if case.mean(case.best) <= 0:
         raise EvaluationError(
-            f"{folder}: {_nothing(case)} a {policy.primary} above 0, so there is nothing to beat",
+            f"{_nothing(case)} a {policy.primary} above 0, so there is nothing to beat",
             "fit one that has an answer on this shelf, such as most_popular"
             if case.best.source == "model"
             else "compare with lists that have a hit, such as the most played items",

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
+import pandas as pd
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.panel import Panel
@@ -20,7 +21,7 @@ from rich.text import Text
 from setlist.data.verdict import DataVerdict
 from setlist.evaluation.groups import EVERYBODY
 from setlist.evaluation.intervals import Intervals, Quantity, read_intervals
-from setlist.evaluation.results import EvaluatedModel, Evaluation, read_evaluation
+from setlist.evaluation.results import EvaluatedModel, Evaluation, read_evaluation, read_users
 from setlist.evaluation.shown_intervals import wanted_of_models
 from setlist.evaluation.silent_models import (
     describe_silence,
@@ -206,8 +207,11 @@ def print_summary(run: "Run", settings: "Settings") -> None:
 
 def print_models(console: Console, folder: Path, evaluation: Evaluation) -> None:
     """Print the models of an evaluation folder with their metrics."""
+    plays = read_users(folder, evaluation).get("history", pd.Series(dtype=int))
+    # Of a few, that is usual; where most are new, the numbers are about newcomers.
+    known = f" ({(plays > 0).sum():,} with plays before)" if 0 < (plays > 0).mean() < 0.9 else ""
     table = Table(
-        title=f"\n{evaluation.listeners:,} listeners, {evaluation.catalogue:,} items, "
+        title=f"\n{evaluation.listeners:,} listeners{known}, {evaluation.catalogue:,} items, "
         f"{evaluation.shelf} shelf, {CONFIDENCE_LEVEL:.0%} intervals",
         box=box.SIMPLE_HEAD,
         padding=(0, 1) if console.width > NARROW else 0,  # no number is cut on 80 columns

@@ -157,6 +157,18 @@ def test_a_heuristic_that_lists_nothing_is_named_and_not_shown(tmp_path, write_e
     )
 
 
+@pytest.mark.parametrize(
+    ("returning", "said"), [(10, " (10 with plays before)"), (40, ""), (0, "")]
+)
+def test_where_most_are_new_the_table_says_so(tmp_path, write_evaluation, capsys, returning, said):
+    folder = write_evaluation(tmp_path, {"candidate": 0.75, "most_popular": 0.5})
+    users = pd.read_parquet(folder / "users.parquet")
+    users.assign(history=np.arange(40) < returning).to_parquet(folder / "users.parquet")
+    print_models(screen(), folder, read_evaluation(folder))
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"40 listeners{said}, 100 items" in out
+
+
 def test_on_a_narrow_screen_no_number_and_no_name_is_cut(capsys):
     lists = pd.DataFrame({"user_id": ["ann"], "item_id": ["a"], "rank": [1]})
     items = pd.DataFrame({"item_id": ["a", "b"], "tags": [["rock"], ["pop"]]})

@@ -28,6 +28,10 @@ BATCH = 256
 """Listeners of an audience who are asked for at a time."""
 BATCH_SCORES = 2**26
 """Fewer where a graph that scores them all at once would hold more scores than these: 256 MiB."""
+BATCH_CELLS = 2**20
+"""Fewer where histories and exclusions would have more cells than these, padding included: each is
+padded to the longest of its batch. A cell takes some 100 bytes as text, so that these are 0.1 GB.
+The largest request that the server allows has a quarter of them."""
 
 
 class SavedModel(AskedModel):
@@ -65,15 +69,32 @@ class SavedModel(AskedModel):
         inputs: Mapping[str, Sequence[str]],
         history_age_days: Sequence[Sequence[float]] | None = None,
     ) -> tuple[Strings, Float32s]:
-        """The signature `recommend`; ages that are left out are 0."""
+        """The signature `recommend`, called once unless the request has more than BATCH_CELLS.
+
+        Ages that are left out are 0.
+        """
         ages = history_age_days or [[0.0] * len(plays) for plays in history]
-        return self._recommend(
-            pad(history, ""),
-            pad(exclude, ""),
-            k,
-            self._columns(inputs, len(history)),
-            pad(ages, np.float32(0)),
-        )
+        columns = self._columns(inputs, len(history))
+        sizes = [row_lengths(history), row_lengths(exclude)]
+        parts = [*batches(sizes, len(history))] or [np.arange(0)]
+        answers = [
+            self._recommend(
+                pad([history[row] for row in rows], ""),
+                pad([exclude[row] for row in rows], ""),
+                k,
+                {name: column[rows] for name, column in columns.items()},
+                pad([ages[row] for row in rows], np.float32(0)),
+            )
+            for rows in parts
+        ]
+        if len({ids.shape[1] for ids, _ in answers}) > 1:
+            raise ModelError(
+                f"model {self.info.name} answered lists of different lengths to k = {k}",
+                "list min(k, catalogue) items in each answer",
+            )
+        ids, scores = (np.concatenate(each) for each in zip(*answers, strict=True))
+        back = np.argsort(np.concatenate(parts))
+        return ids[back], scores[back]
 
     def lists(
         self,
@@ -98,7 +119,8 @@ class SavedModel(AskedModel):
         scores = np.full((number, k), -np.inf, np.float32)
         names = np.append(item_ids.to_numpy(dtype=object), "")  # a code of -1 is padding
         affordable = max(BATCH_SCORES // max(self.info.catalogue_size, 1), 1)
-        for rows in batches(plays.offsets, min(BATCH, affordable)):
+        read = np.minimum(np.diff(plays.offsets), self.info.history_length)
+        for rows in batches([read, np.diff(exclude.offsets)], min(BATCH, affordable)):
             position = latest(plays.offsets, rows, self.info.history_length)
             known = latest(exclude.offsets, rows)
             ids, values = self._recommend(
@@ -139,7 +161,8 @@ class SavedModel(AskedModel):
         code = known_ids.get_indexer(item_ids).astype(np.int32)
         users = np.empty((len(plays.offsets) - 1, items.shape[1]), np.float32)
         history = code[plays.codes]
-        for rows in batches(plays.offsets, BATCH):
+        read = np.minimum(np.diff(plays.offsets), self.info.history_length)
+        for rows in batches([read], BATCH):
             position = latest(plays.offsets, rows, self.info.history_length)
             arguments = {name: column[rows] for name, column in columns.items()}
             arguments["history"] = at(history, position, -1)
@@ -214,10 +237,28 @@ def decoded(ids: Array) -> Strings:
 _DECODE = np.frompyfunc(bytes.decode, 1, 1)
 
 
-def batches(offsets: Int64s, size: int) -> Iterator[Int64s]:
-    """Row numbers in batches of similar length: padding in user order costs a factor of five."""
-    order = np.argsort(np.diff(offsets), kind="stable")
-    yield from (order[start : start + size] for start in range(0, len(order), size))
+def batches(lengths: Sequence[Int64s], most: int) -> Iterator[Int64s]:
+    """Row numbers in batches of similar length: padding in user order costs a factor of five.
+
+    Args:
+        lengths: int64[rows], how long each row of a table is; each table is padded by itself.
+        most: the rows of a batch. It has fewer, but one, where its tables would have more than
+            BATCH_CELLS together.
+    """
+    order = np.argsort(np.sum(lengths, axis=0), kind="stable")
+    start = 0
+    while start < len(order):
+        rows = order[start : start + most]
+        width = np.sum([np.maximum.accumulate(length[rows]) for length in lengths], axis=0)
+        cells = width * np.arange(1, len(rows) + 1)
+        rows = rows[: max(int(np.searchsorted(cells, BATCH_CELLS, "right")), 1)]
+        yield rows
+        start += len(rows)
+
+
+def row_lengths(rows: Sequence[Sequence[object]]) -> Int64s:
+    """How long each of the rows is."""
+    return np.array([len(row) for row in rows], np.int64)
 
 
 def latest(offsets: Int64s, rows: Int64s, keep: int | None = None) -> Int64s:

@@ -1,6 +1,6 @@
 """A model in a worker; it is asked as `setlist.models.saved_model.SavedModel` is."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class RemoteModel(AskedModel):
         Raises:
             ModelUnansweredError: the worker does not answer any more.
         """
-        self._ask("drop")
+        self._worker.drop(self._folder, CALL_SECONDS)
 
     def _ask(
         self,
@@ -64,9 +64,10 @@ class RemoteModel(AskedModel):
         head: Mapping[str, object] | None = None,
         arrays: Mapping[str, Array] | None = None,
         *,
+        asked: str,
         seconds: float = CALL_SECONDS,
     ) -> Message:
-        return self._worker.ask(call, self._folder, head, arrays, seconds=seconds)
+        return self._worker.ask(call, self._folder, head, arrays, asked=asked, seconds=seconds)
 
     def signature(
         self,
@@ -79,7 +80,8 @@ class RemoteModel(AskedModel):
     ) -> tuple[Strings, Float32s]:
         """The signature `recommend`, within so many seconds."""
         arguments = _arguments(history, exclude, k, inputs, history_age_days)
-        answer = self._ask("signature", {"arguments": arguments}, seconds=seconds)
+        asked = _in_words(map(len, history), map(len, exclude))
+        answer = self._ask("signature", {"arguments": arguments}, asked=asked, seconds=seconds)
         scores = answer.arrays["scores"]
         ids = np.array(answer.head["ids"], dtype=object)
         if scores.ndim != 2 or len(scores) != len(history) or ids.size != scores.size:
@@ -101,7 +103,9 @@ class RemoteModel(AskedModel):
             ModelError: as `recommend`.
         """
         arguments = _arguments(history, exclude, k, inputs, history_age_days)
-        return Timing(**self._ask("timed", {"arguments": arguments}, seconds=seconds).head)
+        asked = _in_words(map(len, history), map(len, exclude))
+        answer = self._ask("timed", {"arguments": arguments}, asked=asked, seconds=seconds)
+        return Timing(**answer.head)
 
     def lists(
         self,
@@ -131,7 +135,8 @@ class RemoteModel(AskedModel):
                 "k": k,
                 "inputs": {name: list(values[rows]) for name, values in (inputs or {}).items()},
             }
-            answer = self._ask("lists", head, arrays)
+            asked = _in_words(*(np.diff(arrays[f"{name}_offsets"]) for name in ("play", "exclude")))
+            answer = self._ask("lists", head, arrays, asked=asked)
             part = answer.arrays["codes"], answer.arrays["scores"]
             if (
                 any(array.shape != (rows.stop - start, k) for array in part)
@@ -140,6 +145,15 @@ class RemoteModel(AskedModel):
                 raise ModelError(f"model {self.info.name} answered with no lists of this catalogue")
             codes[rows], scores[rows] = part
         return codes, scores
+
+
+def _in_words(plays: Iterable[int], exclusions: Iterable[int]) -> str:
+    """How much is asked, to end a sentence; `plays` and `exclusions` are those of each listener."""
+    numbers = [*plays]
+    return (
+        f"asked about {len(numbers):,} listener{'' if len(numbers) == 1 else 's'} with at most "
+        f"{max(numbers, default=0):,} plays and {max(exclusions, default=0):,} exclusions each"
+    )
 
 
 def _arguments(

@@ -1,6 +1,6 @@
 """A model folder, checked and loaded in this process: the only place where a SavedModel is run."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from setlist.arrays import Float32s, Int32s, Int64s, Ragged, Strings
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import ModelError
 from setlist.models.asked_model import AskedModel
+from setlist.models.batches import batches
 from setlist.models.contract import (
     EMPTY,
     FOREIGN,
@@ -28,10 +29,6 @@ BATCH = 256
 """Listeners of an audience who are asked for at a time."""
 BATCH_SCORES = 2**26
 """Fewer where a graph that scores them all at once would hold more scores than these: 256 MiB."""
-BATCH_CELLS = 2**20
-"""Fewer where histories and exclusions would have more cells than these, padding included: each is
-padded to the longest of its batch. A cell takes some 100 bytes as text, so that these are 0.1 GB.
-The largest request that the server allows has a quarter of them."""
 
 
 class SavedModel(AskedModel):
@@ -69,32 +66,15 @@ class SavedModel(AskedModel):
         inputs: Mapping[str, Sequence[str]],
         history_age_days: Sequence[Sequence[float]] | None = None,
     ) -> tuple[Strings, Float32s]:
-        """The signature `recommend`, called once unless the request has more than BATCH_CELLS.
-
-        Ages that are left out are 0.
-        """
+        """The signature `recommend`; ages that are left out are 0."""
         ages = history_age_days or [[0.0] * len(plays) for plays in history]
-        columns = self._columns(inputs, len(history))
-        sizes = [row_lengths(history), row_lengths(exclude)]
-        parts = [*batches(sizes, len(history))] or [np.arange(0)]
-        answers = [
-            self._recommend(
-                pad([history[row] for row in rows], ""),
-                pad([exclude[row] for row in rows], ""),
-                k,
-                {name: column[rows] for name, column in columns.items()},
-                pad([ages[row] for row in rows], np.float32(0)),
-            )
-            for rows in parts
-        ]
-        if len({ids.shape[1] for ids, _ in answers}) > 1:
-            raise ModelError(
-                f"model {self.info.name} answered lists of different lengths to k = {k}",
-                "list min(k, catalogue) items in each answer",
-            )
-        ids, scores = (np.concatenate(each) for each in zip(*answers, strict=True))
-        back = np.argsort(np.concatenate(parts))
-        return ids[back], scores[back]
+        return self._recommend(
+            pad(history, ""),
+            pad(exclude, ""),
+            k,
+            self._columns(inputs, len(history)),
+            pad(ages, np.float32(0)),
+        )
 
     def lists(
         self,
@@ -235,30 +215,6 @@ def decoded(ids: Array) -> Strings:
 
 
 _DECODE = np.frompyfunc(bytes.decode, 1, 1)
-
-
-def batches(lengths: Sequence[Int64s], most: int) -> Iterator[Int64s]:
-    """Row numbers in batches of similar length: padding in user order costs a factor of five.
-
-    Args:
-        lengths: int64[rows], how long each row of a table is; each table is padded by itself.
-        most: the rows of a batch. It has fewer, but one, where its tables would have more than
-            BATCH_CELLS together.
-    """
-    order = np.argsort(np.sum(lengths, axis=0), kind="stable")
-    start = 0
-    while start < len(order):
-        rows = order[start : start + most]
-        width = np.sum([np.maximum.accumulate(length[rows]) for length in lengths], axis=0)
-        cells = width * np.arange(1, len(rows) + 1)
-        rows = rows[: max(int(np.searchsorted(cells, BATCH_CELLS, "right")), 1)]
-        yield rows
-        start += len(rows)
-
-
-def row_lengths(rows: Sequence[Sequence[object]]) -> Int64s:
-    """How long each of the rows is."""
-    return np.array([len(row) for row in rows], np.int64)
 
 
 def latest(offsets: Int64s, rows: Int64s, keep: int | None = None) -> Int64s:

@@ -197,8 +197,8 @@ def _in_words(plays: Iterable[int], exclusions: Iterable[int]) -> str:
     """How much is asked, to end a sentence; `plays` and `exclusions` are those of each listener."""
     numbers = [*plays]
     return (
-        f"asked about {len(numbers):,} listener{'' if len(numbers) == 1 else 's'} with at most "
-        f"{max(numbers, default=0):,} plays and {max(exclusions, default=0):,} exclusions each"
+        f"asked about {len(numbers):,} listener{'' if len(numbers) == 1 else 's'} (longest history "
+        f"{max(numbers, default=0):,}, most exclusions {max(exclusions, default=0):,})"
     )
 
 

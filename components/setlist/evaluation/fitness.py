@@ -34,8 +34,6 @@ def fit_to_serve(case: Case) -> Iterator[Reason]:
         else f"a fresh process got the evaluated answers to {inspection.requests:,} requests, and "
         f"sound ones to hostile requests{_limits_missing(inspection)}.",
     )
-    if inspection.faults:
-        return
     for name, value, processor, limit in (
         ("p50", inspection.p50_ms, inspection.processor_p50_ms, limits.p50_ms),
         ("p99", inspection.p99_ms, inspection.processor_p99_ms, limits.p99_ms),

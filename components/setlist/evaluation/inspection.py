@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,6 @@ processor time; a busy node needs longer. The requests that are timed are one oc
 LIMITS = Limits(processor_seconds=1_200)
 """For each model: of the same one the whole inspection takes 70 s, so that is ample even where many
 cores spin. Of memory it has as much as it will have in the server."""
-NOT_ASKED = Inspection(faults=[], requests=0, reach=0, p50_ms=0, p99_ms=0, size_mb=0)
 
 IdsAndScores = tuple[Strings, Float32s]
 
@@ -182,15 +182,17 @@ class Inspector:
         self.ask("a k of 0", first, 0)
         self.ask("everything excluded", everything, k)
 
-    def reach(self, requests: Requests) -> float:
-        """The share of the catalogue that a few listeners see when nothing is cut or excluded."""
+    def reach(self, requests: Requests) -> float | None:
+        """The share of the catalogue that a few listeners see when nothing is cut or excluded.
+
+        None for no answer.
+        """
         size = max(len(self.catalogue), 1)
         affordable = max(min(REACH_LISTENERS, REACH_CELLS // size), 1)
         few = requests.take(range(min(affordable, len(requests.history))))
         open_ended = Requests(few.history, [[]] * len(few.history), few.ages, few.inputs)
         answer = self.ask("a k beyond the catalogue", open_ended, len(self.catalogue) + 7)
-        shown = set(answer[0].ravel()) - {""} if answer else set()
-        return len(shown) / size
+        return len(set(answer[0].ravel()) - {""}) / size if answer else None
 
     def latencies(self, requests: Requests, k: int) -> list[Timing]:
         """How long requests for one listener each take, in order of the kept requests."""
@@ -250,19 +252,18 @@ def inspect_model(
 ) -> Inspection:
     """Inspect one model."""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    found = NOT_ASKED.model_copy(update={"size_mb": round(size, 3)})
+    unconfined, found = "", {}
     try:
-        found.unconfined = host.unconfined
+        unconfined = host.unconfined
         with host.model(folder, allowed) as model:
-            return _inspected(evaluation, label, folder, model, found)
+            found = _inspected(evaluation, label, folder, model)
     except ModelError as fault:  # a model that cannot be loaded is a finding
-        found.faults = [f"it cannot be loaded: {first_line(fault)}"]
-    return found
+        found = {"faults": [f"it cannot be loaded: {first_line(fault)}"], "requests": 0}
+    return Inspection(size_mb=round(size, 3), unconfined=unconfined, **found)
 
 
-def _inspected(
-    evaluation: Path, label: str, folder: Path, model: RemoteModel, found: Inspection
-) -> Inspection:
+def _inspected(evaluation: Path, label: str, folder: Path, model: RemoteModel) -> dict[str, Any]:
+    """What was found of a loaded model, by the names in `Inspection`."""
     requests = Requests.read(evaluation)
     answers = pd.read_parquet(evaluation / label / "answers.parquet")
     expected = (
@@ -275,15 +276,14 @@ def _inspected(
     inspector.hostile(requests, k)
     reach = inspector.reach(requests)
     timings = inspector.latencies(requests, k) if not inspector.faults else []
-    return found.model_copy(
-        update={
-            "faults": inspector.faults,
-            "requests": len(requests.history),
-            "reach": reach,
-            "processors": os.cpu_count() or 1,
-            **(_quantiles(timings) if timings else {}),
-        }
-    )
+    return {
+        "faults": inspector.faults,
+        "requests": len(requests.history),
+        "reach": reach,
+        "processors": os.cpu_count() or 1,
+        # Where one of them failed, the others are no measurement.
+        **({} if inspector.faults else _quantiles(timings)),
+    }
 
 
 def _quantiles(timings: Sequence[Timing]) -> dict[str, float]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from setlist.evaluation.case import Case
-from setlist.evaluation.verdict import Reason
+from setlist.evaluation.verdict import Reason, not_measured
 
 BELIEVABLE = "not too good to be true"
+KNOWS = "knows the catalogue"
 AT_MOST_1 = frozenset(
     {
         *("ndcg", "ndcg_graded", "ndcg_graded_exp", "recall", "recall_capped", "precision"),
@@ -45,10 +46,14 @@ def knows_the_catalogue(case: Case) -> Iterator[Reason]:
     candidate, needed = case.candidate, case.policy.catalogue
     if candidate.source == "lists":  # "not asked", in the verdict
         return
+    reach = candidate.inspection.reach if candidate.inspection else 0
+    if reach is None:
+        yield not_measured(KNOWS, needed)
+        return
     # The share of the catalogue that it knows, times the share of its own that it lists.
-    value = candidate.known * (candidate.inspection.reach if candidate.inspection else 0)
+    value = candidate.known * reach
     yield Reason(
-        rule="knows the catalogue",
+        rule=KNOWS,
         outcome="pass" if value >= needed else "fail",
         value=value,
         needed=needed,

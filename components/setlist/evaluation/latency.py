@@ -8,7 +8,7 @@ undecided, and the model is timed again.
 """
 
 from setlist.evaluation.results import Inspection
-from setlist.evaluation.verdict import Outcome, Reason
+from setlist.evaluation.verdict import Outcome, Reason, not_measured
 
 CALM = 1.5
 """The most that the reference's 99th percentile of latency is of its median on a calm node. On two
@@ -18,17 +18,20 @@ longer than its processor time."""
 
 
 def latency_reason(
-    name: str, value: float, processor: float | None, limit: float, inspection: Inspection
+    name: str, value: float | None, processor: float | None, limit: float, inspection: Inspection
 ) -> Reason:
     """Whether a latency of the inspection is within its limit.
 
     Args:
         name: p50 or p99, as in the limits of the policy.
-        value: the latency, in milliseconds.
+        value: the latency, in milliseconds; None where it was not measured.
         processor: the same percentile of processor time; None in older records.
         limit: of the policy.
         inspection: of the model.
     """
+    rule = f"{name} latency at most"
+    if value is None:
+        return not_measured(rule, limit)
     sentence = f"{name} latency is {value:.1f} ms, at most {limit:g} ms is allowed"
     usual, worst = inspection.reference_p50_ms, inspection.reference_p99_ms
     outcome: Outcome = "pass" if value <= limit else "fail"
@@ -49,7 +52,7 @@ def latency_reason(
         else:
             sentence += "; the node was calm"
     return Reason(
-        rule=f"{name} latency at most",
+        rule=rule,
         outcome=outcome,
         value=value,
         needed=limit,

@@ -171,11 +171,13 @@ class Inspection(BaseModel):
     faults: list[str]
     """A sentence for each violation of the contract; empty for a sound model."""
     requests: int
-    reach: float
-    """The share of its own catalogue that a few listeners get to see in lists of any length."""
-    p50_ms: float
-    p99_ms: float
-    """Latency of a request for one listener at full depth, in milliseconds."""
+    reach: float | None = None
+    """The share of its own catalogue that a few listeners get to see in lists of any length; None
+    where there was no such answer, because of one of the faults."""
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    """Latency of a request for one listener at full depth, in milliseconds; None for a model with
+    faults."""
     processor_p50_ms: float | None = None
     processor_p99_ms: float | None = None
     """Processor time of the same requests, of all threads together; None in older records."""
@@ -188,6 +190,14 @@ class Inspection(BaseModel):
     """Which limits of the process the system did not allow; "" for none, and in older records."""
     size_mb: float
     """Of the model folder, in megabytes of a million bytes."""
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if self.p99_ms == 0:  # in older records, where something was not measured
+            self.reach, self.p50_ms, self.p99_ms = self.reach or None, None, None
+        if not self.faults and None in (self.reach, self.p50_ms, self.p99_ms):
+            raise ValueError("reach, p50_ms or p99_ms is missing, though no fault is named")
+        return self
 
 
 class EvaluatedModel(BaseModel):

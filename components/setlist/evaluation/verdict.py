@@ -49,8 +49,8 @@ class Reason(BaseModel):
 
     rule: str
     outcome: Outcome
-    value: FiniteFloat
-    """What the rule measured."""
+    value: FiniteFloat | None
+    """What the rule measured; None where the inspection failed before."""
     low: float | None = None
     """The lower end of the interval of `value`; None for a rule without an interval."""
     high: float | None = None
@@ -73,6 +73,17 @@ class Reason(BaseModel):
     def breaks(self) -> bool:
         """Whether the candidate is not promoted because of this rule."""
         return self.outcome in ("fail", "undecided")
+
+
+def not_measured(rule: str, needed: float) -> Reason:
+    """The reason of a rule whose value is not known, because the inspection failed before."""
+    return Reason(
+        rule=rule,
+        outcome="not_asked",
+        value=None,
+        needed=needed,
+        sentence="it was not measured, because the inspection failed (serves as evaluated).",
+    )
 
 
 class Verdict(BaseModel):

@@ -1,6 +1,6 @@
 """A model folder, checked and loaded in this process: the only place where a SavedModel is run."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from setlist.arrays import Float32s, Int32s, Int64s, Ragged, Strings
 from setlist.data.schema import HISTORY_AGE
 from setlist.errors import ModelError
 from setlist.models.asked_model import AskedModel
+from setlist.models.batches import batches
 from setlist.models.contract import (
     EMPTY,
     FOREIGN,
@@ -98,7 +99,8 @@ class SavedModel(AskedModel):
         scores = np.full((number, k), -np.inf, np.float32)
         names = np.append(item_ids.to_numpy(dtype=object), "")  # a code of -1 is padding
         affordable = max(BATCH_SCORES // max(self.info.catalogue_size, 1), 1)
-        for rows in batches(plays.offsets, min(BATCH, affordable)):
+        read = np.minimum(np.diff(plays.offsets), self.info.history_length)
+        for rows in batches([read, np.diff(exclude.offsets)], min(BATCH, affordable)):
             position = latest(plays.offsets, rows, self.info.history_length)
             known = latest(exclude.offsets, rows)
             ids, values = self._recommend(
@@ -139,7 +141,8 @@ class SavedModel(AskedModel):
         code = known_ids.get_indexer(item_ids).astype(np.int32)
         users = np.empty((len(plays.offsets) - 1, items.shape[1]), np.float32)
         history = code[plays.codes]
-        for rows in batches(plays.offsets, BATCH):
+        read = np.minimum(np.diff(plays.offsets), self.info.history_length)
+        for rows in batches([read], BATCH):
             position = latest(plays.offsets, rows, self.info.history_length)
             arguments = {name: column[rows] for name, column in columns.items()}
             arguments["history"] = at(history, position, -1)
@@ -212,12 +215,6 @@ def decoded(ids: Array) -> Strings:
 
 
 _DECODE = np.frompyfunc(bytes.decode, 1, 1)
-
-
-def batches(offsets: Int64s, size: int) -> Iterator[Int64s]:
-    """Row numbers in batches of similar length: padding in user order costs a factor of five."""
-    order = np.argsort(np.diff(offsets), kind="stable")
-    yield from (order[start : start + size] for start in range(0, len(order), size))
 
 
 def latest(offsets: Int64s, rows: Int64s, keep: int | None = None) -> Int64s:

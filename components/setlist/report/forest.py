@@ -19,9 +19,9 @@ def draw_forest(reasons: Sequence[Reason], primary: str) -> str:
         primary: the metric of the differences.
     """
     paired = [
-        (reason, reason.low, reason.high)
+        (reason, reason.value, reason.low, reason.high)
         for reason in reasons
-        if reason.low is not None and reason.high is not None
+        if not (reason.value is None or reason.low is None or reason.high is None)
     ]
     if not paired:
         return ""
@@ -29,14 +29,12 @@ def draw_forest(reasons: Sequence[Reason], primary: str) -> str:
         figure = Figure(figsize=(9.2, 0.32 * len(paired) + 0.75), layout="constrained")
         axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1, linestyle=":")
-        for place, (reason, low, high) in enumerate(paired):
+        for place, (reason, value, low, high) in enumerate(paired):
             colour = OUTCOME_COLOURS.get(reason.outcome, OUTCOME_COLOURS["undecided"])
             axes.plot([low, high], [place, place], color=colour, linewidth=2.5)
-            axes.plot(reason.value, place, "o", color=colour, markersize=7)
+            axes.plot(value, place, "o", color=colour, markersize=7)
             axes.plot(reason.needed, place, "|", color=INK, markersize=13, markeredgewidth=2)
-        names = [
-            f"{clip(reason.rule, RULE_NAME_LENGTH)} ({reason.word})" for reason, _, _ in paired
-        ]
+        names = [f"{clip(reason.rule, RULE_NAME_LENGTH)} ({reason.word})" for reason, *_ in paired]
         axes.set_yticks(range(len(paired)), names)
         axes.set_ylim(len(paired) - 0.5, -0.5)  # the first rule at the top
         axes.tick_params(axis="y", length=0)
@@ -45,9 +43,9 @@ def draw_forest(reasons: Sequence[Reason], primary: str) -> str:
         axes.spines["left"].set_visible(False)
         add_grid(axes)
         description = " ".join(
-            f"{reason.rule}: {reason.value:+.4f}, {low:+.4f} to {high:+.4f}, needed above "
+            f"{reason.rule}: {value:+.4f}, {low:+.4f} to {high:+.4f}, needed above "
             f"{reason.needed:+.4f}, {reason.word}."
-            for reason, low, high in paired
+            for reason, value, low, high in paired
         )
         title = f"Difference in {primary} between the candidate and each other model, with interval"
         return svg_element(figure, "forest", title, description)

@@ -364,7 +364,7 @@ def _outcomes(names: list[str], stories: "list[RunStory]") -> Records:
         {
             reason.rule: Cell(
                 {"outcome": reason.outcome, "value": reason.value},
-                f"{reason.outcome} {reason.value:.4f}",
+                reason.outcome if reason.value is None else f"{reason.outcome} {reason.value:.4f}",
             )
             for reason in verdict.reasons
         }

@@ -988,6 +988,37 @@ def test_a_better_model_is_refused_for_one_fault(tmp_path, more, rule):
     assert [reason.rule for reason in verdict.reasons if reason.outcome == "fail"] == [rule]
 
 
+FAILED = Inspection(faults=["unknown ids: no answer"], requests=200, size_mb=12.0)
+OLDER = Inspection(faults=["no answer"], requests=200, reach=0, p50_ms=0, p99_ms=0, size_mb=12.0)
+
+
+@pytest.mark.parametrize("inspection", [FAILED, OLDER])
+def test_what_a_failed_inspection_did_not_measure_is_not_asked(tmp_path, inspection):
+    models = running(0.75, 0.5)
+    models.models[0] |= {"inspection": inspection}
+    policy = PLAIN.model_copy(update={"limits": Limits(p50_ms=5)})
+    verdict = gate(models.write(tmp_path), policy, HEAD)
+    assert verdict.sentence == "The candidate is rejected; it broke: serves as evaluated."
+    lost = ["knows the catalogue", "p50 latency at most", "p99 latency at most"]
+    unknown = [reason for reason in verdict.reasons if reason.outcome == "not_asked"]
+    assert [reason.rule for reason in unknown] == lost
+    assert {(reason.value, reason.sentence) for reason in unknown} == {
+        (None, "it was not measured, because the inspection failed (serves as evaluated).")
+    }
+    measured = {reason.rule: reason.outcome for reason in verdict.reasons}
+    assert measured["size at most"] == "pass"
+
+
+@pytest.mark.parametrize("missing", ["reach", "p50_ms", "p99_ms"])
+def test_without_a_fault_everything_has_to_be_measured(tmp_path, missing):
+    folder = running(0.75, 0.5).write(tmp_path)
+    document = json.loads((folder / "evaluation.json").read_text())
+    del document["models"][0]["infra"][missing]
+    (folder / "evaluation.json").write_text(json.dumps(document))
+    with pytest.raises(SetlistError, match="is missing, though no fault is named"):
+        gate(folder, PLAIN, HEAD)
+
+
 BUSY = SOUND.model_copy(
     update={
         "p99_ms": 251.0,

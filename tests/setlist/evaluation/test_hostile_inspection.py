@@ -122,7 +122,12 @@ def test_memory_is_bounded(inspected, tmp_path):
         hostile.write_allocates(tmp_path / "huge", 1.5, UNKNOWN),
         hostile.write_harmless(tmp_path / "sound"),
     )
-    assert huge.faults == ["unknown ids: its process used too much memory in 'signature'"]
+    assert huge.faults == [
+        "unknown ids: its process used more than the 1.07 GB of memory that it may have, asked "
+        "about 1 listener (longest history 1,000, most exclusions 2); let it read fewer plays of "
+        "each listener, score fewer listeners at a time, or know fewer items"
+    ]
+    assert (huge.p50_ms, huge.p99_ms, huge.reach) == (None, None, None), "nothing was measured"
     assert sound.faults == []
 
 

@@ -8,7 +8,7 @@ from tests.setlist.models.conftest import WINDOW
 from setlist.arrays import Ragged
 from setlist.data.schema import tie_order
 from setlist.errors import ModelError
-from setlist.models import saved_model
+from setlist.models import batches, saved_model
 from setlist.models.recommender import Recommender
 from setlist.models.saved_model import SavedModel
 from setlist.models.tf import tf
@@ -47,6 +47,16 @@ def test_fewer_listeners_at_once_where_the_catalogue_is_large(model, monkeypatch
         assert found[:, :28].tolist() == [
             [code for code in range(30) if code // 2 != listener] for listener in range(LISTENERS)
         ]
+
+
+def test_fewer_listeners_at_once_where_one_is_heavy(model, monkeypatch):
+    """Of 9 listeners with 2 plays each, one excludes 20 items: with all, 9 rows of 22 cells."""
+    monkeypatch.setattr(batches, "CELLS", 22)
+    monkeypatch.setattr(saved_model, "BATCH", 2)
+    plays = Ragged(np.arange(LISTENERS + 1) * 2, np.arange(2 * LISTENERS, dtype=np.int32))
+    one = Ragged(np.repeat([0, 20], [5, 5]).astype(np.int64), np.arange(20, dtype=np.int32))
+    found = model.lists(pd.Index(IDS), plays, one, 30)[0]
+    assert [len(row[row >= 0]) for row in found] == [30, 30, 30, 30, 10, 30, 30, 30, 30]
 
 
 def test_ids_are_decoded_one_by_one():

@@ -58,8 +58,7 @@ class Worker:
         folder = asked.head["folder"]
         self._drop(asked)
         limit_processor(self._limits)
-        folders = [Path(name) for name in (*self._models, folder)]
-        self._watch.limit_memory(self._limits, folders, self._baseline)
+        self._watch.limit_memory(asked.head["memory"], self._baseline)
         model = self._models[folder] = SavedModel(Path(folder), asked.head["allowed"])
         return Message({"info": model.info.model_dump()})
 

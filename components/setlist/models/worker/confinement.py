@@ -129,6 +129,14 @@ def limit_processor(limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
 
 
+def allowed_memory(limits: Limits, models: Iterable[Path]) -> int:
+    """Bytes that a worker may have beside TensorFlow itself while it holds these folders."""
+    files = sum(
+        path.stat().st_size for model in models for path in model.rglob("*") if path.is_file()
+    )
+    return max(limits.memory, MEMORY_PER_FILE_BYTE * files)
+
+
 class Watch:
     """A thread that ends this process when its parent is gone, or when it uses too much memory.
 
@@ -142,18 +150,14 @@ class Watch:
         self._most: float = float("inf")
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
-    def limit_memory(self, limits: Limits, models: Iterable[Path], baseline: int) -> None:
+    def limit_memory(self, memory: int, baseline: int) -> None:
         """Bound the memory of the process from here on.
 
         Args:
-            limits: of the worker.
-            models: the folders that it holds or is going to load.
+            memory: bytes for its models and what they compute, from `allowed_memory`.
             baseline: `used_memory` before any model was loaded.
         """
-        files = sum(
-            path.stat().st_size for model in models for path in model.rglob("*") if path.is_file()
-        )
-        self._most = baseline + max(limits.memory, MEMORY_PER_FILE_BYTE * files)
+        self._most = baseline + memory
         # The soft limit only: with the next model it may be a larger one.
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (int(self._most) + RESERVED, hard))

@@ -17,7 +17,12 @@ from setlist.errors import ModelError, missing_extra
 from setlist.models.contract import ModelInfo
 from setlist.models.library_noise import is_noise
 from setlist.models.worker import frames
-from setlist.models.worker.confinement import OUT_OF_MEMORY_CODE, Limits, environment
+from setlist.models.worker.confinement import (
+    OUT_OF_MEMORY_CODE,
+    Limits,
+    allowed_memory,
+    environment,
+)
 from setlist.models.worker.frames import Message
 from setlist.printable import one_line
 
@@ -79,6 +84,9 @@ class ModelWorker:
                 start_new_session=True,  # Ctrl-C is for the parent, which ends its workers
             )
         self._last_line = ""
+        self._held: set[Path] = set()
+        self._memory = 0  # bytes that it may have
+        self._asked = ""
         self.connection = ours
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         printer = threading.Thread(target=self._print, args=[self._process.stdout], daemon=True)
@@ -121,8 +129,21 @@ class ModelWorker:
         self.wait()
         self.quiet = False
         seconds = seconds or loading_seconds(folder)
-        answer = self.ask("load", folder, {"allowed": sorted(allowed)}, seconds=seconds)
+        self._held.discard(folder)
+        self._memory = allowed_memory(self.limits, [*self._held, folder])
+        head = {"allowed": sorted(allowed), "memory": self._memory}
+        answer = self.ask("load", folder, head, asked="while it was loaded", seconds=seconds)
+        self._held.add(folder)
         return ModelInfo.model_validate(answer.head["info"])
+
+    def drop(self, folder: Path, seconds: float) -> None:
+        """Let the process forget a model.
+
+        Raises:
+            ModelUnansweredError: it does not answer any more.
+        """
+        self._held.discard(folder)
+        self.ask("drop", folder, seconds=seconds)
 
     def warm_up(self, folder: Path, seconds: float | None = None) -> float:
         """Call the loaded model a few times, and read the titles and tags of its items.
@@ -144,18 +165,28 @@ class ModelWorker:
         head: Mapping[str, object] | None = None,
         arrays: Mapping[str, frames.Array] | None = None,
         *,
+        asked: str = "",
         seconds: float,
     ) -> Message:
         """What the worker answers to a call of `setlist.models.worker.calls` about a model.
+
+        Args:
+            call: the name of the call.
+            folder: of the model.
+            head: the arguments.
+            arrays: those that are arrays.
+            asked: in words that end a sentence, when that is and for how many listeners.
+            seconds: to wait.
 
         Raises:
             ModelError: what went wrong there.
             ModelUnansweredError: no answer in time, or the process died; it is killed.
         """
         until = time.monotonic() + seconds
-        asked = {"call": call, "folder": str(folder.absolute()), **(head or {})}
+        self._asked = asked or f"in {call!r}"
+        document = {"call": call, "folder": str(folder.absolute()), **(head or {})}
         try:
-            frames.send(self.connection, Message(asked, arrays or {}), until)
+            frames.send(self.connection, Message(document, arrays or {}), until)
         except OSError as fault:  # TimeoutError is one, too
             raise self._killed(call, fault, seconds) from fault
         return checked(self._receive(call, until, seconds))
@@ -183,7 +214,12 @@ class ModelWorker:
         code = self._process.returncode
         self.close()
         if code == OUT_OF_MEMORY_CODE:
-            return ModelUnansweredError(f"its process used too much memory in {call!r}")
+            return ModelUnansweredError(
+                f"its process used more than the {self._memory / 1e9:.2f} GB of memory that it may "
+                f"have, {self._asked}",
+                "let it read fewer plays of each listener, score fewer listeners at a time, or "
+                "know fewer items",
+            )
         if code == -signal.SIGXCPU:
             return ModelUnansweredError(
                 f"its process used more than {self.limits.processor_seconds:,} s of processor time"

@@ -1,6 +1,7 @@
 """A model in a worker; it is asked as `setlist.models.saved_model.SavedModel` is."""
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 from setlist.arrays import Float32s, Int32s, Ragged, Strings
 from setlist.errors import ModelError
 from setlist.models.asked_model import AskedModel
+from setlist.models.batches import batches
 from setlist.models.contract import FOREIGN
 from setlist.models.worker.frames import Array, Message
 from setlist.models.worker.model_worker import ModelWorker
@@ -18,6 +20,8 @@ CALL_SECONDS = 300.0
 """The most that one call of these may take: many listeners are asked for at once."""
 LISTENERS = 1 << 15
 """Listeners of an audience who are asked for in one call."""
+CODES = 1 << 24
+"""Fewer where they have more plays and exclusions than these: 0.1 GB with their ages."""
 SCORES = 1 << 31
 """Fewer where there would be more scores than these: of a million items they take some 60 s of
 processor time."""
@@ -56,7 +60,7 @@ class RemoteModel(AskedModel):
         Raises:
             ModelUnansweredError: the worker does not answer any more.
         """
-        self._ask("drop")
+        self._worker.drop(self._folder, CALL_SECONDS)
 
     def _ask(
         self,
@@ -64,9 +68,10 @@ class RemoteModel(AskedModel):
         head: Mapping[str, object] | None = None,
         arrays: Mapping[str, Array] | None = None,
         *,
+        asked: str,
         seconds: float = CALL_SECONDS,
     ) -> Message:
-        return self._worker.ask(call, self._folder, head, arrays, seconds=seconds)
+        return self._worker.ask(call, self._folder, head, arrays, asked=asked, seconds=seconds)
 
     def signature(
         self,
@@ -77,14 +82,53 @@ class RemoteModel(AskedModel):
         history_age_days: Sequence[Sequence[float]] | None = None,
         seconds: float = CALL_SECONDS,
     ) -> tuple[Strings, Float32s]:
-        """The signature `recommend`, within so many seconds."""
+        """The signature `recommend`, within so many seconds.
+
+        It is called once unless the listeners are more than a batch; see `setlist.models.batches`.
+        """
+        until = time.monotonic() + seconds
+        lengths = [np.array([*map(len, table)], np.int64) for table in (history, exclude)]
+        parts = [*batches(lengths, len(history))]
+        if len(parts) <= 1:
+            return self._signature(history, exclude, k, inputs, history_age_days, seconds)
+        answers = [
+            self._signature(
+                [history[row] for row in rows],
+                [exclude[row] for row in rows],
+                k,
+                {name: [values[row] for row in rows] for name, values in inputs.items()},
+                None if history_age_days is None else [history_age_days[row] for row in rows],
+                max(until - time.monotonic(), 0.001),
+            )
+            for rows in parts
+        ]
+        if len({scores.shape[1] for _, scores in answers}) > 1:
+            raise self._misshaped()
+        ids, scores = (np.concatenate(each) for each in zip(*answers, strict=True))
+        back = np.argsort(np.concatenate(parts))
+        return ids[back], scores[back]
+
+    def _signature(
+        self,
+        history: Sequence[Sequence[str]],
+        exclude: Sequence[Sequence[str]],
+        k: int,
+        inputs: Mapping[str, Sequence[str]],
+        history_age_days: Sequence[Sequence[float]] | None,
+        seconds: float,
+    ) -> tuple[Strings, Float32s]:
+        """`signature` of a batch."""
         arguments = _arguments(history, exclude, k, inputs, history_age_days)
-        answer = self._ask("signature", {"arguments": arguments}, seconds=seconds)
+        asked = _in_words(map(len, history), map(len, exclude))
+        answer = self._ask("signature", {"arguments": arguments}, asked=asked, seconds=seconds)
         scores = answer.arrays["scores"]
         ids = np.array(answer.head["ids"], dtype=object)
         if scores.ndim != 2 or len(scores) != len(history) or ids.size != scores.size:
-            raise ModelError(f"model {self.info.name} answered lists of another shape")
+            raise self._misshaped()
         return ids.reshape(scores.shape), scores
+
+    def _misshaped(self) -> ModelError:
+        return ModelError(f"model {self.info.name} answered lists of another shape")
 
     def timed(
         self,
@@ -101,7 +145,9 @@ class RemoteModel(AskedModel):
             ModelError: as `recommend`.
         """
         arguments = _arguments(history, exclude, k, inputs, history_age_days)
-        return Timing(**self._ask("timed", {"arguments": arguments}, seconds=seconds).head)
+        asked = _in_words(map(len, history), map(len, exclude))
+        answer = self._ask("timed", {"arguments": arguments}, asked=asked, seconds=seconds)
+        return Timing(**answer.head)
 
     def lists(
         self,
@@ -117,8 +163,11 @@ class RemoteModel(AskedModel):
         codes = np.empty((number, k), np.int32)
         scores = np.empty((number, k), np.float32)
         step = max(min(LISTENERS, SCORES // max(self.info.catalogue_size, 1)), 1)
-        for start in range(0, number, step):
-            rows = slice(start, min(start + step, number))
+        ends = plays.offsets + exclude.offsets
+        start = 0
+        while start < number:
+            bounded = int(np.searchsorted(ends, ends[start] + CODES, "right")) - 1
+            rows = slice(start, min(max(bounded, start + 1), start + step, number))
             arrays: dict[str, Array] = {}
             for name, table in (("play", plays), ("exclude", exclude)):
                 offsets = table.offsets[start : rows.stop + 1]
@@ -131,7 +180,8 @@ class RemoteModel(AskedModel):
                 "k": k,
                 "inputs": {name: list(values[rows]) for name, values in (inputs or {}).items()},
             }
-            answer = self._ask("lists", head, arrays)
+            asked = _in_words(*(np.diff(arrays[f"{name}_offsets"]) for name in ("play", "exclude")))
+            answer = self._ask("lists", head, arrays, asked=asked)
             part = answer.arrays["codes"], answer.arrays["scores"]
             if (
                 any(array.shape != (rows.stop - start, k) for array in part)
@@ -139,7 +189,17 @@ class RemoteModel(AskedModel):
             ):
                 raise ModelError(f"model {self.info.name} answered with no lists of this catalogue")
             codes[rows], scores[rows] = part
+            start = rows.stop
         return codes, scores
+
+
+def _in_words(plays: Iterable[int], exclusions: Iterable[int]) -> str:
+    """How much is asked, to end a sentence; `plays` and `exclusions` are those of each listener."""
+    numbers = [*plays]
+    return (
+        f"asked about {len(numbers):,} listener{'' if len(numbers) == 1 else 's'} (longest history "
+        f"{max(numbers, default=0):,}, most exclusions {max(exclusions, default=0):,})"
+    )
 
 
 def _arguments(

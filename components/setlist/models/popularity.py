@@ -38,9 +38,9 @@ def choose_recent_days(window: Window, learnable: Callable[[], Learnable]) -> in
     if len(tried) < 2:
         return _not_chosen(f"the training period is {have:g} days long")
     plays = learnable()
-    split = plays.split
+    split = plays.split_in_time
     if split.since is None or not split.check:
-        return _not_chosen("no plays of the last days of training are held out to choose on")
+        return _not_chosen("there are no last days of training to choose on")
     items, ages = latest_plays(split.learn, plays.items)
     all_time = np.bincount(items, minlength=plays.items)
     values = {}

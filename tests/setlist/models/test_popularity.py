@@ -38,7 +38,7 @@ def table(days: float, users: np.ndarray, items: np.ndarray, ages: np.ndarray) -
                 "listeners": np.bincount(pairs["item"], minlength=size),
             }
         ),
-        users=pd.DataFrame({"user_id": [f"u{user:03}" for user in range(LISTENERS)]}),
+        users=pd.DataFrame({"user_id": [f"u{user:03}" for user in range(users.max() + 1)]}),
         newcomers=pd.DataFrame({"user_id": []}, dtype=str),
         plays=plays,
         window=Window(
@@ -99,6 +99,20 @@ def test_plays_after_the_split_are_not_counted(capsys):
     assert before == after
 
 
+def test_where_few_return_newcomers_count(capsys):
+    """Visitors of a day each."""
+    generator = np.random.default_rng(4)
+    days = generator.permutation(np.linspace(0, 1_800, 600))
+    liked = 1 / np.arange(1, 101)
+    users = np.repeat(np.arange(len(days)), 9)
+    items = generator.choice(100, len(users), p=liked / liked.sum())
+    ages = days[users] + generator.random(len(users))
+    items += 100 * (ages // 901).astype(int)
+    features = table(1_802, users, items, ages)
+    assert Learnable(features).split.since is None
+    assert days_of(features) == 364, capsys.readouterr().out
+
+
 def test_none_of_more_days_than_the_training_period(capsys):
     features = slow_and_sparse()
     start = CUTOFF - pd.Timedelta(days=363)
@@ -123,7 +137,7 @@ def test_of_equals_the_fewest(capsys):
     ("days", "ages", "reason"),
     [
         (6.5, np.linspace(0, 6, 900), "the training period is 6.5 days long"),
-        (400, np.full(900, 3.0), "no plays of the last days of training are held out"),
+        (400, np.full(900, 3.0), "there are no last days of training to choose on"),
     ],
 )
 def test_a_week_where_nothing_can_be_chosen(days, ages, reason, capsys):

@@ -54,7 +54,7 @@ class HeuristicSettings(Section):
     built-in ones that the data allow."""
     recent_days: Days | None = None
     """How many of the newest days of training `recently_popular` counts. Left out, they are chosen
-    on held-out plays, of 7, 28, 91 and 364, as far as the training period has them."""
+    on held-out plays, of 7, 28, 91 and 364, none longer than the training period."""
     segment: str = ""
     """The users' column of `popular_by_segment`; "" for the first of `inputs`."""
     neighbours: int = Field(default=100, ge=1, le=100_000)

@@ -1,8 +1,9 @@
 """What a learned model has to beat, each as a model of the contract: simple rules, simple learners.
 
-The rules of setlist are fitted on what `setlist.data.counting` counts, and hold no plays. Its
-learners (`setlist.models.learners`) are fitted on all plays, and choose their settings
-on the part that `setlist.models.inner_split` holds out.
+The rules of setlist are fitted on what `setlist.data.counting` counts. Its learners
+(`setlist.models.learners`) are fitted on all plays, and choose their settings on the part that
+`setlist.models.inner_split` holds out. So does one rule, `recently_popular`, its number of days;
+where that is set, no rule holds plays.
 
 An installed package adds a heuristic as an entry point of the group `setlist.heuristics` (see
 `setlist.plugins`): a function of `Features`, which have all plays in memory, and
@@ -27,6 +28,12 @@ from setlist.models.learners.ials import fit_ials
 from setlist.models.learners.item_item import fit_item_item
 from setlist.models.learners.learnable import Learnable
 from setlist.models.learners.spectral import fit_spectral
+from setlist.models.popularity import (
+    ALL_TIME_WEIGHT,
+    RECENT_DAYS,
+    choose_recent_days,
+    evidence,
+)
 from setlist.models.profile import PROFILE, profile_of_histories
 from setlist.models.recommender import Recommender, frozen, string_table
 from setlist.models.scatter import neighbour_sum, scatter_max, scatter_sum
@@ -34,16 +41,14 @@ from setlist.models.settings import BuiltInHeuristic, HeuristicSettings
 from setlist.models.tf import tf
 from setlist.plugins import HEURISTICS
 
-ALL_TIME_WEIGHT = 1e-6
-"""How much an all-time count weighs beside a recent or a segment's: enough to order the rest."""
-
 
 class Popular(Recommender):
     """The same scores for everybody: most popular, recently popular."""
 
-    def __init__(self, catalogue: Sequence[str], scores: Float32s) -> None:
+    def __init__(self, catalogue: Sequence[str], scores: Float32s, fallback: str = "") -> None:
         """`scores`: float32[catalogue], 0 where there is no evidence."""
         super().__init__(catalogue, history_length=1)
+        self.fallback = fallback
         self._scores = frozen(evidence(scores)[None, :])
 
     def score(self, history: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:  # noqa: ARG002
@@ -100,11 +105,6 @@ class CoVisited(Recommender):
         return tf.where(sums > 0, sums, -np.inf)
 
 
-def evidence(scores: Float32s) -> Float32s:
-    """The scores with -inf where they are 0: nothing is known, so nothing is claimed."""
-    return np.where(scores > 0, scores, -np.inf).astype(np.float32)
-
-
 def most_popular(
     tables: FeatureTables,
     counts: Counts,  # noqa: ARG001
@@ -118,9 +118,14 @@ def recently_popular(
     tables: FeatureTables, counts: Counts, settings: HeuristicSettings
 ) -> Recommender:
     """By the number of listeners in the last days; the all-time count orders the rest."""
-    recent = counts.listeners_per_item(len(tables.items), settings.recent_days)
-    scores = recent + np.float32(ALL_TIME_WEIGHT) * _all_time(tables)
-    return Popular(tables.items["item_id"].tolist(), scores)
+    days = settings.recent_days or RECENT_DAYS[0]
+    recent = counts.listeners_per_item(len(tables.items), days)
+    return Popular(
+        tables.items["item_id"].tolist(),
+        recent + ALL_TIME_WEIGHT * _all_time(tables),
+        f"items that nobody played in the last {days:g} days follow in the order of overall "
+        "popularity",
+    )
 
 
 def popular_by_segment(
@@ -139,7 +144,7 @@ def popular_by_segment(
     scores = np.zeros((len(values) + 1, len(tables.items)), np.float32)
     rows = pd.Index(values).get_indexer(pd.Index(counted["value"]))
     scores[rows, counted["item"]] = counted["listeners"]
-    scores += np.float32(ALL_TIME_WEIGHT) * _all_time(tables)
+    scores += ALL_TIME_WEIGHT * _all_time(tables)
     return PopularBySegment(
         tables.items["item_id"].tolist(), segment, [str(value) for value in values], scores
     )
@@ -194,7 +199,7 @@ class Plays:
 
     @cached_property
     def learnable(self) -> Learnable:
-        """With the inner split, which all learners share."""
+        """With the inner split, which all share who choose on it."""
         return Learnable(Features.sample(self._folder, self._most_plays))
 
 
@@ -207,6 +212,9 @@ def fit_heuristic(
         ModelError: when the function of a package fails, or returns something else.
         SettingsError: when no installed package declares the name.
     """
+    if name == "recently_popular" and settings.recent_days is None:
+        days = choose_recent_days(tables.window, lambda: plays.learnable)
+        settings = settings.model_copy(update={"recent_days": days})
     for rule, fit_rule in RULES.items():
         if name == rule:
             return fit_rule(tables, counts, settings)

@@ -104,7 +104,9 @@ class InnerSplit:
         )
 
 
-def inner_split(histories: Histories, items: int, latest: float, length: int) -> InnerSplit:
+def inner_split(
+    histories: Histories, items: int, latest: float, length: int, newcomers: bool = False
+) -> InnerSplit:
     """Hold out everybody's plays of the last days, a HOLDOUT_SHARE of all first plays.
 
     Checked are listeners who played before these days and discovered something in them. Where the
@@ -120,6 +122,7 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
         latest: the days begin at the latest so many days before the end of training; where they
             cannot, nothing is held out.
         length: the longest suffix of a history that is read.
+        newcomers: whether they count as checked, too; for a rule that reads no history.
     """
     generator = np.random.default_rng(0)
     number = len(histories.offsets) - 1
@@ -127,6 +130,8 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
     since: float | None = days
     late = histories.ages < days
     chosen = _checkable(histories, late)
+    if newcomers:
+        chosen = np.union1d(chosen, _checkable(histories, late, known=False))
     if len(chosen) < MIN_HOLDOUT_LISTENERS or not times_tell(histories):
         since = None
         # Anybody's own last plays may lie before `latest`.
@@ -137,7 +142,7 @@ def inner_split(histories: Histories, items: int, latest: float, length: int) ->
     share = min(1.0, min(most, number // 2) / max(len(chosen), 1))
     chosen = generator.permutation(chosen)[: round(len(chosen) * share)]
     new = np.empty(0, np.int64)
-    if since is not None:
+    if since is not None and not newcomers:
         new = generator.permutation(_checkable(histories, late, known=False))
         new = new[: min(most, int(len(new) * share))]
     everybody = generator.permutation(np.concatenate([chosen, new]))

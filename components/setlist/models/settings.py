@@ -52,14 +52,15 @@ class HeuristicSettings(Section):
     )
     """Rules and learners: built-in names and entry points (`setlist.plugins`); empty for all
     built-in ones that the data allow."""
-    recent_days: Days = 7
-    """How many of the newest days of training `recently_popular` counts."""
+    recent_days: Days | None = None
+    """How many of the newest days of training `recently_popular` counts. Left out, they are chosen
+    on held-out plays, of 7, 28, 91 and 364, none longer than the training period."""
     segment: str = ""
     """The users' column of `popular_by_segment`; "" for the first of `inputs`."""
     neighbours: int = Field(default=100, ge=1, le=100_000)
     """How many neighbours of each item `co_visited` keeps."""
     most_plays: int = Field(default=MOST_PLAYS, ge=1, le=MOST)
-    """As `model.most_plays`, for the learners among them."""
+    """As `model.most_plays`, for the learners among them, and where `recent_days` are chosen."""
 
 
 class ModelSettings(Section):

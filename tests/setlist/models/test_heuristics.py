@@ -83,13 +83,13 @@ def test_values_are_scattered_by_row_and_code(scatter, expected):
     assert np.where(found < -1e30, -inf, found).tolist() == expected
 
 
-def test_no_rule_reads_the_plays(features, tmp_path, monkeypatch):
+def test_no_rule_with_its_settings_reads_the_plays(features, tmp_path, monkeypatch):
     def read(folder):
         raise AssertionError("the plays are in memory")
 
     features.write(tmp_path / "features")
     monkeypatch.setattr(Features, "read", read)
-    settings = HeuristicSettings(fit=tuple(RULES))
+    settings = HeuristicSettings(fit=tuple(RULES), recent_days=7)
     assert len(fit_heuristics(tmp_path / "features", settings, tmp_path / "models")) == 5
 
 

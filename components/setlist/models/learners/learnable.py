@@ -39,6 +39,13 @@ class Learnable:
         return inner_split(self.histories, self.items, np.inf, HISTORY_LENGTH)
 
     @property
+    def split_in_time(self) -> InnerSplit:
+        """The same for a rule that reads no history: where few listeners return, with newcomers."""
+        if self.split.since is not None:
+            return self.split
+        return inner_split(self.histories, self.items, np.inf, HISTORY_LENGTH, newcomers=True)
+
+    @property
     def items(self) -> int:
         """The size of the catalogue."""
         return len(self.features.items)

@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import yaml
 
-from setlist.data.remedies import YEAR, guess_separator, guess_timestamp, in_order
+from setlist.data.remedies import (
+    YEAR,
+    guess_separator,
+    guess_timestamp,
+    in_order,
+    several_words,
+)
 from setlist.data.source import TableSource
 from setlist.errors import SettingsError
 from setlist_pipelines.settings.column_names import MEANT, named_columns
@@ -72,7 +78,13 @@ def propose(
         required, optional = TABLES[table]
         # A table of items or users has the ids of the events in its key column.
         known = {key: tables["events"].values[played[key]] for key in required if played}
-        names = named_columns(rows, required, optional, given, known)
+        # The events have the keys of both.
+        keys = {
+            key: tables[other]
+            for key, other in (("item_id", "items"), ("user_id", "users"))
+            if table == "events" and other in tables
+        }
+        names = named_columns(rows, required, optional, given, known, keys)
         section, choices = _section(rows, names)
         lines += [f"  {table}:", *_lines(rows, names, section, choices)]
         for sentence in choices.values():
@@ -133,7 +145,8 @@ def _section(rows: FirstRows, names: Mapping[str, str]) -> tuple[dict[str, objec
         section["decimal"] = ","
     if "tags" in names:
         tags = rows.values[names["tags"]].dropna()
-        separator = guess_separator(tags[~tags.str.startswith("[")])
+        tags = tags[~tags.str.startswith("[")]
+        separator = guess_separator(tags)
         if separator not in ("", "|"):
             section["tags_separator"] = separator
         if separator == " ":
@@ -141,6 +154,12 @@ def _section(rows: FirstRows, names: Mapping[str, str]) -> tuple[dict[str, objec
             choices["tags_separator"] = (
                 f"each word of {names['tags']}, such as {example!r:.60}, is read as a tag; take "
                 "tags_separator out where the words belong together"
+            )
+        elif not separator and several_words(tags):
+            example = tags[tags.str.contains(r"\S\s")].iloc[0]
+            choices["tags"] = (
+                f"each text of {names['tags']}, such as {example!r:.60}, is read as one tag; set "
+                "tags_separator: ' ' where its words are tags of their own"
             )
     return section, choices
 
@@ -163,10 +182,17 @@ def _lines(
                     meaning = MEANT.get(key, key)
                     lines.append(f"      {key}: {_yaml(column)}  # {meaning}{_comment(shown)}")
         elif option != "path":
-            wrapped = textwrap.wrap(_comment(choices.get(option, "")), 92)
-            lines += [f"    # {row}" for row in wrapped]
+            lines += _wrapped(choices.get(option, ""))
             lines.append(f"    {option}: {_yaml(str(value))}")
+    for option, sentence in choices.items():
+        if option not in section:
+            lines += _wrapped(sentence)
     return lines
+
+
+def _wrapped(sentence: str, indent: str = "    ") -> list[str]:
+    """A sentence as lines of a comment."""
+    return [f"{indent}# {row}" for row in textwrap.wrap(_comment(sentence), 96 - len(indent))]
 
 
 def _of_activity(section: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Proposes a settings file for tables: which columns are meant, and how their times are written."""
 
+import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping
@@ -7,6 +8,8 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import yaml
 
+from setlist.data.curation import CurationSettings
+from setlist.data.policy import DataPolicy
 from setlist.data.remedies import (
     YEAR,
     guess_separator,
@@ -97,7 +100,7 @@ def propose(
         if table == "users":
             inputs = _inputs(rows, list(names.values()))
     if activity:
-        lines += _period(activity)
+        lines += _period(activity, hint)
         # A listener east of here may have played tomorrow.
         if activity.end > pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=2):
             hint(
@@ -201,7 +204,7 @@ def _of_activity(section: Mapping[str, object], names: Mapping[str, str]) -> dic
     return {**section, "columns": needed}
 
 
-def _period(activity: Activity) -> list[str]:
+def _period(activity: Activity, hint: Callable[[str], None]) -> list[str]:
     """The lines on the period of a run, and on the rule for bots where it would hit people."""
     train, test = activity.window()
     lines = []
@@ -216,13 +219,46 @@ def _period(activity: Activity) -> list[str]:
         f"window: {{train_days: {train}, test_days: {test}}}  # trained on, and held out to judge"
         + (_held_out(activity, train, test) if activity.complete else ""),
     ]
-    if bound := activity.events_per_day():
+    if activity.busy_are_people:
         lines += [
             "# Many have more than 500 events on one day, such as ratings in one sitting. They are",
             "# no bots, as such listeners otherwise are taken to be.",
-            f"curation: {{max_events_per_day: {bound}}}",
+            f"curation: {{max_events_per_day: {activity.events_per_day}}}",
+        ]
+    elif bots := _bots(activity):
+        hint(f"policy.data.rejected: {bots}")
+        lines += [
+            *_wrapped(bots, ""),
+            f"# policy: {{data: {{rejected: {{stop: {_accepting(activity.rejected)}}}}}}}",
         ]
     return lines
+
+
+def _bots(activity: Activity) -> str:
+    """What the gate for data would stop a run for: a large share of events that bots seem to have.
+
+    Returns:
+        A sentence; "" where their share is allowed.
+    """
+    allowed, usual = DataPolicy().rejected.stop, CurationSettings().max_events_per_day
+    if activity.rejected <= allowed:
+        return ""
+    busy = activity.busy
+    most, listeners = busy.nlargest(1, "plays"), busy["listener"].nunique()
+    day = pd.Timestamp(0) + pd.Timedelta(days=int(most["day"].iloc[0]))
+    return (
+        f"{busy['plays'].sum():,} of {activity.pairs['plays'].sum():,} events "
+        f"({activity.rejected:.0%}) are of {listeners:,} listener{'s' * (listeners > 1)} with more "
+        f"than {usual} on one day, up to {most['plays'].iloc[0]:,} on {day.date()}; they are "
+        f"rejected as bots, and a run stops where more than {allowed:.0%} are rejected. Set "
+        f"policy.data.rejected.stop: {_accepting(activity.rejected)} to leave them out, or "
+        f"curation.max_events_per_day: {activity.events_per_day} to keep them."
+    )
+
+
+def _accepting(share: float) -> float:
+    """The next twentieth, with room for rows that are rejected for another reason."""
+    return min(1.0, math.ceil((share + 0.01) * 20) / 20)
 
 
 def _held_out(activity: Activity, train: int, test: int) -> str:

@@ -210,6 +210,26 @@ def test_people_who_enter_much_at_once_are_no_bots(tmp_path):
     assert proposed(tmp_path, tmp_path / "events.parquet").curation.max_events_per_day == 500
 
 
+def test_a_proposal_that_the_gate_for_data_would_stop_says_what_accepts_it(tmp_path, stranger):
+    """One listener of 201 enters 600 plays on one day, which are 12% of all."""
+    frame = Stranger.draw(users=200).frame("user_id", "item_id", "timestamp")
+    robot = pd.DataFrame(
+        {"user_id": "robot", "item_id": stranger.item_ids * 15, "timestamp": "2026-03-05 01:02:03"}
+    )
+    pd.concat([frame, robot]).to_csv(tmp_path / "events.csv", index=False)
+    hints: list[str] = []
+    text = propose(str(tmp_path / "events.csv"), hint=hints.append)
+    (hint,) = hints
+    share = 600 / (len(frame) + 600)
+    assert f"600 of {len(frame) + 600:,} events ({share:.0%}) are of 1 listener with more" in hint
+    assert "600 on 2026-03-05; they are rejected as bots" in hint
+    assert "curation.max_events_per_day: 10000 to keep them" in hint
+    accepted = "policy: {data: {rejected: {stop: 0.15}}}"
+    assert text.endswith(f"# {accepted}\n")
+    (tmp_path / "settings.yaml").write_text(text.replace(f"# {accepted}", accepted), "utf-8")
+    assert read_settings(tmp_path / "settings.yaml").policy.data.rejected.stop > share
+
+
 def test_hostile_names_and_values_stay_on_their_lines(tmp_path):
     user = 'user: {a"b #c'
     frame = pd.DataFrame(

@@ -100,10 +100,15 @@ def test_the_window(settings, as_of, expected):
 
 
 def test_faults_of_the_window():
-    with pytest.raises(SetlistError, match="as_of: 'soon' is not a date"):
+    with pytest.raises(SetlistError, match="as_of: 'soon' is not an ISO 8601 date"):
         resolve_window(WindowSettings(), "soon", NOW)
-    with pytest.raises(pydantic.ValidationError, match="'x' is not a date from 1971 to 2100"):
+    with pytest.raises(pydantic.ValidationError, match="'x' is not an ISO 8601 date from 1971"):
         WindowSettings(split_at="x")
+    for text in ("03.04.2024", "04/03/2024", "3 Apr 2024", "2024-4-3", "April 2024"):
+        with pytest.raises(SetlistError, match="is not an ISO 8601 date; write it like 2026-05-01"):
+            resolve_window(WindowSettings(), text, NOW)
+        with pytest.raises(pydantic.ValidationError, match="is not an ISO 8601 date"):
+            WindowSettings(split_at=text)
     for days in (0, -1, float("inf"), float("nan")):
         with pytest.raises(pydantic.ValidationError):
             WindowSettings(train_days=days)

@@ -209,7 +209,7 @@ def test_where_the_backend_writes_nothing_it_is_the_last_fire_time(monkeypatch):
 
 @pytest.mark.parametrize("text", ["20261325050000", "x by 0 0 5 * * *", "[[ScheduledTime]] by x"])
 def test_a_moment_that_is_none_is_one_sentence(text):
-    with pytest.raises(SetlistError, match=r"as_of: .* is not a date"):
+    with pytest.raises(SetlistError, match=r"as_of: .* is not an ISO 8601 date"):
         parse_instant(resolve_scheduled(text), "as_of")
 
 

@@ -126,6 +126,20 @@ def timestamp_remedy(value: str) -> str:
     return f"{value!r} is no ISO 8601: set timestamp_format as strptime has it"
 
 
+def release_remedy(value: str, form: str) -> str:
+    """The setting that would make a release date readable.
+
+    Args:
+        value: as it is written.
+        form: the `timestamp_format` with which it cannot be read, "" for none.
+    """
+    if re.fullmatch(YEAR, value):
+        return f"{value} is a year: set data.items.timestamp_format: '%Y'"
+    if form and re.match(_READ_WITHOUT, value):
+        return f"take data.items.timestamp_format out, which is {form!r}"
+    return f"{timestamp_remedy(value)} (under data.items)"
+
+
 def _either_order(value: str, form: str) -> bool:
     """Whether a day comes first or a month cannot be told."""
     if not form.startswith(_ORDERS):

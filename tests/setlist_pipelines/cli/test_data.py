@@ -200,3 +200,22 @@ def test_init_looks_for_the_end_in_all_rows_and_both_periods_have_events(tmp_pat
     assert read_settings(output).as_of == expected
     checked = setlist("data", "check", "--config", output)
     assert checked.exit_code == 0, f"{checked.output}{checked.exception}"
+
+
+@pytest.mark.parametrize(
+    ("column", "sentence"),
+    [
+        ("", "inputs: the users table has no column 'city' (it has: none); correct the name"),
+        ("town", "inputs: the users table has no column 'city' (it has: town); correct the name"),
+    ],
+)
+def test_the_check_refuses_inputs_that_a_run_would_refuse(tmp_path, column, sentence):
+    users = f"  users: {{path: {tmp_path}/users.csv}}\n" if column else ""
+    (tmp_path / "users.csv").write_text(f"user_id,{column}\nu1,Oslo\n")
+    settings = tmp_path / "settings.yaml"
+    assert setlist("init", listens(tmp_path), "-o", settings).exit_code == 0
+    text = settings.read_text().replace("as_of:", f"{users}inputs: [city]\nas_of:")
+    settings.write_text(text)
+    done = setlist("data", "check", "--config", settings)
+    assert done.exit_code != 0
+    assert sentence in flat(str(done.exception))

@@ -1,6 +1,7 @@
 """`setlist data check` and `setlist init`: before any run."""
 
 import gzip
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -219,3 +220,23 @@ def test_the_check_refuses_inputs_that_a_run_would_refuse(tmp_path, column, sent
     done = setlist("data", "check", "--config", settings)
     assert done.exit_code != 0
     assert sentence in flat(str(done.exception))
+
+
+@pytest.mark.parametrize(
+    "words", ["data check", "data infer", "compile", "submit", "run", "run --resume", "backtest"]
+)
+def test_a_settings_file_without_its_option_is_told_the_option(tmp_path, words, monkeypatch):
+    monkeypatch.setenv("TERMINAL_WIDTH", "300")
+    monkeypatch.chdir(tmp_path)
+    Path("my shop.yaml").write_text("name: shop\n")
+    done = setlist(*words.split(), "my shop.yaml")
+    assert done.exit_code != 0
+    sentence = "write --config 'my shop.yaml' if it holds settings"
+    assert sentence in flat(f"{done.output} {done.exception}")
+
+
+def test_an_argument_too_many_is_refused_as_ever(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = setlist("data", "check", "nothing.yaml")
+    assert done.exit_code == 2
+    assert "Got unexpected extra argument" in done.output

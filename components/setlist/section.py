@@ -5,7 +5,8 @@ sentence when the settings are read, and not a fault of a step an hour later.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
@@ -56,6 +57,26 @@ def _kinds(annotation: Any) -> Iterator[type]:  # noqa: ANN401 - any annotation
     elif get_origin(annotation) is not Literal:
         for part in get_args(annotation):
             yield from _kinds(part)
+
+
+def no_such_setting(kind: type[BaseModel], place: Sequence[str | int]) -> str:
+    """What to say of a setting that a section does not have: the names that are like it, or all.
+
+    Args:
+        kind: of the document.
+        place: the keys that lead to the setting, its own the last, as pydantic has them.
+    """
+    sections = [kind]
+    for part in place[:-1]:
+        fields = [each.model_fields[part] for each in sections if part in each.model_fields]
+        inside = [each for field in fields for each in _kinds(field.annotation)]
+        # The key of a mapping and the number in a list lead to the same sections.
+        sections = [each for each in inside if issubclass(each, BaseModel)] or sections
+    names = list(dict.fromkeys(name for each in sections for name in each.model_fields))
+    like = get_close_matches(str(place[-1]), names)
+    if like:
+        return f"there is no such setting; write {' or '.join(like)} if that is meant"
+    return f"there is no such setting; those that there are: {', '.join(names)}"
 
 
 def text_fault(text: str) -> str:

@@ -163,7 +163,7 @@ def test_an_entry_that_cannot_be_is_refused(entry, words):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("window.test_dayz", 7, "test_dayz: there is no such setting"),
+        ("window.test_dayz", 7, "test_dayz: there is no such setting; write test_days"),
         ("window.test_days", "soon", "window.test_days"),
         ("name.first", 1, "cannot set"),
         ("inputs.first", 1, "inputs is not a section"),

@@ -33,6 +33,10 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 MAX_INPUT_VALUES = 200
 MOST_NUMBERS = 20
 """A column of numbers with more values is a quantity, such as an age, and no group."""
+OF_A_YEAR = (
+    "A year counts from its 1 January: what was released later in it is in the catalogue, and may "
+    "be listed, before it exists. Give whole dates where that matters."
+)
 DECIMAL_COMMA = r"\d+,\d+"
 
 
@@ -73,6 +77,7 @@ def propose(
     lines = [
         "# Proposed by `setlist init`; see what was made of it with `setlist data check`.",
         f"{f'name: {name}':<30} # of the model in the store",
+        "# Paths of files and folders start at the folder in which setlist is started.",
         "store: .setlist/store          # or gs://bucket/prefix",
         "data:",
     ]
@@ -186,6 +191,8 @@ def _lines(
                     lines.append(f"      {key}: {_yaml(column)}  # {meaning}{_comment(shown)}")
         elif option != "path":
             lines += _wrapped(choices.get(option, ""))
+            if (option, value) == ("timestamp_format", "%Y"):
+                lines += _wrapped(OF_A_YEAR)
             lines.append(f"    {option}: {_yaml(str(value))}")
     for option, sentence in choices.items():
         if option not in section:

@@ -346,6 +346,8 @@ def test_words_as_tags_a_year_and_ages(tmp_path):
     assert settings.data.items.tags_separator == " "
     assert ["Comedy Drama" in hint for hint in hints] == [True]
     assert settings.data.items.timestamp_format == "%Y"
+    assert "# A year counts from its 1 January" in text
+    assert "start at the folder in which setlist is started.\nstore: " in text
     assert settings.inputs == ("city",)
     assert "# age has 30 values and is no input" in text
     with read_parts(settings.data.items, required=("item_id",), optional=None) as parts:

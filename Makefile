@@ -20,6 +20,9 @@ help: ## Show this list
 run: .venv/.installed-run ## Run the whole pipeline here, on the bundled sample
 	$(BIN)/setlist run
 
+.PHONY: install
+install: .venv/.installed-run ## Install setlist into .venv, and run nothing
+
 .PHONY: test
 test: check .venv-spark/.installed ## Check the formatting, lint, types and imports, then run the tests
 	$(BIN)/pytest -n auto --dist loadfile

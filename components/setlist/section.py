@@ -5,10 +5,11 @@ sentence when the settings are read, and not a fault of a step an hour later.
 """
 
 import unicodedata
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 MAX_TEXT = 4_096
 """The longest text of a setting, in characters; the longest path of Linux has as many bytes."""
@@ -36,6 +37,47 @@ class Section(BaseModel):
                 raise ValueError(fault)
         return document
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_booleans(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - as above
+        # Pydantic reads true as 1, and YAML reads yes, on and off as booleans.
+        kinds = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
+        if kinds & {int, float} and bool not in kinds:
+            for each in _values(value):
+                if isinstance(each, bool):
+                    yes = "true, yes or on" if each else "false, no or off"
+                    raise ValueError(f"{yes} is no number; write one, such as {int(each)}")
+        return value
+
+
+def _kinds(annotation: Any) -> Iterator[type]:  # noqa: ANN401 - any annotation
+    """The types that an annotation is made of; sections inside check themselves."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation
+    elif get_origin(annotation) is not Literal:
+        for part in get_args(annotation):
+            yield from _kinds(part)
+
+
+def no_such_setting(kind: type[BaseModel], place: Sequence[str | int]) -> str:
+    """What to say of a setting that a section does not have: the names that are like it, or all.
+
+    Args:
+        kind: of the document.
+        place: the keys that lead to the setting, its own the last, as pydantic has them.
+    """
+    sections = [kind]
+    for part in place[:-1]:
+        fields = [each.model_fields[part] for each in sections if part in each.model_fields]
+        inside = [each for field in fields for each in _kinds(field.annotation)]
+        # The key of a mapping and the number in a list lead to the same sections.
+        sections = [each for each in inside if issubclass(each, BaseModel)] or sections
+    names = list(dict.fromkeys(name for each in sections for name in each.model_fields))
+    like = get_close_matches(str(place[-1]), names)
+    if like:
+        return f"there is no such setting; write {' or '.join(like)} if that is meant"
+    return f"there is no such setting; those that there are: {', '.join(names)}"
+
 
 def text_fault(text: str) -> str:
     """Why a text cannot be a setting, with the remedy; "" where it can be one.
@@ -59,12 +101,17 @@ def text_fault(text: str) -> str:
 
 def _texts(document: Any) -> Iterator[str]:  # noqa: ANN401 - whatever stands in the file
     """All keys and values of a document that are texts; sections in it have checked themselves."""
+    return (value for value in _values(document) if isinstance(value, str))
+
+
+def _values(document: Any) -> Iterator[Any]:  # noqa: ANN401 - whatever stands in the file
+    """All keys and values of a document that hold no others."""
     waiting = [document]
     while waiting:
         value = waiting.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             waiting += [*value, *value.values()]
         elif isinstance(value, list | tuple):
             waiting += value
+        else:
+            yield value

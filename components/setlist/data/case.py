@@ -41,6 +41,7 @@ def conclude(
     rule: str,
     value: float,
     bound: Bound,
+    key: str,
     sentence: str,
     remedy: str,
     *,
@@ -54,8 +55,9 @@ def conclude(
         rule: its name.
         value: a share or a distance, from 0 to 1.
         bound: above which it warns and stops.
+        key: of the bound under `policy.data`, such as "rejected".
         sentence: what was measured.
-        remedy: what to do; left out of a reason that passes.
+        remedy: what to do but to raise the bound; left out of a reason that passes.
         may_stop: False for a rule that only warns.
         percent: False for a distance, which is no share of anything.
         example: of a row or a listener; left out of a reason that passes.
@@ -72,6 +74,8 @@ def conclude(
         value=round(value, 6),
         bound=limit,
         sentence=f"{sentence} (allowed: {f'{limit:.1%}' if percent else f'{limit:.3f}'})",
-        remedy="" if outcome == "pass" else remedy,
+        remedy=""
+        if outcome == "pass"
+        else f"{remedy}{', or ' * bool(remedy)}raise policy.data.{key}.{outcome}",
         example="" if outcome == "pass" else example,
     )

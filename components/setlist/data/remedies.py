@@ -34,6 +34,8 @@ _READ_WITHOUT = r"\d{4}-\d|\d{4}/\d|\d{1,2}\.\d{1,2}\.\d{4}"
 _MOST_TRIED, _MOST_OF_THEM = 1_000, 0.9
 _SEPARATORS = "|;,/"
 _MANY = 0.2  # of the texts; a comma in a name now and then separates nothing
+_LISTED_WORDS, _COME_AGAIN = 3, 0.75
+"""Lists of keywords have so many words on average, and of all words such a share comes again."""
 YEAR = r"(1[5-9]|20)\d\d"
 """A year alone, in which something was released."""
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -43,7 +45,9 @@ def guess_separator(texts: pd.Series, share: float = _MANY) -> str:
     """What stands between the tags in each text; "" where each seems to be one tag.
 
     A space does where the words come again in other texts: "Comedy Drama" and "Drama Crime" are
-    made of three tags, and "Science Fiction", "Soul Music" and "Martial Arts" are three.
+    made of three tags, and "Science Fiction", "Soul Music" and "Martial Arts" are three. With many
+    rare words it does where the texts look like lists of keywords, such as "lib ansible executor":
+    in small letters, of three words or more, on several items each.
 
     Args:
         texts: without missing values.
@@ -55,12 +59,25 @@ def guess_separator(texts: pd.Series, share: float = _MANY) -> str:
     best = max(with_mark, key=lambda mark: with_mark[mark])
     if with_mark[best] > share:
         return best
+    if not several_words(texts, share):
+        return ""
     different = texts.drop_duplicates()
-    words = different.str.split()
-    several = different.str.contains(r"\S\s+\S").mean()
-    if several > share and words.explode().nunique() < len(different) / 2:
+    each = different.str.split().explode()
+    if each.nunique() < len(different) / 2:
         return " "
-    return ""
+    # Names and titles begin with capitals, names have two words, and titles do not come again.
+    listed = (
+        len(different) <= len(texts) / 2
+        and len(each) >= _LISTED_WORDS * len(different)
+        and (different == different.str.lower()).mean() > _MOST_OF_THEM
+        and each.duplicated(keep=False).mean() > _COME_AGAIN
+    )
+    return " " if listed else ""
+
+
+def several_words(texts: pd.Series, share: float = _MANY) -> bool:
+    """Whether more than such a share of the different texts have several words."""
+    return bool(texts.drop_duplicates().str.contains(r"\S\s+\S").mean() > share)
 
 
 def remedy(rule: str, example: dict[str, str]) -> str:
@@ -107,6 +124,20 @@ def timestamp_remedy(value: str) -> str:
     if setting:
         return f'{value!r} is no ISO 8601: set timestamp_format: "{setting}"'
     return f"{value!r} is no ISO 8601: set timestamp_format as strptime has it"
+
+
+def release_remedy(value: str, form: str) -> str:
+    """The setting that would make a release date readable.
+
+    Args:
+        value: as it is written.
+        form: the `timestamp_format` with which it cannot be read, "" for none.
+    """
+    if re.fullmatch(YEAR, value):
+        return f"{value} is a year: set data.items.timestamp_format: '%Y'"
+    if form and re.match(_READ_WITHOUT, value):
+        return f"take data.items.timestamp_format out, which is {form!r}"
+    return f"{timestamp_remedy(value)} (under data.items)"
 
 
 def _either_order(value: str, form: str) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 import pandas as pd
@@ -33,7 +34,8 @@ HISTORY_AGE = "history_age_days"
 def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
     """The UTC instant that a setting names.
 
-    ISO text, Unix seconds as a number or digits, or 14 digits as in 20260501060000.
+    ISO 8601, Unix seconds as a number or digits, or 14 digits as in 20260501060000. Other forms are
+    refused, because 03.04.2024 is a day of March for one reader and of April for another.
 
     `parse_instant(t.isoformat(), key) == t` for every UTC timestamp in microseconds.
 
@@ -42,7 +44,7 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
         key: the name of the setting, for the message.
 
     Raises:
-        SettingsError: when the text is no date.
+        SettingsError: when the text is no such date.
     """
     try:
         if isinstance(text, str) and _COMPACT_DATE.fullmatch(text):
@@ -50,6 +52,8 @@ def parse_instant(text: str | int | float, key: str) -> pd.Timestamp:
         if isinstance(text, int | float) or text.isdigit():
             return pd.Timestamp(float(text), unit="s", tz="UTC").as_unit("us")
         instant = pd.Timestamp(text)
+        if not pd.isna(instant):
+            datetime.fromisoformat(text)
     except (ValueError, OverflowError) as fault:
         raise date_error(text, key) from fault
     if pd.isna(instant):
@@ -72,7 +76,7 @@ def check_instant(value: str | int) -> None:
     worded = isinstance(value, str) and not any(map(str.isdigit, value))
     if worded or instant is None or not FIRST_INSTANT <= instant <= UNBOUNDED_END:
         raise ValueError(
-            f"{value!r:.60} is not a date from 1971 to 2100; write it like 2026-05-01 or "
+            f"{value!r:.60} is not an ISO 8601 date from 1971 to 2100; write it like 2026-05-01 or "
             "2026-05-01T06:00:00Z"
         )
 
@@ -80,7 +84,8 @@ def check_instant(value: str | int) -> None:
 def date_error(text: str | float, key: str) -> SettingsError:
     """The error for the value of a setting that cannot be read as an instant."""
     return SettingsError(
-        f"{key}: {text!r} is not a date", "write it like 2026-05-01 or 2026-05-01T06:00:00Z"
+        f"{key}: {text!r} is not an ISO 8601 date",
+        "write it like 2026-05-01 or 2026-05-01T06:00:00Z",
     )
 
 

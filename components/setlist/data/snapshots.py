@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from setlist.data.conversion import tag_lists
 from setlist.data.keys import key_text, label_text
+from setlist.data.remedies import release_remedy
 from setlist.data.schema import instant_microseconds
 from setlist.data.source import Part, TableSource, read_parts
+from setlist.errors import DataError
 
 Notes = list[str]
 
@@ -26,12 +27,13 @@ def read_items(source: TableSource, cutoff: pd.Timestamp, notes: Notes) -> pd.Da
         ITEM_COLUMNS, one row for each item.
 
     Raises:
-        DataError: when the table cannot be read, or an id is not what was meant.
+        DataError: when the table or all of its release dates cannot be read, or an id is not what
+            was meant.
     """
-    unreadable = 0
+    written, unreadable, example = 0, 0, ""
 
     def convert(part: Part) -> dict[str, object]:
-        nonlocal unreadable
+        nonlocal written, unreadable, example
         columns: dict[str, object] = {"title": "", "tags": [[]] * len(part.rows)}
         if "title" in part:
             columns["title"] = label_text(part["title"]).to_pandas()
@@ -41,16 +43,28 @@ def read_items(source: TableSource, cutoff: pd.Timestamp, notes: Notes) -> pd.Da
         if "released" in part:
             micros, known = source.instants(part["released"])
             columns["released"] = _instants(micros, known)
-            written = ~_missing(label_text(part["released"]))
-            unreadable += int((written & ~known).sum())
+            text = label_text(part["released"]).to_pandas()
+            written += int(text.notna().sum())
+            wrong = text[text.notna() & ~known]
+            unreadable += len(wrong)
+            example = example or "".join(wrong.head(1))
         return columns
 
     optional = ("title", "tags", "released", "valid_from")
     items = _as_of(source, "item_id", optional, convert, cutoff, notes)
     untitled = items["title"].isna() | (items["title"] == "")
     items["title"] = items["title"].where(~untitled, items["item_id"])
+    if unreadable and unreadable == written:
+        raise DataError(
+            f"data.items: none of the {written:,} release dates can be read, such as "
+            f"{example!r:.60}",
+            release_remedy(example, source.timestamp_format),
+        )
     if unreadable:
-        notes.append(f"items: {unreadable:,} release dates cannot be read; taken as not known.")
+        notes.append(
+            f"items: {unreadable:,} of {written:,} release dates cannot be read, such as "
+            f"{example!r:.60}; taken as not known."
+        )
     return items[["item_id", "title", "tags", "released"]]
 
 
@@ -124,7 +138,3 @@ def _as_of(
 def _instants(micros: np.ndarray, known: np.ndarray) -> pd.Series:
     times = pd.Series(micros.view("M8[us]")).dt.tz_localize("UTC")
     return times.where(known)
-
-
-def _missing(text: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(text.is_null().to_numpy(), bool)

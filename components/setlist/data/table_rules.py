@@ -26,6 +26,7 @@ def rejections(case: DataCase) -> Iterator[DataReason]:
         "rejected rows",
         total / read,
         case.policy.rejected,
+        "rejected",
         sentence,
         example.remedy if example else "",
     )
@@ -39,6 +40,7 @@ def rejections(case: DataCase) -> Iterator[DataReason]:
             f"rejected for {reason}",
             number / read,
             bound,
+            f"rejected_for.{reason}",
             f"{number:,} of {read:,} events ({number / read:.1%}) are rejected for {reason}: "
             f"{shown.row}",
             shown.remedy,
@@ -67,6 +69,7 @@ def ids(case: DataCase) -> Iterator[DataReason]:
                 "unknown listeners",
                 len(unknown) / len(listeners),
                 case.policy.unknown_listeners,
+                "unknown_listeners",
                 f"{len(unknown):,} of {len(listeners):,} listeners of the events are not in "
                 f"the table of users, such as {unknown[0]!r}",
                 f"see whether both tables use the same ids (the table of users has {example})",
@@ -84,6 +87,7 @@ def ids(case: DataCase) -> Iterator[DataReason]:
                 f"lost {name}",
                 lost,
                 case.policy.lost_ids,
+                "lost_ids",
                 f"{lost:.0%} of the {name} that the live model was trained on are not in the data",
                 "see whether ids are hashed or counted in another way now",
             )
@@ -105,6 +109,7 @@ def inputs(case: DataCase) -> Iterator[DataReason]:
             f"missing {name}",
             missing,
             case.policy.missing_values,
+            "missing_values",
             f"no listener has a {name}"
             if missing == 1
             else f"{missing:.1%} of the listeners have no {name}",
@@ -118,6 +123,7 @@ def inputs(case: DataCase) -> Iterator[DataReason]:
             f"values of {name}",
             distinct,
             case.policy.distinct_values,
+            "distinct_values",
             f"{name} is different for every listener"
             if distinct == 1
             else f"{name} has {given.nunique():,} values for {len(given):,} listeners, such as "
@@ -162,6 +168,7 @@ def items(case: DataCase) -> Iterator[DataReason]:
             "distinct tags",
             share if len(items) >= MIN_LISTENERS else 0.0,
             case.policy.distinct_tags,
+            "distinct_tags",
             f"{len(single):,} of {len(counts):,} tags are of one item only"
             + (f", such as {single[0]!r}" if len(single) else ""),
             remedy,
@@ -172,6 +179,7 @@ def items(case: DataCase) -> Iterator[DataReason]:
             "missing titles",
             untitled,
             case.policy.missing_titles,
+            "missing_titles",
             f"{untitled:.1%} of {len(items):,} items have no title",
             "name the column of titles, like columns: {title: NAME}",
         )
@@ -181,4 +189,6 @@ def expectations(case: DataCase) -> Iterator[DataReason]:
     """Columns and tags against what the team expects of them."""
     expected = case.policy.expected.shares(case.users, case.items)
     for name, share, sentence, remedy in expected:
-        yield conclude(f"expected {name}", share, case.policy.unexpected, sentence, remedy)
+        yield conclude(
+            f"expected {name}", share, case.policy.unexpected, "unexpected", sentence, remedy
+        )

@@ -6,6 +6,7 @@ second implementation that could differ from this one.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -102,9 +103,7 @@ def _fit(
     output: Path,
 ) -> None:
     """The features of the events of a query, all before the cutoff."""
-    check_inputs(inputs)
-    columns = sql.arrow("select * from user_table limit 0").column_names
-    _check_columns(inputs, [column for column in columns if column != "user_id"])
+    check_inputs(inputs, sql.arrow("select * from user_table limit 0").column_names)
     output.mkdir(parents=True, exist_ok=True)
     code_plays(sql, events)
     cutoff, dialect = instant_microseconds(window.cutoff), sql.dialect
@@ -181,8 +180,12 @@ def _item_rows(sql: Engine) -> str:
     return f"{table} union all select item_id, item_id, {no_tags}, null from ({lacking}) l"
 
 
-def check_inputs(inputs: tuple[str, ...]) -> None:
-    """Refuse names that an input cannot have.
+def check_inputs(inputs: tuple[str, ...], columns: Sequence[str]) -> None:
+    """Refuse names that an input cannot have, and those that are no columns of the users table.
+
+    Args:
+        inputs: of the settings.
+        columns: of the curated table, user_id among them.
 
     Raises:
         SettingsError: for the first such name.
@@ -196,18 +199,10 @@ def check_inputs(inputs: tuple[str, ...]) -> None:
                 "twice or holds more than letters, digits and _",
                 "give the column another name in data.users.columns",
             )
-
-
-def _check_columns(inputs: tuple[str, ...], columns: list[str]) -> None:
-    """Refuse inputs that are no columns of the users table.
-
-    Raises:
-        SettingsError: for the first such input.
-    """
-    missing = [name for name in inputs if name not in columns]
-    if missing:
+    others = [column for column in columns if column != "user_id"]
+    if missing := [name for name in inputs if name not in others]:
         raise SettingsError(
             f"inputs: the users table has no column {missing[0]!r} (it has: "
-            f"{', '.join(columns) or 'none'})",
+            f"{', '.join(others) or 'none'})",
             "correct the name, or take it out of `inputs`",
         )

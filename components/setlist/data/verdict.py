@@ -86,6 +86,5 @@ class DataVerdict(BaseModel):
         if stops := self.with_outcome("stop"):
             raise DataError(
                 f"{conclusion}: {'; '.join(reason.with_example for reason in stops)}",
-                " / ".join(dict.fromkeys(reason.remedy for reason in stops))
-                + ", or raise the bound under policy.data",
+                " / ".join(dict.fromkeys(reason.remedy for reason in stops)),
             )

@@ -54,13 +54,20 @@ def days(case: DataCase) -> Iterator[DataReason]:
             "trained on"
         )
         other = ", or use another `name` where the live model is of other tables"
+    against = ""
+    if len(quiet):
+        against = (
+            f", where they are not simply quiet: {quiet[0].date()} is held against "
+            f"{usual[quiet[0]]:,.0f} events, the median of the days of its weekday that have any"
+        )
     yield conclude(
         "missing days",
         len(quiet) / len(counted),
         case.policy.missing_days,
+        "missing_days",
         f"{len(quiet)} of {len(counted)} days have less than a tenth of the events of their "
         f"weekday{_days(quiet)}{before}",
-        f"load the days that are missing{other}",
+        f"load the days that are missing{against}{other}",
     )
     doubled = span[
         (counted["events"] >= MIN_DAY_EVENTS)
@@ -70,6 +77,7 @@ def days(case: DataCase) -> Iterator[DataReason]:
         "doubled days",
         len(doubled) / len(counted),
         case.policy.doubled_days,
+        "doubled_days",
         f"{len(doubled)} of {len(counted)} days seem to be loaded twice{_days(doubled)}",
         "load each day once",
     )
@@ -87,8 +95,10 @@ def newest_week(case: DataCase) -> Iterator[DataReason]:
     gained = max(0.0, 1 - usual / this) if this else 0.0
     sentence = f"the newest week has {this:,.0f} events, the median week {usual:,.0f}"
     remedy = "see whether the newest days are complete, and loaded once"
-    yield conclude("lost volume", lost, case.policy.lost_volume, sentence, remedy)
-    yield conclude("gained volume", gained, case.policy.gained_volume, sentence, remedy)
+    yield conclude("lost volume", lost, case.policy.lost_volume, "lost_volume", sentence, remedy)
+    yield conclude(
+        "gained volume", gained, case.policy.gained_volume, "gained_volume", sentence, remedy
+    )
     columns: tuple[tuple[str, IdColumn, Bound], ...] = (
         ("new items", "item_id", case.policy.new_items),
         ("new listeners", "user_id", case.policy.new_listeners),
@@ -101,6 +111,7 @@ def newest_week(case: DataCase) -> Iterator[DataReason]:
             name,
             max(0.0, shares[1] - shares[0]),
             bound,
+            name.replace(" ", "_"),
             f"{shares[1]:.1%} of the newest week is {name}, {shares[0]:.1%} the week before",
             "see whether ids are hashed or counted in another way now",
         )
@@ -138,15 +149,16 @@ def _drifted(
     allowed = sorted(past)[-max(1, int((len(past) + 1) * case.policy.drift.false_alarms)) :]
     usual = allowed[0] if allowed else 0.0
     enough = len(past) >= needed
-    bounds = case.policy.drift.categories
+    key, bounds = "categories", case.policy.drift.categories
     if counts.kind == "numbers":
-        bounds = case.policy.drift.numbers
+        key, bounds = "numbers", case.policy.drift.numbers
     bound = Bound(warn=min(1.0, max(bounds.warn, usual)), stop=min(1.0, max(bounds.stop, usual)))
     note = "" if enough else f", and a stop needs {needed}"
     return conclude(
         f"drift of {name}",
         min(size, 1.0),
         bound,
+        f"drift.{key}",
         f"{name} is {size:.3f} away from the data of the live model, most at "
         f"{worst or 'rarer values'!r}; {len(past)} past weeks were at most "
         f"{max(past, default=0.0):.3f} away{note}",

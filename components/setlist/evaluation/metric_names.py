@@ -1,6 +1,7 @@
 """Which metrics exist, and what the settings mean by a name such as "ndcg@10"."""
 
 import importlib
+import math
 from dataclasses import dataclass
 
 from setlist.arrays import Float64s
@@ -15,6 +16,12 @@ BUILT_IN: dict[str, Metric] = {
     for value in vars(module).values()
     if isinstance(value, Metric)
 }
+RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(BUILT_IN, (0, 1)),
+    **dict.fromkeys(("dcg", "novelty", "popularity", "calibration"), (0, math.inf)),
+    "popularity_lift": (-1, math.inf),
+}
+"""The least and the most that a value of a built-in metric can be."""
 
 
 @dataclass(frozen=True)

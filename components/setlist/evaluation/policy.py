@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
 
 from setlist.data.policy import DataPolicy
 from setlist.errors import SettingsError
+from setlist.evaluation.metric_names import RANGES
 from setlist.evaluation.results import MetricInfo
 from setlist.evaluation.verdict import Mode
 from setlist.models.operations import PATTERN
@@ -74,6 +76,24 @@ class Guardrail(Part):
     def _one_bound(self) -> Self:
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("a guardrail needs either at_least or at_most")
+        return self
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        low, high = RANGES.get(self.metric.partition("@")[0], (-math.inf, math.inf))
+        # A multiple of another model's value is no value.
+        if self.of:
+            return self
+        if self.at_least is not None and self.at_least > high:
+            raise ValueError(
+                f"at_least: {self.at_least:g} is more than {self.metric} can be, which is at most "
+                f"{high:g}; write a number from {low:g} to {high:g}"
+            )
+        if self.at_most is not None and self.at_most < low:
+            raise ValueError(
+                f"at_most: {self.at_most:g} is less than {self.metric} can be, which is at least "
+                f"{low:g}; write a larger number"
+            )
         return self
 
 

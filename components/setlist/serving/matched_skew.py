@@ -80,6 +80,7 @@ def _unmatched(
         "matched ids",
         unknown.sum() / with_history.sum(),
         bounds.unmatched,
+        "serving.unmatched",
         f"{unknown.sum():,} of {with_history.sum():,} listeners who came with a history have no "
         "event that curation keeps",
         "see whether the service and the tables use the same ids, and how late events arrive",
@@ -114,6 +115,7 @@ def _inputs(
             f"sent {name}",
             float(differs.mean()),
             bounds.inputs,
+            "serving.inputs",
             sentence,
             f"have the service read {name} from where the tables come from"
             if name in sent
@@ -175,6 +177,7 @@ def _plays(
         "sent plays",
         float(apart.mean()),
         bounds.plays,
+        "serving.plays",
         f"{apart.mean():.1%} of the plays of a listener are in the request or in the tables only; "
         f"a history has {lengths['served']:.1f} plays in the requests and {lengths['rows']:.1f} by "
         "the tables",
@@ -186,6 +189,7 @@ def _plays(
         "sent histories",
         float(other.mean()),
         bounds.histories,
+        "serving.histories",
         f"{other.sum():,} of {len(other):,} histories are for the most part not those of the "
         "listener",
         "see whether histories and listeners are joined by the same id",
@@ -213,6 +217,7 @@ def _plays(
         "newest plays",
         float(missing.mean()),
         bounds.newest,
+        "serving.newest",
         f"{missing.sum():,} of {len(newest):,} listeners have a newest play in the tables that is "
         "not in the request",
         "see how late plays reach the service",
@@ -242,6 +247,7 @@ def _order_and_ages(
             "sent order",
             turned.sum() / follows.sum(),
             bounds.order,
+            "serving.order",
             f"{turned.sum():,} of {follows.sum():,} neighbouring plays stand in another order in "
             "the request than in the tables",
             "have the service send the history oldest first",
@@ -264,6 +270,7 @@ def _order_and_ages(
         "sent ages",
         float(wrong.mean()),
         bounds.ages,
+        "serving.ages",
         f"{wrong.sum():,} of {len(both):,} plays have another age in the request, by "
         f"{apart.median():.3f} days in the median",
         "have the service send days before the request, from times in UTC",

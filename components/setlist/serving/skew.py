@@ -41,6 +41,7 @@ class FeatureSkew:
 
     Attributes:
         feature: a named input, HISTORY_LENGTH, LAST_PLAY_AGE or HISTORY_ITEMS.
+        kind: "numbers" or "categories", which have bounds of their own.
         counted: number of listeners, and of requests without an id, that were compared.
         distance: L-infinity of an input and of HISTORY_ITEMS, else Jensen-Shannon.
         allowed: the bound above which it is reported.
@@ -53,6 +54,7 @@ class FeatureSkew:
     """
 
     feature: str
+    kind: Kind
     counted: int
     distance: float
     allowed: float
@@ -77,8 +79,8 @@ class FeatureSkew:
             f"{self.allowed:.3f}, by chance: {self.chance:.3f})",
             remedy=""
             if self.outcome == "pass"
-            else f"see what the service sends as {self.feature}; raise policy.data.serving where "
-            "listeners have changed",
+            else f"see what the service sends as {self.feature}, or raise "
+            f"policy.data.serving.{self.kind}.{self.outcome} where listeners have changed",
         )
 
 
@@ -213,6 +215,7 @@ def _compare(
     is_input = feature in profile.inputs
     return FeatureSkew(
         feature=feature,
+        kind=kind,
         counted=counted,
         distance=distance,
         allowed=bound.stop if outcome == "stop" else bound.warn,

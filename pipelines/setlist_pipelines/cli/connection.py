@@ -77,6 +77,19 @@ def command(words: str, config: Path, change: list[str] | None) -> str:
     return f"{words} {shlex.join(options)}"
 
 
+def check_run_folder(path: Path | None) -> None:
+    """Refuse a file where the folder of a run is meant.
+
+    Raises:
+        SettingsError: it is a file, such as one of settings.
+    """
+    if path and path.is_file():
+        raise SettingsError(
+            f"{path} is a file, and a run is a folder",
+            f"write --config {shlex.quote(str(path))} if it holds settings",
+        )
+
+
 def connect(
     host: str, namespace: str, token_file: Path | None, cookies: str, retries: bool = True
 ) -> "Kubeflow":

@@ -176,10 +176,15 @@ def show_tables(settings: "Settings", answer: Answer) -> None:
 
 def judge(settings: "Settings", answer: Answer) -> str:
     """Curate into a folder that is removed again, judge, and answer; the decision."""
+    import pyarrow.parquet as pq
+
     from setlist.data.gate import judge_data
+    from setlist.data.transformation import check_inputs
     from setlist_pipelines.cli.screen import print_data_verdict
 
     with curated(settings) as (dataset, window, report):
+        # The step after the gate would refuse them.
+        check_inputs(settings.inputs, pq.read_schema(dataset / "users.parquet").names)
         policy, now = settings.policy.data, pd.Timestamp.now("UTC")
         verdict = judge_data(
             dataset, window, report, settings.inputs, None, policy, now, settings.engine

@@ -1,8 +1,10 @@
 """The help pages of the command line: their types are words, and their ends are examples."""
 
+import shlex
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -37,7 +39,19 @@ def type_word(name: str) -> str:
 
 
 class HelpPage(TyperCommand):
-    """A command whose help names no types of Python."""
+    """A command whose help names no types of Python, and which knows a settings file."""
+
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+        """Read the arguments; one too many that is a file may be meant as the settings."""
+        strict, ctx.allow_extra_args = not ctx.allow_extra_args, True
+        more = super().parse_args(ctx, args)
+        if more and strict and not ctx.resilient_parsing:
+            takes_settings = any(parameter.name == "config" for parameter in self.params)
+            if takes_settings and Path(more[0]).is_file():
+                config = f"--config {shlex.quote(more[0])}"
+                ctx.fail(f"{more[0]} is a file; write {config} if it holds settings")
+            ctx.fail(f"Got unexpected extra arguments ({' '.join(more)})")
+        return more
 
     def get_params(self, ctx: "Context") -> "list[Parameter]":
         """The parameters, `--help` among them."""

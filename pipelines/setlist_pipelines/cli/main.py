@@ -13,7 +13,7 @@ import typer
 from setlist.errors import SetlistError, missing_extra
 from setlist_pipelines.cli.answer import Answer, JsonOption
 from setlist_pipelines.cli.clean import CLEAN_EXAMPLES, clean
-from setlist_pipelines.cli.connection import Config, PipelineOption, Set
+from setlist_pipelines.cli.connection import Config, PipelineOption, Set, check_run_folder
 from setlist_pipelines.cli.dashboard import dashboards
 from setlist_pipelines.cli.data import INIT_EXAMPLES, data, init
 from setlist_pipelines.cli.evaluate import evaluations
@@ -163,6 +163,7 @@ def backtest(
     from setlist_pipelines.laptop.run_outputs import SETTINGS_FILE
     from setlist_pipelines.settings.file import SAMPLE, read_policy, read_settings
 
+    check_run_folder(run)
     settings = read_settings(run / SETTINGS_FILE if run else config or SAMPLE, change)
     policies = {path.stem: read_policy(path) for path in policy or []}
     for chosen in policies.values():

@@ -8,7 +8,14 @@ import typer
 from setlist.errors import SettingsError
 from setlist_pipelines.cli.answer import Answer, JsonOption
 from setlist_pipelines.cli.clean import KEPT_RUNS
-from setlist_pipelines.cli.connection import Config, PipelineOption, QuietOption, Set, say
+from setlist_pipelines.cli.connection import (
+    Config,
+    PipelineOption,
+    QuietOption,
+    Set,
+    check_run_folder,
+    say,
+)
 from setlist_pipelines.cli.help_page import examples
 
 if TYPE_CHECKING:
@@ -67,6 +74,7 @@ def run(
     from setlist_pipelines.laptop.runner import resume_local, run_local
     from setlist_pipelines.settings.file import SAMPLE, read_settings
 
+    check_run_folder(run_folder)
     if resume:
         root = _resumed(run_folder, workdir, bool(config or change or docker))
         workdir = root.parent

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from setlist.errors import SettingsError
 from setlist.runs.scheduled_time import scheduled
+from setlist.section import no_such_setting
 from setlist_pipelines.kubeflow.api import Json, Kubeflow
 from setlist_pipelines.kubeflow.packages import (
     Package,
@@ -109,7 +110,7 @@ def desired_schedule(settings: Settings, name: str) -> DesiredSchedule:
         key = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            message = "there is no such setting"
+            message = no_such_setting(Settings, first["loc"])
         raise SettingsError(f"schedules.{name}.set: {key}: {message}.") from fault
 
 

@@ -74,6 +74,7 @@ def named_columns(
     optional: Sequence[str],
     given: Mapping[str, str],
     known: Mapping[str, pd.Series],
+    keys: Mapping[str, FirstRows],
 ) -> dict[str, str]:
     """Our name -> the file's name.
 
@@ -83,9 +84,11 @@ def named_columns(
         optional: those that it may have.
         given: what the user said, by our name; a name that the table does not have is passed over.
         known: ids by our name that a table of items or users should have in its key column.
+        keys: by our name of an id, the table that should have it as its key.
 
     Raises:
-        DataError: when a required column is not found; it lists those that there are.
+        DataError: when required columns are not found; it names all of them, and lists those that
+            there are.
     """
     present = [str(name) for name in rows.values.columns]
     columns = {key: name for key, name in given.items() if name in present}
@@ -99,18 +102,19 @@ def named_columns(
             match = _by_values(rows, free, known[key], match)
         if match is None and key == "timestamp":
             match = _only_times(rows, free)
+        if match is None and key in keys:
+            match = _shared_key(rows, free, keys[key])
         if match is not None:
             columns[key] = match
-        elif key in required:
-            shown = ", ".join(f"{name} {rows.example(name)!r}" for name in present[:MOST_SHOWN])
-            more = f" and {len(present) - MOST_SHOWN} more" if len(present) > MOST_SHOWN else ""
-            raise DataError(
-                one_line(
-                    f"{rows.path}: no column seems to hold {key} ({MEANT[key]}); there are: "
-                    f"{shown}{more}"
-                ),
-                f"say which: --column {key}=NAME{WITHOUT_TIMES if key == 'timestamp' else ''}",
-            )
+    if missing := [key for key in required if key not in columns]:
+        shown = ", ".join(f"{name} {rows.example(name)!r}" for name in present[:MOST_SHOWN])
+        more = f" and {len(present) - MOST_SHOWN} more" if len(present) > MOST_SHOWN else ""
+        wanted = " or ".join(f"{key} ({MEANT[key]})" for key in missing)
+        raise DataError(
+            one_line(f"{rows.path}: no column seems to hold {wanted}; there are: {shown}{more}"),
+            f"say which: {' '.join(f'--column {key}=NAME' for key in missing)}"
+            f"{WITHOUT_TIMES if 'timestamp' in missing else ''}",
+        )
     for name in columns.values():
         if fault := text_fault(name):
             raise DataError(f"{rows.path}: a column: {fault}", "name another, or rename the column")
@@ -154,6 +158,23 @@ def _by_values(
     }
     best = max(fits, key=lambda name: (fits[name], name == named), default=None)
     return best if best is not None and fits[best] else named
+
+
+def _shared_key(rows: FirstRows, present: Sequence[str], table: FirstRows) -> str | None:
+    """The one column that stands in another table under the same name, as its key.
+
+    None where there is none, or more than one. A number of the row is no key of another table, so
+    a column with a value of its own in each event is none.
+    """
+    shared = []
+    for name in present:
+        if name not in table.values.columns:
+            continue
+        ids, key = rows.values[name].dropna(), table.values[name].dropna()
+        matched = ids[ids.isin(key)].nunique()
+        if key.is_unique and not ids.is_unique and matched > min(ids.nunique(), len(key)) / 2:
+            shared.append(name)
+    return shared[0] if len(shared) == 1 else None
 
 
 def _only_times(rows: FirstRows, present: Sequence[str]) -> str | None:

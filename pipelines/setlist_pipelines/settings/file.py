@@ -282,7 +282,7 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
             evaluation.setting,
         )
     except ValidationError as fault:
-        raise document.error(fault) from fault
+        raise document.error(fault, Settings) from fault
     except SetlistError as fault:
         raise SettingsError(f"{path}: {fault}") from fault
     return settings
@@ -299,7 +299,7 @@ def _read_expected(document: YamlDocument, folder: Path) -> None:
         try:
             Expected.model_validate(expected.content)
         except ValidationError as fault:
-            raise expected.error(fault) from fault
+            raise expected.error(fault, Expected) from fault
         data["expected"] = expected.content
 
 
@@ -328,7 +328,7 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate(document.content)
     except ValidationError as fault:
-        raise document.error(fault) from fault
+        raise document.error(fault, Policy) from fault
 
 
 def with_absolute_paths(settings: Settings) -> Settings:

@@ -12,6 +12,7 @@ from setlist.data.files import SourceFile, open_files
 from setlist.data.formats import FileOptions, TableFile, format_of
 from setlist.data.keys import Column, label_text
 from setlist.data.source import TableSource, in_streams
+from setlist.data.table_summary import first_names
 from setlist.errors import DataError
 
 MOST_ROWS = 10_000
@@ -42,7 +43,8 @@ class FirstRows:
         """Read the first rows of the first file that has some.
 
         Raises:
-            DataError: when there is no such file, it cannot be read, or it has no line of names.
+            DataError: when there is no such file, it cannot be read, or it has no line of names or
+                no row.
         """
         source = in_streams(TableSource(path=path), required=(), optional=None)
         with open_files(source.paths) as files, TemporaryDirectory() as scratch:
@@ -56,6 +58,11 @@ class FirstRows:
                     "write a first line with the names of the columns, such as "
                     "user_id,item_id,timestamp",
                 )
+        if not len(rows):
+            raise DataError(
+                f"{path}: the table has no rows, only the names {first_names(table.columns)}",
+                "name a file with rows; what a column holds is told from them",
+            )
         rows = rows.slice(0, MOST_ROWS)
         columns = {
             name: label_text(

@@ -1,5 +1,6 @@
 """Proposes a settings file for tables: which columns are meant, and how their times are written."""
 
+import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping
@@ -7,7 +8,15 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import yaml
 
-from setlist.data.remedies import YEAR, guess_separator, guess_timestamp, in_order
+from setlist.data.curation import CurationSettings
+from setlist.data.policy import DataPolicy
+from setlist.data.remedies import (
+    YEAR,
+    guess_separator,
+    guess_timestamp,
+    in_order,
+    several_words,
+)
 from setlist.data.source import TableSource
 from setlist.errors import SettingsError
 from setlist_pipelines.settings.column_names import MEANT, named_columns
@@ -24,6 +33,10 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 MAX_INPUT_VALUES = 200
 MOST_NUMBERS = 20
 """A column of numbers with more values is a quantity, such as an age, and no group."""
+OF_A_YEAR = (
+    "A year counts from its 1 January: what was released later in it is in the catalogue, and may "
+    "be listed, before it exists. Give whole dates where that matters."
+)
 DECIMAL_COMMA = r"\d+,\d+"
 
 
@@ -64,6 +77,7 @@ def propose(
     lines = [
         "# Proposed by `setlist init`; see what was made of it with `setlist data check`.",
         f"{f'name: {name}':<30} # of the model in the store",
+        "# Paths of files and folders start at the folder in which setlist is started.",
         "store: .setlist/store          # or gs://bucket/prefix",
         "data:",
     ]
@@ -72,7 +86,13 @@ def propose(
         required, optional = TABLES[table]
         # A table of items or users has the ids of the events in its key column.
         known = {key: tables["events"].values[played[key]] for key in required if played}
-        names = named_columns(rows, required, optional, given, known)
+        # The events have the keys of both.
+        keys = {
+            key: tables[other]
+            for key, other in (("item_id", "items"), ("user_id", "users"))
+            if table == "events" and other in tables
+        }
+        names = named_columns(rows, required, optional, given, known, keys)
         section, choices = _section(rows, names)
         lines += [f"  {table}:", *_lines(rows, names, section, choices)]
         for sentence in choices.values():
@@ -85,7 +105,7 @@ def propose(
         if table == "users":
             inputs = _inputs(rows, list(names.values()))
     if activity:
-        lines += _period(activity)
+        lines += _period(activity, hint)
         # A listener east of here may have played tomorrow.
         if activity.end > pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=2):
             hint(
@@ -133,7 +153,8 @@ def _section(rows: FirstRows, names: Mapping[str, str]) -> tuple[dict[str, objec
         section["decimal"] = ","
     if "tags" in names:
         tags = rows.values[names["tags"]].dropna()
-        separator = guess_separator(tags[~tags.str.startswith("[")])
+        tags = tags[~tags.str.startswith("[")]
+        separator = guess_separator(tags)
         if separator not in ("", "|"):
             section["tags_separator"] = separator
         if separator == " ":
@@ -141,6 +162,12 @@ def _section(rows: FirstRows, names: Mapping[str, str]) -> tuple[dict[str, objec
             choices["tags_separator"] = (
                 f"each word of {names['tags']}, such as {example!r:.60}, is read as a tag; take "
                 "tags_separator out where the words belong together"
+            )
+        elif not separator and several_words(tags):
+            example = tags[tags.str.contains(r"\S\s")].iloc[0]
+            choices["tags"] = (
+                f"each text of {names['tags']}, such as {example!r:.60}, is read as one tag; set "
+                "tags_separator: ' ' where its words are tags of their own"
             )
     return section, choices
 
@@ -163,10 +190,19 @@ def _lines(
                     meaning = MEANT.get(key, key)
                     lines.append(f"      {key}: {_yaml(column)}  # {meaning}{_comment(shown)}")
         elif option != "path":
-            wrapped = textwrap.wrap(_comment(choices.get(option, "")), 92)
-            lines += [f"    # {row}" for row in wrapped]
+            lines += _wrapped(choices.get(option, ""))
+            if (option, value) == ("timestamp_format", "%Y"):
+                lines += _wrapped(OF_A_YEAR)
             lines.append(f"    {option}: {_yaml(str(value))}")
+    for option, sentence in choices.items():
+        if option not in section:
+            lines += _wrapped(sentence)
     return lines
+
+
+def _wrapped(sentence: str, indent: str = "    ") -> list[str]:
+    """A sentence as lines of a comment."""
+    return [f"{indent}# {row}" for row in textwrap.wrap(_comment(sentence), 96 - len(indent))]
 
 
 def _of_activity(section: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
@@ -175,7 +211,7 @@ def _of_activity(section: Mapping[str, object], names: Mapping[str, str]) -> dic
     return {**section, "columns": needed}
 
 
-def _period(activity: Activity) -> list[str]:
+def _period(activity: Activity, hint: Callable[[str], None]) -> list[str]:
     """The lines on the period of a run, and on the rule for bots where it would hit people."""
     train, test = activity.window()
     lines = []
@@ -190,13 +226,46 @@ def _period(activity: Activity) -> list[str]:
         f"window: {{train_days: {train}, test_days: {test}}}  # trained on, and held out to judge"
         + (_held_out(activity, train, test) if activity.complete else ""),
     ]
-    if bound := activity.events_per_day():
+    if activity.busy_are_people:
         lines += [
             "# Many have more than 500 events on one day, such as ratings in one sitting. They are",
             "# no bots, as such listeners otherwise are taken to be.",
-            f"curation: {{max_events_per_day: {bound}}}",
+            f"curation: {{max_events_per_day: {activity.events_per_day}}}",
+        ]
+    elif bots := _bots(activity):
+        hint(f"policy.data.rejected: {bots}")
+        lines += [
+            *_wrapped(bots, ""),
+            f"# policy: {{data: {{rejected: {{stop: {_accepting(activity.rejected)}}}}}}}",
         ]
     return lines
+
+
+def _bots(activity: Activity) -> str:
+    """What the gate for data would stop a run for: a large share of events that bots seem to have.
+
+    Returns:
+        A sentence; "" where their share is allowed.
+    """
+    allowed, usual = DataPolicy().rejected.stop, CurationSettings().max_events_per_day
+    if activity.rejected <= allowed:
+        return ""
+    busy = activity.busy
+    most, listeners = busy.nlargest(1, "plays"), busy["listener"].nunique()
+    day = pd.Timestamp(0) + pd.Timedelta(days=int(most["day"].iloc[0]))
+    return (
+        f"{busy['plays'].sum():,} of {activity.pairs['plays'].sum():,} events "
+        f"({activity.rejected:.0%}) are of {listeners:,} listener{'s' * (listeners > 1)} with more "
+        f"than {usual} on one day, up to {most['plays'].iloc[0]:,} on {day.date()}; they are "
+        f"rejected as bots, and a run stops where more than {allowed:.0%} are rejected. Set "
+        f"policy.data.rejected.stop: {_accepting(activity.rejected)} to leave them out, or "
+        f"curation.max_events_per_day: {activity.events_per_day} to keep them."
+    )
+
+
+def _accepting(share: float) -> float:
+    """The next twentieth, with room for rows that are rejected for another reason."""
+    return min(1.0, math.ceil((share + 0.01) * 20) / 20)
 
 
 def _held_out(activity: Activity, train: int, test: int) -> str:

@@ -123,18 +123,27 @@ class Activity:
             train = span + 1 - test
         return train, test
 
-    def events_per_day(self) -> int | None:
-        """The bound above which a listener is a bot, where the usual one would take people for it.
+    @cached_property
+    def busy(self) -> pd.DataFrame:
+        """The pairs that look like a bot's under the usual bound."""
+        return self.pairs[self.pairs["plays"] > CurationSettings().max_events_per_day]
 
-        The next power of ten that no day of the table reaches.
-        """
-        usual = CurationSettings().max_events_per_day
-        busy = self.pairs[self.pairs["plays"] > usual]
-        least = PEOPLE_SHARE * self.pairs["listener"].nunique()
-        if busy.empty or busy["listener"].nunique() < least:
-            return None
+    @property
+    def busy_are_people(self) -> bool:
+        """Whether so many listeners have a day that looks like a bot's that they are none."""
+        few = PEOPLE_SHARE * self.pairs["listener"].nunique()
+        return not self.busy.empty and self.busy["listener"].nunique() >= few
+
+    @property
+    def rejected(self) -> float:
+        """The share of all events that the usual bound for bots rejects."""
+        return float(self.busy["plays"].sum() / self.pairs["plays"].sum())
+
+    @property
+    def events_per_day(self) -> int:
+        """The next power of ten that no day of the table reaches, as a bound for bots."""
         # The day of the cut counts as two, and may be two files' as well.
-        return int(10 ** np.ceil(np.log10(2 * busy["plays"].max())))
+        return int(10 ** np.ceil(np.log10(2 * self.pairs["plays"].max())))
 
 
 def _hashes(ids: pa.ChunkedArray) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":

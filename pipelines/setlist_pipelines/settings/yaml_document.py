@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from setlist.errors import SettingsError
 from setlist.regular_file import open_regular
+from setlist.section import no_such_setting
 from setlist_pipelines.settings.bounded_yaml import (
     MOST_DEPTH,
     SETTINGS,
@@ -100,17 +101,22 @@ class YamlDocument:
             raise SettingsError(f"{option}: {place}: the value is refused: {fault}.") from fault
         self.overrides.append(assignment)
 
-    def error(self, fault: ValidationError) -> SettingsError:
-        """The first thing that is wrong with the content, as one sentence with its place."""
+    def error(self, fault: ValidationError, kind: type[BaseModel]) -> SettingsError:
+        """The first thing that is wrong with the content, as one sentence with its place.
+
+        Args:
+            fault: of the validation.
+            kind: that the content was validated as.
+        """
         first = fault.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         # A check of ours raises ValueError, and pydantic says so before its message.
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            message = "there is no such setting"
+            message = no_such_setting(kind, first["loc"])
             if "." in (last := str(first["loc"][-1])):  # a key as the documentation writes it
                 section, _, name = last.partition(".")
-                message += f"; write `{section}: {{{name}: ...}}`"
+                message = f"there is no such setting; write `{section}: {{{name}: ...}}`"
         elif first["type"] == "missing":
             message = "this setting is required"
         elif first["type"] != "value_error":

@@ -19,7 +19,9 @@ from setlist.data.curation import (
 )
 from setlist.data.sample_truth import END
 from setlist.data.schema import EVENT_COLUMNS, ITEM_COLUMNS, TIMESTAMP_DTYPE, Window
-from setlist.errors import SetlistError
+from setlist.data.snapshots import read_items
+from setlist.data.source import TableSource
+from setlist.errors import DataError, SetlistError
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 NOW = pd.Timestamp("2026-05-20T06:00:00.7Z")
@@ -100,10 +102,15 @@ def test_the_window(settings, as_of, expected):
 
 
 def test_faults_of_the_window():
-    with pytest.raises(SetlistError, match="as_of: 'soon' is not a date"):
+    with pytest.raises(SetlistError, match="as_of: 'soon' is not an ISO 8601 date"):
         resolve_window(WindowSettings(), "soon", NOW)
-    with pytest.raises(pydantic.ValidationError, match="'x' is not a date from 1971 to 2100"):
+    with pytest.raises(pydantic.ValidationError, match="'x' is not an ISO 8601 date from 1971"):
         WindowSettings(split_at="x")
+    for text in ("03.04.2024", "04/03/2024", "3 Apr 2024", "2024-4-3", "April 2024"):
+        with pytest.raises(SetlistError, match="is not an ISO 8601 date; write it like 2026-05-01"):
+            resolve_window(WindowSettings(), text, NOW)
+        with pytest.raises(pydantic.ValidationError, match="is not an ISO 8601 date"):
+            WindowSettings(split_at=text)
     for days in (0, -1, float("inf"), float("nan")):
         with pytest.raises(pydantic.ValidationError):
             WindowSettings(train_days=days)
@@ -339,8 +346,28 @@ def test_snapshots_say_so_and_the_last_row_wins(tmp_path):
         "items: 1 rows without item_id; dropped.",
         "items: a present-day snapshot (there is no valid_from). "
         "1 rows repeat an earlier item_id; the last row counts.",
-        "items: 1 release dates cannot be read; taken as not known.",
+        "items: 1 of 3 release dates cannot be read, such as 'soon'; taken as not known.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("released", "form", "remedy"),
+    [
+        (["1999", "2024"], "%y", "1999 is a year: set data.items.timestamp_format: '%Y'"),
+        ([1999, 2024], "", "1999 is a year: set data.items.timestamp_format: '%Y'"),
+        (["27.2.99", None], "", 'set timestamp_format: "%d.%m.%y" (under data.items)'),
+        (["2024-05-01"], "%d.%m.%y", "take data.items.timestamp_format out, which is '%d.%m.%y'"),
+    ],
+)
+def test_release_dates_of_which_none_can_be_read_are_a_fault(tmp_path, released, form, remedy):
+    path = tmp_path / "items.parquet"
+    ids = [f"i{n}" for n in range(len(released))]
+    pd.DataFrame({"item_id": ids, "released": released}).to_parquet(path)
+    source = TableSource.model_validate({"path": str(path), "timestamp_format": form})
+    sentence = f"none of the {len(released) - released.count(None)} release dates can be read, such"
+    with pytest.raises(DataError, match=sentence) as fault:
+        read_items(source, pd.Timestamp("2026-05-01", tz="UTC"), [])
+    assert fault.value.remedy.endswith(remedy)
 
 
 def test_rejected_rows_are_shown_as_they_were_read_or_as_they_came(tmp_path):

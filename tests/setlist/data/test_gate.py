@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from tests.cases.data_faults import FAULTS, HARMLESS, clean_tables, named, verdict_of
 
-from setlist.data.case import DataCase
+from setlist.data.case import DataCase, conclude
 from setlist.data.curation_report import DayCount
 from setlist.data.distributions import Distribution, distance, distances, past_distances
 from setlist.data.duckdb_engine import DuckDb
@@ -39,6 +39,17 @@ def test_a_fault_is_named(name):
         assert (reason.outcome == "pass") == (reason.remedy == ""), reason
         if reason.outcome != "pass":
             assert reason.value >= reason.bound
+            names_a_bound(reason)
+
+
+def names_a_bound(reason):
+    """The remedy names the very bound of the policy that it is above, if there is one."""
+    _, raised, key = reason.remedy.partition("raise policy.data.")
+    bound = DataPolicy().model_dump()
+    for part in key.split(".") if raised else ():
+        bound = bound[part]
+    # Of a drift it is the larger one of the bound and of past distances.
+    assert not raised or reason.bound >= bound
 
 
 @pytest.mark.slow
@@ -49,10 +60,27 @@ def test_a_harmless_change_stops_no_run(name):
 
 
 def reason(outcome, rule="missing days"):
-    remedy = "" if outcome == "pass" else "load them"
+    remedy = f"load them, or raise policy.data.missing_days.{outcome}"
     return DataReason(
-        rule=rule, outcome=outcome, value=0.2, bound=0.1, sentence="3 days", remedy=remedy
+        rule=rule,
+        outcome=outcome,
+        value=0.2,
+        bound=0.1,
+        sentence="3 days",
+        remedy="" if outcome == "pass" else remedy,
     )
+
+
+@pytest.mark.parametrize("outcome", ["warn", "stop"])
+def test_a_reason_names_the_bound_that_it_is_above(outcome):
+    bound = Bound(warn=0.1, stop=0.5)
+    value = 0.2 if outcome == "warn" else 0.6
+    found = conclude("rejected rows", value, bound, "rejected", "3 rows", "mend them")
+    assert found.remedy == f"mend them, or raise policy.data.rejected.{outcome}"
+    names_a_bound(found)
+    alone = conclude("rejected rows", value, bound, "rejected", "3 rows", "")
+    assert alone.remedy == f"raise policy.data.rejected.{outcome}"
+    assert conclude("rejected rows", 0.1, bound, "rejected", "3 rows", "mend").remedy == ""
 
 
 def test_the_worst_outcome_decides():
@@ -67,7 +95,8 @@ def test_a_stop_is_one_error_with_remedy_and_the_way_to_the_bound(tmp_path):
     with pytest.raises(DataError) as caught:
         DataVerdict.read(tmp_path / "verdict").refuse()
     assert str(caught.value) == (
-        "the gate for data stops the run: 3 days; load them, or raise the bound under policy.data."
+        "the gate for data stops the run: 3 days; load them, "
+        "or raise policy.data.missing_days.stop."
     )
     DataVerdict.of([reason("warn")]).refuse()
 
@@ -251,8 +280,9 @@ def test_days_before_the_first_event_are_missing_only_where_the_live_model_had_t
         in beside.sentence
     )
     assert beside.remedy == (
-        "load the days that are missing, or use another `name` where the live model is of other "
-        "tables"
+        "load the days that are missing, where they are not simply quiet: 2026-02-24 is held "
+        "against 40 events, the median of the days of its weekday that have any, or use another "
+        "`name` where the live model is of other tables, or raise policy.data.missing_days.warn"
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from setlist.errors import SetlistError
-from setlist.evaluation.metric_names import BUILT_IN, parse_metric
+from setlist.evaluation.metric_names import BUILT_IN, RANGES, parse_metric
 from setlist.evaluation.ranking import EMPTY, FOREIGN, Catalogue, Ragged, Ranking
 
 PER_USER = {name: one for name, one in BUILT_IN.items() if one.per == "listener"}
@@ -320,6 +320,8 @@ def test_bounds(one, k):
     }
     assert bounds.keys() == PER_USER.keys() | CORPUS.keys()
     for name, (least, most) in bounds.items():
+        assert RANGES[name][0] == least
+        assert RANGES[name][1] >= most
         values = BUILT_IN[name](one, k)
         assert values.shape == ((len(one.top),) if name in PER_USER else ())
         assert values.dtype == np.float64

@@ -71,3 +71,29 @@ def test_the_published_schema_is_that_of_the_code():
     assert published.read_text("utf-8") == schema(), (
         "run `setlist policy > docs/policy.schema.json`"
     )
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"metric": "coverage@10", "at_least": 5}, "at_least: 5 is more than coverage@10 can be"),
+        ({"metric": "gini@5", "at_most": -0.1}, "at_most: -0.1 is less than gini@5 can be"),
+        ({"metric": "popularity_lift@10", "at_most": -2}, "which is at least -1"),
+    ],
+)
+def test_a_guardrail_that_no_value_can_hold_is_refused(rule, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        Policy.model_validate({"guardrails": [rule]})
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"metric": "popularity_lift@10", "at_most": -0.5},
+        {"metric": "novelty@10", "at_least": 5},
+        {"metric": "coverage@10", "at_least": 5, "of": "live"},
+        {"metric": "my_team.metrics:fresh@10", "at_least": 5},
+    ],
+)
+def test_a_guardrail_that_a_value_may_hold_is_read(rule):
+    assert Policy.model_validate({"guardrails": [rule]})

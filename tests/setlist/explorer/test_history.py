@@ -401,7 +401,7 @@ def test_a_verdict_that_is_none_is_named(runs):
 
 def test_a_date_that_is_none_is_named(runs):
     runs.record(RunRecord.of_failure("home", "a", "lost"), "yesterday")
-    with pytest.raises(SetlistError, match=r"home/runs/a.json: ended: 'yesterday' is not a date"):
+    with pytest.raises(SetlistError, match=r"home/runs/a.json: ended: 'yesterday' is not an ISO"):
         runs.read()
 
 

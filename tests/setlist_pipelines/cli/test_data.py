@@ -1,6 +1,7 @@
 """`setlist data check` and `setlist init`: before any run."""
 
 import gzip
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -200,3 +201,42 @@ def test_init_looks_for_the_end_in_all_rows_and_both_periods_have_events(tmp_pat
     assert read_settings(output).as_of == expected
     checked = setlist("data", "check", "--config", output)
     assert checked.exit_code == 0, f"{checked.output}{checked.exception}"
+
+
+@pytest.mark.parametrize(
+    ("column", "sentence"),
+    [
+        ("", "inputs: the users table has no column 'city' (it has: none); correct the name"),
+        ("town", "inputs: the users table has no column 'city' (it has: town); correct the name"),
+    ],
+)
+def test_the_check_refuses_inputs_that_a_run_would_refuse(tmp_path, column, sentence):
+    users = f"  users: {{path: {tmp_path}/users.csv}}\n" if column else ""
+    (tmp_path / "users.csv").write_text(f"user_id,{column}\nu1,Oslo\n")
+    settings = tmp_path / "settings.yaml"
+    assert setlist("init", listens(tmp_path), "-o", settings).exit_code == 0
+    text = settings.read_text().replace("as_of:", f"{users}inputs: [city]\nas_of:")
+    settings.write_text(text)
+    done = setlist("data", "check", "--config", settings)
+    assert done.exit_code != 0
+    assert sentence in flat(str(done.exception))
+
+
+@pytest.mark.parametrize(
+    "words", ["data check", "data infer", "compile", "submit", "run", "run --resume", "backtest"]
+)
+def test_a_settings_file_without_its_option_is_told_the_option(tmp_path, words, monkeypatch):
+    monkeypatch.setenv("TERMINAL_WIDTH", "300")
+    monkeypatch.chdir(tmp_path)
+    Path("my shop.yaml").write_text("name: shop\n")
+    done = setlist(*words.split(), "my shop.yaml")
+    assert done.exit_code != 0
+    sentence = "write --config 'my shop.yaml' if it holds settings"
+    assert sentence in flat(f"{done.output} {done.exception}")
+
+
+def test_an_argument_too_many_is_refused_as_ever(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = setlist("data", "check", "nothing.yaml")
+    assert done.exit_code == 2
+    assert "Got unexpected extra argument" in done.output

@@ -61,7 +61,9 @@ def test_it_ends_with_3_and_names_what_is_wrong(setlist, store, logs):
         "stop: served country: country: '' is 100.0% of what is served and 0.0% of training "
         "(distance 1.000, allowed: 0.300, by chance: "
     )
-    assert reason.endswith("raise policy.data.serving where listeners have changed")
+    assert reason.endswith(
+        "or raise policy.data.serving.categories.stop where listeners have changed"
+    )
     assert decision == "requests to revision 1 of home: stop (3 of 4 rules pass)"
 
 

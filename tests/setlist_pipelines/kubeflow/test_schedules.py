@@ -163,7 +163,7 @@ def test_an_entry_that_cannot_be_is_refused(entry, words):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("window.test_dayz", 7, "test_dayz: there is no such setting"),
+        ("window.test_dayz", 7, "test_dayz: there is no such setting; write test_days"),
         ("window.test_days", "soon", "window.test_days"),
         ("name.first", 1, "cannot set"),
         ("inputs.first", 1, "inputs is not a section"),
@@ -209,7 +209,7 @@ def test_where_the_backend_writes_nothing_it_is_the_last_fire_time(monkeypatch):
 
 @pytest.mark.parametrize("text", ["20261325050000", "x by 0 0 5 * * *", "[[ScheduledTime]] by x"])
 def test_a_moment_that_is_none_is_one_sentence(text):
-    with pytest.raises(SetlistError, match=r"as_of: .* is not a date"):
+    with pytest.raises(SetlistError, match=r"as_of: .* is not an ISO 8601 date"):
         parse_instant(resolve_scheduled(text), "as_of")
 
 

@@ -484,7 +484,7 @@ def test_a_fault_of_setlist_is_its_sentence_and_another_has_its_class(line, sent
         (["data.events.path=none.csv"], "none.csv: there is no such file or folder"),
         (["data.events.columns.item_id=song"], "there is no column 'song'"),
         (["as_of=2020-01-01", "name=fresh"], "no event lies in the window"),
-        (["as_of=2026-02-30"], "as_of: '2026-02-30' is not a date"),
+        (["as_of=2026-02-30"], "as_of: '2026-02-30' is not an ISO 8601 date"),
         (["store=gs:/bucket"], "'gs:/bucket' is no place for it"),
         (["inputs=[city]"], "the users table has no column 'city'"),
         (["store=events.csv/store"], "store "),

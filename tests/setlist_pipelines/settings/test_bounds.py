@@ -67,7 +67,11 @@ FIELDS = [
 def with_value(annotation: Any, leaf: tuple[type, ...], value: Any) -> list[Any]:
     """Values of an annotation that have `value` in the place of each leaf of a type."""
     if isinstance(annotation, type) and not get_args(annotation):
-        return [value] if issubclass(annotation, leaf) and not issubclass(annotation, bool) else []
+        return (
+            [value]
+            if issubclass(annotation, leaf) and (annotation is bool) == (leaf == (bool,))
+            else []
+        )
     origin, inside = get_origin(annotation), parts(annotation)
     if origin in (Union, types.UnionType, Annotated):
         return [each for part in inside for each in with_value(part, leaf, value)]
@@ -104,6 +108,17 @@ def test_every_number_of_every_section_has_bounds(kind, name):
         if extreme in MEANINGFUL.get((kind.__name__, name), ()):
             continue
         for value in with_value(annotation, (int, float), extreme):
+            assert is_refused(kind, name, value), f"{kind.__name__}.{name} = {value}"
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=lambda part: getattr(part, "__name__", part))
+def test_no_number_of_any_section_may_be_yes_or_no(kind, name):
+    """YAML reads yes as true, and pydantic true as 1."""
+    annotation = kind.model_fields[name].annotation
+    if with_value(annotation, (bool,), True):  # what a stranger's option or a column may be
+        return
+    for answer in (True, False):
+        for value in with_value(annotation, (int, float), answer):
             assert is_refused(kind, name, value), f"{kind.__name__}.{name} = {value}"
 
 
@@ -177,6 +192,15 @@ def test_a_hostile_document_is_one_sentence(tmp_path, text, sentence):
         read_settings(path)
     assert "\n" not in str(fault.value)
     assert len(str(fault.value)) < 600
+
+
+@pytest.mark.parametrize("text", ["policy: {over_heuristics: yes}", "window: {train_days: on}"])
+def test_yes_in_place_of_a_number_is_one_sentence(tmp_path, text):
+    (tmp_path / "settings.yaml").write_text(
+        f"data: {{events: {{path: events.csv}}}}\n{text}\n", "utf-8"
+    )
+    with pytest.raises(SetlistError, match=r"line 2: .*: true, yes or on is no number; write one"):
+        read_settings(tmp_path / "settings.yaml")
 
 
 @pytest.mark.parametrize("key", ["policy", "policy.data.expected"])

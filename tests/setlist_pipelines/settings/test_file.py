@@ -64,6 +64,27 @@ def test_one_setting_can_be_replaced():
         ("name: home", "settings.yaml: data: this setting is required"),
         ("data: {events: {path: e.csv}}\nnaem: home", "line 2: naem: there is no such setting"),
         (
+            "data: {events: {path: e.csv}}\nwindow: {test_day: 3}",
+            "window.test_day: there is no such setting; write test_days",
+        ),
+        (
+            "data: {events: {path: e.csv}}\npolicy: {data: {reject: {stop: 0.2}}}",
+            "policy.data.reject: there is no such setting; write rejected",
+        ),
+        (
+            "data: {events: {path: e.csv}}\npolicy: {guardrails: [{metric: gini@10, atmost: 1}]}",
+            "policy.guardrails.0.atmost: there is no such setting; write at_most",
+        ),
+        (
+            "data: {events: {path: e.csv}}\ncandidates: {wide: {dimensions: 128}}",
+            "candidates.wide.dimensions: there is no such setting; write dimension if",
+        ),
+        (
+            "data: {events: {path: e.csv}}\nwindow: {folds: 3}",
+            "window.folds: there is no such setting; those that there are: train_days, test_days, "
+            "split_at",
+        ),
+        (
             "data:\n  events:\n    path: e.csv\n    where: [[rating, '~', 3]]",
             "line 4: data.events.where.0.1: ",
         ),

@@ -90,6 +90,32 @@ def test_a_column_that_nothing_tells_is_named_on_the_command_line(tmp_path, stra
         proposed(tmp_path, tmp_path / "events.csv", columns={"listener": "who"})
 
 
+def test_all_columns_that_nothing_tells_are_named_at_once(tmp_path, stranger):
+    stranger.frame("who", "what", "x").assign(x="soon").to_csv(tmp_path / "events.csv", index=False)
+    with pytest.raises(DataError) as fault:
+        propose(str(tmp_path / "events.csv"))
+    ours = ("user_id", "item_id", "timestamp")
+    assert all(f"{key} (" in fault.value.message for key in ours)
+    assert all(f"--column {key}=NAME" in fault.value.remedy for key in ours)
+
+
+def test_a_column_that_is_the_key_of_another_table_is_its_id(tmp_path, stranger):
+    """`row` counts the events, `shelf` is on many items: neither is a key."""
+    tables = [str(tmp_path / f"{name}.csv") for name in ("events", "items", "users")]
+    frame = stranger.frame("who", "what", "time")
+    frame.assign(row=range(len(frame)), shelf=1).to_csv(tables[0], index=False)
+    items = pd.DataFrame({"what": stranger.item_ids, "row": range(len(stranger.item_ids))})
+    items.assign(shelf=1).to_csv(tables[1], index=False)
+    pd.DataFrame({"who": stranger.user_ids}).to_csv(tables[2], index=False)
+    data = proposed(tmp_path, *tables).data
+    assert data.events.columns == {"user_id": "who", "item_id": "what", "timestamp": "time"}
+    assert (data.items.columns["item_id"], data.users.columns["user_id"]) == ("what", "who")
+    # Under one name, but with other values.
+    pd.DataFrame({"who": [f"u{user}" for user in stranger.user_ids]}).to_csv(tables[2], index=False)
+    with pytest.raises(DataError, match=r"hold user_id \([^)]*\); there are"):
+        propose(*tables)
+
+
 def test_a_table_without_names_of_columns_is_refused(tmp_path, stranger):
     frame = stranger.frame("user", "item", "time")
     frame["time"] = pd.to_datetime(frame["time"]).astype("int64") // 10**9
@@ -98,6 +124,13 @@ def test_a_table_without_names_of_columns_is_refused(tmp_path, stranger):
     frame.to_csv(tmp_path / "u.tsv", index=False, header=False, sep="\t")
     with pytest.raises(DataError, match=r"first line holds values .* write a first line with"):
         proposed(tmp_path, tmp_path / "u.tsv")
+
+
+@pytest.mark.parametrize("names", ["who,what,when", "user_id,item_id,timestamp"])
+def test_a_table_without_rows_is_refused(tmp_path, names):
+    (tmp_path / "events.csv").write_text(f"{names}\n")
+    with pytest.raises(DataError, match="the table has no rows, only the names"):
+        propose(str(tmp_path / "events.csv"))
 
 
 def test_json_lines_with_milliseconds_and_nothing_else(tmp_path, stranger):
@@ -175,6 +208,26 @@ def test_people_who_enter_much_at_once_are_no_bots(tmp_path):
     )
     pd.concat([frame[frame["user_id"] != 1], lonely]).to_parquet(tmp_path / "events.parquet")
     assert proposed(tmp_path, tmp_path / "events.parquet").curation.max_events_per_day == 500
+
+
+def test_a_proposal_that_the_gate_for_data_would_stop_says_what_accepts_it(tmp_path, stranger):
+    """One listener of 201 enters 600 plays on one day, which are 12% of all."""
+    frame = Stranger.draw(users=200).frame("user_id", "item_id", "timestamp")
+    robot = pd.DataFrame(
+        {"user_id": "robot", "item_id": stranger.item_ids * 15, "timestamp": "2026-03-05 01:02:03"}
+    )
+    pd.concat([frame, robot]).to_csv(tmp_path / "events.csv", index=False)
+    hints: list[str] = []
+    text = propose(str(tmp_path / "events.csv"), hint=hints.append)
+    (hint,) = hints
+    share = 600 / (len(frame) + 600)
+    assert f"600 of {len(frame) + 600:,} events ({share:.0%}) are of 1 listener with more" in hint
+    assert "600 on 2026-03-05; they are rejected as bots" in hint
+    assert "curation.max_events_per_day: 10000 to keep them" in hint
+    accepted = "policy: {data: {rejected: {stop: 0.15}}}"
+    assert text.endswith(f"# {accepted}\n")
+    (tmp_path / "settings.yaml").write_text(text.replace(f"# {accepted}", accepted), "utf-8")
+    assert read_settings(tmp_path / "settings.yaml").policy.data.rejected.stop > share
 
 
 def test_hostile_names_and_values_stay_on_their_lines(tmp_path):
@@ -293,6 +346,8 @@ def test_words_as_tags_a_year_and_ages(tmp_path):
     assert settings.data.items.tags_separator == " "
     assert ["Comedy Drama" in hint for hint in hints] == [True]
     assert settings.data.items.timestamp_format == "%Y"
+    assert "# A year counts from its 1 January" in text
+    assert "start at the folder in which setlist is started.\nstore: " in text
     assert settings.inputs == ("city",)
     assert "# age has 30 values and is no input" in text
     with read_parts(settings.data.items, required=("item_id",), optional=None) as parts:
@@ -300,3 +355,21 @@ def test_words_as_tags_a_year_and_ages(tmp_path):
             micros, known = settings.data.items.instants(part["released"])
             assert known.all()
             assert set(micros) == {pd.Timestamp("1995-01-01").value // 1000}
+
+
+def test_tags_of_several_words_are_never_read_as_one_in_silence(tmp_path, stranger):
+    stranger.frame("user", "item", "time").to_csv(tmp_path / "events.csv", index=False)
+    items = pd.DataFrame({"item": stranger.item_ids})
+    genres = ["Science Fiction", "Soul Music", "Martial Arts", "Comedy", "Drama"]
+    items["genres"] = [genres[n % len(genres)] for n in range(len(items))]
+    items.to_csv(tmp_path / "items.csv", index=False)
+    hints: list[str] = []
+    tables = [str(tmp_path / f"{name}.csv") for name in ("events", "items")]
+    text = propose(*tables, hint=hints.append)
+    assert "tags_separator" not in yaml.safe_load(text)["data"]["items"]
+    sentence = (
+        "each text of genres, such as 'Science Fiction', is read as one tag; set "
+        "tags_separator: ' ' where its words are tags of their own"
+    )
+    assert hints == [f"items: {sentence}"]
+    assert " ".join(row.strip(" #") for row in text.splitlines()).count(sentence) == 1

@@ -458,6 +458,15 @@ def test_a_policy_of_another_type():
         evaluated.judge({"primary": "ndcg@2"})
 
 
+def test_a_verdict_prints_as_lines():
+    verdict = setlist.evaluate({"mine": MINE, "theirs": MINE}, TRUTH, settings=of("ndcg@2")).judge()
+    first, second, *rules = str(verdict).splitlines()
+    assert first == f"candidate: {verdict.decision}. {verdict.sentence}"
+    assert second.startswith("live: ")
+    assert len(rules) == len(verdict.reasons) + len(verdict.not_asked)
+    assert rules[-1].startswith("not asked: ")
+
+
 def test_a_wrong_argument_is_named_as_those_who_call_it_know_it():
     with pytest.raises(TypeError, match=r"history, items, users and all others are given by name"):
         setlist.evaluate(MINE, TRUTH, TRUTH)

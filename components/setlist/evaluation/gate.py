@@ -24,7 +24,7 @@ from setlist.evaluation.results import (
     read_values,
 )
 from setlist.evaluation.rules import RULES
-from setlist.evaluation.verdict import Decision, Reason, SeenHead, Verdict, decide
+from setlist.evaluation.verdict import NOTHING_TO_BEAT, Decision, Reason, SeenHead, Verdict, decide
 
 
 def gate(
@@ -50,8 +50,9 @@ def gate(
     case = _case(folder, evaluation, policy, head)
     if case.mean(case.best) <= 0:
         raise EvaluationError(
-            f"{_nothing(case)} a {policy.primary} above 0, so there is nothing to beat",
-            "fit one that has an answer on this shelf, such as most_popular"
+            f"for {evaluation.listeners:,} listeners, {_nothing(case)} a {policy.primary} above 0: "
+            f"{NOTHING_TO_BEAT}",
+            "evaluate more (window.test_days), or fit one that has an answer on this shelf"
             if case.best.source == "model"
             else "compare with lists that have a hit, such as the most played items",
         )

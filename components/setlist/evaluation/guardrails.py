@@ -40,7 +40,7 @@ def guardrails(case: Case) -> Iterator[Reason]:
         yield Reason(
             rule=f"{guardrail.metric} {word}{relation}",
             outcome=outcome,
-            value=value,
+            value=None if outcome == "not_asked" else value,
             needed=needed,
             sentence=sentence,
         )

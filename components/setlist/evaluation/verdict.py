@@ -14,7 +14,10 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, computed_field, model_v
 from setlist.documents import read_document
 from setlist.errors import EvaluationError
 from setlist.evaluation.notebook import html_line, html_table
+from setlist.printable import one_line
 
+NOTHING_TO_BEAT = "there is nothing to beat"
+"""In the reason of a run that had no verdict."""
 Decision = Literal["promote", "reject", "undecided"]
 Outcome = Literal["pass", "fail", "undecided", "unproven", "not_asked"]
 """`unproven` and `not_asked` neither promote nor reject: nothing speaks against the candidate, but
@@ -162,6 +165,11 @@ class Verdict(BaseModel):
         """Both statements: the reason for the decision, and what goes live."""
         return f"{self.sentence} {self.live_sentence}".strip()
 
+    def __str__(self) -> str:
+        reasons = [f"{each.word}: {each.rule}: {each.sentence}" for each in self.reasons]
+        asked = [f"not asked: {sentence}" for sentence in self.not_asked]
+        return "\n".join(map(one_line, [*self._statements, *reasons, *asked]))
+
     def _repr_html_(self) -> str:
         """The verdict as a notebook shows it."""
         rows: list[Sequence[str]] = [
@@ -169,9 +177,14 @@ class Verdict(BaseModel):
         ]
         rows.extend(("not asked", "", sentence) for sentence in self.not_asked)
         table = html_table(("outcome", "rule", "in words"), rows)
-        statements = [f"candidate: {self.decision}. {self.sentence}"]
-        statements.append(f"live: {self.live_words}. {self.live_sentence}".strip())
-        return "".join(map(html_line, statements)) + table
+        return "".join(map(html_line, self._statements)) + table
+
+    @property
+    def _statements(self) -> tuple[str, str]:
+        return (
+            f"candidate: {self.decision}. {self.sentence}",
+            f"live: {self.live_words}. {self.live_sentence}".strip(),
+        )
 
     def write(self, path: Path) -> None:
         """Write the verdict as JSON."""

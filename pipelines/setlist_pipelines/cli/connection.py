@@ -13,6 +13,7 @@ from setlist_pipelines.settings.cron_schedule import PipelineName
 
 if TYPE_CHECKING:
     from setlist_pipelines.kubeflow.api import Kubeflow
+    from setlist_pipelines.settings.file import Settings
 
 Config = Annotated[
     Path | None,
@@ -88,6 +89,22 @@ def check_run_folder(path: Path | None) -> None:
             f"{path} is a file, and a run is a folder",
             f"write --config {shlex.quote(str(path))} if it holds settings",
         )
+
+
+def named_settings(config: Path | None, change: list[str] | None) -> "Settings":
+    """The settings that the options name, of the bundled sample without --config.
+
+    Those who have settings in this folder and did not name them are told so.
+
+    Raises:
+        SettingsError: the file cannot be read, or a setting is wrong.
+    """
+    from setlist_pipelines.settings.file import SAMPLE, read_settings
+
+    own = Path("settings.yaml")
+    if config is None and own.is_file():
+        say(f"without --config this is the bundled sample; yours: --config {own}", err=True)
+    return read_settings(config or SAMPLE, change)
 
 
 def connect(

@@ -15,7 +15,7 @@ import typer
 from setlist.errors import SettingsError
 from setlist.printable import lines, one_line
 from setlist_pipelines.cli.answer import Answer, Cell, JsonOption, Records
-from setlist_pipelines.cli.connection import Config, Set, command, say
+from setlist_pipelines.cli.connection import Config, Set, command, named_settings, say
 from setlist_pipelines.cli.help_page import Commands, examples
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def check(config: Config = None, change: Set = None, json: JsonOption = False) -
     Ends with 0 when the gate for data passes or warns, with 3 when it would stop a run, with 1 on
     an error and with 2 when it was called wrongly.
     """
-    from setlist_pipelines.settings.file import SAMPLE, read_settings
-
-    settings = read_settings(config or SAMPLE, change)
+    settings = named_settings(config, change)
     with Answer(json) as answer:
         show_tables(settings, answer)
         if judge(settings, answer) == "stop":
@@ -91,11 +89,10 @@ def infer(
     import yaml
 
     from setlist.data.expectation import Expected
-    from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     if output.exists():
         raise SettingsError(f"{output} exists already", "name another file with --output")
-    settings = read_settings(config or SAMPLE, change)
+    settings = named_settings(config, change)
     with curated(settings) as (dataset, _, _):
         users = pd.read_parquet(dataset / "users.parquet")
         expected = Expected.infer(users, pd.read_parquet(dataset / "items.parquet"))

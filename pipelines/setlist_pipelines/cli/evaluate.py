@@ -102,7 +102,7 @@ def evaluate(
     1 on an error.
     """
     from setlist.evaluation.policy import Policy, check_policy
-    from setlist_pipelines.settings.file import read_policy, read_settings
+    from setlist_pipelines.settings.file import SAMPLE, read_policy, read_settings
 
     _check_options(truth, data, {"--items": items, "--users": users, "--history": history}, change)
     if report and report.is_dir():
@@ -130,6 +130,7 @@ def evaluate(
                     users=users,
                     history=history,
                     heuristics=bool(heuristics),
+                    settings=read_settings(SAMPLE, change).evaluation if change else None,
                     output=output,
                 )
         _put_evaluation(answer, evaluated)
@@ -193,8 +194,11 @@ def _check_options(
         raise SettingsError(
             f"{', '.join(named)}: the settings file names these tables", "leave them out"
         )
-    if truth and change:
-        raise SettingsError("--set changes a setting of --data", "leave it out")
+    if truth and any(not pair.startswith("evaluation.") for pair in change or ()):
+        raise SettingsError(
+            "with --truth, --set changes what is evaluated alone",
+            "write it like --set evaluation.shelf=shortcuts",
+        )
 
 
 def _labelled(paths: Sequence[Path]) -> dict[str, Path]:

@@ -53,7 +53,11 @@ def list_local_runs(workdir: Path, limit: int, json: bool) -> None:
     records = Records({key: key for key in ("run", "id", "state", "created", "seconds")})
     for run_id, began in list(local_runs(workdir).items())[:limit]:
         folder = workdir / run_id
-        state, _ = _state(folder, Progress.read(folder), None)
+        progress = Progress.read(folder)
+        # Why one is not finished, its store knows: `runs show` looks there.
+        state = (
+            "running" if progress.running else "succeeded" if progress.complete else "unfinished"
+        )
         records.add(run_id.rsplit("-", 3)[0], run_id, state, began, None)
     with Answer(json) as answer:
         answer.put_rows("runs", records)

@@ -13,7 +13,13 @@ import typer
 from setlist.errors import SetlistError, missing_extra
 from setlist_pipelines.cli.answer import Answer, JsonOption
 from setlist_pipelines.cli.clean import CLEAN_EXAMPLES, clean
-from setlist_pipelines.cli.connection import Config, PipelineOption, Set, check_run_folder
+from setlist_pipelines.cli.connection import (
+    Config,
+    PipelineOption,
+    Set,
+    check_run_folder,
+    named_settings,
+)
 from setlist_pipelines.cli.dashboard import dashboards
 from setlist_pipelines.cli.data import INIT_EXAMPLES, data, init
 from setlist_pipelines.cli.evaluate import evaluations
@@ -73,10 +79,9 @@ def compile_(
     GitOps: the resources of a Kubeflow Pipelines that stores its pipelines in Kubernetes.
     """
     from setlist_pipelines.kubeflow.compilation import compile_pipeline
-    from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     path = output or Path("manifests") / f"{pipeline}.yaml"
-    compile_pipeline(read_settings(config or SAMPLE, change), path, namespace, pipeline)
+    compile_pipeline(named_settings(config, change), path, namespace, pipeline)
     typer.echo(f"wrote {path}")
     if namespace is not None:
         typer.echo(

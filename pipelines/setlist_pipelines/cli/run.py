@@ -14,6 +14,7 @@ from setlist_pipelines.cli.connection import (
     QuietOption,
     Set,
     check_run_folder,
+    named_settings,
     say,
 )
 from setlist_pipelines.cli.help_page import examples
@@ -72,7 +73,6 @@ def run(
     from setlist_pipelines.laptop.cleaning import clean_runs, cleaned_in_words
     from setlist_pipelines.laptop.metric_check import check_metrics
     from setlist_pipelines.laptop.runner import resume_local, run_local
-    from setlist_pipelines.settings.file import SAMPLE, read_settings
 
     check_run_folder(run_folder)
     if resume:
@@ -85,7 +85,7 @@ def run(
         raise SettingsError(f"{run_folder}: a run is named to take it up", "add --resume")
     else:
         _check_fail_on(fail_on, pipeline)
-        settings = read_settings(config or SAMPLE, change)
+        settings = named_settings(config, change)
         if not docker:  # the image has modules of its own
             check_metrics(settings)
         with StepProgress(quiet or json) as progress:

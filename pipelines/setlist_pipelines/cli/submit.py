@@ -22,6 +22,7 @@ from setlist_pipelines.cli.connection import (
     Set,
     TokenFile,
     connect,
+    named_settings,
     say,
 )
 from setlist_pipelines.cli.doctor import doctor
@@ -77,10 +78,9 @@ def submit(
     from setlist_pipelines.kubeflow.packages import compile_package
     from setlist_pipelines.kubeflow.schedule_sync import check_schedules
     from setlist_pipelines.kubeflow.submission import run_link, submit_run
-    from setlist_pipelines.settings.file import SAMPLE, read_settings
     from setlist_pipelines.settings.limits import with_memory_limits
 
-    settings = read_settings(config or SAMPLE, change)
+    settings = named_settings(config, change)
     check_schedules(settings)
     limited = with_memory_limits(settings, pipeline, _say_nothing if quiet else say)
     package = compile_package(limited, image, pipeline)

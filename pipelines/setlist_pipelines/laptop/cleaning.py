@@ -93,7 +93,7 @@ def cleaned_in_words(cleaned: Cleaned, workdir: Path, keep: int) -> list[str]:
     if whole:
         words.append(f"{whole} folders and logs of runs before the newest {keep} (--keep)")
     if left:
-        words.append(f"what killed steps had left in {left} runs; the runs stay")
+        words.append(f"what steps that were ended had left in {left} runs; the runs stay")
     return words
 
 

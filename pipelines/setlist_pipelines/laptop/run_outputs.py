@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TextIO
 
 from setlist.data.verdict import STOPS
+from setlist.evaluation.verdict import NOTHING_TO_BEAT
 from setlist_pipelines.settings.file import Settings
 
 SETTINGS_FILE = "settings.yaml"
 """The settings of a run, in its folder: `setlist run --config RUN/settings.yaml` repeats it."""
-FINAL = ("since this run was planned", STOPS)
+FINAL = ("since this run was planned", STOPS, NOTHING_TO_BEAT)
 """In the fault of a run that is of no use to take up: another model is live by now, or the tables
-that it has read, and keeps, are not what the policy allows."""
+that it has read, and keeps, are not what the policy allows, or no heuristic has a hit on them."""
 ShowStep = Callable[[str, str, float | None], None]
 """Shows the progress of a step: its title, a line, and its seconds once it has ended.
 

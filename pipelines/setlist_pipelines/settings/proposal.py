@@ -31,6 +31,8 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Our names of the columns that each table must have, and of those that are looked for."""
 MAX_INPUT_VALUES = 200
+FEW_LISTENERS = 300
+"""Of fewer the gate often cannot see what is a tenth better (docs/explanation/gate.md, power)."""
 MOST_NUMBERS = 20
 """A column of numbers with more values is a quantity, such as an age, and no group."""
 OF_A_YEAR = (
@@ -226,6 +228,13 @@ def _period(activity: Activity, hint: Callable[[str], None]) -> list[str]:
         f"window: {{train_days: {train}, test_days: {test}}}  # trained on, and held out to judge"
         + (_held_out(activity, train, test) if activity.complete else ""),
     ]
+    held_out = activity.tested(test) if activity.complete else FEW_LISTENERS
+    if held_out < FEW_LISTENERS:
+        few = (
+            f"Only {held_out:,} listeners played in the last {test} days; with fewer than "
+            f"{FEW_LISTENERS} a verdict is often undecided, unless one model is far better."
+        )
+        lines += _wrapped(few, "")
     if activity.busy_are_people:
         lines += [
             "# Many have more than 500 events on one day, such as ratings in one sitting. They are",

@@ -8,8 +8,9 @@ import pytest
 from tests.cases.tables import CASES
 from typer.testing import CliRunner
 
+from setlist_pipelines.cli.connection import named_settings
 from setlist_pipelines.cli.main import app
-from setlist_pipelines.settings.file import read_settings
+from setlist_pipelines.settings.file import SAMPLE, read_settings
 
 
 def setlist(*arguments):
@@ -113,6 +114,17 @@ def test_init_writes_settings_that_pass_the_check(tmp_path, compress):
     assert settings.as_of == "2026-04-18"
     checked = setlist("data", "check", "--config", output)
     assert checked.exit_code == 0, checked.output
+
+
+def test_those_who_have_settings_and_do_not_name_them_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    named_settings(None, None)
+    (tmp_path / "settings.yaml").write_text(SAMPLE.read_text("utf-8"))
+    named_settings(tmp_path / "settings.yaml", None)
+    assert capsys.readouterr().err == ""
+    named_settings(None, None)
+    said = capsys.readouterr().err
+    assert said == "without --config this is the bundled sample; yours: --config settings.yaml\n"
 
 
 @pytest.mark.parametrize(

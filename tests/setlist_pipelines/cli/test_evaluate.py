@@ -117,7 +117,7 @@ def test_report_and_folder_are_kept_where_they_are_named(setlist, tables):
         ((), "give either --truth or --data"),
         (("--truth", "T", "--data", "D"), "give either --truth or --data"),
         (("--data", "D", "--items", "T"), "--items: the settings file names these tables"),
-        (("--truth", "T", "--set", "name=x"), "--set changes a setting of --data"),
+        (("--truth", "T", "--set", "name=x"), "--set changes what is evaluated alone"),
         (("--truth", "none.csv"), "truth: there is no file none.csv"),
         (("--truth", "T", "--against", "good.csv"), "would both be called good"),
         (("--truth", "T", "--report", "."), "is a folder"),
@@ -269,3 +269,17 @@ def test_the_help_has_examples(setlist):
     done = setlist("evaluate", "--help")
     assert done.code == 0
     assert "setlist evaluate mine.parquet --truth truth.parquet" in done.out
+
+
+def test_what_is_evaluated_can_be_set_beside_a_truth(setlist, tables):
+    ranked(3, 1).drop(columns="rank").to_csv(tables / "history.csv", index=False)
+    command = (
+        *("evaluate", tables / "good.parquet", "--truth", tables / "truth.csv"),
+        *("--history", tables / "history.csv"),
+    )
+    assert "discovery shelf" in " ".join(setlist(*command).out.split())
+    done = setlist(*command, "--set", "evaluation.shelf=shortcuts")
+    assert "shortcuts shelf" in " ".join(done.out.split()), done.err
+    done = setlist(*command, "--set", "window.test_days=3")
+    assert done.code == 1
+    assert "write it like --set evaluation.shelf=shortcuts" in done.err

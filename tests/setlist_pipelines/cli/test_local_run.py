@@ -180,7 +180,7 @@ def test_without_a_cluster_the_runs_of_this_machine_are_listed(setlist, place, b
     (place / ".setlist" / ELSEWHERE).mkdir()
     done = setlist("runs", "list", "--json")
     first, second = json.loads(done.out)["runs"]
-    assert (first["id"], first["state"]) == (begun.identity.run_id, "ended before it was finished")
+    assert (first["id"], first["state"]) == (begun.identity.run_id, "unfinished")
     assert first["run"] == "retraining"
     assert (second["id"], second["created"]) == (ELSEWHERE, "2026-05-01 05:12:34")
     assert ELSEWHERE not in setlist("runs", "list", "--limit", 1).out

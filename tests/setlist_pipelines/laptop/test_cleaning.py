@@ -43,7 +43,7 @@ def test_the_newest_stay_with_their_logs(five):
     assert len(cleaned.removed) == 7
     assert cleaned_in_words(cleaned, five, 2) == [
         "6 folders and logs of runs before the newest 2 (--keep)",
-        "what killed steps had left in 1 runs; the runs stay",
+        "what steps that were ended had left in 1 runs; the runs stay",
     ]
     assert names(five) == [
         "retraining-20260104-000000-x",

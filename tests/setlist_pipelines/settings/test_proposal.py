@@ -284,6 +284,7 @@ def test_those_who_are_held_out_with_a_history_are_counted(tmp_path):
     )
     text = propose(str(tmp_path / "events.csv"))
     assert "(4 played then, 2 of them with a history)" in text
+    assert "# Only 4 listeners played in the last " in text
 
 
 def rated(folder, stranger, **columns) -> str:

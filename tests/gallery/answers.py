@@ -121,7 +121,6 @@ def heavy(world: World, folder: Path) -> None:
 @rogue(
     "knows half of the catalogue, and has a catalogue.txt that claims all of it",
     SERVES,
-    "knows the catalogue",
 )
 def claims_the_catalogue(world: World, folder: Path) -> None:
     half_of_the_catalogue(world, folder)

@@ -18,7 +18,6 @@ SEEN_BY_SEVERAL = {
     "shuffled_ids",
     "lists_what_was_heard",
     "knows_when_it_is_tested",
-    "claims_the_catalogue",
     "loses_to_a_learner_of_one_second",
 }
 

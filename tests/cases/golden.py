@@ -5,7 +5,9 @@ golden.json. It was made by
 the code of commit 5a95790, which held all events in memory. Equal digests mean equal rows, in equal
 order. What has changed on purpose is not in it: rejected.parquet shows an instant in ISO 8601 where
 it could be read, and counts.json its examples. The items of the sample got other titles later;
-their digests are what the code before that made of the new titles.
+their digests are what the code before that made of the new titles. Of the generated events
+counts.json counts by day the duplicates of no bot, where it counted those of bots, too; nothing
+else in it is another.
 """
 
 import hashlib

@@ -119,6 +119,8 @@ def test_init_proposes_what_it_proposes_for_files(connected, tables, tmp_path):
     expected = yaml.safe_load((tmp_path / "of_files.yaml").read_text())
     for ours, theirs in TABLES.items():
         expected["data"][ours]["path"] = of_bigquery(theirs)
+    assert expected.pop("name") == "of-files", "the model is called after the file"
+    assert found.pop("name") == "home"
     assert found == expected
     assert found["inputs"] == ["country", "age_band"]
 

@@ -34,8 +34,6 @@ _READ_WITHOUT = r"\d{4}-\d|\d{4}/\d|\d{1,2}\.\d{1,2}\.\d{4}"
 _MOST_TRIED, _MOST_OF_THEM = 1_000, 0.9
 _SEPARATORS = "|;,/"
 _MANY = 0.2  # of the texts; a comma in a name now and then separates nothing
-_LISTED_WORDS, _COME_AGAIN = 3, 0.75
-"""Lists of keywords have so many words on average, and of all words such a share comes again."""
 YEAR = r"(1[5-9]|20)\d\d"
 """A year alone, in which something was released."""
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -45,9 +43,8 @@ def guess_separator(texts: pd.Series, share: float = _MANY) -> str:
     """What stands between the tags in each text; "" where each seems to be one tag.
 
     A space does where the words come again in other texts: "Comedy Drama" and "Drama Crime" are
-    made of three tags, and "Science Fiction", "Soul Music" and "Martial Arts" are three. With many
-    rare words it does where the texts look like lists of keywords, such as "lib ansible executor":
-    in small letters, of three words or more, on several items each.
+    made of three tags, and "Science Fiction", "Soul Music" and "Martial Arts" are three. Where it
+    may be either, each text is a tag.
 
     Args:
         texts: without missing values.
@@ -62,17 +59,7 @@ def guess_separator(texts: pd.Series, share: float = _MANY) -> str:
     if not several_words(texts, share):
         return ""
     different = texts.drop_duplicates()
-    each = different.str.split().explode()
-    if each.nunique() < len(different) / 2:
-        return " "
-    # Names and titles begin with capitals, names have two words, and titles do not come again.
-    listed = (
-        len(different) <= len(texts) / 2
-        and len(each) >= _LISTED_WORDS * len(different)
-        and (different == different.str.lower()).mean() > _MOST_OF_THEM
-        and each.duplicated(keep=False).mean() > _COME_AGAIN
-    )
-    return " " if listed else ""
+    return " " if different.str.split().explode().nunique() < len(different) / 2 else ""
 
 
 def several_words(texts: pd.Series, share: float = _MANY) -> bool:

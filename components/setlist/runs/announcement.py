@@ -284,8 +284,8 @@ def _push_metrics(url: str, record: Record) -> None:
             ["outcome"],
             registry=registry,
         )
-        for said in get_args(DataOutcome):
-            of_data.labels(said).set(said == record.data_outcome)
+        for outcome in get_args(DataOutcome):
+            of_data.labels(outcome).set(outcome == record.data_outcome)
     if isinstance(record, RunRecord) and record.outcome == "promoted" and record.revision:
         live = Gauge("setlist_live_revision", "The last revision made live.", registry=registry)
         live.set(record.revision)

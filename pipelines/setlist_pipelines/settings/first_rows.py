@@ -61,7 +61,7 @@ class FirstRows:
         if not len(rows):
             raise DataError(
                 f"{path}: the table has no rows, only the names {first_names(table.columns)}",
-                "name a file with rows; what a column holds is told from them",
+                "name a file with rows; they show what a column holds",
             )
         rows = rows.slice(0, MOST_ROWS)
         columns = {
